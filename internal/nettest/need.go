@@ -1,0 +1,139 @@
+package nettest
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// inside marks the process that Main has put into a user namespace.
+const inside = "NETTEST_INSIDE"
+
+// Main runs a package's tests; call it from TestMain. Where making network
+// namespaces is not allowed, it runs the tests once more in a user namespace,
+// in which they are root, if the kernel permits that. Files still belong to
+// the user who runs the tests.
+func Main(m *testing.M) {
+	if os.Getenv(inside) != "" || privileged() == nil {
+		os.Exit(m.Run())
+	}
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Args[0] = os.Args[0]
+	cmd.Env = append(os.Environ(), inside+"=1")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
+		Pdeathsig:   syscall.SIGKILL,
+	}
+	if err := cmd.Start(); err != nil {
+		os.Exit(m.Run()) // each test says what it misses
+	}
+	err := cmd.Wait()
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		os.Exit(0)
+	case errors.As(err, &exit) && exit.ExitCode() >= 0:
+		os.Exit(exit.ExitCode())
+	}
+	fmt.Fprintln(os.Stderr, "nettest: tests in a user namespace:", err)
+	os.Exit(1)
+}
+
+// privileged says why network namespaces cannot be made, or nil.
+var privileged = sync.OnceValue(func() error {
+	ns, err := newNamespace()
+	if err != nil {
+		return err
+	}
+	return ns.Close()
+})
+
+// NeedRoot skips the test unless it may make network namespaces and configure
+// them, as root or as root of a user namespace. With CI=true it fails.
+func NeedRoot(t testing.TB) {
+	t.Helper()
+	if err := privileged(); err != nil {
+		missing(t, "needs root, or user namespaces for everybody: %v", err)
+	}
+}
+
+// RealRoot says whether the test is root of the machine (or of its container),
+// not merely of a user namespace that Main has made.
+func RealRoot() bool { return os.Geteuid() == 0 && os.Getenv(inside) == "" }
+
+// NeedRealRoot skips the test unless it is root outside of a user namespace
+// made by Main. With CI=true it fails.
+func NeedRealRoot(t testing.TB) {
+	t.Helper()
+	if !RealRoot() {
+		missing(t, "needs root")
+	}
+}
+
+// NeedProgram skips the test unless all the programs are installed. With
+// CI=true it fails.
+func NeedProgram(t testing.TB, names ...string) {
+	t.Helper()
+	var absent []string
+	for _, name := range names {
+		if _, err := FindProgram(name); err != nil {
+			absent = append(absent, name)
+		}
+	}
+	if len(absent) > 0 {
+		missing(t, "needs %s", strings.Join(absent, ", "))
+	}
+}
+
+// FindProgram returns the path of an installed program, looking where only
+// root's PATH looks too.
+func FindProgram(name string) (string, error) {
+	path, err := exec.LookPath(name)
+	if err == nil || strings.Contains(name, "/") {
+		return path, err
+	}
+	for _, dir := range []string{"/usr/local/sbin", "/usr/sbin", "/sbin"} {
+		if path, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
+			return path, nil
+		}
+	}
+	return "", err
+}
+
+// LacksKernel skips the test, with CI=true too, because the kernel has not
+// got a feature.
+func LacksKernel(t testing.TB, feature string) {
+	t.Helper()
+	t.Skipf("the kernel lacks %s", feature)
+}
+
+// NeedLink skips the test unless the kernel can make interfaces of a type, as
+// `ip link add type` calls it: "wireguard", "vlan", "bridge".
+func (h *Host) NeedLink(kind string, args ...string) {
+	h.t.Helper()
+	const name = "nettest0"
+	out, err := h.Try("ip", append([]string{"link", "add", "name", name, "type", kind}, args...)...)
+	if err != nil {
+		LacksKernel(h.t, fmt.Sprintf("interfaces of type %s (%s)", kind, strings.TrimSpace(out)))
+	}
+	h.Run("ip", "link", "delete", name)
+}
+
+// missing ends a test for want of something that could be installed or given.
+func missing(t testing.TB, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf(format, args...)
+		return
+	}
+	t.Skipf(format, args...)
+}
