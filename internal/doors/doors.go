@@ -1,0 +1,25 @@
+// Package doors keeps the openings of doors: runs the start command, waits,
+// and runs the stop command that belongs to it.
+//
+// What happens when is decided by a plain value, schedule, into which time and
+// results go and out of which actions come. The Manager carries its actions
+// out with bounded workers; Dry only says what they would have been.
+package doors
+
+import (
+	"context"
+	"time"
+)
+
+// Runner runs one command line of the configuration and waits for its end.
+// Env ("NAME=value") is added to the daemon's own environment; limit bounds
+// its time, 0 does not. Status is counted as a shell counts it; an error says
+// that the command could not be run, or was ended because of the limit or ctx.
+type Runner interface {
+	Run(ctx context.Context, line string, env []string, limit time.Duration) (status int, err error)
+}
+
+// Log takes the lines that people read, without time and line end.
+type Log interface {
+	Log(text string)
+}

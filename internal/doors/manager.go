@@ -1,0 +1,166 @@
+package doors
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// StopLimit is how long a stop command may run.
+const StopLimit = 60 * time.Second
+
+// wakeAtLeast bounds how late a door closes after the machine was suspended:
+// timers do not count that time, the clock does.
+const wakeAtLeast = 30 * time.Second
+
+// Options is what a Manager needs.
+type Options struct {
+	Runner Runner
+	Log    Log
+	// Now is a clock that never jumps; nil: time.Now.
+	Now func() time.Time
+}
+
+// Manager keeps the openings of a running daemon. Its methods may be called
+// from any goroutine; none of them waits for a command but Shutdown.
+type Manager struct {
+	o      Options
+	starts context.Context // ended when running start commands have to end
+	stops  context.Context
+	// endStarts and endStops end them, with a cause.
+	endStarts, endStops context.CancelCauseFunc
+
+	workers sync.WaitGroup
+	changed chan struct{} // holds one token after a change, for Shutdown
+
+	mu      sync.Mutex // over all that follows
+	s       *schedule
+	timer   *time.Timer
+	refused refusals
+}
+
+// New returns a Manager without openings.
+func New(o Options) *Manager {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	m := &Manager{o: o, changed: make(chan struct{}, 1), s: newSchedule()}
+	m.starts, m.endStarts = context.WithCancelCause(context.Background())
+	m.stops, m.endStops = context.WithCancelCause(context.Background())
+	m.timer = time.AfterFunc(time.Hour, func() { m.do(m.s.tick) })
+	m.timer.Stop()
+	return m
+}
+
+// Open opens a door: it queues the start command. It returns false if too many
+// openings are held already; then nothing happens but a line in the log, not
+// one for each. Announce (may be nil) is called before the start command
+// begins: it is the place to log OPEN SESAME.
+func (m *Manager) Open(o Opening, announce func()) bool {
+	if line, full := m.refuse(&o); full {
+		if line != "" {
+			m.o.Log.Log(line)
+		}
+		return false
+	}
+	if announce != nil {
+		announce()
+	}
+	m.do(func(time.Time) { m.s.open(o) })
+	return true
+}
+
+// Close closes the openings that match before their time, each with its own
+// stop command, and says why in the log. It returns how many there were.
+// Match must be quick and must not call the Manager.
+func (m *Manager) Close(match func(*Opening) bool, why string) (n int) {
+	m.do(func(time.Time) { n = m.s.closeEarly(match, why) })
+	return n
+}
+
+// Pending returns how many openings are held: from Open until the end of the
+// stop command.
+func (m *Manager) Pending() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.s.held)
+}
+
+// do changes the schedule and carries out what follows from it.
+func (m *Manager) do(change func(now time.Time)) {
+	m.mu.Lock()
+	change(m.o.Now())
+	actions := m.s.take()
+	m.setTimer()
+	m.mu.Unlock()
+	// Outside the lock, so that a slow log holds up only who writes it. What
+	// belongs to one opening still happens in order: nothing more is decided
+	// of it until its command has ended.
+	for _, a := range actions {
+		m.perform(a)
+	}
+	select {
+	case m.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (m *Manager) setTimer() {
+	m.timer.Stop()
+	if next, ok := m.s.next(); ok {
+		m.timer.Reset(min(max(next.Sub(m.o.Now()), 0), wakeAtLeast))
+	}
+}
+
+func (m *Manager) perform(a action) {
+	switch a.do {
+	case say:
+		m.o.Log.Log(a.text)
+	case start:
+		m.workers.Go(func() { m.runStart(a.entry) })
+	case stop:
+		m.workers.Go(func() { m.runStop(a.entry) })
+	}
+}
+
+func (m *Manager) runStart(e *entry) {
+	status, err := m.o.Runner.Run(m.starts, e.Start, e.Vars.environment(), e.StartLimit)
+	m.do(func(now time.Time) { m.s.started(e, Result{status, err}, now) })
+}
+
+func (m *Manager) runStop(e *entry) {
+	status, err := m.o.Runner.Run(m.stops, e.Stop, e.Vars.environment(), StopLimit)
+	m.do(func(now time.Time) { m.s.stopped(e, Result{status, err}, now) })
+}
+
+// refuse reports whether an opening has to be refused, and the line to log.
+func (m *Manager) refuse(o *Opening) (line string, full bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.s.full() {
+		return "", false
+	}
+	if left, ok := m.refused.say(m.o.Now()); ok {
+		line = fmt.Sprintf("%s: not opened: %d openings are held already", o.who(), MaxWaiting)
+		if left > 0 {
+			line += fmt.Sprintf(" (%d such lines left out)", left)
+		}
+	}
+	return line, true
+}
+
+// refusals limits the lines about refused openings to one in ten seconds.
+type refusals struct {
+	last time.Time
+	left int
+}
+
+func (r *refusals) say(now time.Time) (left int, ok bool) {
+	if !r.last.IsZero() && now.Sub(r.last) < 10*time.Second {
+		r.left++
+		return 0, false
+	}
+	left, r.left, r.last = r.left, 0, now
+	return left, true
+}

@@ -1,0 +1,67 @@
+package doors
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Opening is one door, opened for one knocker, with all that its commands
+// need: a later change of the configuration does not change it.
+type Opening struct {
+	Door       string     // the door's name
+	Occurrence int        // which of the doors that bear this name, from 0
+	Addr       netip.Addr // the knocker
+	Host       string     // the knocker's name, for the log; may be empty
+
+	Start string // start command, expanded; empty: nothing to run
+	Stop  string // stop command, expanded; empty: the door is not closed by us
+	Vars  Vars   // also the environment of both commands
+
+	// Timeout (cmd_timeout) is the time from the end of the start command to
+	// the stop command. 0 or more.
+	Timeout time.Duration
+	// StartLimit (start_limit) is how long the start command may run before it
+	// is ended; 0: without limit, as knockd 0.8.
+	StartLimit time.Duration
+}
+
+// who is how the log names the knocker at this door.
+func (o *Opening) who() string {
+	if o.Host != "" {
+		return o.Addr.String() + " (" + o.Host + "): " + o.Door
+	}
+	return o.Addr.String() + ": " + o.Door
+}
+
+// Vars is what commands can be told of an opening. Nothing in it is text from
+// the network: addresses and ports are printed by us, the rest is the
+// configuration's.
+type Vars struct {
+	IP    string // the knocker's address, or the prefix opened around it
+	Door  string // the door's name
+	Port  string // the port opened or last knocked at; may be empty
+	Proto string // "tcp" or "udp"; may be empty
+}
+
+// Expand replaces %IP%, %DOOR%, %PORT% and %PROTO% wherever they stand in a
+// command, in one pass: what is put in is not looked at again.
+func (v Vars) Expand(command string) string {
+	return strings.NewReplacer(
+		"%IP%", v.IP, "%DOOR%", v.Door, "%PORT%", v.Port, "%PROTO%", v.Proto,
+	).Replace(command)
+}
+
+// environment is v as a command's environment: KNOCK_IP and so on, without
+// those that are empty.
+func (v Vars) environment() []string {
+	var env []string
+	for _, e := range [...][2]string{
+		{"KNOCK_IP", v.IP}, {"KNOCK_DOOR", v.Door}, {"KNOCK_PORT", v.Port}, {"KNOCK_PROTO", v.Proto},
+	} {
+		if e[1] != "" {
+			env = append(env, e[0]+"="+e[1])
+		}
+	}
+	return env
+}

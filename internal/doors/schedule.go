@@ -1,0 +1,293 @@
+package doors
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Bounds of what is done at once. They are generous for people and final for
+// floods.
+const (
+	MaxWaiting = 10_000 // openings held; a further one is refused
+	MaxRunning = 64     // start commands side by side, and as many stop commands
+)
+
+// state is where an opening stands.
+type state uint8
+
+const (
+	queued   state = iota + 1 // its start command waits for a worker
+	starting                  // its start command runs
+	open                      // waits for its time to close
+	closing                   // its stop command waits for a worker
+	stopping                  // its stop command runs
+	pausing                   // its stop command failed and waits to be tried again
+	ended
+)
+
+// entry is an opening on its way.
+type entry struct {
+	Opening
+	id    uint64 // counts up; also its name in the journal
+	state state
+	place int       // in the timers, while open or pausing
+	due   time.Time // when its stop command is to run, while open or pausing
+	why   string    // why it closes before its time; empty: it does not
+	tries tries     // of its stop command
+	// mayHaveRun: a daemon before us may have run the stop command already.
+	// Then it runs once, and its status says nothing.
+	mayHaveRun bool
+}
+
+// action is something for the outside to do.
+type action struct {
+	do    deed
+	text  string // of say
+	entry *entry // of the others
+}
+
+type deed uint8
+
+const (
+	say   deed = iota + 1 // write a line to the log
+	start                 // run the start command, then call started
+	stop                  // run the stop command, then call stopped
+	end                   // the opening is over
+)
+
+// schedule decides what happens to openings and when. It is a plain value:
+// time and results go in, actions come out, and both the running daemon and
+// the reading of a capture file carry them out.
+type schedule struct {
+	lastID   uint64
+	held     map[uint64]*entry // all that have not ended
+	starts   pool
+	stops    pool
+	timers   timers
+	draining bool // shutting down: nothing new, and failed stops hurry
+	actions  []action
+}
+
+func newSchedule() *schedule {
+	return &schedule{
+		held:   map[uint64]*entry{},
+		starts: pool{limit: MaxRunning},
+		stops:  pool{limit: MaxRunning},
+	}
+}
+
+// full reports whether a further opening is refused.
+func (s *schedule) full() bool { return len(s.held) >= MaxWaiting }
+
+// open begins an opening. A stop command without a start command does nothing,
+// as in knockd 0.8.
+func (s *schedule) open(o Opening) {
+	if o.Start == "" || s.draining {
+		return
+	}
+	e := s.hold(o)
+	e.state = queued
+	s.starts.add(e)
+	s.work()
+}
+
+func (s *schedule) hold(o Opening) *entry {
+	s.lastID++
+	e := &entry{Opening: o, id: s.lastID}
+	s.held[e.id] = e
+	return e
+}
+
+// started takes how a start command ended. Its status does not matter for what
+// follows, as in knockd 0.8: who has begun to open may have opened.
+func (s *schedule) started(e *entry, r Result, now time.Time) {
+	s.starts.running--
+	s.complain(e, r)
+	switch {
+	case e.Stop == "":
+		s.end(e)
+	case e.why != "":
+		s.close(e)
+	default:
+		s.wait(e, open, now.Add(e.Timeout))
+	}
+	s.tick(now)
+}
+
+// stopped takes how a stop command ended.
+func (s *schedule) stopped(e *entry, r Result, now time.Time) {
+	s.stops.running--
+	if e.tries.first.IsZero() || r.text() != e.tries.last.text() {
+		s.complain(e, r) // once, not at each try
+	}
+	if r.ok() || e.mayHaveRun && r.Err == nil {
+		s.end(e)
+	} else if pause, ok := e.tries.again(r, now, s.draining); ok {
+		s.wait(e, pausing, now.Add(pause))
+	} else {
+		s.say(e.Door + ": stop command given up for " + e.Addr.String() + " (" + r.text() + "): " + e.Stop)
+		s.end(e)
+	}
+	s.tick(now)
+}
+
+func (r Result) text() string {
+	if r.Err != nil {
+		return r.Err.Error()
+	}
+	return "status " + strconv.Itoa(r.Status)
+}
+
+// complain says how a command failed, a status as knockd 0.8 words it.
+func (s *schedule) complain(e *entry, r Result) {
+	if r.Err != nil {
+		s.say(e.Door + ": command ended without a status: " + r.Err.Error())
+	} else if r.Status != 0 {
+		s.say(fmt.Sprintf("%s: command returned non-zero status code (%d)", e.Door, r.Status))
+	}
+}
+
+// tick closes what is due at now.
+func (s *schedule) tick(now time.Time) {
+	for len(s.timers) > 0 && !s.timers[0].due.After(now) {
+		e := s.timers[0]
+		s.timers.remove(e)
+		s.close(e)
+	}
+	s.work()
+}
+
+// next is the time at which tick has something to do.
+func (s *schedule) next() (time.Time, bool) {
+	if len(s.timers) == 0 {
+		return time.Time{}, false
+	}
+	return s.timers[0].due, true
+}
+
+// closeEarly closes the openings that match at once, whatever their time, and
+// returns how many. Those whose start command still waits are dropped; those
+// whose start command runs are closed when it has ended.
+func (s *schedule) closeEarly(match func(*Opening) bool, why string) (n int) {
+	for _, e := range s.inOrder() {
+		if !match(&e.Opening) {
+			continue
+		}
+		switch e.state {
+		case queued:
+			s.end(e)
+		case starting:
+			e.why = why
+		case open:
+			e.why = why
+			s.timers.remove(e)
+			s.close(e)
+		default:
+			continue
+		}
+		n++
+	}
+	s.work()
+	return n
+}
+
+// drain begins the shutdown: starts that still wait are dropped and, unless
+// openings are kept for the next daemon, everything else closes. It returns
+// how many were dropped.
+func (s *schedule) drain(keep bool, why string) (dropped int) {
+	s.draining = true
+	for _, e := range s.inOrder() {
+		if e.state == queued {
+			s.end(e)
+			dropped++
+		}
+	}
+	if keep {
+		return dropped
+	}
+	for _, e := range s.inOrder() {
+		if e.state == pausing {
+			s.timers.remove(e)
+			s.close(e)
+		}
+	}
+	s.closeEarly(func(*Opening) bool { return true }, why)
+	return dropped
+}
+
+// busy reports whether something runs or is about to.
+func (s *schedule) busy() bool {
+	return s.starts.running+s.stops.running+len(s.starts.queue)+len(s.stops.queue) > 0
+}
+
+// halt makes sure that no further command begins.
+func (s *schedule) halt() {
+	s.starts.limit, s.stops.limit = 0, 0
+}
+
+// inOrder is all that is held, the oldest first.
+func (s *schedule) inOrder() []*entry {
+	all := make([]*entry, 0, len(s.held))
+	for _, e := range s.held {
+		all = append(all, e)
+	}
+	slices.SortFunc(all, func(a, b *entry) int { return cmp.Compare(a.id, b.id) })
+	return all
+}
+
+func (s *schedule) wait(e *entry, st state, until time.Time) {
+	e.state, e.due = st, until
+	s.timers.add(e)
+}
+
+func (s *schedule) close(e *entry) {
+	e.state = closing
+	s.stops.add(e)
+}
+
+func (s *schedule) end(e *entry) {
+	e.state = ended
+	delete(s.held, e.id)
+	s.actions = append(s.actions, action{do: end, entry: e})
+}
+
+func (s *schedule) say(text string) {
+	s.actions = append(s.actions, action{do: say, text: text})
+}
+
+// work gives free workers to what waits. The lines are knockd 0.8's.
+func (s *schedule) work() {
+	for e := s.starts.next(queued); e != nil; e = s.starts.next(queued) {
+		e.state = starting
+		s.say(e.Door + ": running command: " + e.Start)
+		s.actions = append(s.actions, action{do: start, entry: e})
+	}
+	for e := s.stops.next(closing); e != nil; e = s.stops.next(closing) {
+		e.state = stopping
+		s.announceStop(e)
+		s.actions = append(s.actions, action{do: stop, entry: e})
+	}
+}
+
+// announceStop says why and what; not again when it is tried again.
+func (s *schedule) announceStop(e *entry) {
+	if !e.tries.first.IsZero() {
+		return
+	}
+	if e.why == "" {
+		s.say(e.who() + ": command timeout")
+	} else {
+		s.say(e.who() + ": closed early: " + e.why)
+	}
+	s.say(e.Door + ": running command: " + e.Stop)
+}
+
+// take hands the actions over, in the order in which they are to be done.
+func (s *schedule) take() []action {
+	a := s.actions
+	s.actions = nil
+	return a
+}
