@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+
+	"knockd/internal/client"
+)
+
+// usageError is the user's mistake, with what to do instead.
+type usageError struct {
+	err  error
+	hint string
+}
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+const portHint = "write PORT, PORT:tcp or PORT:udp; the ports are in the sequence of the server's door"
+
+// exit says what went wrong, if anything, and returns the exit status.
+func (s system) exit(err error) int {
+	if err == nil {
+		return exitOpen
+	}
+	text, hint, code := explain(err)
+	fmt.Fprintf(s.stderr, "knock: %s\n", text)
+	if hint != "" {
+		fmt.Fprintf(s.stderr, "knock: hint: %s\n", hint)
+	}
+	return code
+}
+
+// explain turns an error into what is wrong, what to do, and the exit status.
+func explain(err error) (text, hint string, code int) {
+	var usage *usageError
+	var family *client.FamilyError
+	var source *client.SourceError
+	var dns *net.DNSError
+	switch {
+	case errors.Is(err, context.Canceled):
+		return "interrupted", "", exitNetwork
+	case errors.As(err, &usage):
+		return err.Error(), usage.hint, exitUsage
+	case errors.As(err, &family):
+		return err.Error(), "leave out -4 and -6, or name another address", exitNetwork
+	case errors.As(err, &source):
+		return err.Error(), "choose the family with -4 or -6, or give a source address of the other one", exitUsage
+	case errors.As(err, &dns):
+		return explainName(dns)
+	}
+	return err.Error(), networkHint(err), exitNetwork
+}
+
+// explainName is explain for a name that could not be looked up.
+func explainName(err *net.DNSError) (text, hint string, code int) {
+	if err.IsNotFound {
+		return "unknown host " + err.Name, "check the spelling, or knock at the address in numbers", exitNetwork
+	}
+	return fmt.Sprintf("look up %s: %s", err.Name, err.Err),
+		"the name server does not answer: check the network, or knock at the address in numbers", exitNetwork
+}
+
+// networkHint says what to do about a packet that could not be sent.
+func networkHint(err error) string {
+	var raw *client.RawError
+	var hit *client.HitError
+	errors.As(err, &hit)
+	switch {
+	case client.IsUnreachable(err) && hit != nil && hit.Host.Is6():
+		return "this machine has no way to IPv6 addresses, or not to this one: try -4"
+	case client.IsUnreachable(err):
+		return "this machine has no way to that address: check the network, the route, and --source"
+	case errors.As(err, &raw) && errors.Is(err, os.ErrPermission):
+		return "--flags needs raw sockets: run as root, or: setcap cap_net_raw+ep $(command -v knock)"
+	case errors.Is(err, os.ErrPermission):
+		return "a firewall on this machine refuses the packet"
+	case errors.Is(err, errors.ErrUnsupported):
+		return "leave out --interface on this system; --source may do"
+	}
+	return ""
+}

@@ -1,0 +1,80 @@
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"net"
+	"net/netip"
+	"runtime"
+
+	"knockd/internal/knock"
+)
+
+// A RawError says that segments made by hand cannot be sent: without
+// permission, or at all on this system.
+type RawError struct{ Err error }
+
+// Error says so.
+func (e *RawError) Error() string { return fmt.Sprintf("raw socket: %v", e.Err) }
+
+// Unwrap returns the cause.
+func (e *RawError) Unwrap() error { return e.Err }
+
+// errNoRawTCP: Windows takes no TCP segments from programs (Microsoft, "TCP/IP
+// Raw Sockets").
+var errNoRawTCP = fmt.Errorf("windows forbids programs to send TCP segments")
+
+// segment sends one TCP segment with the sender's flags from a random port.
+func (s *Sender) segment(ctx context.Context, to netip.AddrPort) error {
+	if runtime.GOOS == "windows" {
+		return &RawError{errNoRawTCP}
+	}
+	network := "ip6:tcp"
+	if to.Addr().Is4() {
+		network = "ip4:tcp"
+	}
+	conn, err := s.dialer("ip").DialContext(ctx, network, to.Addr().String())
+	if err != nil {
+		return &RawError{err}
+	}
+	defer conn.Close()
+	local := conn.LocalAddr().(*net.IPAddr)
+	from, _ := netip.AddrFromSlice(local.IP)
+	_, err = conn.Write(marshalSegment(from.Unmap(), to, s.Flags))
+	return err
+}
+
+// marshalSegment returns a TCP header (RFC 9293, 3.1) without options or data.
+// Source port and sequence number are random, so that no server takes it for
+// a repeat of an earlier one.
+func marshalSegment(from netip.Addr, to netip.AddrPort, flags knock.Flags) []byte {
+	var random [6]byte
+	rand.Read(random[:])
+	h := make([]byte, 20)
+	// From the range for such ports (RFC 6335, 6): 49152-65535.
+	binary.BigEndian.PutUint16(h[0:], 0xc000|binary.BigEndian.Uint16(random[4:]))
+	binary.BigEndian.PutUint16(h[2:], to.Port())
+	copy(h[4:8], random[:4])
+	h[12] = 5 << 4 // header length in 32-bit words
+	h[13] = byte(flags)
+	binary.BigEndian.PutUint16(h[14:], 64240) // window
+	binary.BigEndian.PutUint16(h[16:], checksum(from, to.Addr(), h))
+	return h
+}
+
+// checksum is that of TCP over the pseudo header (RFC 9293, 3.1; RFC 8200,
+// 8.1) and the segment, whose own checksum is still zero.
+func checksum(from, to netip.Addr, segment []byte) uint16 {
+	sum := uint32(knock.TCP) + uint32(len(segment))
+	for _, part := range [][]byte{from.AsSlice(), to.AsSlice(), segment} {
+		for i := 0; i+1 < len(part); i += 2 {
+			sum += uint32(binary.BigEndian.Uint16(part[i:]))
+		}
+	}
+	for sum > 0xffff {
+		sum = sum&0xffff + sum>>16
+	}
+	return ^uint16(sum)
+}

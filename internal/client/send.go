@@ -1,0 +1,62 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"knockd/internal/knock"
+)
+
+// Sender sends single hits.
+type Sender struct {
+	Route
+	// Flags, if not zero, are those of every TCP hit: exactly these, in a
+	// segment made by hand. That takes the privilege for raw sockets.
+	Flags knock.Flags
+}
+
+// HitError: a hit that could not be sent.
+type HitError struct {
+	Host netip.Addr
+	Err  error
+}
+
+// Error says which host the hit was for. The port is part of a secret.
+func (e *HitError) Error() string { return fmt.Sprintf("knock at %s: %v", e.Host, e.Err) }
+
+// Unwrap returns the cause.
+func (e *HitError) Unwrap() error { return e.Err }
+
+// Hit puts one packet on the wire: a SYN, a segment with the flags asked for,
+// or a datagram of one octet, as knock 0.8 sends it. It does not wait for an
+// answer, except on systems where a connection attempt can only be given up
+// after a while: there it takes up to the pause, 500 ms at most.
+func (s *Sender) Hit(ctx context.Context, host netip.Addr, step knock.Step, pause time.Duration) error {
+	err := s.check(host)
+	to := netip.AddrPortFrom(host, step.Port)
+	switch {
+	case err != nil:
+	case step.Proto == knock.UDP:
+		err = s.datagram(ctx, to)
+	case s.Flags != 0:
+		err = s.segment(ctx, to)
+	default:
+		err = s.syn(ctx, to, pause)
+	}
+	if err != nil {
+		return &HitError{host, err}
+	}
+	return nil
+}
+
+func (s *Sender) datagram(ctx context.Context, to netip.AddrPort) error {
+	conn, err := s.dialer("udp").DialContext(ctx, "udp", to.String())
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_, err = conn.Write([]byte{0})
+	return err
+}

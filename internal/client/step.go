@@ -1,0 +1,65 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"knockd/internal/knock"
+)
+
+// ErrEmptySequence: a sequence without a single step.
+var ErrEmptySequence = errors.New("the sequence is empty")
+
+// ParseStep reads a step as the command line and the configuration write it:
+// "7000", "7000:tcp", "8000:udp". Without a protocol it is a TCP step. A colon
+// with nothing after it counts as no protocol, as in knock 0.8.
+func ParseStep(text string) (knock.Step, error) {
+	number, name, _ := strings.Cut(text, ":")
+	port, err := parsePort(number)
+	if err != nil {
+		return knock.Step{}, err
+	}
+	switch strings.ToLower(name) {
+	case "", "tcp":
+		return knock.Step{Proto: knock.TCP, Port: port}, nil
+	case "udp":
+		return knock.Step{Proto: knock.UDP, Port: port}, nil
+	}
+	return knock.Step{}, fmt.Errorf("port %s: protocol %q: must be tcp or udp", number, name)
+}
+
+// parsePort reads a port in decimal digits and nothing else.
+func parsePort(text string) (uint16, error) {
+	if text == "" || strings.Trim(text, "0123456789") != "" {
+		return 0, fmt.Errorf("%q is not a port", text)
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil || n == 0 {
+		return 0, fmt.Errorf("port %s: must be between 1 and 65535", text)
+	}
+	return uint16(n), nil
+}
+
+// ParseSequence reads the steps of a configuration or one-time file: separated
+// by commas, with or without blanks around them. Their number is 1 to
+// knock.MaxSteps.
+func ParseSequence(text string) ([]knock.Step, error) {
+	if strings.TrimSpace(text) == "" {
+		return nil, ErrEmptySequence
+	}
+	parts := strings.Split(text, ",")
+	if len(parts) > knock.MaxSteps {
+		return nil, fmt.Errorf("%d steps: must be at most %d", len(parts), knock.MaxSteps)
+	}
+	steps := make([]knock.Step, len(parts))
+	for i, part := range parts {
+		step, err := ParseStep(strings.TrimSpace(part))
+		if err != nil {
+			return nil, err
+		}
+		steps[i] = step
+	}
+	return steps, nil
+}
