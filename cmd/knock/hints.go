@@ -48,7 +48,7 @@ func explain(err error) (text, hint string, code int) {
 	case errors.As(err, &family):
 		return err.Error(), "leave out -4 and -6, or name another address", exitNetwork
 	case errors.As(err, &source):
-		return err.Error(), "choose the family with -4 or -6, or give a source address of the other one", exitUsage
+		return source.Error(), "choose the family with -4 or -6, or give a source address of the other one", exitUsage
 	case errors.As(err, &dns):
 		return explainName(dns)
 	}

@@ -37,13 +37,13 @@ func (s *Sender) segment(ctx context.Context, to netip.AddrPort) error {
 	}
 	conn, err := s.dialer("ip").DialContext(ctx, network, to.Addr().String())
 	if err != nil {
-		return &RawError{err}
+		return &RawError{withoutAddress(err)}
 	}
 	defer conn.Close()
 	local := conn.LocalAddr().(*net.IPAddr)
 	from, _ := netip.AddrFromSlice(local.IP)
 	_, err = conn.Write(marshalSegment(from.Unmap(), to, s.Flags))
-	return err
+	return withoutAddress(err)
 }
 
 // marshalSegment returns a TCP header (RFC 9293, 3.1) without options or data.

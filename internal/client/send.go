@@ -2,8 +2,11 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"net/netip"
+	"os"
 	"time"
 
 	"knockd/internal/knock"
@@ -54,9 +57,23 @@ func (s *Sender) Hit(ctx context.Context, host netip.Addr, step knock.Step, paus
 func (s *Sender) datagram(ctx context.Context, to netip.AddrPort) error {
 	conn, err := s.dialer("udp").DialContext(ctx, "udp", to.String())
 	if err != nil {
-		return err
+		return withoutAddress(err)
 	}
 	defer conn.Close()
 	_, err = conn.Write([]byte{0})
+	return withoutAddress(err)
+}
+
+// withoutAddress drops the part of a dial's error that repeats the address,
+// and with it the port.
+func withoutAddress(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op.Err
+	}
+	var call *os.SyscallError
+	if errors.As(err, &call) {
+		return fmt.Errorf("%s: %w", call.Syscall, call.Err)
+	}
 	return err
 }

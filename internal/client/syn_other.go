@@ -30,5 +30,5 @@ func (s *Sender) syn(ctx context.Context, to netip.AddrPort, pause time.Duration
 	if IsRefused(err) || errors.As(err, &timeout) && timeout.Timeout() {
 		return nil
 	}
-	return err
+	return withoutAddress(err)
 }
