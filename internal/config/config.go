@@ -1,0 +1,74 @@
+// Package config reads knockd.conf: text in, a checked Config out, or every
+// fault of the file at once, each with its place and the rule it breaks.
+// Every key of knockd 0.8 means what it meant there. What knockd 0.8 refuses
+// is refused here too, so that a file that works here works there; what it
+// takes although it can never work (a port "ssh", which becomes port 0) is a
+// fault here, because a door that silently never opens is worse than a daemon
+// that says why.
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"time"
+
+	"knockd/internal/knock"
+)
+
+// DefaultCmdTimeout is the time between start and stop command of a door that
+// names none, as in knockd 0.8.
+const DefaultCmdTimeout = 10 * time.Second
+
+// Config is what a file and its drop-ins say, checked. An option that was not
+// given has its zero value.
+type Config struct {
+	LogFile    string   // as written, perhaps relative; "" means none
+	PidFile    string   // as written, perhaps relative; "" means not given
+	Interfaces []string // names, without repeats; nil means not given
+	UseSyslog  bool
+
+	Doors    []*Door  // in file order
+	Warnings []string // what is allowed and probably not meant, with its place
+	Trace    Trace    // what -D prints
+}
+
+// Door is a section of the file: what the tracker knows of it, and what
+// happens when it opens.
+type Door struct {
+	knock.Door
+
+	Place      Place
+	Occurrence int // 1 for the first door of this name, 2 for the second, ...
+
+	// OneTimeFile holds the sequences of a door that has none of its own
+	// (then Sequence is empty here), as written, perhaps relative.
+	OneTimeFile string
+
+	// The commands as /bin/sh gets them, before expansion; "" means none.
+	// A missing IPv6 command is the IPv4 one already.
+	StartCommand, StartCommand6 string
+	StopCommand, StopCommand6   string
+	CmdTimeout                  time.Duration // whole seconds, 0 or more
+}
+
+// Equal says whether both doors were written to do the same, wherever they
+// stand.
+func (d *Door) Equal(o *Door) bool {
+	a, b := *d, *o
+	a.Place, b.Place = Place{}, Place{}
+	a.Occurrence, b.Occurrence = 0, 0
+	return reflect.DeepEqual(a, b)
+}
+
+// Place is a line of a file.
+type Place struct {
+	File string
+	Line int // from 1; 0 means the file as a whole
+}
+
+func (p Place) String() string {
+	if p.Line == 0 {
+		return p.File
+	}
+	return fmt.Sprintf("%s:%d", p.File, p.Line)
+}

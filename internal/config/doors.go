@@ -1,0 +1,195 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"knockd/internal/knock"
+)
+
+// rawDoor is a door while it is read. It remembers which keys were given,
+// since an empty command is not a missing one.
+type rawDoor struct {
+	*Door
+	given map[string]Place // where each key stands, by its first name
+}
+
+var doorKeys = newKeyTable([]key[*rawDoor]{
+	{names: []string{"sequence"}, read: readSequence},
+	{names: []string{"one_time_sequences"}, read: readOneTimeFile},
+	secondsKey(func(d *rawDoor) *time.Duration { return &d.Timeout }, "seq_timeout", "timeout"),
+	secondsKey(func(d *rawDoor) *time.Duration { return &d.CmdTimeout }, "cmd_timeout"),
+	{names: []string{"tcpflags"}, repeats: true, global: true, read: readFlags},
+	{names: []string{"target"}, read: readTarget},
+	commandKey(func(d *rawDoor) *string { return &d.StartCommand }, "start_command", "command"),
+	commandKey(func(d *rawDoor) *string { return &d.StartCommand6 }, "start_command_6", "command_6"),
+	commandKey(func(d *rawDoor) *string { return &d.StopCommand }, "stop_command"),
+	commandKey(func(d *rawDoor) *string { return &d.StopCommand6 }, "stop_command_6"),
+})
+
+func readSequence(d *rawDoor, value string) ([]string, error) {
+	steps, err := ParseSequence(value)
+	if err != nil {
+		return nil, err
+	}
+	d.Sequence = steps
+	return []string{"sequence: " + FormatSequence(d.Sequence)}, nil
+}
+
+func readOneTimeFile(d *rawDoor, value string) ([]string, error) {
+	if value == "" {
+		return nil, rulef("must name a file")
+	}
+	d.OneTimeFile = value
+	return []string{"one time sequences file: " + value}, nil
+}
+
+// ParseSequence reads "7000,8000:udp,9000:tcp", as the key and the lines of a
+// one_time_sequences file have it.
+func ParseSequence(text string) ([]knock.Step, error) {
+	if trim(text) == "" {
+		return nil, rulef("is empty: must be at least one port")
+	}
+	fields := strings.Split(text, ",")
+	if len(fields) > knock.MaxSteps {
+		return nil, rulef("%d ports: must be at most %d", len(fields), knock.MaxSteps)
+	}
+	steps := make([]knock.Step, len(fields))
+	for i, field := range fields {
+		step, err := parseStep(field)
+		if err != nil {
+			return nil, fmt.Errorf("step %d: %w", i+1, err)
+		}
+		steps[i] = step
+	}
+	return steps, nil
+}
+
+func parseStep(field string) (knock.Step, error) {
+	port, proto, named := strings.Cut(field, ":")
+	proto = trim(proto)
+	step := knock.Step{Proto: knock.TCP}
+	switch {
+	case strings.EqualFold(proto, "udp"):
+		step.Proto = knock.UDP
+	case named && !strings.EqualFold(proto, "tcp"):
+		return step, rulef("%smust be tcp or udp", echo("protocol", proto))
+	}
+	n, err := parsePort(trim(port))
+	step.Port = n
+	return step, err
+}
+
+func parsePort(text string) (uint16, error) {
+	n, err := strconv.Atoi(text)
+	switch {
+	case err != nil && !errors.Is(err, strconv.ErrRange):
+		return 0, rulef("%smust be a number between 1 and 65535", echo("port", text))
+	case err != nil || n < 1 || n > math.MaxUint16:
+		return 0, rulef("port %s: must be between 1 and 65535", text)
+	}
+	return uint16(n), nil
+}
+
+// echo names what is wrong. What holds a digit and is no number may be a whole
+// sequence, which no message may tell: it is only called by its kind.
+func echo(kind, text string) string {
+	if strings.ContainsAny(text, "0123456789") {
+		return kind + " "
+	}
+	return fmt.Sprintf("%s %q: ", kind, text)
+}
+
+// FormatSequence writes a sequence as knockd 0.8 prints it: every step with
+// its protocol.
+func FormatSequence(steps []knock.Step) string {
+	var b strings.Builder
+	for i, s := range steps {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(s.String())
+	}
+	return b.String()
+}
+
+// secondsKey is a number of whole seconds.
+func secondsKey(field func(*rawDoor) *time.Duration, names ...string) key[*rawDoor] {
+	return key[*rawDoor]{names: names, read: func(d *rawDoor, value string) ([]string, error) {
+		t, err := parseSeconds(value)
+		if err != nil {
+			return nil, err
+		}
+		*field(d) = t
+		return []string{fmt.Sprintf("%s: %d", names[0], t/time.Second)}, nil
+	}}
+}
+
+// parseSeconds reads a number of whole seconds, 0 or more.
+func parseSeconds(text string) (time.Duration, error) {
+	n, err := strconv.Atoi(text)
+	switch {
+	case err != nil && !errors.Is(err, strconv.ErrRange):
+		return 0, rulef("%q: must be a number of whole seconds", text)
+	case err != nil || n < 0 || n > math.MaxInt32:
+		return 0, rulef("%s: must be between 0 and %d seconds", text, math.MaxInt32)
+	}
+	return time.Duration(n) * time.Second, nil
+}
+
+func readFlags(d *rawDoor, value string) (trace []string, err error) {
+	for name := range strings.SplitSeq(value, ",") {
+		bare, clear := strings.CutPrefix(name, "!")
+		flag, ok := knock.ParseFlag(bare)
+		if !ok {
+			return trace, rulef("flag %q: must be fin, syn, rst, psh, ack or urg, or one of them after a !", name)
+		}
+		d.Flags = d.Flags.Add(flag, !clear)
+		trace = append(trace, "tcp flag: "+strings.ToUpper(name))
+	}
+	return trace, nil
+}
+
+func readTarget(d *rawDoor, value string) ([]string, error) {
+	addr, err := netip.ParseAddr(value)
+	switch {
+	case err != nil:
+		return nil, rulef("%q: must be an IPv4 or IPv6 address (a name is none)", value)
+	case addr.Zone() != "":
+		return nil, rulef("%q: must be an address without a zone", value)
+	case addr.Is4In6():
+		return nil, rulef("%s: must be written %s, as packets have it", value, addr.Unmap())
+	case addr.IsUnspecified() || addr.IsMulticast() || addr == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		return nil, rulef("%s: must be the address of one host", value)
+	}
+	d.Target = addr
+	return []string{"target: " + value}, nil
+}
+
+// commandKey is a command, kept byte for byte.
+func commandKey(field func(*rawDoor) *string, names ...string) key[*rawDoor] {
+	return key[*rawDoor]{names: names, read: func(d *rawDoor, value string) ([]string, error) {
+		if err := checkCommand(value); err != nil {
+			return nil, err
+		}
+		*field(d) = value
+		return []string{names[0] + ": " + value}, nil
+	}}
+}
+
+// checkCommand refuses what the kernel could not hand to /bin/sh: one argument
+// has at most 32 pages, its closing NUL included (MAX_ARG_STRLEN in
+// linux/binfmts.h). %IP% may grow to the longest address.
+func checkCommand(value string) error {
+	const longest = 32*4096 - 1
+	n := len(value) + strings.Count(value, "%IP%")*(len("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")-len("%IP%"))
+	if n > longest {
+		return rulef("%d bytes with addresses put in: must be at most %d", n, longest)
+	}
+	return nil
+}

@@ -1,0 +1,148 @@
+package config
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"gopkg.in/ini.v1"
+)
+
+// space is what knockd 0.8 takes for blank at both ends of a line, a key and
+// a value: C's isspace, not Unicode's, so that a command keeps the rest.
+const space = " \t\n\v\f\r"
+
+func trim(s string) string { return strings.Trim(s, space) }
+
+// rawSection is a section as it stands in the file.
+type rawSection struct {
+	name  string
+	place Place
+	lost  bool // its header is faulty: its keys are checked, it is no door
+	items []rawItem
+}
+
+// rawItem is a line "key = value", or a word alone on its line.
+type rawItem struct {
+	place    Place
+	key      string // as written
+	value    string // byte for byte, without the blanks at its ends
+	hasValue bool   // false for a word alone
+}
+
+// split reads the file into its sections, in order. Faulty lines are reported
+// and left out.
+//
+// ini.v1 tells neither lines nor order nor repeats, and changes what looks
+// quoted or ends in a Unicode blank. So each line is handed to it numbered and
+// shielded: "key = value" as "12 key .=. value.", which it takes literally.
+func split(file string, src []byte, fault func(*Fault)) []*rawSection {
+	shielded := shield(file, string(src), fault)
+	f, err := ini.LoadSources(ini.LoadOptions{
+		AllowBooleanKeys:          true,
+		AllowNonUniqueSections:    true, // they are unique: numbered
+		IgnoreContinuation:        true,
+		IgnoreInlineComment:       true,
+		KeyValueDelimiters:        "=",
+		PreserveSurroundedQuote:   true,
+		SkipUnrecognizableLines:   false,
+		UnescapeValueDoubleQuotes: false,
+	}, []byte(shielded))
+	if err != nil {
+		fault(&Fault{Place: Place{File: file}, Err: err})
+		return nil
+	}
+	var out []*rawSection
+	for _, s := range f.Sections() {
+		if s.Name() != ini.DefaultSection {
+			out = append(out, unshield(file, s))
+		}
+	}
+	return out
+}
+
+const (
+	headerMark = "+" // after the number of a section's line
+	lostMark   = "-" // the same, of a faulty one
+)
+
+func shield(file, src string, fault func(*Fault)) string {
+	var b strings.Builder
+	b.Grow(len(src) + len(src)/4)
+	inside := false
+	n := 0
+	for line := range strings.SplitSeq(src, "\n") {
+		n++
+		line = trim(line)
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		place := Place{file, n}
+		err := checkLine(line, n, inside)
+		if err != nil {
+			fault(&Fault{Place: place, Err: err})
+		}
+		switch {
+		case line[0] == '[':
+			inside = true
+			writeHeader(&b, n, line, err != nil)
+		case err == nil:
+			fmt.Fprintf(&b, "%d %s.\n", n, strings.Replace(line, "=", ".=.", 1))
+		}
+	}
+	return b.String()
+}
+
+func writeHeader(b *strings.Builder, n int, line string, lost bool) {
+	if lost {
+		fmt.Fprintf(b, "[%d%s]\n", n, lostMark)
+		return
+	}
+	fmt.Fprintf(b, "[%d%s%s]\n", n, headerMark, line[1:len(line)-1])
+}
+
+// checkLine says what is wrong with a line that is neither blank nor comment,
+// before anyone asks what it means.
+func checkLine(line string, n int, inside bool) error {
+	switch {
+	case n == 1 && strings.HasPrefix(line, "\uFEFF"):
+		return rulef("the file begins with a byte order mark: save it without")
+	case strings.ContainsRune(line, 0):
+		return rulef("a NUL byte: must be text")
+	case line == "[]":
+		return rulef("a section without a name: must be [name]")
+	case line[0] == '[' && line[len(line)-1] != ']':
+		return rulef("a section must be [name], alone on its line")
+	case line[0] == ';':
+		return rulef("comments begin with #, not with ;")
+	case line[0] != '[' && !inside:
+		return rulef("stands before the first section: each key must belong to one, [options] or [a door's name]")
+	}
+	return nil
+}
+
+func unshield(file string, s *ini.Section) *rawSection {
+	number, name, ok := strings.Cut(s.Name(), headerMark)
+	number = strings.TrimSuffix(number, lostMark)
+	out := &rawSection{name: name, place: Place{file, atoi(number)}, lost: !ok}
+	for _, k := range s.Keys() {
+		number, key, _ := strings.Cut(k.Name(), " ")
+		item := rawItem{place: Place{file, atoi(number)}, key: trim(strings.TrimSuffix(key, "."))}
+		// A word alone has ini.v1's own value; a real one begins with the shield.
+		if v, ok := strings.CutPrefix(k.Value(), "."); ok {
+			item.hasValue = true
+			item.value = trim(strings.TrimSuffix(v, "."))
+		}
+		out.items = append(out.items, item)
+	}
+	return out
+}
+
+// atoi reads back a number that shield wrote.
+func atoi(s string) int {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		panic("config: line number lost: " + err.Error())
+	}
+	return n
+}

@@ -1,0 +1,68 @@
+package config
+
+import (
+	"slices"
+	"strings"
+)
+
+// optionsName is the section that is no door. Its case counts, as in knockd
+// 0.8.
+const optionsName = "options"
+
+var optionKeys = newKeyTable([]key[*Config]{
+	textKey("log file", func(c *Config) *string { return &c.LogFile }, "logfile"),
+	textKey("pid file", func(c *Config) *string { return &c.PidFile }, "pidfile"),
+	{names: []string{"interface"}, read: func(c *Config, value string) ([]string, error) {
+		names, err := ParseInterfaces(value)
+		if err != nil {
+			return nil, err
+		}
+		c.Interfaces = names
+		return []string{"interface: " + value}, nil
+	}},
+	{names: []string{"usesyslog"}, word: true, repeats: true, read: func(c *Config, _ string) ([]string, error) {
+		c.UseSyslog = true
+		return []string{"usesyslog"}, nil
+	}},
+})
+
+// Interface names that are none.
+const (
+	AnyInterface = "any"           // every interface of the host
+	DefaultRoute = "default-route" // the one that the default route uses
+)
+
+// ParseInterfaces reads a list of interfaces separated by commas. Repeats are
+// dropped.
+func ParseInterfaces(list string) ([]string, error) {
+	var out []string
+	for name := range strings.SplitSeq(list, ",") {
+		name = trim(name)
+		if err := checkInterface(name); err != nil {
+			return nil, err
+		}
+		if !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	if len(out) > 1 && slices.Contains(out, AnyInterface) {
+		return nil, rulef("%s includes all others: must stand alone", AnyInterface)
+	}
+	return out, nil
+}
+
+// checkInterface refuses what the kernel would (dev_valid_name in
+// net/core/dev.c): such a name can never come into being. A label as in eth0:1
+// is no interface either.
+func checkInterface(name string) error {
+	const longest = 15 // IFNAMSIZ less the closing NUL
+	switch {
+	case name == "":
+		return rulef("an empty name: must name an interface")
+	case len(name) > longest:
+		return rulef("interface %q: must have at most %d bytes", name, longest)
+	case name == "." || name == ".." || strings.ContainsAny(name, "/:"+space):
+		return rulef("interface %q: must not be a path and must not contain blanks, / or :", name)
+	}
+	return nil
+}

@@ -1,0 +1,211 @@
+package config
+
+import (
+	"flag"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"knockd/internal/knock"
+)
+
+var update = flag.Bool("update", false, "rewrite the expected texts in testdata")
+
+// golden compares with a file, or rewrites it.
+func golden(t *testing.T, path, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", path, diff)
+	}
+}
+
+func TestFaults(t *testing.T) {
+	files, err := filepath.Glob("testdata/config/bad-*.conf")
+	if err != nil || len(files) < 11 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			src, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			config, err := Parse(filepath.Base(file), src)
+			if err == nil || config != nil {
+				t.Fatalf("config %v, error %v", config, err)
+			}
+			golden(t, strings.TrimSuffix(file, ".conf")+".stderr", err.Error()+"\n")
+		})
+	}
+}
+
+func parse(t *testing.T, src string) *Config {
+	t.Helper()
+	c, err := Parse("k.conf", []byte(src))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestEveryKey(t *testing.T) {
+	got := parse(t, `# every key of knockd 0.8
+[options]
+	LogFile   = /var/log/knockd.log
+	PidFile   = run/knockd.pid
+	Interface = eth0, wg0,eth0
+	UseSyslog
+
+[ssh]
+	SEQUENCE        = 7000, +8000 : UDP ,09000:tcp
+	Seq_Timeout     = 15
+	TCPFlags        = syn,!ack
+	Target          = 2001:DB8::1
+	Start_Command   = open %IP%
+	Start_Command_6 = open6 %IP%
+	Cmd_Timeout     = 0
+	Stop_Command    = close %IP%
+	Stop_Command_6  =
+
+[mail]
+	one_time_sequences = mail.seq
+	timeout  = 3
+	command  = x
+`)
+	want := &Config{
+		LogFile: "/var/log/knockd.log", PidFile: "run/knockd.pid",
+		Interfaces: []string{"eth0", "wg0"}, UseSyslog: true,
+		Doors: []*Door{{
+			Door: knock.Door{
+				Name:     "ssh",
+				Sequence: []knock.Step{{Proto: knock.TCP, Port: 7000}, {Proto: knock.UDP, Port: 8000}, {Proto: knock.TCP, Port: 9000}},
+				Timeout:  15 * time.Second,
+				Flags:    knock.FlagMatch{Set: knock.SYN, Clear: knock.ACK},
+				Target:   netip.MustParseAddr("2001:db8::1"),
+			},
+			Place: Place{"k.conf", 8}, Occurrence: 1,
+			StartCommand: "open %IP%", StartCommand6: "open6 %IP%",
+			StopCommand: "close %IP%", StopCommand6: "", CmdTimeout: 0,
+		}, {
+			Door:  knock.Door{Name: "mail", Timeout: 3 * time.Second},
+			Place: Place{"k.conf", 19}, Occurrence: 1, OneTimeFile: "mail.seq",
+			StartCommand: "x", StartCommand6: "x", CmdTimeout: 10 * time.Second,
+		}},
+		Trace: Trace{
+			"config: new section: 'options'",
+			"config: log file: /var/log/knockd.log",
+			"config: pid file: run/knockd.pid",
+			"config: interface: eth0, wg0,eth0",
+			"config: usesyslog",
+			"config: new section: 'ssh'",
+			"config: ssh: sequence: 7000:tcp,8000:udp,9000:tcp",
+			"config: ssh: seq_timeout: 15",
+			"config: tcp flag: SYN",
+			"config: tcp flag: !ACK",
+			"config: ssh: target: 2001:DB8::1",
+			"config: ssh: start_command: open %IP%",
+			"config: ssh: start_command_6: open6 %IP%",
+			"config: ssh: cmd_timeout: 0",
+			"config: ssh: stop_command: close %IP%",
+			"config: ssh: stop_command_6: ",
+			"config: new section: 'mail'",
+			"config: mail: one time sequences file: mail.seq",
+			"config: mail: seq_timeout: 3",
+			"config: mail: start_command: x",
+		},
+	}
+	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestCommandsKeepTheirBytes: what the shell gets is what was written.
+func TestCommandsKeepTheirBytes(t *testing.T) {
+	for _, command := range []string{
+		"a # b", "a ; b", "a \\", "`date`", "\"\"\"x\"\"\" %IP%", "\"x y\"", "'x y'", "date %(x)s %s", "echo ${HOME} $$",
+		"a=b c=d", "=x", "x=", ".", "..", "x.", ".=.", "\\;", "\\#", "a\tb", "\u00a0x\u00a0", "echo ü “x”", "\xff\xfe", "[a]", "`", "\"\"\"",
+		"a\rb", "", "\u2028", "x\u0085",
+	} {
+		c := parse(t, "[a]\r\nsequence = 1\r\ncommand = \t"+command+" \t\r\nstop_command = stop\r\n")
+		d := c.Doors[0]
+		if d.StartCommand != command || d.StartCommand6 != command || d.StopCommand != "stop" {
+			t.Errorf("command %q became %q, %q, %q", command, d.StartCommand, d.StartCommand6, d.StopCommand)
+		}
+		if line := c.Trace[len(c.Trace)-2]; line != "config: a: start_command: "+command {
+			t.Errorf("command %q: -D prints %q", command, line)
+		}
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	for _, c := range []struct{ src, want string }{
+		{"", "k.conf: no door: nothing can ever open"},
+		{"[options]\nusesyslog\nusesyslog\n", "k.conf: no door: nothing can ever open"},
+		{"[a]\nsequence=1\n[a]\nsequence=2\n", "k.conf:3: [a] door 2 of this name"},
+		{"[a]\nsequence=1\nsequence=2\n", "k.conf:3: [a] sequence: replaces the one of line 2"},
+		{"[a]\nsequence=1\ncommand=x\nstart_command=y\n", "k.conf:4: [a] start_command: replaces the one of line 3"},
+		{"[a]\nsequence=1\ntcpflags=syn\ntcpflags=ack\n", ""},
+		{"[a]\nsequence=1\nUseSyslog\n", "k.conf:3: [a] UseSyslog: holds for all doors: belongs in the section [options]"},
+		{"[a]\nsequence=1\none_time_sequences=f\n", "k.conf:2: [a] sequence: is not used: one_time_sequences follows"},
+		{"[a]\nsequence=1\nstop_command=x\n", "k.conf:3: [a] stop_command: never runs: the door has no start_command"},
+		{"[a]\nsequence=1\nseq_timeout=0\n", ""},
+		{"[" + strings.Repeat("n", 300) + "]\nsequence=1\n",
+			"k.conf:1: [" + strings.Repeat("n", 127) + "] the name is cut to 127 bytes, as knockd 0.8 does"},
+	} {
+		if got := strings.Join(parse(t, c.src).Warnings, "\n"); got != c.want {
+			t.Errorf("%.60q warns\n%s\nwant\n%s", c.src, got, c.want)
+		}
+	}
+}
+
+func TestTraceEndsAtTheFirstFault(t *testing.T) {
+	_, err := Parse("k.conf", []byte("[a]\nsequence=1\ntcpflags=syn,foo\ncommand=x\n[b]\n"))
+	want := Trace{"config: new section: 'a'", "config: a: sequence: 1:tcp", "config: tcp flag: SYN"}
+	if got := err.(*FaultError).Trace; !reflect.DeepEqual(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+func TestNames(t *testing.T) {
+	c := parse(t, "  [ my door ]\t\nsequence=1\n[%IP%]\nsequence=1\n[a]b]\nsequence=1\n[[a]]\nsequence=1\n[#a]\nsequence=1\n"+
+		"[DEFAULT]\nsequence=1\n[1+x]\nsequence=1\n[\u00a0]\nsequence=1\n[ ]\nsequence=1\n[\ta\t]\nsequence=1\n[DEFAULT]\nsequence=1\n")
+	var got []string
+	for _, d := range c.Doors {
+		got = append(got, d.Name)
+	}
+	want := []string{" my door ", "%IP%", "a]b", "[a]", "#a", "DEFAULT", "1+x", "\u00a0", " ", "\ta\t", "DEFAULT"}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if o := c.Doors[10].Occurrence; o != 2 {
+		t.Errorf("occurrence %d, want 2", o)
+	}
+}
+
+func TestEqual(t *testing.T) {
+	base := "sequence=1\ntcpflags=syn\ntarget=192.0.2.1\ncommand=x\n"
+	a := parse(t, "[a]\n"+base).Doors[0]
+	if b := parse(t, "# moved\n[b]\nsequence=2\n[a]\n"+base).Doors[1]; !a.Equal(b) {
+		t.Error("a door that moved is another")
+	}
+	for _, other := range []string{"[b]\n" + base, "[a]\n" + base + "sequence=2\n", "[a]\n" + base + "target=192.0.2.2\n",
+		"[a]\n" + base + "tcpflags=ack\n", "[a]\n" + base + "command_6=y\n", "[a]\n" + base + "cmd_timeout=9\n"} {
+		if b := parse(t, other).Doors[0]; a.Equal(b) {
+			t.Errorf("%q: is the same door", other)
+		}
+	}
+}
