@@ -1,0 +1,184 @@
+package capture
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"time"
+
+	"knockd/internal/packet"
+
+	"github.com/google/gopacket"
+	"github.com/google/gopacket/pcapgo"
+)
+
+// File is a Source that reads a capture file in pcap or pcapng format.
+type File struct {
+	name    string
+	closer  io.Closer
+	frames  *frames
+	reader  packetReader
+	decoder packet.Decoder
+	latest  time.Time
+	batch   [1]Captured
+	err     error // returned by Next from now on
+}
+
+// packetReader is what both of gopacket's readers are.
+type packetReader interface {
+	ReadPacketData() ([]byte, gopacket.CaptureInfo, error)
+}
+
+// OpenFile opens a capture file: Ethernet with or without VLAN tags, Linux
+// cooked (both versions), raw IP, null or loop. Errors name the file; one that
+// a fault within the file causes says where it is.
+func OpenFile(name string) (*File, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	c, err := newFile(name, f)
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	c.closer = f
+	return c, nil
+}
+
+func newFile(name string, r io.Reader) (*File, error) {
+	c := &File{
+		name:   name,
+		frames: &frames{r: bufio.NewReaderSize(r, 1<<16)},
+		latest: time.Unix(0, 0), // of packets that have no time of their own
+	}
+	magic, err := c.frames.peek(4)
+	switch {
+	case err == io.EOF:
+		return nil, errors.New("the file is empty")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, errNotCapture
+	case err != nil:
+		return nil, err
+	}
+	if err := c.open(magic); err != nil {
+		return nil, err
+	}
+	return c, c.unknownLink()
+}
+
+var errNotCapture = errors.New("not a capture file: neither pcap nor pcapng")
+
+// unknownLink returns an error if there are interfaces and the link type of
+// none of them is known. One among others (USB, perhaps) is passed over.
+func (c *File) unknownLink() error {
+	if len(c.frames.links) == 0 || slices.ContainsFunc(c.frames.links, linkType.known) {
+		return nil
+	}
+	return fmt.Errorf("link type %d is not known", uint16(c.frames.links[0]))
+}
+
+// open makes the reader for the format that the file's first octets name.
+func (c *File) open(magic []byte) (err error) {
+	defer recovered(&err)
+	switch binary.LittleEndian.Uint32(magic) {
+	case 0xa1b2c3d4, 0xa1b23c4d:
+		c.frames.order, c.frames.next = binary.LittleEndian, pcapHeader
+	case 0xd4c3b2a1, 0x4d3cb2a1:
+		c.frames.order, c.frames.next = binary.BigEndian, pcapHeader
+	case blockSection:
+		c.frames.next, c.frames.check = pcapngBlock, pcapngCheck
+		c.reader, err = pcapgo.NewNgReader(c.frames, pcapgo.NgReaderOptions{WantMixedLinkType: true, SkipUnknownVersion: true})
+		return err
+	default:
+		return errNotCapture
+	}
+	r, err := pcapgo.NewReader(c.frames)
+	if err != nil {
+		return err
+	}
+	// What the header says is not always kept to; the largest record is
+	// limited in any case.
+	r.SetSnaplen(maxFrame)
+	c.reader = r
+	return nil
+}
+
+// recovered turns a panic into an error: gopacket's pcapng reader trusts the
+// lengths of options and the resolution of time stamps.
+func recovered(err *error) {
+	if recover() != nil {
+		*err = errors.New("malformed: options that cannot be read")
+	}
+}
+
+// Next implements Source: it returns one packet. The time is never less than
+// that of the packet before.
+func (c *File) Next() ([]Captured, error) {
+	for c.err == nil {
+		frame, info, err := c.read()
+		if err != nil {
+			c.err = c.describe(err)
+			break
+		}
+		if c.decode(frame, info) {
+			return c.batch[:], nil
+		}
+	}
+	return nil, c.err
+}
+
+// Close implements Source.
+func (c *File) Close() error {
+	c.err = os.ErrClosed
+	return c.closer.Close()
+}
+
+func (c *File) read() (frame []byte, info gopacket.CaptureInfo, err error) {
+	defer recovered(&err)
+	return c.reader.ReadPacketData()
+}
+
+// describe words the error of a reader.
+func (c *File) describe(err error) error {
+	if err == io.EOF {
+		return io.EOF
+	}
+	var cut errCutShort
+	if errors.As(err, &cut) {
+		return fmt.Errorf("read %s: %w", c.name, err)
+	}
+	return fmt.Errorf("read %s: before octet %d: %w", c.name, c.frames.offset, err)
+}
+
+// decode puts a packet of the file into the batch, if it is one.
+func (c *File) decode(frame []byte, info gopacket.CaptureInfo) bool {
+	if info.InterfaceIndex >= len(c.frames.links) {
+		return false
+	}
+	link := c.frames.links[info.InterfaceIndex]
+	if !link.known() {
+		if err := c.unknownLink(); err != nil {
+			c.err = fmt.Errorf("read %s: %w", c.name, err)
+		}
+		return false
+	}
+	offset, ifIndex, ok := link.network(frame)
+	if !ok {
+		return false
+	}
+	p, ok := c.decoder.Decode(frame[offset:], info.Length-offset)
+	if !ok {
+		return false
+	}
+	p.IfIndex = ifIndex
+	if info.Timestamp.After(c.latest) {
+		c.latest = info.Timestamp
+	}
+	c.batch[0] = Captured{Packet: p, Time: c.latest}
+	return true
+}

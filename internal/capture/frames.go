@@ -1,0 +1,108 @@
+package capture
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// maxFrame is the largest record that is taken for one: libpcap's limit for
+// the largest packets (USB), 128 MiB, and something for options.
+const maxFrame = 128<<20 + 1<<16
+
+// frames hands the records of a capture file on to the reader that decodes
+// them, each only when all of it is there. In this way it knows where a file
+// ends that was cut short, and the link types, of which gopacket keeps 8 bits.
+type frames struct {
+	r      *bufio.Reader
+	next   func(*frames) (length int64, err error) // looks at the header of the next record
+	order  binary.ByteOrder
+	frame  []byte // the current record
+	rest   []byte // what of it was not yet handed on
+	offset int64  // of the octet after the current record
+	links  []linkType
+	snap   uint32              // the first interface's snapshot length, 0 for none
+	check  func(*frames) error // looks at the whole record, if not nil
+}
+
+// errCutShort says that the file ends within a record.
+type errCutShort struct{ record int64 }
+
+func (e errCutShort) Error() string {
+	return fmt.Sprintf("cut short: the record at octet %d is not complete", e.record)
+}
+
+// malformed is the error of a record that cannot be one.
+func (f *frames) malformed(format string, args ...any) error {
+	return fmt.Errorf("malformed: the record at octet %d %s", f.offset, fmt.Sprintf(format, args...))
+}
+
+// Read implements io.Reader: it returns octets of one record at a time.
+func (f *frames) Read(p []byte) (int, error) {
+	if len(f.rest) == 0 {
+		if err := f.advance(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, f.rest)
+	f.rest = f.rest[n:]
+	return n, nil
+}
+
+// advance reads the next record.
+func (f *frames) advance() error {
+	length, err := f.next(f)
+	if err == nil && length > maxFrame {
+		err = f.malformed("claims %d octets", length)
+	}
+	if err == nil {
+		err = f.fill(int(length))
+	}
+	if err == nil && f.check != nil {
+		err = f.check(f)
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = errCutShort{f.offset}
+	}
+	if err != nil {
+		return err
+	}
+	f.offset += length
+	f.rest = f.frame
+	return nil
+}
+
+// fill reads length octets into f.frame, growing it only as they come.
+func (f *frames) fill(length int) error {
+	const step = 1 << 20
+	f.frame = f.frame[:0]
+	for len(f.frame) < length {
+		have := len(f.frame)
+		n := min(step, length-have)
+		if cap(f.frame)-have < n {
+			f.frame = append(f.frame, make([]byte, n)...)
+		}
+		f.frame = f.frame[:have+n]
+		if _, err := io.ReadFull(f.r, f.frame[have:]); err != nil {
+			return io.ErrUnexpectedEOF
+		}
+	}
+	return nil
+}
+
+// peek returns the next n octets without taking them. At the end of the file
+// the error is io.EOF.
+func (f *frames) peek(n int) ([]byte, error) {
+	b, err := f.r.Peek(n)
+	switch {
+	case err == nil:
+		return b, nil
+	case errors.Is(err, io.EOF) && len(b) == 0:
+		return nil, io.EOF
+	case errors.Is(err, io.EOF):
+		return nil, io.ErrUnexpectedEOF
+	}
+	return nil, err
+}
