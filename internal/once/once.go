@@ -1,0 +1,207 @@
+// Package once remembers what may be used once: tokens with a time of their
+// own, and a floor, at or below which nothing is new. A token counts as used
+// when it is safe on disk, not before; whatever is in doubt is refused.
+//
+// The file has one line a token, appended and synced before Use returns. From
+// time to time, and at every start, it is written anew without the lines that
+// are old: the newest time that went becomes the floor. So a clock that is set
+// back, a machine without a clock and a restored disk cannot make an old token
+// new again. What a file lost together with its newest lines cannot be known.
+package once
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+	"time"
+)
+
+// Token is what is used: a hash of it.
+type Token = [32]byte
+
+// errUsed and belowFloor satisfy errors.Is(err, fs.ErrExist): the token was used,
+// or nobody can say any more that it was not.
+var errUsed = &usedError{"used before"}
+
+type usedError struct{ text string }
+
+func (e *usedError) Error() string        { return e.text }
+func (e *usedError) Is(target error) bool { return target == fs.ErrExist }
+
+func belowFloor(floor int64) error {
+	return &usedError{"not newer than " + time.Unix(floor, 0).UTC().Format("2006-01-02 15:04:05 UTC") +
+		": what was used up to then is no longer remembered"}
+}
+
+// maxTokens bounds the memory and the file. Beyond, the oldest go and the floor
+// rises, whatever their age. A variable for the tests' sake.
+var maxTokens = 1 << 16
+
+// rewriteLines is how many lines a file may have before it is worth a rewrite.
+const rewriteLines = 1024
+
+// Store is an open file of tokens. It may be used by many goroutines.
+type Store struct {
+	path string
+	lock *os.File
+
+	writing sync.Mutex // held by the one that writes; taken before mu
+
+	file *os.File // guarded by writing; nil when closed
+	size int64    // guarded by writing: how long the file must be
+
+	mu     sync.Mutex
+	used   map[Token]int64 // Unix seconds
+	floor  int64
+	age    time.Duration
+	next   *batch // tokens that wait for the disk
+	lines  int    // in the file, and waiting
+	limit  int    // of lines, before the next rewrite
+	dirty  bool   // the file is not what it should be: write it anew
+	closed bool
+}
+
+// batch is a number of tokens that reach the disk with one sync.
+type batch struct {
+	lines []byte
+	done  chan struct{}
+	err   error
+}
+
+// Open opens the store, or makes one whose floor is now: nothing of the past can
+// be told from a replay. A token may be forgotten when its time is older than
+// now less twice the age. A file that cannot be read whole is an error and stays
+// as it is, but for a last line that a crash cut short.
+func Open(path string, age time.Duration, now time.Time) (*Store, error) {
+	lock, err := lockFile(path + ".lock")
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{path: path, lock: lock, used: map[Token]int64{}, age: age, next: newBatch(), dirty: true}
+	if err := s.start(now); err != nil {
+		lock.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Store) start(now time.Time) error {
+	err := s.read()
+	if errors.Is(err, fs.ErrNotExist) {
+		s.floor, err = now.Unix(), nil
+	}
+	if err != nil {
+		return err
+	}
+	return s.rewrite(now)
+}
+
+func newBatch() *batch { return &batch{done: make(chan struct{})} }
+
+// Use enters a token with its own time (whole seconds count). It returns nil
+// when the token was new and is safe on disk. An error for which errors.Is(err,
+// fs.ErrExist) holds says that it was used before or is not above the floor;
+// with any other the file cannot be written, and the token is used up all the
+// same. Calls that meet share one sync.
+func (s *Store) Use(token Token, stamp, now time.Time) error {
+	b, first, err := s.enter(token, stamp.Unix())
+	if err != nil {
+		return err
+	}
+	if first {
+		s.write(now)
+	}
+	<-b.done
+	return b.err
+}
+
+// enter puts the token into the next batch; first says that it began it.
+func (s *Store) enter(token Token, stamp int64) (b *batch, first bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, false, fmt.Errorf("%s: %w", s.path, fs.ErrClosed)
+	}
+	if _, ok := s.used[token]; ok {
+		return nil, false, errUsed
+	}
+	if stamp <= s.floor {
+		return nil, false, belowFloor(s.floor)
+	}
+	s.used[token] = stamp
+	s.lines++
+	first = len(s.next.lines) == 0
+	s.next.lines = appendLine(s.next.lines, stamp, token)
+	return s.next, first, nil
+}
+
+// write takes the batch that waits and brings it to the disk. While one writes,
+// the next batch gathers.
+func (s *Store) write(now time.Time) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.mu.Lock()
+	b := s.next
+	s.next = newBatch()
+	anew := s.dirty || s.lines > s.limit || len(s.used) > maxTokens
+	s.mu.Unlock()
+	switch {
+	case s.file == nil:
+		b.err = fmt.Errorf("%s: %w", s.path, fs.ErrClosed)
+	case anew || !s.intact():
+		b.err = s.rewrite(now)
+	default:
+		b.err = s.append(b.lines)
+	}
+	close(b.done)
+}
+
+// intact says whether the path still leads to the file as we left it; else
+// somebody took it away or put another one there.
+func (s *Store) intact() bool {
+	mine, err := s.file.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Lstat(s.path)
+	return err == nil && os.SameFile(mine, there) && mine.Size() == s.size
+}
+
+func (s *Store) append(lines []byte) error {
+	n, err := s.file.Write(lines)
+	s.size += int64(n)
+	if err == nil {
+		err = s.file.Sync()
+	}
+	if err != nil {
+		s.mu.Lock()
+		s.dirty = true
+		s.mu.Unlock()
+		return fmt.Errorf("write %s: %w", s.path, err)
+	}
+	return nil
+}
+
+// SetAge changes the age that Open was given, as after a reload.
+func (s *Store) SetAge(age time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.age = age
+}
+
+// Close waits for what is being written. Later calls of Use fail.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	var err error
+	if s.file != nil {
+		err = s.file.Close()
+		s.file = nil
+	}
+	return errors.Join(err, s.lock.Close())
+}
