@@ -1,0 +1,327 @@
+package spa
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"time"
+
+	"knockd/internal/knock"
+)
+
+// Once remembers what was used. *once.Store is one.
+type Once interface {
+	// Use enters a token with its own time and returns once that is safe on
+	// disk. An error for which errors.Is(err, fs.ErrExist) holds says that the
+	// token was used, or may have been; any other that nothing can be entered.
+	// Its text goes into the log. It may be called by many goroutines.
+	Use(token Token, stamp, now time.Time) error
+}
+
+// The defaults of a door's keys.
+const (
+	DefaultMaxAge     = 120 * time.Second
+	DefaultMaxTimeout = 300 * time.Second
+	DefaultTimeout    = 30 * time.Second
+)
+
+// Door is what the Gate knows of a door with keys. It must not change while a
+// Gate uses it.
+type Door struct {
+	Name          string
+	Clients       []Client       // spa_key_file
+	Listen        []PortRange    // spa_port; with TCP only a SYN's own payload counts
+	Allow         []netip.Prefix // the sender and, with AllowInside, the address opened; empty is anybody
+	AllowInside   []netip.Prefix // more addresses that may be opened
+	Destination   []netip.Prefix // empty: any address of this host
+	Open          []PortRange    // what may be asked for; empty is nothing
+	Deny          []PortRange    // what may not, even if Open holds it
+	NAT           []NATRule      // where NAT messages may lead; empty refuses them
+	Timeout       time.Duration  // cmd_timeout: if the client asks for no time; 0 is for ever
+	MaxTimeout    time.Duration  // the longest time a client gets that asks for one; 0: asking is no use
+	MaxAge        time.Duration  // how far a packet's time may be from ours
+	RequireUser   string         // empty: any user name
+	RequireSource bool           // the message must name the address
+	Expires       time.Time      // zero: never
+	IPv6          bool           // IPv6 senders, and IPv6 addresses in messages
+}
+
+// NATRule permits NAT messages to lead to a port of some hosts.
+type NATRule struct {
+	To   netip.Prefix
+	Port PortRange
+}
+
+// Packet is what reached the host. Its time is passed beside it.
+type Packet struct {
+	knock.Hit
+	Payload []byte
+	Local   bool // Hit.Dst is an address of this host (of the interfaces listened on)
+}
+
+// Verdict is the kind of a Decision.
+type Verdict uint8
+
+// The verdicts. Any stranger can cause Junk and Unknown, and whoever can
+// listen Replay; the others need the keys, or fail for reasons of our own.
+const (
+	// Junk is no packet for any door; nothing is logged.
+	Junk Verdict = iota
+	// Unknown has the right form but was not made with any key here.
+	Unknown
+	// Faulty was made with a key here and does not hold what it should.
+	Faulty
+	// Untimely is too old or too early.
+	Untimely
+	// Replay was used before, or may have been.
+	Replay
+	// StoreFault says that Once failed; nothing opens.
+	StoreFault
+	// Denied is refused by every door that its keys belong to; it is used up.
+	Denied
+	// Opened opens a door.
+	Opened
+)
+
+var verdictNames = [...]string{"junk", "unknown", "faulty", "untimely", "replay", "store-fault", "denied", "opened"}
+
+// String returns the verdict as a word for counters: "junk" to "opened".
+func (v Verdict) String() string { return verdictNames[v] }
+
+// Decision is what becomes of one packet.
+type Decision struct {
+	Verdict Verdict
+	Src     netip.Addr // the sender
+	Dst     netip.Addr // where the packet was sent to
+	Reason  string     // why it does not open: one sentence for the log, never a secret
+	Door    string     // the door that opens, or that refused first
+	Client  string     // whose keys
+	Opening Opening    // with Opened
+}
+
+// Opening is what a door opens.
+type Opening struct {
+	Addr    netip.Addr    // for whom: valid, unmapped, not special
+	Ports   []Port        // at least one, none twice, in the order asked for
+	Timeout time.Duration // 0: for ever
+	NAT     *NATTarget    // with NAT messages: where the one port leads to
+	Local   bool          // NAT to this host itself
+}
+
+// Text returns the decision in the words of knockd's log. Opened has none: the
+// door's own lines say it.
+func (d Decision) Text() string {
+	who := d.Door
+	if d.Client != "" {
+		who += " (" + d.Client + ")"
+	}
+	if who != "" {
+		who += ": "
+	}
+	return fmt.Sprintf("%v: %sSPA packet refused: %s", d.Src, who, d.Reason)
+}
+
+// Gate decides what packets open. Examine belongs to one goroutine; Admit may be
+// called by many.
+type Gate struct {
+	doors []*Door
+	keys  [][]*keyState // per door and client
+	once  Once
+	round uint64 // of the packet being examined
+}
+
+// keyState is what a set of keys makes of the packet being examined. Clients
+// with the same keys share one.
+type keyState struct {
+	opener
+	round uint64
+	found bool  // the HMAC holds, and without one the text decrypts
+	err   error // what is wrong with it all the same
+	token Token
+	msg   Message
+}
+
+// NewGate returns a Gate for the doors, in file order. It does not change
+// anything it is given.
+func NewGate(doors []*Door, once Once) *Gate {
+	g := &Gate{doors: doors, once: once}
+	var all []*keyState
+	for _, d := range doors {
+		states := make([]*keyState, len(d.Clients))
+		for i := range d.Clients {
+			states[i], all = stateFor(all, &d.Clients[i])
+		}
+		g.keys = append(g.keys, states)
+	}
+	return g
+}
+
+func stateFor(all []*keyState, c *Client) (*keyState, []*keyState) {
+	for _, s := range all {
+		if sameKeys(s.client, c) {
+			return s, all
+		}
+	}
+	s := &keyState{opener: *newOpener(c)}
+	return s, append(all, s)
+}
+
+// Request is a packet that is what it says, not too old, and not yet asked
+// whether it was used. Only Gate makes one.
+type Request struct {
+	src, dst netip.Addr
+	token    Token
+	msg      Message
+	matches  []match
+}
+
+// match is a door that the packet's keys belong to.
+type match struct {
+	door   *Door
+	client *Client
+}
+
+// Decide examines and admits a packet.
+func (g *Gate) Decide(p Packet, now time.Time) Decision {
+	r, d := g.Examine(p, now)
+	if r == nil {
+		return d
+	}
+	return g.Admit(r, now)
+}
+
+// Examine makes all tests that need neither disk nor policy: form, sender, HMAC,
+// text, age. It returns the request to admit, or nil and why not. Payload is
+// not kept.
+func (g *Gate) Examine(p Packet, now time.Time) (*Request, Decision) {
+	p.Src, p.Dst = p.Src.Unmap(), p.Dst.Unmap()
+	d := Decision{Src: p.Src, Dst: p.Dst}
+	if !plausible(p.Payload) || p.Proto == knock.TCP && p.Flags&(knock.SYN|knock.ACK|knock.RST|knock.FIN) != knock.SYN {
+		return nil, d
+	}
+	g.round++
+	var r *Request
+	for i, door := range g.doors {
+		if door.hears(p) {
+			d.raise(Decision{Verdict: Unknown, Reason: "made with no key of this host"})
+			r = g.tryDoor(i, r, p, now, &d)
+		}
+	}
+	return r, d
+}
+
+// tryDoor tries a door's keys and adds the door to the request if they fit.
+func (g *Gate) tryDoor(i int, r *Request, p Packet, now time.Time, d *Decision) *Request {
+	door := g.doors[i]
+	for j, state := range g.keys[i] {
+		client := &door.Clients[j]
+		if !state.examine(p.Payload, g.round) {
+			continue
+		}
+		no := Decision{Door: door.Name, Client: client.Name}
+		if state.err != nil {
+			no.Verdict, no.Reason = Faulty, state.err.Error()
+			d.raise(no)
+			continue
+		}
+		if no.Reason = untimely(state.msg.Time, now, door.MaxAge); no.Reason != "" {
+			no.Verdict = Untimely
+			d.raise(no)
+			continue
+		}
+		if r == nil {
+			r = &Request{src: p.Src, dst: p.Dst, token: state.token, msg: state.msg}
+		}
+		if r.token == state.token {
+			r.matches = append(r.matches, match{door, client})
+		}
+		return r
+	}
+	return r
+}
+
+// raise keeps the decision that says most: of several of one kind the first.
+func (d *Decision) raise(o Decision) {
+	if o.Verdict > d.Verdict {
+		d.Verdict, d.Reason, d.Door, d.Client = o.Verdict, o.Reason, o.Door, o.Client
+	}
+}
+
+// examine opens the packet with these keys, at most once a round.
+func (s *keyState) examine(payload []byte, round uint64) bool {
+	if s.round == round {
+		return s.found
+	}
+	s.round, s.found, s.err = round, false, nil
+	if !s.authentic(payload) {
+		return false
+	}
+	body, err := s.decode(payload)
+	if err == nil {
+		s.msg, err = parseMessage(body)
+		s.token = sha256.Sum256(body)
+	}
+	s.err = err
+	// Without an HMAC, what does not decrypt is a stranger's.
+	s.found = err == nil || s.mac != nil
+	return s.found
+}
+
+// hears says whether the packet may concern the door at all.
+func (d *Door) hears(p Packet) bool {
+	if !anyContains(d.Listen, Port{p.Proto, p.DstPort}) || !p.Src.Is4() && !d.IPv6 {
+		return false
+	}
+	if len(d.Destination) == 0 && !p.Local || len(d.Destination) > 0 && !inAny(d.Destination, p.Dst) {
+		return false
+	}
+	return len(d.Allow) == 0 || inAny(d.Allow, p.Src)
+}
+
+func inAny(prefixes []netip.Prefix, a netip.Addr) bool {
+	for _, p := range prefixes {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// untimely returns what is wrong with a packet's age, in words, or "".
+func untimely(stamp, now time.Time, limit time.Duration) string {
+	switch late := now.Unix() - stamp.Unix(); {
+	case late > int64(limit/time.Second):
+		return fmt.Sprintf("%d s too old (limit %d s), check the clocks", late, limit/time.Second)
+	case -late > int64(limit/time.Second):
+		return fmt.Sprintf("%d s too early (limit %d s), check the clocks", -late, limit/time.Second)
+	}
+	return ""
+}
+
+// Admit uses the request up and asks the doors' policies, in file order; the
+// first that agrees opens. It waits for the disk.
+func (g *Gate) Admit(r *Request, now time.Time) Decision {
+	d := Decision{Src: r.src, Dst: r.dst, Door: r.matches[0].door.Name, Client: r.matches[0].client.Name}
+	if err := g.once.Use(r.token, r.msg.Time, now); err != nil {
+		d.Verdict, d.Reason = StoreFault, "replay store: "+err.Error()
+		if errors.Is(err, fs.ErrExist) {
+			d.Verdict, d.Reason = Replay, err.Error()
+		}
+		return d
+	}
+	d.Verdict = Denied
+	for _, m := range r.matches {
+		opening, err := m.door.judge(r, now)
+		if err == nil {
+			d.Verdict, d.Reason, d.Opening = Opened, "", opening
+			d.Door, d.Client = m.door.Name, m.client.Name
+			return d
+		}
+		if d.Reason == "" {
+			d.Reason = err.Error()
+		}
+	}
+	return d
+}

@@ -1,0 +1,97 @@
+package spa
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// judge is one door's policy on a packet that is authentic, timely and new.
+func (d *Door) judge(r *Request, now time.Time) (Opening, error) {
+	m := &r.msg
+	switch {
+	case !d.Expires.IsZero() && !now.Before(d.Expires):
+		return Opening{}, errors.New("the door's expiry date has passed")
+	case m.Type == Command:
+		return Opening{}, errors.New("it is a command message; commands are never run")
+	case d.RequireUser != "" && m.User != d.RequireUser:
+		return Opening{}, errors.New("not the user name that require_user asks for")
+	}
+	addr, err := d.address(r)
+	if err != nil {
+		return Opening{}, err
+	}
+	if err := d.ports(m.Ports); err != nil {
+		return Opening{}, err
+	}
+	o := Opening{Addr: addr, Ports: m.Ports, Timeout: d.timeout(m.Timeout)}
+	if m.Type.nat() {
+		if err := d.nat(m, addr); err != nil {
+			return Opening{}, err
+		}
+		o.NAT, o.Local = &m.NAT, m.Type == LocalNAT || m.Type == LocalNATTimed
+	}
+	return o, nil
+}
+
+// address is the one to open, if it may be opened.
+func (d *Door) address(r *Request) (netip.Addr, error) {
+	addr := r.msg.Address
+	if addr.IsUnspecified() {
+		if d.RequireSource {
+			return addr, errors.New("it leaves the address to the sender; require_source wants it named")
+		}
+		addr = r.src
+	}
+	switch {
+	case addr.IsUnspecified() || addr.IsLoopback() || addr.IsMulticast() || addr.Zone() != "":
+		return addr, errors.New("the address to open is unspecified, loopback, multicast or has a zone")
+	case !addr.Is4() && !d.IPv6:
+		return addr, errors.New("the address to open is IPv6; the door lacks spa_ipv6 = yes")
+	case len(d.Allow) > 0 && !inAny(d.Allow, addr) && !inAny(d.AllowInside, addr):
+		return addr, fmt.Errorf("the address to open, %v, is not in allow or allow_inside", addr)
+	}
+	return addr, nil
+}
+
+func (d *Door) ports(ports []Port) error {
+	for _, p := range ports {
+		if anyContains(d.Deny, p) {
+			return fmt.Errorf("%v is in deny_ports", p)
+		}
+		if !anyContains(d.Open, p) {
+			return fmt.Errorf("%v is not in open", p)
+		}
+	}
+	return nil
+}
+
+// timeout caps what the client asks for; a door's own timeout is not capped, as
+// in fwknopd.
+func (d *Door) timeout(asked time.Duration) time.Duration {
+	if asked == 0 || d.MaxTimeout <= 0 {
+		return d.Timeout
+	}
+	return min(asked, d.MaxTimeout)
+}
+
+func (d *Door) nat(m *Message, opened netip.Addr) error {
+	switch {
+	case len(d.NAT) == 0:
+		return errors.New("it asks for NAT, which the door does not allow")
+	case !m.NAT.Addr.IsValid():
+		return errors.New("it asks for NAT to a name; only addresses are taken")
+	case m.NAT.Addr.Is4() != opened.Is4():
+		return errors.New("it asks for NAT between IPv4 and IPv6")
+	case len(m.Ports) != 1:
+		return errors.New("it asks for NAT of more than one port")
+	}
+	to := Port{m.Ports[0].Proto, m.NAT.Port}
+	for _, rule := range d.NAT {
+		if rule.To.Contains(m.NAT.Addr) && rule.Port.Contains(to) {
+			return nil
+		}
+	}
+	return fmt.Errorf("it asks for NAT to %v %v, which is not in nat_allow", m.NAT.Addr, to)
+}
