@@ -19,6 +19,12 @@ import (
 // names none, as in knockd 0.8.
 const DefaultCmdTimeout = 10 * time.Second
 
+// Defaults of options that a file does not give.
+const (
+	DefaultStateDir = "/var/lib/knockd"
+	DefaultLogRate  = 100
+)
+
 // Config is what a file and its drop-ins say, checked. An option that was not
 // given has its zero value.
 type Config struct {
@@ -26,6 +32,12 @@ type Config struct {
 	PidFile    string   // as written, perhaps relative; "" means not given
 	Interfaces []string // names, without repeats; nil means not given
 	UseSyslog  bool
+
+	StateDir    string        // as written, perhaps relative; "" means not given
+	KeepOnStop  bool          // OnStop = keep: a stop leaves openings to the journal
+	StartLimit  time.Duration // of doors that have none of their own; 0 means none
+	MaxAttempts int           // attempts held at once
+	LogRate     int           // lines a second that strangers can cause
 
 	Doors    []*Door  // in file order
 	Warnings []string // what is allowed and probably not meant, with its place
@@ -49,6 +61,8 @@ type Door struct {
 	StartCommand, StartCommand6 string
 	StopCommand, StopCommand6   string
 	CmdTimeout                  time.Duration // whole seconds, 0 or more
+
+	StartLimit time.Duration // how long the start command may run; 0 means for ever
 }
 
 // Equal says whether both doors were written to do the same, wherever they

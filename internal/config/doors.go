@@ -25,11 +25,17 @@ var doorKeys = newKeyTable([]key[*rawDoor]{
 	secondsKey(func(d *rawDoor) *time.Duration { return &d.Timeout }, "seq_timeout", "timeout"),
 	secondsKey(func(d *rawDoor) *time.Duration { return &d.CmdTimeout }, "cmd_timeout"),
 	{names: []string{"tcpflags"}, repeats: true, global: true, read: readFlags},
-	{names: []string{"target"}, read: readTarget},
+	parsed(func(d *rawDoor) *netip.Addr { return &d.Target }, parseTarget, "target"),
 	commandKey(func(d *rawDoor) *string { return &d.StartCommand }, "start_command", "command"),
 	commandKey(func(d *rawDoor) *string { return &d.StartCommand6 }, "start_command_6", "command_6"),
 	commandKey(func(d *rawDoor) *string { return &d.StopCommand }, "stop_command"),
 	commandKey(func(d *rawDoor) *string { return &d.StopCommand6 }, "stop_command_6"),
+
+	valueKey(func(_ *rawDoor, value string) error { // what it means is dropInDoor's
+		_, err := parseYes(value)
+		return err
+	}, "new"),
+	parsed(func(d *rawDoor) *time.Duration { return &d.StartLimit }, parseSeconds, "start_limit"),
 })
 
 func readSequence(d *rawDoor, value string) ([]string, error) {
@@ -130,18 +136,6 @@ func secondsKey(field func(*rawDoor) *time.Duration, names ...string) key[*rawDo
 	}}
 }
 
-// parseSeconds reads a number of whole seconds, 0 or more.
-func parseSeconds(text string) (time.Duration, error) {
-	n, err := strconv.Atoi(text)
-	switch {
-	case err != nil && !errors.Is(err, strconv.ErrRange):
-		return 0, rulef("%q: must be a number of whole seconds", text)
-	case err != nil || n < 0 || n > math.MaxInt32:
-		return 0, rulef("%s: must be between 0 and %d seconds", text, math.MaxInt32)
-	}
-	return time.Duration(n) * time.Second, nil
-}
-
 func readFlags(d *rawDoor, value string) (trace []string, err error) {
 	for name := range strings.SplitSeq(value, ",") {
 		bare, clear := strings.CutPrefix(name, "!")
@@ -155,31 +149,27 @@ func readFlags(d *rawDoor, value string) (trace []string, err error) {
 	return trace, nil
 }
 
-func readTarget(d *rawDoor, value string) ([]string, error) {
+func parseTarget(value string) (netip.Addr, error) {
 	addr, err := netip.ParseAddr(value)
 	switch {
 	case err != nil:
-		return nil, rulef("%q: must be an IPv4 or IPv6 address (a name is none)", value)
+		return addr, rulef("%q: must be an IPv4 or IPv6 address (a name is none)", value)
 	case addr.Zone() != "":
-		return nil, rulef("%q: must be an address without a zone", value)
+		return addr, rulef("%q: must be an address without a zone", value)
 	case addr.Is4In6():
-		return nil, rulef("%s: must be written %s, as packets have it", value, addr.Unmap())
+		return addr, rulef("%s: must be written %s, as packets have it", value, addr.Unmap())
 	case addr.IsUnspecified() || addr.IsMulticast() || addr == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
-		return nil, rulef("%s: must be the address of one host", value)
+		return addr, rulef("%s: must be the address of one host", value)
 	}
-	d.Target = addr
-	return []string{"target: " + value}, nil
+	return addr, nil
 }
 
 // commandKey is a command, kept byte for byte.
 func commandKey(field func(*rawDoor) *string, names ...string) key[*rawDoor] {
-	return key[*rawDoor]{names: names, read: func(d *rawDoor, value string) ([]string, error) {
-		if err := checkCommand(value); err != nil {
-			return nil, err
-		}
+	return valueKey(func(d *rawDoor, value string) error {
 		*field(d) = value
-		return []string{names[0] + ": " + value}, nil
-	}}
+		return checkCommand(value)
+	}, names...)
 }
 
 // checkCommand refuses what the kernel could not hand to /bin/sh: one argument

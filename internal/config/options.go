@@ -3,6 +3,7 @@ package config
 import (
 	"slices"
 	"strings"
+	"time"
 )
 
 // optionsName is the section that is no door. Its case counts, as in knockd
@@ -24,7 +25,25 @@ var optionKeys = newKeyTable([]key[*Config]{
 		c.UseSyslog = true
 		return []string{"usesyslog"}, nil
 	}},
+
+	parsed(func(c *Config) *string { return &c.StateDir }, parsePath, "statedir"),
+	parsed(func(c *Config) *bool { return &c.KeepOnStop }, parseOnStop, "onstop"),
+	parsed(func(c *Config) *time.Duration { return &c.StartLimit }, parseSeconds, "start_limit"),
+	parsed(func(c *Config) *int { return &c.MaxAttempts }, between(1, maxAttempts), "maxattempts"),
+	parsed(func(c *Config) *int { return &c.LogRate }, between(1, maxLogRate), "lograte"),
 })
+
+// The largest values that make sense: about a gigabyte of attempts, and more
+// lines a second than a disk takes.
+const (
+	maxAttempts = 1 << 24
+	maxLogRate  = 1_000_000
+)
+
+func parseOnStop(text string) (keep bool, err error) {
+	word, err := oneOf("close", "keep")(text)
+	return word == "keep", err
+}
 
 // Interface names that are none.
 const (

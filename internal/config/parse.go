@@ -15,17 +15,39 @@ import (
 // read. The error is a *FaultError that holds every fault; then there is no
 // Config.
 func Parse(name string, src []byte) (*Config, error) {
-	p := newParser()
-	p.file(name, src)
+	return parseAll(source{name, src}, nil)
+}
+
+// source is a file that was read.
+type source struct {
+	name string
+	text []byte
+}
+
+// parseAll reads a main file and its drop-ins, in this order.
+func parseAll(main source, dropIns []source, faults ...*Fault) (*Config, error) {
+	p := newParser(main.name)
+	p.faults = faults
+	for _, f := range append([]source{main}, dropIns...) {
+		p.files[f.name] = len(p.files)
+		for _, s := range split(f.name, f.text, p.fault) {
+			p.section(s)
+		}
+	}
+	p.finish()
 	return p.result()
 }
 
 // parser collects what files say.
 type parser struct {
-	config *Config
-	faults []*Fault
-	traces []traceLine
-	doors  map[string]int // how many doors have this name
+	config  *Config
+	main    string                // the main file's name
+	files   map[string]int        // all files, by the order they are read in
+	doors   []*rawDoor            // in the order they were met
+	named   map[string][]*rawDoor // the same, by name
+	options map[string]Place      // where each option stands
+	faults  []*Fault
+	traces  []traceLine
 }
 
 type traceLine struct {
@@ -33,31 +55,44 @@ type traceLine struct {
 	text  string
 }
 
-func newParser() *parser {
-	return &parser{config: &Config{}, doors: map[string]int{}}
+func newParser(main string) *parser {
+	return &parser{
+		config: &Config{MaxAttempts: knock.DefaultMaxAttempts, LogRate: DefaultLogRate},
+		main:   main, files: map[string]int{}, named: map[string][]*rawDoor{}, options: map[string]Place{},
+	}
+}
+
+// before orders places as they are read, a file that was not read last.
+func (p *parser) before(a, b Place) int {
+	return cmp.Or(cmp.Compare(p.rank(a.File), p.rank(b.File)), cmp.Compare(a.Line, b.Line))
+}
+
+func (p *parser) rank(file string) int {
+	if n, ok := p.files[file]; ok {
+		return n
+	}
+	return len(p.files)
 }
 
 func (p *parser) result() (*Config, error) {
 	if len(p.faults) == 0 {
-		p.config.Trace = p.traceUntil(Place{})
+		p.config.Trace = p.traceUntil(nil)
 		return p.config, nil
 	}
-	slices.SortStableFunc(p.faults, func(a, b *Fault) int {
-		return cmp.Compare(a.Place.Line, b.Place.Line)
-	})
+	slices.SortStableFunc(p.faults, func(a, b *Fault) int { return p.before(a.Place, b.Place) })
 	all := make([]error, len(p.faults))
 	for i, f := range p.faults {
 		all[i] = f
 	}
-	return nil, &FaultError{Trace: p.traceUntil(p.faults[0].Place), error: errors.Join(all...)}
+	return nil, &FaultError{Trace: p.traceUntil(&p.faults[0].Place), error: errors.Join(all...)}
 }
 
 // traceUntil returns the lines of -D, up to those of the given line: at the
 // first fault knockd 0.8 ends.
-func (p *parser) traceUntil(end Place) Trace {
+func (p *parser) traceUntil(end *Place) Trace {
 	out := make(Trace, 0, len(p.traces))
 	for _, t := range p.traces {
-		if end.File != "" && (t.place.File != end.File || t.place.Line > end.Line) {
+		if end != nil && p.before(t.place, *end) > 0 {
 			break
 		}
 		out = append(out, t.text)
@@ -77,15 +112,6 @@ func (p *parser) trace(place Place, prefix string, lines ...string) {
 	}
 }
 
-func (p *parser) file(name string, src []byte) {
-	for _, s := range split(name, src, p.fault) {
-		p.section(s)
-	}
-	if len(p.config.Doors) == 0 {
-		p.warn(&Fault{Place: Place{File: name}, Err: rulef("no door: nothing can ever open")})
-	}
-}
-
 // longestSection and longestName are where knockd 0.8 cuts a section's name,
 // in its -D line and in the log.
 const (
@@ -98,40 +124,53 @@ func (p *parser) section(s *rawSection) {
 		p.trace(s.place, "", fmt.Sprintf("new section: '%s'", cut(s.name, longestSection)))
 	}
 	if s.name == optionsName {
-		readItems(p, s, optionKeys, p.config, "")
+		readItems(p, s, optionKeys, p.config, p.options, p.optionAgain)
 		return
 	}
-	p.door(s)
+	d := p.doorOf(s)
+	readItems(p, s, doorKeys, d, d.given, p.doorKeyAgain)
 }
 
-func (p *parser) door(s *rawSection) {
-	d := &rawDoor{Door: &Door{
+// doorOf returns the door that a section is about: in the main file always a
+// new one.
+func (p *parser) doorOf(s *rawSection) *rawDoor {
+	switch {
+	case s.lost:
+		return newRawDoor(s)
+	case s.place.File != p.main:
+		return p.dropInDoor(s)
+	}
+	return p.addDoor(s)
+}
+
+func newRawDoor(s *rawSection) *rawDoor {
+	return &rawDoor{given: map[string]Place{}, Door: &Door{
 		Door:       knock.Door{Name: cut(s.name, longestName), Timeout: knock.DefaultTimeout},
 		Place:      s.place,
 		CmdTimeout: DefaultCmdTimeout,
 	}}
-	d.given = readItems(p, s, doorKeys, d, d.Name+": ")
-	if s.lost {
-		return
-	}
-	p.finish(d)
-	p.doors[d.Name]++
-	d.Occurrence = p.doors[d.Name]
+}
+
+func (p *parser) addDoor(s *rawSection) *rawDoor {
+	d := newRawDoor(s)
+	p.doors = append(p.doors, d)
+	p.named[d.Name] = append(p.named[d.Name], d)
+	d.Occurrence = len(p.named[d.Name])
 	if d.Occurrence > 1 {
 		p.warn(d.fault("", rulef("door %d of this name", d.Occurrence)))
 	}
 	if len(s.name) > longestName {
 		p.warn(d.fault("", rulef("the name is cut to %d bytes, as knockd 0.8 does", longestName)))
 	}
-	p.config.Doors = append(p.config.Doors, d.Door)
+	return d
 }
 
 func cut(s string, n int) string { return s[:min(len(s), n)] }
 
-// readItems reads the keys of a section into t. It returns where each key was
-// given, faulty or not.
-func readItems[T any](p *parser, s *rawSection, table keyTable[T], t T, prefix string) map[string]Place {
-	given := map[string]Place{}
+// readItems reads the keys of a section into t, and notes in given where each
+// stands, faulty or not. For a key that was given before it calls again.
+func readItems[T any](p *parser, s *rawSection, table keyTable[T], t T, given map[string]Place,
+	again func(f *Fault, first Place, repeats bool)) {
 	for _, item := range s.items {
 		k := table.find(item.key)
 		if k == nil {
@@ -139,23 +178,46 @@ func readItems[T any](p *parser, s *rawSection, table keyTable[T], t T, prefix s
 			continue
 		}
 		name := k.names[0]
-		if first, again := given[name]; again && !k.repeats {
-			p.warn(&Fault{item.place, s.name, name, rulef("replaces the one of line %d", first.Line)})
+		if first, ok := given[name]; ok {
+			again(&Fault{item.place, s.name, name, nil}, first, k.repeats)
 		}
 		given[name] = item.place
-		readItem(p, s, item, k, t, prefix)
+		readItem(p, s, item, k, t)
 	}
-	return given
 }
 
-func readItem[T any](p *parser, s *rawSection, item rawItem, k *key[T], t T, prefix string) {
+// optionAgain: of several values the last one counts, as in knockd 0.8. That
+// a drop-in overrides the main file is its purpose.
+func (p *parser) optionAgain(f *Fault, first Place, repeats bool) {
+	if first.File == f.Place.File && !repeats {
+		f.Err = rulef("replaces the one of line %d", first.Line)
+		p.warn(f)
+	}
+}
+
+// doorKeyAgain: the same in a door of the main file; with a drop-in it is not
+// clear which one is meant.
+func (p *parser) doorKeyAgain(f *Fault, first Place, repeats bool) {
+	switch {
+	case first.File == f.Place.File && repeats:
+	case f.Place.File == p.main:
+		f.Err = rulef("replaces the one of line %d", first.Line)
+		p.warn(f)
+	default:
+		f.Err = rulef("is set already, at %v: must stand once", first)
+		p.fault(f)
+	}
+}
+
+func readItem[T any](p *parser, s *rawSection, item rawItem, k *key[T], t T) {
+	prefix := ""
+	if s.name != optionsName && !k.global {
+		prefix = cut(s.name, longestName) + ": "
+	}
 	err := k.check(item)
 	if err == nil {
 		var trace []string
 		trace, err = k.read(t, item.value)
-		if k.global {
-			prefix = ""
-		}
 		p.trace(item.place, prefix, trace...)
 	}
 	if err != nil {
@@ -201,47 +263,4 @@ func (p *parser) wordInDoor(f *Fault, k *key[*Config]) {
 	p.trace(f.Place, "", trace...)
 	f.Err = rulef("holds for all doors: belongs in the section [options]")
 	p.warn(f)
-}
-
-// fault is a fault of one of the door's keys, or of the door itself.
-func (d *rawDoor) fault(key string, err error) *Fault {
-	place, ok := d.given[key]
-	if !ok {
-		place = d.Place
-	}
-	return &Fault{place, d.Name, key, err}
-}
-
-// finish checks what the keys of a door mean together, and fills in what
-// follows from others.
-func (p *parser) finish(d *rawDoor) {
-	p.checkSequence(d)
-	if _, ok := d.given["start_command_6"]; !ok {
-		d.StartCommand6 = d.StartCommand
-	}
-	if _, ok := d.given["stop_command_6"]; !ok {
-		d.StopCommand6 = d.StopCommand
-	}
-	if d.StopCommand != "" && d.StartCommand == "" && d.StartCommand6 == "" {
-		p.warn(d.fault("stop_command", rulef("never runs: the door has no start_command")))
-	}
-}
-
-// checkSequence settles where the sequence comes from. Of a fixed one and a
-// file, knockd 0.8 starts with the one that was named last.
-func (p *parser) checkSequence(d *rawDoor) {
-	fixed, hasFixed := d.given["sequence"]
-	file, hasFile := d.given["one_time_sequences"]
-	switch {
-	case !hasFixed && !hasFile:
-		p.fault(d.fault("sequence", rulef("is missing: a door must have a sequence or one_time_sequences")))
-	case hasFixed && hasFile && fixed.Line > file.Line:
-		p.fault(d.fault("sequence", rulef("follows one_time_sequences: must be one of the two")))
-	case hasFixed && hasFile:
-		d.Sequence = nil
-		p.warn(d.fault("sequence", rulef("is not used: one_time_sequences follows")))
-	}
-	if d.Timeout == 0 && (hasFile || len(d.Sequence) > 1) {
-		p.fault(d.fault("seq_timeout", rulef("0: must be at least 1 second, else there is no time for a second step")))
-	}
 }

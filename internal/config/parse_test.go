@@ -89,6 +89,7 @@ func TestEveryKey(t *testing.T) {
 	want := &Config{
 		LogFile: "/var/log/knockd.log", PidFile: "run/knockd.pid",
 		Interfaces: []string{"eth0", "wg0"}, UseSyslog: true,
+		MaxAttempts: 262144, LogRate: 100,
 		Doors: []*Door{{
 			Door: knock.Door{
 				Name:     "ssh",
