@@ -86,6 +86,9 @@ func (l *fakeLog) String() string {
 // fakes are a Manager with a fake shell and log, for a synctest bubble.
 func fakes(o Options) (*Manager, *fakeShell, *fakeLog) {
 	now := time.Now()
+	if o.Now == nil {
+		o.Now = time.Now // the bubble's
+	}
 	shell, log := &fakeShell{begin: now}, &fakeLog{begin: now}
 	o.Runner, o.Log = shell, log
 	return New(o), shell, log

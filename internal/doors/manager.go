@@ -18,7 +18,14 @@ const wakeAtLeast = 30 * time.Second
 type Options struct {
 	Runner Runner
 	Log    Log
-	// Now is a clock that never jumps; nil: time.Now.
+	// Natives are who opens and closes doors without a shell, by Opening.Kind.
+	Natives map[string]Native
+	// Journal remembers openings beyond the daemon's end; nil: nothing does.
+	Journal *Journal
+	// Keep (OnStop = keep) leaves openings to the journal and the next daemon
+	// when this one stops. Without a journal that can be relied on they close.
+	Keep bool
+	// Now is a clock that never jumps and counts suspend; nil: CLOCK_BOOTTIME.
 	Now func() time.Time
 }
 
@@ -43,13 +50,17 @@ type Manager struct {
 // New returns a Manager without openings.
 func New(o Options) *Manager {
 	if o.Now == nil {
-		o.Now = time.Now
+		o.Now = bootClock
 	}
 	m := &Manager{o: o, changed: make(chan struct{}, 1), s: newSchedule()}
 	m.starts, m.endStarts = context.WithCancelCause(context.Background())
 	m.stops, m.endStops = context.WithCancelCause(context.Background())
 	m.timer = time.AfterFunc(time.Hour, func() { m.do(m.s.tick) })
 	m.timer.Stop()
+	if j := o.Journal; j != nil {
+		j.now, j.log = o.Now, o.Log.Log
+		m.s.lastID = j.lastID
+	}
 	return m
 }
 
@@ -121,17 +132,47 @@ func (m *Manager) perform(a action) {
 		m.workers.Go(func() { m.runStart(a.entry) })
 	case stop:
 		m.workers.Go(func() { m.runStop(a.entry) })
+	case end:
+		m.ended(a.entry)
 	}
 }
 
 func (m *Manager) runStart(e *entry) {
-	status, err := m.o.Runner.Run(m.starts, e.Start, e.Vars.environment(), e.StartLimit)
-	m.do(func(now time.Time) { m.s.started(e, Result{status, err}, now) })
+	m.recordStart(e)
+	var r Result
+	switch {
+	case e.survivor != 0:
+		r = m.outlive(m.starts, e, e.StartLimit)
+	case e.Kind != "":
+		r = m.openNative(e)
+	default:
+		r.Status, r.Err = m.o.Runner.Run(m.starts, e.Start, m.environment(e), e.StartLimit)
+	}
+	if j := m.o.Journal; j != nil {
+		j.open(e.id)
+	}
+	m.do(func(now time.Time) { m.s.started(e, r, now) })
 }
 
 func (m *Manager) runStop(e *entry) {
-	status, err := m.o.Runner.Run(m.stops, e.Stop, e.Vars.environment(), StopLimit)
-	m.do(func(now time.Time) { m.s.stopped(e, Result{status, err}, now) })
+	if e.survivor != 0 {
+		m.outlive(m.stops, e, StopLimit)
+	}
+	if j := m.o.Journal; j != nil {
+		j.stopping(e.id)
+	}
+	var r Result
+	if e.Kind != "" {
+		ctx, cancel := context.WithTimeout(m.stops, StopLimit)
+		defer cancel()
+		r = m.closeNative(ctx, e)
+	} else {
+		r.Status, r.Err = m.o.Runner.Run(m.stops, e.Stop, m.environment(e), StopLimit)
+	}
+	if j := m.o.Journal; j != nil && !r.ok() && r.Err == nil && !e.mayHaveRun {
+		j.failed(e.id)
+	}
+	m.do(func(now time.Time) { m.s.stopped(e, r, now) })
 }
 
 // refuse reports whether an opening has to be refused, and the line to log.

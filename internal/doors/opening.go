@@ -24,6 +24,22 @@ type Opening struct {
 	// StartLimit (start_limit) is how long the start command may run before it
 	// is ended; 0: without limit, as knockd 0.8.
 	StartLimit time.Duration
+
+	// Kind names who opens and closes without a shell (Options.Natives); empty
+	// for commands. With it Start, Stop and StartLimit mean nothing, a further
+	// opening that differs in nothing but Host and Timeout replaces the one
+	// before, and a Timeout of 0 means that nothing of ours closes the door.
+	Kind string
+	What string // what a native opening opens, for the log: "tcp/22"
+	Data string // what the native opener needs to know to close; opaque
+}
+
+// closes reports whether the opening has to be closed by us.
+func (o *Opening) closes() bool {
+	if o.Kind != "" {
+		return o.Timeout > 0
+	}
+	return o.Stop != ""
 }
 
 // who is how the log names the knocker at this door.

@@ -2,9 +2,7 @@ package doors
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
-	"strconv"
 	"time"
 )
 
@@ -40,6 +38,11 @@ type entry struct {
 	// mayHaveRun: a daemon before us may have run the stop command already.
 	// Then it runs once, and its status says nothing.
 	mayHaveRun bool
+	// survivor is a process group of a daemon before us that still runs this
+	// opening's start or stop command; 0: none.
+	survivor int
+	before   *entry // the native opening that this one replaces
+	after    *entry // the native opening that waits until this one is closed
 }
 
 // action is something for the outside to do.
@@ -63,9 +66,10 @@ const (
 // the reading of a capture file carry them out.
 type schedule struct {
 	lastID   uint64
-	held     map[uint64]*entry // all that have not ended
-	starts   pool
-	stops    pool
+	held     map[uint64]*entry    // all that have not ended
+	natives  map[nativeKey]*entry // the last opening of each
+	commands lane
+	kernel   lane // native openings: no command holds them up
 	timers   timers
 	draining bool // shutting down: nothing new, and failed stops hurry
 	actions  []action
@@ -73,10 +77,27 @@ type schedule struct {
 
 func newSchedule() *schedule {
 	return &schedule{
-		held:   map[uint64]*entry{},
-		starts: pool{limit: MaxRunning},
-		stops:  pool{limit: MaxRunning},
+		held:     map[uint64]*entry{},
+		natives:  map[nativeKey]*entry{},
+		commands: newLane(),
+		kernel:   newLane(),
 	}
+}
+
+// lane is the workers of one kind of opening.
+type lane struct {
+	starts, stops pool
+}
+
+func newLane() lane {
+	return lane{starts: pool{limit: MaxRunning}, stops: pool{limit: MaxRunning}}
+}
+
+func (s *schedule) lane(e *entry) *lane {
+	if e.Kind != "" {
+		return &s.kernel
+	}
+	return &s.commands
 }
 
 // full reports whether a further opening is refused.
@@ -85,12 +106,14 @@ func (s *schedule) full() bool { return len(s.held) >= MaxWaiting }
 // open begins an opening. A stop command without a start command does nothing,
 // as in knockd 0.8.
 func (s *schedule) open(o Opening) {
-	if o.Start == "" || s.draining {
+	if o.Start == "" && o.Kind == "" || s.draining {
 		return
 	}
 	e := s.hold(o)
 	e.state = queued
-	s.starts.add(e)
+	if o.Kind == "" || s.replaceNative(e) {
+		s.lane(e).starts.add(e)
+	}
 	s.work()
 }
 
@@ -104,10 +127,13 @@ func (s *schedule) hold(o Opening) *entry {
 // started takes how a start command ended. Its status does not matter for what
 // follows, as in knockd 0.8: who has begun to open may have opened.
 func (s *schedule) started(e *entry, r Result, now time.Time) {
-	s.starts.running--
-	s.complain(e, r)
+	s.lane(e).starts.running--
+	s.reportStart(e, r)
 	switch {
-	case e.Stop == "":
+	case e.after != nil && e.after.state == queued:
+		s.handOver(e, e.after)
+		s.lane(e).starts.add(e.after)
+	case !e.closes():
 		s.end(e)
 	case e.why != "":
 		s.close(e)
@@ -119,35 +145,20 @@ func (s *schedule) started(e *entry, r Result, now time.Time) {
 
 // stopped takes how a stop command ended.
 func (s *schedule) stopped(e *entry, r Result, now time.Time) {
-	s.stops.running--
-	if e.tries.first.IsZero() || r.text() != e.tries.last.text() {
-		s.complain(e, r) // once, not at each try
-	}
-	if r.ok() || e.mayHaveRun && r.Err == nil {
+	s.lane(e).stops.running--
+	s.reportStop(e, r)
+	if r.ok() || e.after != nil || e.mayHaveRun && r.Err == nil {
 		s.end(e)
 	} else if pause, ok := e.tries.again(r, now, s.draining); ok {
 		s.wait(e, pausing, now.Add(pause))
 	} else {
-		s.say(e.Door + ": stop command given up for " + e.Addr.String() + " (" + r.text() + "): " + e.Stop)
+		s.giveUp(e, r)
 		s.end(e)
 	}
+	if e.after != nil {
+		s.lane(e).starts.add(e.after)
+	}
 	s.tick(now)
-}
-
-func (r Result) text() string {
-	if r.Err != nil {
-		return r.Err.Error()
-	}
-	return "status " + strconv.Itoa(r.Status)
-}
-
-// complain says how a command failed, a status as knockd 0.8 words it.
-func (s *schedule) complain(e *entry, r Result) {
-	if r.Err != nil {
-		s.say(e.Door + ": command ended without a status: " + r.Err.Error())
-	} else if r.Status != 0 {
-		s.say(fmt.Sprintf("%s: command returned non-zero status code (%d)", e.Door, r.Status))
-	}
 }
 
 // tick closes what is due at now.
@@ -178,7 +189,7 @@ func (s *schedule) closeEarly(match func(*Opening) bool, why string) (n int) {
 		}
 		switch e.state {
 		case queued:
-			s.end(e)
+			s.drop(e, why)
 		case starting:
 			e.why = why
 		case open:
@@ -201,7 +212,7 @@ func (s *schedule) drain(keep bool, why string) (dropped int) {
 	s.draining = true
 	for _, e := range s.inOrder() {
 		if e.state == queued {
-			s.end(e)
+			s.drop(e, why)
 			dropped++
 		}
 	}
@@ -219,13 +230,20 @@ func (s *schedule) drain(keep bool, why string) (dropped int) {
 }
 
 // busy reports whether something runs or is about to.
+func (l *lane) busy() bool {
+	return l.starts.running+l.stops.running+len(l.starts.queue)+len(l.stops.queue) > 0
+}
+
+// busy reports whether something runs or is about to.
 func (s *schedule) busy() bool {
-	return s.starts.running+s.stops.running+len(s.starts.queue)+len(s.stops.queue) > 0
+	return s.commands.busy() || s.kernel.busy()
 }
 
 // halt makes sure that no further command begins.
 func (s *schedule) halt() {
-	s.starts.limit, s.stops.limit = 0, 0
+	for _, l := range []*lane{&s.commands, &s.kernel} {
+		l.starts.limit, l.stops.limit = 0, 0
+	}
 }
 
 // inOrder is all that is held, the oldest first.
@@ -245,44 +263,43 @@ func (s *schedule) wait(e *entry, st state, until time.Time) {
 
 func (s *schedule) close(e *entry) {
 	e.state = closing
-	s.stops.add(e)
+	s.lane(e).stops.add(e)
+}
+
+// drop ends an opening that has not begun. If it was to go on with one that
+// has, or if a daemon before us has begun it, it closes.
+func (s *schedule) drop(e *entry, why string) {
+	if e.before == nil && e.survivor == 0 {
+		s.end(e)
+		return
+	}
+	e.why = why
+	s.close(e)
 }
 
 func (s *schedule) end(e *entry) {
 	e.state = ended
 	delete(s.held, e.id)
+	if e.Kind != "" && s.natives[e.key()] == e {
+		delete(s.natives, e.key())
+	}
 	s.actions = append(s.actions, action{do: end, entry: e})
 }
 
-func (s *schedule) say(text string) {
-	s.actions = append(s.actions, action{do: say, text: text})
-}
-
-// work gives free workers to what waits. The lines are knockd 0.8's.
+// work gives free workers to what waits.
 func (s *schedule) work() {
-	for e := s.starts.next(queued); e != nil; e = s.starts.next(queued) {
-		e.state = starting
-		s.say(e.Door + ": running command: " + e.Start)
-		s.actions = append(s.actions, action{do: start, entry: e})
+	for _, l := range []*lane{&s.commands, &s.kernel} {
+		for e := l.starts.next(queued); e != nil; e = l.starts.next(queued) {
+			e.state = starting
+			s.announceStart(e)
+			s.actions = append(s.actions, action{do: start, entry: e})
+		}
+		for e := l.stops.next(closing); e != nil; e = l.stops.next(closing) {
+			e.state = stopping
+			s.announceStop(e)
+			s.actions = append(s.actions, action{do: stop, entry: e})
+		}
 	}
-	for e := s.stops.next(closing); e != nil; e = s.stops.next(closing) {
-		e.state = stopping
-		s.announceStop(e)
-		s.actions = append(s.actions, action{do: stop, entry: e})
-	}
-}
-
-// announceStop says why and what; not again when it is tried again.
-func (s *schedule) announceStop(e *entry) {
-	if !e.tries.first.IsZero() {
-		return
-	}
-	if e.why == "" {
-		s.say(e.who() + ": command timeout")
-	} else {
-		s.say(e.who() + ": closed early: " + e.why)
-	}
-	s.say(e.Door + ": running command: " + e.Stop)
 }
 
 // take hands the actions over, in the order in which they are to be done.

@@ -18,21 +18,41 @@ const (
 // errShutdown is why a command is ended.
 var errShutdown = errors.New("shutting down")
 
+// SetKeep changes Options.Keep, after a reload.
+func (m *Manager) SetKeep(keep bool) {
+	m.mu.Lock()
+	m.o.Keep = keep
+	m.mu.Unlock()
+	if m.o.Journal != nil {
+		m.o.Journal.setKeep(keep)
+	}
+}
+
 // Shutdown closes every door and returns when that is done, within 60 s, or
 // when ctx is over. Start commands that wait are dropped, those that run get
-// 15 s; then the stop commands run. It returns how many openings could not be
-// closed.
+// 15 s; then the stop commands run. With Options.Keep it closes nothing, and
+// waits for what runs. It returns how many openings are left that should have
+// been closed; the journal still has them.
 func (m *Manager) Shutdown(ctx context.Context) (left int) {
+	m.mu.Lock()
+	keep := m.o.Keep && m.o.Journal != nil && m.o.Journal.reliable()
+	m.mu.Unlock()
+	return m.shutdown(ctx, keep, errShutdown.Error())
+}
+
+func (m *Manager) shutdown(ctx context.Context, keep bool, why string) (left int) {
 	ctx, cancel := context.WithTimeout(ctx, shutdownTime-shutdownKill)
 	defer cancel()
 	patience := time.AfterFunc(shutdownStarts, func() { m.endStarts(errShutdown) })
 	defer patience.Stop()
 	m.do(func(time.Time) {
-		if n := m.s.drain(false, "shutting down"); n > 0 {
+		if n := m.s.drain(keep, why); n > 0 {
 			m.s.say(fmt.Sprintf("%d openings dropped before their start command ran: shutting down", n))
 		}
 	})
-	m.await(ctx, func() bool { return len(m.s.held) == 0 })
+	m.await(ctx, func() bool {
+		return len(m.s.held) == 0 || keep && !m.s.busy()
+	})
 	m.endStarts(errShutdown)
 	m.endStops(errShutdown)
 	m.mu.Lock()
@@ -40,6 +60,10 @@ func (m *Manager) Shutdown(ctx context.Context) (left int) {
 	m.s.halt()
 	m.mu.Unlock()
 	m.workers.Wait()
+	m.timer.Stop() // a worker may have set it
+	if keep {
+		return 0
+	}
 	return m.Pending()
 }
 

@@ -1,0 +1,98 @@
+package doors
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// The lines about openings. "running command", "command timeout" and "command
+// returned non-zero status code" are knockd 0.8's, word for word.
+
+func (s *schedule) say(text string) {
+	s.actions = append(s.actions, action{do: say, text: text})
+}
+
+func (s *schedule) announceStart(e *entry) {
+	switch {
+	case e.survivor != 0:
+		s.say(fmt.Sprintf("%s: start command of an earlier run goes on (pid %d)", e.who(), e.survivor))
+	case e.Kind == "":
+		s.say(e.Door + ": running command: " + e.Start)
+	}
+}
+
+func (s *schedule) reportStart(e *entry, r Result) {
+	switch {
+	case e.Kind == "":
+		s.complain(e, r)
+	case r.Err != nil:
+		s.say(fmt.Sprintf("%s: open %s for %s: %v", e.Door, e.What, e.Addr, r.Err))
+		if e.why == "" {
+			e.why = "it did not open well" // and what is half open closes
+		}
+	case e.Timeout > 0:
+		s.say(fmt.Sprintf("%s: opened %s for %s (%s)", e.Door, e.What, e.Addr, seconds(e.Timeout)))
+	default:
+		s.say(fmt.Sprintf("%s: opened %s for %s", e.Door, e.What, e.Addr))
+	}
+}
+
+func seconds(d time.Duration) string {
+	return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) + " s"
+}
+
+// announceStop says why and what; not again when it is tried again.
+func (s *schedule) announceStop(e *entry) {
+	if e.Kind != "" || !e.tries.first.IsZero() {
+		return
+	}
+	if e.why == "" {
+		s.say(e.who() + ": command timeout")
+	} else {
+		s.say(e.who() + ": closed early: " + e.why)
+	}
+	s.say(e.Door + ": running command: " + e.Stop)
+}
+
+// reportStop says how a stop command ended, if that is news.
+func (s *schedule) reportStop(e *entry, r Result) {
+	news := e.tries.first.IsZero() || r.text() != e.tries.last.text()
+	switch {
+	case !news:
+	case e.Kind == "" && r.ok() && !e.tries.first.IsZero():
+		s.say(fmt.Sprintf("%s: stop command succeeded for %s", e.Door, e.Addr))
+	case e.Kind == "":
+		s.complain(e, r)
+	case r.Err != nil:
+		s.say(fmt.Sprintf("%s: close %s for %s: %v", e.Door, e.What, e.Addr, r.Err))
+	case e.why != "":
+		s.say(fmt.Sprintf("%s: closed for %s: %s", e.Door, e.Addr, e.why))
+	default:
+		s.say(fmt.Sprintf("%s: closed for %s", e.Door, e.Addr))
+	}
+}
+
+func (s *schedule) giveUp(e *entry, r Result) {
+	if e.Kind != "" {
+		s.say(fmt.Sprintf("%s: close given up for %s (%s)", e.Door, e.Addr, r.text()))
+		return
+	}
+	s.say(fmt.Sprintf("%s: stop command given up for %s (%s): %s", e.Door, e.Addr, r.text(), e.Stop))
+}
+
+// complain says how a command failed.
+func (s *schedule) complain(e *entry, r Result) {
+	if r.Err != nil {
+		s.say(e.Door + ": command ended without a status: " + r.Err.Error())
+	} else if r.Status != 0 {
+		s.say(fmt.Sprintf("%s: command returned non-zero status code (%d)", e.Door, r.Status))
+	}
+}
+
+func (r Result) text() string {
+	if r.Err != nil {
+		return r.Err.Error()
+	}
+	return "status " + strconv.Itoa(r.Status)
+}

@@ -1,0 +1,93 @@
+package doors
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+)
+
+// Native opens and closes doors of one kind without a shell. Both calls may
+// come from several goroutines at once, but never for the same opening.
+type Native interface {
+	// Open opens o for o.Addr; again for one that is open already starts its
+	// time anew.
+	Open(ctx context.Context, o *Opening) error
+	// Close closes it. It is called when o.Timeout is over too, even if the
+	// kernel has closed it by itself, and by a later daemon that knows o from
+	// the journal (Door, Occurrence, Addr, Vars, Timeout, Kind, What, Data).
+	// That nothing is open is no error.
+	Close(ctx context.Context, o *Opening) error
+}
+
+// nativeKey is what makes two native openings the same.
+type nativeKey struct {
+	door       string
+	occurrence int
+	addr       netip.Addr
+	kind, data string
+}
+
+func (e *entry) key() nativeKey {
+	return nativeKey{e.Door, e.Occurrence, e.Addr, e.Kind, e.Data}
+}
+
+// replaceNative makes e the opening of its key: the one before it ends without
+// being closed. It returns false if e does not begin now: its start waits for
+// the one before, or that one has not begun and does as well.
+func (s *schedule) replaceNative(e *entry) (now bool) {
+	old := s.natives[e.key()]
+	if old == nil {
+		s.natives[e.key()] = e
+		return true
+	}
+	switch old.state {
+	case queued:
+		s.forget(e)
+		return false
+	case starting, stopping:
+		old.after = e
+		s.natives[e.key()] = e
+		return false
+	case open, pausing:
+		s.timers.remove(old)
+	}
+	s.natives[e.key()] = e
+	s.handOver(old, e)
+	return true
+}
+
+// handOver ends an opening without closing it: another one goes on with it.
+func (s *schedule) handOver(old, e *entry) {
+	e.before = old
+	s.forget(old)
+}
+
+// forget ends an opening without a word to the journal.
+func (s *schedule) forget(e *entry) {
+	e.state = ended
+	delete(s.held, e.id)
+}
+
+// openNative opens e in the kernel.
+func (m *Manager) openNative(e *entry) Result {
+	n, err := m.native(e)
+	if err == nil {
+		err = n.Open(m.starts, &e.Opening)
+	}
+	return Result{Err: err}
+}
+
+func (m *Manager) closeNative(ctx context.Context, e *entry) Result {
+	n, err := m.native(e)
+	if err == nil {
+		err = n.Close(ctx, &e.Opening)
+	}
+	return Result{Err: err}
+}
+
+func (m *Manager) native(e *entry) (Native, error) {
+	if n, ok := m.o.Natives[e.Kind]; ok {
+		return n, nil
+	}
+	return nil, fmt.Errorf("nothing here closes openings of kind %q", e.Kind)
+}
