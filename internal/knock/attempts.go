@@ -1,9 +1,7 @@
 package knock
 
 import (
-	"hash/maphash"
 	"math"
-	"net/netip"
 	"time"
 )
 
@@ -15,34 +13,19 @@ const chunkSize = 4096
 
 // attempt is a source's progress through one door's sequence. It holds no
 // pointer, so that the garbage collector never walks the table, and is 64
-// octets long. The three pairs of links keep it in the chain of its source's
-// hash, in the queue of its timeout and in the list of its stage.
+// octets long, a cache line. The three pairs of links keep it in the ring of
+// its source's attempts, in the queue of its timeout and in the list of its
+// stage.
 type attempt struct {
-	src        netip16
+	src        source
+	stage      uint8
+	oldest     bool  // of its source: the one that sources knows
 	start      int64 // nanoseconds since the tracker's epoch
 	door       int32
 	queue      int32 // index into attempts.queues
-	srcLink    link
+	srcLink    link  // a ring, oldest first
 	expiryLink link
 	stageLink  link
-	stage      uint8
-}
-
-// netip16 is an address without pointers: netip.Addr.As16, with a mark that
-// keeps IPv4 apart from the IPv6 address it would be mapped to.
-type netip16 struct {
-	octets [16]byte
-	is4    bool
-}
-
-func toNetip16(a netip.Addr) netip16 { return netip16{a.As16(), a.Is4()} }
-
-func (a netip16) addr() netip.Addr {
-	addr := netip.AddrFrom16(a.octets)
-	if a.is4 {
-		return addr.Unmap()
-	}
-	return addr
 }
 
 type link struct{ prev, next int32 }
@@ -62,28 +45,19 @@ type expiryQueue struct {
 // attempts is the table of all live attempts: found by source, by the time
 // they expire, and by stage for eviction, each in constant time.
 type attempts struct {
-	seed    maphash.Seed
+	sources sources
 	limit   int
 	count   int
 	chunks  [][]attempt
-	used    int32   // slots ever handed out
-	free    int32   // head of the list of slots handed back, linked by srcLink.next
-	buckets []int32 // newest attempt of each hash
+	used    int32 // slots ever handed out
+	free    int32 // head of the list of slots handed back, linked by srcLink.next
 	queues  []expiryQueue
 	due     int64 // no attempt expires before this time
 	stages  [MaxSteps + 1]list
 }
 
 func newAttempts(limit int) *attempts {
-	size := 1
-	for size < limit {
-		size *= 2
-	}
-	t := &attempts{seed: maphash.MakeSeed(), limit: limit, free: none,
-		due: math.MaxInt64, buckets: make([]int32, size)}
-	for i := range t.buckets {
-		t.buckets[i] = none
-	}
+	t := &attempts{sources: newSources(limit), limit: limit, free: none, due: math.MaxInt64}
 	for i := range t.stages {
 		t.stages[i] = emptyList
 	}
@@ -91,23 +65,29 @@ func newAttempts(limit int) *attempts {
 }
 
 func (t *attempts) at(i int32) *attempt {
-	return &t.chunks[i/chunkSize][i%chunkSize]
+	return &t.chunks[uint32(i)/chunkSize][uint32(i)%chunkSize]
 }
 
-func (t *attempts) bucket(src *netip16) *int32 {
-	h := maphash.Bytes(t.seed, src.octets[:])
-	return &t.buckets[h&uint64(len(t.buckets)-1)]
+// oldestOf returns the oldest attempt of a source, or none.
+func (t *attempts) oldestOf(src *source) int32 {
+	s := &t.sources
+	for p := src.hash & s.mask; s.entries[p].slot != 0; p = (p + 1) & s.mask {
+		if e := s.entries[p]; e.hash == src.hash && t.at(e.slot-1).src == *src {
+			return e.slot - 1
+		}
+	}
+	return none
 }
 
 // of appends the attempts of a source to buf, oldest first.
-func (t *attempts) of(src netip16, buf []int32) []int32 {
-	for i := *t.bucket(&src); i != none; i = t.at(i).srcLink.next {
-		if t.at(i).src == src {
-			buf = append(buf, i)
-		}
+func (t *attempts) of(src *source, buf []int32) []int32 {
+	first := t.oldestOf(src)
+	if first == none {
+		return buf
 	}
-	for l, r := 0, len(buf)-1; l < r; l, r = l+1, r-1 {
-		buf[l], buf[r] = buf[r], buf[l]
+	buf = append(buf, first)
+	for i := t.at(first).srcLink.next; i != first; i = t.at(i).srcLink.next {
+		buf = append(buf, i)
 	}
 	return buf
 }
@@ -115,7 +95,7 @@ func (t *attempts) of(src netip16, buf []int32) []int32 {
 // add puts a new attempt at stage 1 into the table. When the table is full
 // the one that has been at the lowest stage for longest makes room, but never
 // one that is further on: then nothing is added.
-func (t *attempts) add(src netip16, door, queue int32, start int64) (evicted, added bool) {
+func (t *attempts) add(src *source, door, queue int32, start int64) (evicted, added bool) {
 	if t.count >= t.limit {
 		if t.stages[1].head == none {
 			return false, false
@@ -124,19 +104,46 @@ func (t *attempts) add(src netip16, door, queue int32, start int64) (evicted, ad
 		evicted = true
 	}
 	i := t.alloc()
-	a := t.at(i)
-	*a = attempt{src: src, start: start, door: door, queue: queue, stage: 1}
-	b := t.bucket(&src)
-	a.srcLink = link{none, *b}
-	if *b != none {
-		t.at(*b).srcLink.prev = i
-	}
-	*b = i
+	*t.at(i) = attempt{src: *src, start: start, door: door, queue: queue, stage: 1}
+	t.join(i)
 	t.push(&t.queues[queue].list, i, expiryLink)
 	t.push(&t.stages[1], i, stageLink)
-	t.due = min(t.due, start+int64(t.queues[queue].timeout))
+	t.due = min(t.due, t.deadline(i))
 	t.count++
 	return evicted, true
+}
+
+// join makes an attempt the newest of its source.
+func (t *attempts) join(i int32) {
+	a := t.at(i)
+	first := t.oldestOf(&a.src)
+	if first == none {
+		a.oldest = true
+		a.srcLink = link{i, i}
+		t.sources.add(a.src.hash, i)
+		return
+	}
+	last := t.at(first).srcLink.prev
+	a.srcLink = link{last, first}
+	t.at(last).srcLink.next = i
+	t.at(first).srcLink.prev = i
+}
+
+// leave takes an attempt out of the ring of its source.
+func (t *attempts) leave(i int32) {
+	a := t.at(i)
+	next := a.srcLink.next
+	if a.oldest {
+		p := t.sources.place(a.src.hash, i)
+		if next == i {
+			t.sources.remove(p)
+			return
+		}
+		t.sources.entries[p].slot = next + 1
+		t.at(next).oldest = true
+	}
+	t.at(a.srcLink.prev).srcLink.next = next
+	t.at(next).srcLink.prev = a.srcLink.prev
 }
 
 // advance moves an attempt to its next stage.
@@ -150,15 +157,7 @@ func (t *attempts) advance(i int32) {
 // remove takes an attempt out of the table.
 func (t *attempts) remove(i int32) {
 	a := t.at(i)
-	b := t.bucket(&a.src)
-	if a.srcLink.prev == none {
-		*b = a.srcLink.next
-	} else {
-		t.at(a.srcLink.prev).srcLink.next = a.srcLink.next
-	}
-	if a.srcLink.next != none {
-		t.at(a.srcLink.next).srcLink.prev = a.srcLink.prev
-	}
+	t.leave(i)
 	t.unlink(&t.queues[a.queue].list, i, expiryLink)
 	t.unlink(&t.stages[a.stage], i, stageLink)
 	*a = attempt{srcLink: link{none, t.free}}
@@ -166,15 +165,41 @@ func (t *attempts) remove(i int32) {
 	t.count--
 }
 
-// queueOf returns the index of the queue for a timeout, making it if needed.
-func (t *attempts) queueOf(timeout time.Duration) int32 {
-	for i := range t.queues {
-		if t.queues[i].timeout == timeout {
-			return int32(i)
+// setQueues makes one queue for each of the timeouts and returns their
+// indexes in the same order. Attempts with another timeout must be gone by
+// then: their queues are used again.
+func (t *attempts) setQueues(timeouts []time.Duration) []int32 {
+	wanted := make(map[time.Duration]int32, len(timeouts))
+	for _, d := range timeouts {
+		wanted[d] = none
+	}
+	var unused []int32
+	for q := range t.queues {
+		if _, ok := wanted[t.queues[q].timeout]; ok {
+			wanted[t.queues[q].timeout] = int32(q)
+		} else {
+			unused = append(unused, int32(q))
 		}
 	}
+	queues := make([]int32, len(timeouts))
+	for i, d := range timeouts {
+		if wanted[d] == none {
+			wanted[d], unused = t.newQueue(d, unused)
+		}
+		queues[i] = wanted[d]
+	}
+	return queues
+}
+
+// newQueue takes the last of the unused queues for a timeout, or makes one.
+func (t *attempts) newQueue(timeout time.Duration, unused []int32) (q int32, rest []int32) {
+	if n := len(unused); n > 0 {
+		q, unused = unused[n-1], unused[:n-1]
+		t.queues[q].timeout = timeout
+		return q, unused
+	}
 	t.queues = append(t.queues, expiryQueue{timeout, emptyList})
-	return int32(len(t.queues) - 1)
+	return int32(len(t.queues) - 1), unused
 }
 
 // first returns the attempt that expires first and when, in nanoseconds since
@@ -186,11 +211,21 @@ func (t *attempts) first() (i int32, deadline int64) {
 		if head == none {
 			continue
 		}
-		if d := t.at(head).start + int64(t.queues[q].timeout); d < deadline {
+		if d := t.deadline(head); d < deadline {
 			i, deadline = head, d
 		}
 	}
 	return i, deadline
+}
+
+// deadline returns when an attempt expires, in nanoseconds since the epoch.
+func (t *attempts) deadline(i int32) int64 {
+	a := t.at(i)
+	timeout := int64(t.queues[a.queue].timeout)
+	if a.start > math.MaxInt64-timeout {
+		return math.MaxInt64
+	}
+	return a.start + timeout
 }
 
 func (t *attempts) alloc() int32 {

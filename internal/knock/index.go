@@ -3,7 +3,7 @@ package knock
 import "net/netip"
 
 // index finds the doors that a step concerns without looking at the others.
-type index map[Step]*stepDoors
+type index map[uint32]*stepDoors
 
 // stepDoors is what the doors have to do with one step.
 type stepDoors struct {
@@ -18,6 +18,20 @@ type condition struct {
 	target netip.Addr
 }
 
+// visible says whether any of the doors could use a hit of this step.
+func (e *stepDoors) visible(s *sighting) bool {
+	for i := range e.conditions {
+		c := &e.conditions[i]
+		if s.satisfies(c.flags) && s.wentTo(c.target) {
+			return true
+		}
+	}
+	return false
+}
+
+// key packs a step for quick look-up.
+func (s Step) key() uint32 { return uint32(s.Proto)<<16 | uint32(s.Port) }
+
 func newIndex(doors []*Door) index {
 	type entry struct {
 		step Step
@@ -28,15 +42,17 @@ func newIndex(doors []*Door) index {
 	for i, d := range doors {
 		cond := condition{d.Flags, d.Target}
 		for n, s := range d.Sequence {
-			if x[s] == nil {
-				x[s] = &stepDoors{}
+			here := x[s.key()]
+			if here == nil {
+				here = &stepDoors{}
+				x[s.key()] = here
 			}
 			if e := (entry{s, cond}); !seen[e] {
 				seen[e] = true
-				x[s].conditions = append(x[s].conditions, cond)
+				here.conditions = append(here.conditions, cond)
 			}
 			if n == 0 {
-				x[s].first = append(x[s].first, int32(i))
+				here.first = append(here.first, int32(i))
 			}
 		}
 	}

@@ -11,7 +11,8 @@ import (
 // (net.ipv4.tcp_syn_retries, exponential).
 const repeatWindow = 40 * time.Second
 
-// The table of repeats: sets of ways entries; the oldest of a set goes first.
+// The table of repeats: sets of ways entries, the latest seen first; the last
+// of a set makes room.
 const (
 	repeatEntries = 65536
 	repeatWays    = 4
@@ -21,9 +22,11 @@ const (
 // the same segment sent again by a slow client's kernel is not taken for a
 // second knock. Only a keyed hash of each is kept.
 type repeats struct {
+	sets [repeatEntries / repeatWays]repeatSet // first, so that each fills a cache line
 	seed maphash.Seed
-	sets [repeatEntries / repeatWays][repeatWays]repeat
 }
+
+type repeatSet [repeatWays]repeat
 
 type repeat struct {
 	hash uint64 // 0: empty
@@ -34,9 +37,8 @@ func newRepeats() *repeats { return &repeats{seed: maphash.MakeSeed()} }
 
 func (r *repeats) hash(h *Hit) uint64 {
 	var key [25]byte
-	src := toNetip16(h.Src)
-	copy(key[:], src.octets[:])
-	if src.is4 {
+	*(*[16]byte)(key[:]) = h.Src.As16()
+	if h.Src.Is4() {
 		key[16] = 1
 	}
 	binary.BigEndian.PutUint16(key[17:], h.SrcPort)
@@ -51,7 +53,7 @@ func (r *repeats) known(h *Hit, now int64) bool {
 	set := r.set(hash)
 	for i := range set {
 		if set[i].hash == hash && now-set[i].seen < int64(repeatWindow) {
-			set[i].seen = now
+			set.put(i, repeat{hash, now})
 			return true
 		}
 	}
@@ -59,24 +61,18 @@ func (r *repeats) known(h *Hit, now int64) bool {
 }
 
 // remember enters a hit that took a step, in place of the entry of its set
-// that was seen longest ago.
+// that was seen longest ago. It is not known yet, or no longer.
 func (r *repeats) remember(h *Hit, now int64) {
 	hash := r.hash(h)
-	set := r.set(hash)
-	oldest := &set[0]
-	for i := range set {
-		e := &set[i]
-		if e.hash == 0 || e.hash == hash {
-			oldest = e
-			break
-		}
-		if e.seen < oldest.seen {
-			oldest = e
-		}
-	}
-	*oldest = repeat{hash, now}
+	r.set(hash).put(repeatWays-1, repeat{hash, now})
 }
 
-func (r *repeats) set(hash uint64) *[repeatWays]repeat {
+// put replaces an entry and makes it the first of its set.
+func (s *repeatSet) put(i int, e repeat) {
+	copy(s[1:i+1], s[:i])
+	s[0] = e
+}
+
+func (r *repeats) set(hash uint64) *repeatSet {
 	return &r.sets[hash>>32%uint64(len(r.sets))]
 }

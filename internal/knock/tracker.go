@@ -66,10 +66,11 @@ func (t *Tracker) SetDoors(doors []*Door) {
 	}
 	t.attempts.moveDoors(moved)
 	t.doors = append([]*Door(nil), doors...)
-	t.queues = make([]int32, len(doors))
+	timeouts := make([]time.Duration, len(doors))
 	for i, d := range doors {
-		t.queues[i] = t.attempts.queueOf(d.Timeout)
+		timeouts[i] = d.Timeout
 	}
+	t.queues = t.attempts.setQueues(timeouts)
 	t.index = newIndex(doors)
 }
 
@@ -86,22 +87,44 @@ func (t *Tracker) Observe(hit Hit, now time.Time) []Event {
 	t.events = t.events[:0]
 	at := t.clock(now)
 	t.expire(at)
-	step := t.visible(&hit)
+	step := t.index[hit.step().key()]
 	if step == nil {
+		return t.events
+	}
+	_, local := t.local[hit.Dst]
+	s := sighting{Hit: &hit, at: at, local: local}
+	if !step.visible(&s) {
 		return t.events
 	}
 	if hit.Proto == TCP && t.repeats.known(&hit, at) {
 		t.stats.Repeats++
 		return t.events
 	}
-	took, concerned := t.advance(&hit)
+	s.src = t.attempts.sources.of(hit.Src)
+	took, concerned := t.advance(&s)
 	if !concerned {
-		took = t.start(step, &hit, at)
+		took = t.start(step, &s)
 	}
 	if took && hit.Proto == TCP {
 		t.repeats.remember(&hit, at)
 	}
 	return t.events
+}
+
+// sighting is a hit with what is found out about it once.
+type sighting struct {
+	*Hit
+	src   source
+	at    int64 // nanoseconds since the tracker's epoch
+	local bool  // the destination is an address of the host
+}
+
+// wentTo says whether the hit went to the destination that a door watches.
+func (s *sighting) wentTo(target netip.Addr) bool {
+	if target.IsValid() {
+		return target == s.Dst
+	}
+	return s.local
 }
 
 // Expire ends the attempts whose time has passed and returns their expiries.
@@ -129,47 +152,23 @@ func (t *Tracker) clock(now time.Time) int64 {
 	return int64(now.Sub(t.epoch))
 }
 
-// visible returns what the doors have to do with the hit, or nil if no door
-// could use it.
-func (t *Tracker) visible(h *Hit) *stepDoors {
-	e := t.index[h.step()]
-	if e == nil {
-		return nil
-	}
-	for _, c := range e.conditions {
-		if h.satisfies(c.flags) && t.matches(c.target, h.Dst) {
-			return e
-		}
-	}
-	return nil
-}
-
-// matches says whether a destination is the one that a door watches.
-func (t *Tracker) matches(target, dst netip.Addr) bool {
-	if target.IsValid() {
-		return target == dst
-	}
-	_, ok := t.local[dst]
-	return ok
-}
-
 // advance shows the hit to every live attempt of its source at this
 // destination. It says whether one of them took a step, and whether there was
 // one at all: then no new attempt starts.
-func (t *Tracker) advance(h *Hit) (took, concerned bool) {
-	t.mine = t.attempts.of(toNetip16(h.Src), t.mine[:0])
+func (t *Tracker) advance(s *sighting) (took, concerned bool) {
+	t.mine = t.attempts.of(&s.src, t.mine[:0])
 	for _, i := range t.mine {
 		a := t.attempts.at(i)
 		d := t.doors[a.door]
-		if !t.matches(d.Target, h.Dst) {
+		if !s.wentTo(d.Target) {
 			continue
 		}
 		concerned = true
 		switch {
-		case !h.satisfies(d.Flags):
-		case d.Sequence[a.stage] == h.step():
+		case !s.satisfies(d.Flags):
+		case d.Sequence[a.stage] == s.step():
 			took = true
-			t.step(i, d, h)
+			t.step(i, d, s.Hit)
 		default:
 			t.attempts.remove(i)
 		}
@@ -190,24 +189,24 @@ func (t *Tracker) step(i int32, d *Door, h *Hit) {
 }
 
 // start begins an attempt at every door whose first step the hit is.
-func (t *Tracker) start(e *stepDoors, h *Hit, at int64) (took bool) {
+func (t *Tracker) start(e *stepDoors, s *sighting) (took bool) {
 	for _, n := range e.first {
 		d := t.doors[n]
-		if !h.satisfies(d.Flags) || !t.matches(d.Target, h.Dst) {
+		if !s.satisfies(d.Flags) || !s.wentTo(d.Target) {
 			continue
 		}
-		if len(d.Sequence) > 1 && !t.remember(h, n, at) {
+		if len(d.Sequence) > 1 && !t.remember(s, n) {
 			continue
 		}
 		took = true
-		t.report(d, h, 1)
+		t.report(d, s.Hit, 1)
 	}
 	return took
 }
 
 // remember enters a new attempt into the table, if there is room for it.
-func (t *Tracker) remember(h *Hit, door int32, at int64) bool {
-	evicted, added := t.attempts.add(toNetip16(h.Src), door, t.queues[door], at)
+func (t *Tracker) remember(s *sighting, door int32) bool {
+	evicted, added := t.attempts.add(&s.src, door, t.queues[door], s.at)
 	if evicted {
 		t.stats.Evicted++
 	}

@@ -62,7 +62,7 @@ var privileged = sync.OnceValue(func() error {
 func NeedRoot(t testing.TB) {
 	t.Helper()
 	if err := privileged(); err != nil {
-		missing(t, "needs root, or user namespaces for everybody: %v", err)
+		Missing(t, "needs root, or user namespaces for everybody: %v", err)
 	}
 }
 
@@ -75,7 +75,7 @@ func RealRoot() bool { return os.Geteuid() == 0 && os.Getenv(inside) == "" }
 func NeedRealRoot(t testing.TB) {
 	t.Helper()
 	if !RealRoot() {
-		missing(t, "needs root")
+		Missing(t, "needs root")
 	}
 }
 
@@ -90,7 +90,7 @@ func NeedProgram(t testing.TB, names ...string) {
 		}
 	}
 	if len(absent) > 0 {
-		missing(t, "needs %s", strings.Join(absent, ", "))
+		Missing(t, "needs %s", strings.Join(absent, ", "))
 	}
 }
 
@@ -128,8 +128,8 @@ func (h *Host) NeedLink(kind string, args ...string) {
 	h.Run("ip", "link", "delete", name)
 }
 
-// missing ends a test for want of something that could be installed or given.
-func missing(t testing.TB, format string, args ...any) {
+// Missing ends a test for want of something that could be installed or given.
+func Missing(t testing.TB, format string, args ...any) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
 		t.Fatalf(format, args...)

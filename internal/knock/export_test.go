@@ -1,0 +1,93 @@
+package knock
+
+import "fmt"
+
+// RepeatWindow and RepeatEntries are repeatWindow and repeatEntries.
+const (
+	RepeatWindow  = repeatWindow
+	RepeatEntries = repeatEntries
+)
+
+// Check looks at everything a tracker holds and says what contradicts itself.
+func (t *Tracker) Check() error {
+	a := t.attempts
+	if a.count > a.limit {
+		return fmt.Errorf("%d attempts, cap %d", a.count, a.limit)
+	}
+	if len(a.chunks)*chunkSize >= a.limit+chunkSize {
+		return fmt.Errorf("%d chunks for a cap of %d", len(a.chunks), a.limit)
+	}
+	for _, count := range []func() (int, error){t.checkStages, t.checkQueues, t.checkSources} {
+		n, err := count()
+		if err != nil {
+			return err
+		}
+		if n != a.count {
+			return fmt.Errorf("%d attempts found, %d counted", n, a.count)
+		}
+	}
+	return nil
+}
+
+func (t *Tracker) checkStages() (n int, err error) {
+	for stage, l := range t.attempts.stages {
+		for i := l.head; i != none; i = t.attempts.at(i).stageLink.next {
+			a := t.attempts.at(i)
+			if int(a.stage) != stage || stage == 0 || stage >= len(t.doors[a.door].Sequence) {
+				return n, fmt.Errorf("an attempt at stage %d of %d in the list of stage %d",
+					a.stage, len(t.doors[a.door].Sequence), stage)
+			}
+			n++
+		}
+	}
+	return n, nil
+}
+
+func (t *Tracker) checkQueues() (n int, err error) {
+	for q := range t.attempts.queues {
+		before := int64(-1)
+		for i := t.attempts.queues[q].list.head; i != none; i = t.attempts.at(i).expiryLink.next {
+			a := t.attempts.at(i)
+			if int(a.queue) != q || t.queues[a.door] != a.queue || t.attempts.queues[q].timeout != t.doors[a.door].Timeout {
+				return n, fmt.Errorf("an attempt at %s in the queue for %v", t.doors[a.door].Name, t.attempts.queues[q].timeout)
+			}
+			if a.start < before {
+				return n, fmt.Errorf("an attempt begun at %d behind one of %d", a.start, before)
+			}
+			if t.attempts.deadline(i) < t.attempts.due {
+				return n, fmt.Errorf("an attempt due at %d, the next look at %d", t.attempts.deadline(i), t.attempts.due)
+			}
+			before = a.start
+			n++
+		}
+	}
+	return n, nil
+}
+
+func (t *Tracker) checkSources() (n int, err error) {
+	a := t.attempts
+	for _, e := range a.sources.entries {
+		if e.slot == 0 {
+			continue
+		}
+		first := e.slot - 1
+		src := a.at(first).src
+		if got := a.oldestOf(&src); got != first || !a.at(first).oldest {
+			return n, fmt.Errorf("the oldest attempt of %v is %d, found %d", src.addr(), first, got)
+		}
+		for i := first; ; {
+			next := a.at(i).srcLink.next
+			if a.at(i).src != src || a.at(next).srcLink.prev != i || (i != first && a.at(i).oldest) {
+				return n, fmt.Errorf("the ring of %v is broken", src.addr())
+			}
+			n++
+			if i = next; i == first {
+				break
+			}
+		}
+	}
+	return n, nil
+}
+
+// Timeouts returns how many queues the tracker keeps.
+func (t *Tracker) Timeouts() int { return len(t.attempts.queues) }
