@@ -1,0 +1,225 @@
+package knock_test
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"knockd/internal/conformance"
+	"knockd/internal/knock"
+)
+
+// FuzzTracker plays doors and hits read from the input, with reloads and
+// changes of address between them, and holds what comes out against what must
+// always be true.
+func FuzzTracker(f *testing.F) {
+	f.Add([]byte("\x03\x02\x01\x02\x03\x05\x00\x00\x01\x01\x00\x02\x01\x00\x03"))
+	f.Add([]byte("\x01\x01\x01\x01\x00\x00\x00\x01\x01\x00\x01\x01\x00\x01\xf0\x00\x01\xf8\x01"))
+	f.Add([]byte("\x02\x05\x01\x02\x01\x02\x01\x08\x12\x30\x10\x11\x12\x13\x14\x15\xe1\xff\x00\x21\x22\x23"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		in := &input{data: data}
+		w := newWitness(t, 1+in.n(8))
+		w.doors = in.doors()
+		w.tracker.SetDoors(w.doors)
+		for len(in.data) > 0 {
+			w.step(in)
+		}
+	})
+}
+
+// input turns bytes into choices; when it ends, every choice is 0.
+type input struct{ data []byte }
+
+func (in *input) n(below int) int {
+	if len(in.data) == 0 {
+		return 0
+	}
+	b := in.data[0]
+	in.data = in.data[1:]
+	return int(b) % below
+}
+
+func (in *input) doors() (doors []*knock.Door) {
+	for i := range in.n(5) {
+		d := &knock.Door{Name: fmt.Sprint("door", i), Timeout: time.Duration(in.n(5)) * time.Second}
+		for range in.n(6) {
+			d.Sequence = append(d.Sequence, in.fuzzStep())
+		}
+		for range in.n(3) {
+			d.Flags = d.Flags.Add(1<<in.n(6), in.n(2) == 0)
+		}
+		if in.n(4) == 0 {
+			d.Target = netip.AddrFrom4([4]byte{192, 0, 2, byte(in.n(2))})
+		}
+		doors = append(doors, d)
+	}
+	return doors
+}
+
+func (in *input) fuzzStep() knock.Step {
+	n := in.n(8)
+	if n >= 6 {
+		return knock.Step{Proto: knock.UDP, Port: uint16(n - 5)}
+	}
+	return knock.Step{Proto: knock.TCP, Port: uint16(n + 1)}
+}
+
+// witness watches a tracker without knowing how it works.
+type witness struct {
+	t       *testing.T
+	tracker *knock.Tracker
+	limit   int
+	now     time.Time
+	doors   []*knock.Door
+	local   []netip.Addr
+	reached map[attempt]*progress
+	taken   map[segment]time.Time // when a segment that took a step was last seen
+}
+
+type attempt struct {
+	src  netip.Addr
+	door *knock.Door
+}
+
+type progress struct {
+	stage int
+	begun time.Time
+}
+
+// segment is what tells a repeat: a hit reduced to four of its fields.
+type segment struct {
+	src              netip.Addr
+	srcPort, dstPort uint16
+	seq              uint32
+}
+
+func newWitness(t *testing.T, limit int) *witness {
+	w := &witness{t: t, tracker: knock.NewTracker(limit), limit: limit, now: start, local: conformance.Local,
+		reached: map[attempt]*progress{}, taken: map[segment]time.Time{}}
+	w.tracker.SetLocal(w.local)
+	return w
+}
+
+func (w *witness) step(in *input) {
+	switch kind := in.n(32); {
+	case kind == 31:
+		w.doors = append(in.doors(), w.doors[:min(len(w.doors), in.n(3))]...)
+		w.tracker.SetDoors(w.doors)
+	case kind == 30:
+		w.local = conformance.Local[:in.n(3)]
+		w.tracker.SetLocal(w.local)
+	case kind == 29:
+		for _, e := range w.tracker.Expire(w.now) {
+			w.judge(e, knock.Hit{})
+		}
+	default:
+		w.now = w.now.Add(time.Duration(kind/8) * time.Second)
+		w.hit(in.hit())
+	}
+	if err := w.tracker.Check(); err != nil {
+		w.t.Fatal(err)
+	}
+	if n := w.tracker.Stats().Attempts; n > w.limit {
+		w.t.Fatalf("%d attempts, cap %d", n, w.limit)
+	}
+	if next, ok := w.tracker.Next(); ok != (w.tracker.Stats().Attempts > 0) || ok && next.Before(w.now) && len(w.tracker.Expire(w.now)) == 0 {
+		w.t.Fatalf("next deadline %v (%v), now %v", next, ok, w.now)
+	}
+}
+
+func (in *input) hit() knock.Hit {
+	step := in.fuzzStep()
+	h := knock.Hit{Src: netip.AddrFrom4([4]byte{10, 0, 0, byte(in.n(4))}), SrcPort: uint16(in.n(2)),
+		Proto: step.Proto, DstPort: step.Port, Dst: conformance.Local[in.n(2)]}
+	if in.n(4) == 0 {
+		h.Dst = netip.AddrFrom4([4]byte{192, 0, 2, byte(in.n(3))})
+	}
+	if h.Proto == knock.TCP {
+		h.Flags, h.Seq = knock.Flags(in.n(64)), uint32(in.n(200))
+	}
+	return h
+}
+
+func (w *witness) hit(h knock.Hit) {
+	seg := segment{h.Src, h.SrcPort, h.DstPort, h.Seq}
+	seen, known := w.taken[seg]
+	repeat := h.Proto == knock.TCP && known && w.now.Sub(seen) < knock.RepeatWindow
+	repeats := w.tracker.Stats().Repeats
+	took := false
+	for _, e := range w.tracker.Observe(h, w.now) {
+		w.judge(e, h)
+		took = took || e.Kind != knock.Expired
+	}
+	if took && repeat {
+		w.t.Fatalf("a repeat took a step: %+v", h)
+	}
+	if h.Proto == knock.TCP && (took || w.tracker.Stats().Repeats > repeats) {
+		w.taken[seg] = w.now
+	}
+}
+
+// judge says whether an event may be.
+func (w *witness) judge(e knock.Event, h knock.Hit) {
+	w.t.Helper()
+	at := attempt{e.Src, e.Door}
+	p := w.reached[at]
+	switch e.Kind {
+	case knock.Stage:
+		if e.Hit != h || e.Src != h.Src {
+			w.t.Fatalf("an event of another hit: %+v", e)
+		}
+		if e.Stage == 1 {
+			p = &progress{0, w.now}
+			w.reached[at] = p
+		}
+		if p == nil || e.Stage != p.stage+1 || e.Stage > len(e.Door.Sequence) {
+			w.t.Fatalf("stage %d after %+v", e.Stage, p)
+		}
+		p.stage = e.Stage
+		if e.Stage > 1 && w.now.Sub(p.begun) >= e.Door.Timeout {
+			w.t.Fatalf("stage %d %v after the first hit, timeout %v", e.Stage, w.now.Sub(p.begun), e.Door.Timeout)
+		}
+		w.judgeHit(e, h)
+	case knock.Opened:
+		if p == nil || p.stage != len(e.Door.Sequence) || e.Stage != p.stage {
+			w.t.Fatalf("opened at stage %+v of %d", p, len(e.Door.Sequence))
+		}
+		delete(w.reached, at)
+	case knock.Expired:
+		if p == nil || p.stage != e.Stage || e.Stage >= len(e.Door.Sequence) || w.now.Sub(p.begun) < e.Door.Timeout {
+			w.t.Fatalf("expired at stage %d, was %+v", e.Stage, p)
+		}
+		delete(w.reached, at)
+	default:
+		w.t.Fatalf("an event of no kind: %+v", e)
+	}
+}
+
+// judgeHit says whether the hit is the door's step, by the door's own terms.
+func (w *witness) judgeHit(e knock.Event, h knock.Hit) {
+	w.t.Helper()
+	d := e.Door
+	if want := d.Sequence[e.Stage-1]; want.Port != h.DstPort || want.Proto != h.Proto {
+		w.t.Fatalf("stage %d of %v by a hit of %d:%v", e.Stage, d.Sequence, h.DstPort, h.Proto)
+	}
+	if h.Proto == knock.TCP && (h.Flags&d.Flags.Set != d.Flags.Set || h.Flags&d.Flags.Clear != 0) {
+		w.t.Fatalf("flags %v passed %+v", h.Flags, d.Flags)
+	}
+	fits := h.Dst == d.Target
+	if !d.Target.IsValid() {
+		for _, a := range w.local {
+			fits = fits || a == h.Dst
+		}
+	}
+	if !fits {
+		w.t.Fatalf("destination %v passed target %v", h.Dst, d.Target)
+	}
+	found := false
+	for _, known := range w.doors {
+		found = found || known == d
+	}
+	if !found {
+		w.t.Fatal("an event of a door that is gone")
+	}
+}
