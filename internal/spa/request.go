@@ -1,0 +1,113 @@
+package spa
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// The ports that fwknop's random choices come from, both included.
+const (
+	firstRandomPort = 10000
+	lastRandomPort  = 65534
+)
+
+// RandomPort returns a port as fwknop's --rand-port and --nat-rand-port choose
+// one.
+func RandomPort() uint16 {
+	return uint16(firstRandomPort + rand.IntN(lastRandomPort-firstRandomPort+1))
+}
+
+// Message returns what the profile asks of the server: allow is the address to
+// open, the zero Addr for the sender's own. Nothing in the profile is resolved.
+func (p Profile) Message(now time.Time, allow netip.Addr) (Message, error) {
+	m := Message{User: p.User, Time: now.Add(p.TimeOffset), Type: Access, Address: allow, Ports: p.Access, Timeout: p.Timeout}
+	if m.User == "" {
+		m.User = "NO_USER"
+	}
+	if len(m.Ports) == 0 {
+		return Message{}, errors.New("no port to ask for")
+	}
+	if p.NATLocal || p.NATAccess != "" {
+		if err := p.addNAT(&m); err != nil {
+			return Message{}, err
+		}
+	}
+	if p.Timeout > 0 {
+		m.Type = map[Type]Type{Access: AccessTimed, NATAccess: NATAccessTimed, LocalNAT: LocalNATTimed}[m.Type]
+	}
+	return m, nil
+}
+
+// addNAT makes a NAT message of it, as fwknop's -N, --nat-local, --nat-port and
+// --nat-rand-port do.
+func (p Profile) addNAT(m *Message) error {
+	if len(m.Ports) != 1 {
+		return errors.New("NAT goes with one port")
+	}
+	m.Type = NATAccess
+	host, port := p.NATAccess, ""
+	if p.NATLocal {
+		m.Type = LocalNAT
+		if host == "" {
+			host = p.Server
+		}
+	}
+	if i := strings.LastIndexAny(host, ":,"); i >= 0 {
+		host, port = host[:i], host[i+1:]
+	}
+	m.NAT = NATTarget{Host: host, Port: m.Ports[0].Number}
+	m.NAT.Addr, _ = parseAddress(host)
+	if port != "" {
+		var err error
+		if m.NAT.Port, err = parsePort(port); err != nil {
+			return fmt.Errorf("NAT target: %w", err)
+		}
+	}
+	outer := m.Ports[0]
+	switch {
+	case p.NATPort != 0:
+		outer.Number = p.NATPort
+	case p.NATRandom:
+		outer.Number = RandomPort()
+	}
+	m.Ports = []Port{outer}
+	return nil
+}
+
+// KeyFromFile returns the key that a file for fwknop's --get-key names for a
+// host: a line "HOST: KEY", the host written as the server is.
+func KeyFromFile(src []byte, host string) ([]byte, error) {
+	for line := range strings.Lines(string(src)) {
+		name, key, ok := strings.Cut(strings.TrimSpace(line), ":")
+		if ok && strings.TrimSpace(name) == host && !strings.HasPrefix(name, "#") {
+			if key = strings.TrimSpace(key); key != "" {
+				return []byte(key), nil
+			}
+		}
+	}
+	return nil, fmt.Errorf("has no line for %s", host)
+}
+
+// Check says whether the keys can make packets that servers take. It is for
+// keys from options and profiles; ParseKeys has checked its own.
+func (c Client) Check() error {
+	switch {
+	case len(c.Key) == 0:
+		return errors.New("no key for the encryption")
+	case len(c.Key) > MaxKey:
+		return fmt.Errorf("the encryption key has %d octets: must be at most %d", len(c.Key), MaxKey)
+	case c.HMAC != 0 && len(c.HMACKey) == 0:
+		return errors.New("no key for the HMAC")
+	case len(c.HMACKey) > MaxHMACKey:
+		return fmt.Errorf("the HMAC key has %d octets: must be at most %d", len(c.HMACKey), MaxHMACKey)
+	case string(c.Key) == string(c.HMACKey):
+		return errors.New("the keys for encryption and HMAC are equal")
+	case c.Mode == Legacy && c.HMAC != 0:
+		return errors.New("legacy mode goes without HMAC")
+	}
+	return nil
+}
