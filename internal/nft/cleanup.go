@@ -1,0 +1,134 @@
+package nft
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/google/nftables"
+)
+
+// Cleanup takes out of the kernel all that this package ever put there, by
+// whatever configuration: our tables, and our elements in sets of others. It
+// returns a line for each thing done. It needs no configuration; while a
+// daemon lives, the kernel refuses to let go of its table.
+func Cleanup(netns int) (done []string, err error) {
+	return everywhere(netns, dial, func(c *cleaner, t *nftables.Table, sets []*nftables.Set) error {
+		return c.drop(t)
+	})
+}
+
+// CloseEverything ends all openings that this package ever made, and leaves
+// the guard: its ports stay closed. It returns a line for each thing done.
+func CloseEverything(netns int) (done []string, err error) {
+	return everywhere(netns, dial, func(c *cleaner, t *nftables.Table, sets []*nftables.Set) error {
+		return c.empty(t, sets)
+	})
+}
+
+// cleaner goes through all tables of the kernel.
+type cleaner struct {
+	f    *Firewall // its connection alone is used
+	done []string
+	errs []error
+}
+
+// everywhere does one thing to our own tables and takes our elements out of
+// all others.
+func everywhere(netns int, dial func(int) (kernel, error), own func(*cleaner, *nftables.Table, []*nftables.Set) error) ([]string, error) {
+	k, err := dial(netns)
+	if err != nil {
+		return nil, err
+	}
+	defer k.close()
+	tables, err := k.tables()
+	if err != nil {
+		return nil, fmt.Errorf("list the tables: %w", reason(err))
+	}
+	c := &cleaner{f: &Firewall{k: k}}
+	for _, t := range tables {
+		sets, err := k.sets(t)
+		if err != nil {
+			c.errs = append(c.errs, fmt.Errorf("list the sets of table %s: %w", tableOf(t), reason(err)))
+			continue
+		}
+		if isOurTable(sets) {
+			err = own(c, t, sets)
+		} else {
+			err = c.guests(t, sets)
+		}
+		c.errs = append(c.errs, err)
+	}
+	return c.done, errors.Join(c.errs...)
+}
+
+func tableOf(t *nftables.Table) Table { return Table{t.Family, t.Name} }
+
+func isOurTable(sets []*nftables.Set) bool {
+	for _, s := range sets {
+		if isPortsMap(s) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *cleaner) say(format string, args ...any) {
+	c.done = append(c.done, fmt.Sprintf(format, args...))
+}
+
+// drop deletes a table of ours.
+func (c *cleaner) drop(t *nftables.Table) error {
+	err := c.f.k.apply(0, func(nf *nftables.Conn) error { nf.DelTable(t); return nil })
+	if err != nil {
+		return fmt.Errorf("delete table %s: %w", tableOf(t), reason(err))
+	}
+	c.say("deleted table %s: the ports it guarded are no longer closed by it", tableOf(t))
+	return nil
+}
+
+// empty takes all openings out of a table of ours.
+func (c *cleaner) empty(t *nftables.Table, sets []*nftables.Set) error {
+	for _, s := range sets {
+		if s.IsMap || !s.HasTimeout || s.Anonymous {
+			continue
+		}
+		elements, err := c.f.k.elements(s)
+		if err != nil {
+			return fmt.Errorf("list set %s %s: %w", tableOf(t), s.Name, reason(err))
+		}
+		if len(elements) == 0 {
+			continue
+		}
+		if err := c.f.k.apply(0, func(nf *nftables.Conn) error { nf.FlushSet(s); return nil }); err != nil {
+			return fmt.Errorf("empty set %s %s: %w", tableOf(t), s.Name, reason(err))
+		}
+		c.say("closed %d openings in set %s %s", len(elements), tableOf(t), s.Name)
+	}
+	return nil
+}
+
+// guests takes our elements out of the sets of somebody else's table.
+func (c *cleaner) guests(t *nftables.Table, sets []*nftables.Set) error {
+	for _, s := range sets {
+		if s.IsMap || s.Anonymous || s.Interval {
+			continue
+		}
+		elements, err := c.f.k.elements(s)
+		if err != nil {
+			return fmt.Errorf("list set %s %s: %w", tableOf(t), s.Name, reason(err))
+		}
+		var out []nftables.SetElement
+		for _, e := range elements {
+			if _, ours := idFromComment(e.Comment); ours {
+				out = append(out, nftables.SetElement{Key: e.Key})
+			}
+		}
+		if err := c.f.deleteElements(s, out); err != nil {
+			return fmt.Errorf("take elements out of set %s %s: %w", tableOf(t), s.Name, reason(err))
+		}
+		if len(out) > 0 {
+			c.say("took %d elements out of set %s %s", len(out), tableOf(t), s.Name)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,155 @@
+package nft
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/google/nftables"
+)
+
+// CloseFor closes a door for an address: all its openings that cover the
+// address. It returns those it has closed; none is no error. Established
+// connections go on. After an error the openings stand as they were, and end
+// in their time.
+func (f *Firewall) CloseFor(door string, nth int, addr netip.Addr) ([]Open, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.k == nil {
+		return nil, errClosed
+	}
+	addr = addr.Unmap().WithZone("")
+	s := f.doors[newDoorID(door, nth)]
+	if s == nil {
+		return nil, fmt.Errorf("close door %s for %s: there is no such native door", door, addr)
+	}
+	closed, err := f.closeHolds(f.holdsOf(s, addr))
+	if err != nil {
+		return nil, fmt.Errorf("close door %s for %s: %w", door, addr, reason(err))
+	}
+	return closed, nil
+}
+
+// CloseAll closes all openings. A guard keeps its ports closed.
+func (f *Firewall) CloseAll() ([]Open, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.k == nil {
+		return nil, errClosed
+	}
+	var all []Open
+	var errs []error
+	keys := make([]holdKey, 0, len(f.holds.until))
+	for k := range f.holds.until {
+		keys = append(keys, k)
+	}
+	for chunk := range slices.Chunk(keys, maxBatch) {
+		closed, err := f.closeHolds(chunk)
+		all = append(all, closed...)
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return all, fmt.Errorf("close all native doors: %w", reason(err))
+	}
+	return all, nil
+}
+
+// holdsOf returns the openings of a door that cover an address.
+func (f *Firewall) holdsOf(s *spec, addr netip.Addr) []holdKey {
+	if !s.OnePort {
+		k := s.hold(addr, 0, 0)
+		if _, ok := f.holds.until[k]; ok {
+			return []holdKey{k}
+		}
+		return nil
+	}
+	var keys []holdKey
+	for k := range f.holds.until {
+		if k.id == s.id && k.prefix.Contains(addr) {
+			keys = append(keys, k)
+		}
+	}
+	return keys
+}
+
+// closeHolds takes openings out of the kernel, then out of the book.
+func (f *Firewall) closeHolds(keys []holdKey) ([]Open, error) {
+	now := f.now()
+	var b batch
+	var closed []Open
+	gone := map[element]bool{}
+	for _, k := range keys {
+		s := f.doors[k.id]
+		t, needs := s.elements(k)
+		for _, e := range needs {
+			gone[e] = true
+		}
+		if end := f.holds.until[k]; end.After(now) {
+			closed = append(closed, s.open(k, end, now))
+		}
+		steps, err := f.removal(s, t, k, needs, keys, now)
+		if err != nil {
+			return nil, err
+		}
+		b = append(b, steps...)
+	}
+	if err := f.try(0, b); err != nil {
+		return nil, err
+	}
+	for _, k := range keys {
+		_, needs := f.doors[k.id].elements(k)
+		f.holds.drop(k, needs)
+	}
+	return closed, nil
+}
+
+// removal returns the steps that end one opening. An element that another
+// opening needs is cut down to that one's time. The add before a delete is
+// there because the kernel may have been faster, and then a delete fails.
+func (f *Firewall) removal(s *spec, t *target, k holdKey, needs []element, closing []holdKey, now time.Time) (batch, error) {
+	var remove, shorten []nftables.SetElement
+	for _, e := range needs {
+		if f.opt.Mode == Set {
+			ours, err := f.isOurs(t, e)
+			if err != nil {
+				return nil, err
+			}
+			if !ours {
+				continue
+			}
+		}
+		one := nftables.SetElement{Key: []byte(e.key), Comment: f.comment(s)}
+		end := f.endWithout(e, closing)
+		if end.After(now) {
+			one.Timeout = left(end, now)
+			shorten = append(shorten, one)
+			continue
+		}
+		one.Timeout = time.Second
+		remove = append(remove, one)
+	}
+	var b batch
+	if len(remove) > 0 {
+		set := t.nf()
+		b = append(b, func(c *nftables.Conn) error { return c.SetAddElements(set, remove) },
+			func(c *nftables.Conn) error { return c.SetDeleteElements(set, bare(remove)) })
+	}
+	if len(shorten) > 0 {
+		b = append(b, refresh(t.nf(), shorten)...)
+	}
+	return b, nil
+}
+
+// endWithout returns until when an element is needed by openings that are not
+// about to be closed.
+func (f *Firewall) endWithout(e element, closing []holdKey) time.Time {
+	var end time.Time
+	for _, k := range f.holds.needs[e] {
+		if until := f.holds.until[k]; until.After(end) && !slices.Contains(closing, k) {
+			end = until
+		}
+	}
+	return end
+}

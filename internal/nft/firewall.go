@@ -1,0 +1,253 @@
+package nft
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
+)
+
+// ErrForeign is the cause when the table is not ours to use.
+var ErrForeign = errors.New("choose another with nft_table")
+
+// Firewall opens and closes native doors over one lasting netlink connection.
+// Its methods may be called from any goroutine.
+type Firewall struct {
+	opt        Options
+	dial       func(netns int) (kernel, error)
+	dialEvents func(netns int) (events, error)
+	now        func() time.Time
+
+	queue queue // openings that wait for the next transaction
+
+	mu      sync.Mutex // guards what follows, the connection included
+	k       kernel
+	noOwner bool // the kernel knows no owner of tables, or not for this one
+	doors   map[doorID]*spec
+	model   *model // guard and mark, while there is a door
+	holds   *holds
+
+	monitor *monitor
+	debts   debts
+}
+
+// New connects to the kernel. It changes nothing yet.
+func New(o Options) (*Firewall, error) { return newFirewall(o, dial, dialEvents) }
+
+func newFirewall(o Options, dial func(int) (kernel, error), dialEvents func(int) (events, error)) (*Firewall, error) {
+	if o.Table == (Table{}) {
+		o.Table = DefaultTable
+	}
+	if o.Mark == (Marking{}) {
+		o.Mark = DefaultMarking
+	}
+	k, err := dial(o.NetNS)
+	if err != nil {
+		return nil, err
+	}
+	return &Firewall{
+		opt: o, dial: dial, dialEvents: dialEvents, now: time.Now,
+		k: k, doors: map[doorID]*spec{}, holds: newHolds(),
+	}, nil
+}
+
+// Close lets go of the connection and leaves the kernel as it is: the guard
+// stands, and openings end in their time.
+func (f *Firewall) Close() error {
+	f.stopMonitor()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.k == nil {
+		return nil
+	}
+	err := f.k.close()
+	f.k = nil
+	return err
+}
+
+var errClosed = errors.New("the native firewall is closed")
+
+// Ensure makes the kernel's rules fit the doors, at start and at each reload:
+// openings that are there stay, with their remaining time, unless their door
+// is gone; and only what differs is changed, without a moment in which a port
+// is less protected than before or an opening lost. Without doors nothing of
+// ours remains. It returns warnings.
+//
+// A door whose ports have changed opens the new ones from now on for those
+// for whom it is already open; one whose prefix length has changed, for nobody.
+func (f *Firewall) Ensure(doors []Door) (warnings []string, err error) {
+	specs, err := newSpecs(&f.opt, doors)
+	if err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.k == nil {
+		return nil, errClosed
+	}
+	if err := f.watch(); err != nil {
+		return nil, err
+	}
+	if f.opt.Mode == Set {
+		warnings, err = f.ensureSets(specs)
+	} else {
+		err = f.ensureTable(specs)
+		warnings = f.ownerWarning()
+	}
+	f.point()
+	if err != nil {
+		return nil, err
+	}
+	return warnings, nil
+}
+
+// ensureTable is Ensure for guard and mark.
+func (f *Firewall) ensureTable(specs []*spec) error {
+	if len(specs) == 0 {
+		return f.removeTable()
+	}
+	m := newModel(&f.opt, specs)
+	was, _, err := f.settle(m, nil)
+	if err != nil {
+		return err
+	}
+	f.model = m
+	f.adopt(specs, was)
+	return nil
+}
+
+// settle changes the table until it fits the model, and returns what it was
+// like before the last change and whether anything was changed. It takes two
+// rounds when the base chain changes (see plan), and more if somebody else
+// changes rules meanwhile or the kernel is old.
+func (f *Firewall) settle(m *model, lost func(*tableState) map[string][]nftables.SetElement) (was *tableState, changed bool, err error) {
+	for range 10 {
+		if was, err = readTable(f.k, f.opt.Table); err != nil {
+			return nil, changed, err
+		}
+		if err = f.usable(was); err != nil {
+			return nil, changed, err
+		}
+		var missing map[string][]nftables.SetElement
+		if lost != nil {
+			missing = lost(was)
+		}
+		p := newPlan(m, was, f.owner(was), missing)
+		if len(p.batch) == 0 {
+			return was, changed, nil
+		}
+		switch err = f.k.apply(was.generation, p.run); {
+		case err == nil:
+			changed = true
+		case errors.Is(err, unix.ERESTART): // somebody was faster
+		case f.owner(was) != 0 && (errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL)):
+			f.noOwner = true // before Linux 6.9, or a table loaded by nft
+		case refused(err):
+			return nil, changed, fmt.Errorf("write table %s: %w", f.opt.Table, reason(err))
+		default:
+			if e := f.reconnect(); e != nil {
+				return nil, changed, fmt.Errorf("write table %s: %w", f.opt.Table, errors.Join(reason(err), e))
+			}
+		}
+	}
+	return nil, changed, fmt.Errorf("write table %s: others change the rules all the time: %w", f.opt.Table, cmp.Or(err, error(unix.ERESTART)))
+}
+
+// owner returns our address if the table is to be owned by us: then nobody
+// else can change it or flush it away while we live, and with the flag
+// persist it stays when we do not (Linux 6.9).
+func (f *Firewall) owner(*tableState) uint32 {
+	if f.noOwner {
+		return 0
+	}
+	return f.k.port()
+}
+
+func (f *Firewall) ownerWarning() []string {
+	if !f.noOwner || f.model == nil {
+		return nil
+	}
+	return []string{fmt.Sprintf("table %s cannot be owned (that needs Linux 6.9): other programs can change it; if they do, it is put back", f.opt.Table)}
+}
+
+// usable says why a table is not ours to use.
+func (f *Firewall) usable(was *tableState) error {
+	switch {
+	case was.table == nil:
+		return nil
+	case was.table.Owner != 0 && was.table.Owner != f.k.port():
+		return fmt.Errorf("table %s belongs to a running program (netlink port %d): %w", f.opt.Table, was.table.Owner, ErrForeign)
+	case !was.ours:
+		return fmt.Errorf("table %s is there already and was not made by knockd: %w", f.opt.Table, ErrForeign)
+	}
+	return nil
+}
+
+// adopt enters into the book what the kernel has for these doors. Of doors
+// that are no more nothing is left there.
+func (f *Firewall) adopt(specs []*spec, was *tableState) {
+	now := f.now()
+	f.doors, f.holds = map[doorID]*spec{}, newHolds()
+	for _, s := range specs {
+		f.doors[s.id] = s
+		for _, t := range s.targets() {
+			for _, e := range was.elements[t.name] {
+				if k, ok := s.holdOf(t, e.Key); ok {
+					f.put(s, k, until(e, now))
+				}
+			}
+		}
+	}
+}
+
+// holdOf returns the opening that an element stands for.
+func (s *spec) holdOf(t *target, key []byte) (holdKey, bool) {
+	p, proto, port, ok := t.parseKey(key)
+	k := holdKey{id: s.id, prefix: p}
+	if s.OnePort {
+		k.proto, k.port = protocol(proto), port
+	}
+	return k, ok
+}
+
+func (f *Firewall) put(s *spec, k holdKey, until time.Time) {
+	if _, needs := s.elements(k); len(needs) > 0 {
+		f.holds.put(k, until, needs)
+	}
+}
+
+// removeTable takes our table away, if there is one.
+func (f *Firewall) removeTable() error {
+	was, err := readTable(f.k, f.opt.Table)
+	if err != nil {
+		return err
+	}
+	f.model, f.doors, f.holds = nil, map[doorID]*spec{}, newHolds()
+	if was.table == nil || !was.ours {
+		return nil
+	}
+	if err := f.usable(was); err != nil {
+		return err
+	}
+	err = f.k.apply(0, func(c *nftables.Conn) error { c.DelTable(was.table); return nil })
+	if err != nil {
+		return fmt.Errorf("delete table %s: %w", f.opt.Table, reason(err))
+	}
+	return nil
+}
+
+// reconnect replaces a connection that may be out of step.
+func (f *Firewall) reconnect() error {
+	f.k.close()
+	k, err := f.dial(f.opt.NetNS)
+	if err != nil {
+		return err
+	}
+	f.k = k
+	f.point()
+	return nil
+}

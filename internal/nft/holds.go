@@ -1,0 +1,131 @@
+package nft
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/google/nftables"
+
+	"knockd/internal/knock"
+)
+
+// holdKey names an opening: a door open for an address (and a port, if the
+// door opens one only).
+type holdKey struct {
+	id     doorID
+	prefix netip.Prefix
+	proto  knock.Protocol
+	port   uint16
+}
+
+// forever is the end of an opening that lasts until it is closed.
+var forever = time.Unix(1<<40, 0)
+
+// element names an element of a set. In a set of the host's own several
+// openings may need the same element.
+type element struct {
+	set SetName
+	key string
+}
+
+// holds is the book of openings: what we have asked of the kernel. The
+// kernel ends them by itself; the book forgets them when it next looks.
+type holds struct {
+	until   map[holdKey]time.Time
+	needs   map[element][]holdKey
+	purgeAt int // purge when there are that many
+}
+
+func newHolds() *holds {
+	return &holds{map[holdKey]time.Time{}, map[element][]holdKey{}, 1024}
+}
+
+// put enters an opening and the elements it needs. An opening that is known
+// already lasts for the longer of the two times.
+func (h *holds) put(k holdKey, until time.Time, needs []element) {
+	have, known := h.until[k]
+	if !known {
+		for _, e := range needs {
+			h.needs[e] = append(h.needs[e], k)
+		}
+	}
+	h.until[k] = later(have, until)
+}
+
+// drop forgets an opening.
+func (h *holds) drop(k holdKey, needs []element) {
+	delete(h.until, k)
+	for _, e := range needs {
+		rest := slices.DeleteFunc(h.needs[e], func(other holdKey) bool { return other == k })
+		if len(rest) == 0 {
+			delete(h.needs, e)
+		} else {
+			h.needs[e] = rest
+		}
+	}
+}
+
+// end returns until when an element is needed by openings other than one.
+func (h *holds) end(e element, except holdKey) time.Time {
+	var end time.Time
+	for _, k := range h.needs[e] {
+		if until := h.until[k]; k != except && until.After(end) {
+			end = until
+		}
+	}
+	return end
+}
+
+// left returns the timeout to give an element that is to end at a time: at
+// least a moment, since the kernel takes 0 for "never". For forever it is 0.
+func left(until, now time.Time) time.Duration {
+	if until.Equal(forever) {
+		return 0
+	}
+	return atLeast(until.Sub(now))
+}
+
+// atLeast rounds up to what the kernel counts in, and never to 0.
+func atLeast(d time.Duration) time.Duration {
+	const moment = 10 * time.Millisecond
+	return max(moment, (d + time.Millisecond - 1).Truncate(time.Millisecond))
+}
+
+// until returns the end of an element that the kernel has listed.
+func until(e nftables.SetElement, now time.Time) time.Time {
+	if e.Timeout == 0 {
+		return forever
+	}
+	return now.Add(e.Expires)
+}
+
+// elements returns what an opening needs in the kernel. A set keyed by port
+// gets an element for each port.
+func (s *spec) elements(k holdKey) (t *target, needs []element) {
+	if t = s.targetOf(k.prefix.Addr()); t == nil {
+		return nil, nil
+	}
+	set := SetName{t.table, t.name}
+	if t.kind == keyAddr || s.OnePort {
+		return t, []element{{set, string(t.key(k.prefix, uint8(k.proto), k.port))}}
+	}
+	for _, r := range s.Ports {
+		for port := int(r.First); port <= int(r.Last); port++ {
+			e := element{set, string(t.key(k.prefix, uint8(r.Proto), uint16(port)))}
+			if !slices.Contains(needs, e) {
+				needs = append(needs, e)
+			}
+		}
+	}
+	return t, needs
+}
+
+// open words an opening of the book.
+func (s *spec) open(k holdKey, until, now time.Time) Open {
+	o := Open{Door: s.Name, Nth: s.Nth, Prefix: k.prefix, Proto: k.proto, Port: k.port}
+	if !until.Equal(forever) {
+		o.Left = until.Sub(now)
+	}
+	return o
+}

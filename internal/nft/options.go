@@ -1,0 +1,279 @@
+package nft
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/nftables"
+
+	"knockd/internal/knock"
+)
+
+// Mode says whose rules open a door.
+type Mode uint8
+
+// The modes; see the package comment.
+const (
+	Guard Mode = iota
+	Mark
+	Set
+)
+
+// ParseMode reads a mode as the configuration writes it.
+func ParseMode(s string) (Mode, error) {
+	for m := Guard; m <= Set; m++ {
+		if s == m.String() {
+			return m, nil
+		}
+	}
+	return 0, fmt.Errorf("%q: must be guard, mark or set", s)
+}
+
+// String returns "guard", "mark" or "set".
+func (m Mode) String() string { return [...]string{"guard", "mark", "set"}[m] }
+
+// Hook says where the guard stands.
+type Hook uint8
+
+// Input sees what is for the host itself. Prerouting sees, before any
+// translation of addresses, also what DNAT forwards, such as ports that Docker
+// publishes.
+const (
+	Input Hook = iota
+	Prerouting
+)
+
+// ParseHook reads a hook as the configuration writes it.
+func ParseHook(s string) (Hook, error) {
+	switch s {
+	case "input":
+		return Input, nil
+	case "prerouting":
+		return Prerouting, nil
+	}
+	return 0, fmt.Errorf("%q: must be input or prerouting", s)
+}
+
+// String returns "input" or "prerouting".
+func (h Hook) String() string { return [...]string{"input", "prerouting"}[h] }
+
+// Table names a table of the kernel.
+type Table struct {
+	Family nftables.TableFamily
+	Name   string
+}
+
+// DefaultTable is the table of guard and mark mode if no other is asked for.
+var DefaultTable = Table{nftables.TableFamilyINet, "knockd"}
+
+var families = map[string]nftables.TableFamily{
+	"inet": nftables.TableFamilyINet, "ip": nftables.TableFamilyIPv4, "ip6": nftables.TableFamilyIPv6,
+	"arp": nftables.TableFamilyARP, "bridge": nftables.TableFamilyBridge, "netdev": nftables.TableFamilyNetdev,
+}
+
+func familyName(f nftables.TableFamily) string {
+	for name, family := range families {
+		if family == f {
+			return name
+		}
+	}
+	return strconv.Itoa(int(f))
+}
+
+// String returns the table as nft writes it: "inet knockd".
+func (t Table) String() string { return familyName(t.Family) + " " + t.Name }
+
+func (t Table) nf() *nftables.Table { return &nftables.Table{Family: t.Family, Name: t.Name} }
+
+// ParseTable reads "inet NAME", the table for guard and mark mode. It sees
+// both IP versions, so only the family inet will do.
+func ParseTable(s string) (Table, error) {
+	f := strings.Fields(s)
+	if len(f) != 2 || f[0] != "inet" || !validName(f[1]) {
+		return Table{}, fmt.Errorf("%q: must be a family and a name, as in: inet knockd (the family must be inet)", s)
+	}
+	return Table{nftables.TableFamilyINet, f[1]}, nil
+}
+
+// SetName names a set of the host's own rules. The zero value is none.
+type SetName struct {
+	Table Table
+	Name  string
+}
+
+// String returns the set as nft writes it: "inet filter ssh_allowed".
+func (s SetName) String() string { return s.Table.String() + " " + s.Name }
+
+// IsZero says whether no set is named.
+func (s SetName) IsZero() bool { return s == SetName{} }
+
+// ParseSet reads "FAMILY TABLE SET". Tables of iptables-nft are refused: its
+// tools do not understand sets, and show and save a rule that refers to one
+// without the condition, as an open port.
+func ParseSet(s string) (SetName, error) {
+	f := strings.Fields(s)
+	if len(f) != 3 || !validName(f[1]) || !validName(f[2]) {
+		return SetName{}, fmt.Errorf("%q: must be a family, a table and a set, as in: inet filter ssh_allowed", s)
+	}
+	switch f[0] {
+	case "inet", "ip", "ip6":
+	default:
+		return SetName{}, fmt.Errorf("%q: the family must be inet, ip or ip6", s)
+	}
+	if f[0] != "inet" && f[1] == "filter" {
+		return SetName{}, fmt.Errorf("%q: the table %s filter belongs to iptables, which shows and saves a rule with a set as a rule without it: an open port; use nft_mode = mark", s, f[0])
+	}
+	return SetName{Table{families[f[0]], f[1]}, f[2]}, nil
+}
+
+// validName says whether nft can read back a name.
+func validName(s string) bool {
+	if s == "" || len(s) > 128 {
+		return false
+	}
+	for i, c := range []byte(s) {
+		letter := c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_'
+		if !letter && (i == 0 || !strings.ContainsRune("0123456789.-/", rune(c))) {
+			return false
+		}
+	}
+	return true
+}
+
+// Marking is the bits that [Mark] sets: Value within Mask.
+type Marking struct{ Value, Mask uint32 }
+
+// DefaultMarking is one bit that neither Docker, Kubernetes, Tailscale nor
+// the usual policy routing use.
+var DefaultMarking = Marking{0x100000, 0x100000}
+
+// ParseMarking reads "VALUE/MASK" or "VALUE", decimal or 0x.
+func ParseMarking(s string) (Marking, error) {
+	value, mask, both := strings.Cut(s, "/")
+	v, err := strconv.ParseUint(value, 0, 32)
+	m := v
+	if err == nil && both {
+		m, err = strconv.ParseUint(mask, 0, 32)
+	}
+	if err != nil || v == 0 || v&^m != 0 {
+		return Marking{}, fmt.Errorf("%q: must be VALUE/MASK with a value above 0 and within the mask, as in: 0x100000/0x100000", s)
+	}
+	return Marking{uint32(v), uint32(m)}, nil
+}
+
+// String returns the marking as iptables takes it: "0x100000/0x100000".
+func (m Marking) String() string { return fmt.Sprintf("%#x/%#x", m.Value, m.Mask) }
+
+// PortRange is the ports First to Last of one protocol.
+type PortRange struct {
+	Proto       knock.Protocol
+	First, Last uint16 // 1-65535, First <= Last
+}
+
+// String returns "tcp/22" or "udp/60001-60010".
+func (r PortRange) String() string {
+	if r.First == r.Last {
+		return fmt.Sprintf("%s/%d", r.Proto, r.First)
+	}
+	return fmt.Sprintf("%s/%d-%d", r.Proto, r.First, r.Last)
+}
+
+// ParsePorts reads a list of ports, as in "tcp/22, udp/60001-60010".
+func ParsePorts(s string) ([]PortRange, error) {
+	var list []PortRange
+	for _, word := range strings.Split(s, ",") {
+		r, ok := parseRange(strings.TrimSpace(word))
+		if !ok {
+			return nil, fmt.Errorf("%q: must be PROTOCOL/PORT or PROTOCOL/FIRST-LAST, with tcp or udp and ports from 1 to 65535", strings.TrimSpace(word))
+		}
+		list = append(list, r)
+	}
+	return list, nil
+}
+
+func parseRange(s string) (PortRange, bool) {
+	var r PortRange
+	proto, ports, _ := strings.Cut(s, "/")
+	switch strings.ToLower(proto) {
+	case "tcp":
+		r.Proto = knock.TCP
+	case "udp":
+		r.Proto = knock.UDP
+	default:
+		return r, false
+	}
+	first, last, ranged := strings.Cut(ports, "-")
+	if !ranged {
+		last = first
+	}
+	a, errA := strconv.ParseUint(strings.TrimSpace(first), 10, 16)
+	b, errB := strconv.ParseUint(strings.TrimSpace(last), 10, 16)
+	r.First, r.Last = uint16(a), uint16(b)
+	return r, errA == nil && errB == nil && a > 0 && a <= b
+}
+
+// Door is a door that opens ports natively.
+type Door struct {
+	Name string
+	// Nth tells doors of one name apart, in the order of the configuration:
+	// 0 or 1 for the first, 2 for the second.
+	Nth   int
+	Ports []PortRange
+	// OnePort: an opening is for the one port of Ports that it names, not
+	// for all of them.
+	OnePort bool
+	// Timeout is how long an opening lasts: 0 until it is closed, else at
+	// least a second.
+	Timeout time.Duration
+	// PrefixLen4 and PrefixLen6 are how much of the knocker's address counts:
+	// 1-32 and 1-128; 0 means all of it.
+	PrefixLen4, PrefixLen6 int
+	// Set4 and Set6 are the host's sets, in mode Set only. Without the one
+	// the door does not open for addresses of that version.
+	Set4, Set6 SetName
+}
+
+// Opening asks for a door to be opened for an address.
+type Opening struct {
+	Door string
+	Nth  int // as Door.Nth
+	Addr netip.Addr
+	// Timeout is how long: 0 means the door's own, else at least a second.
+	Timeout time.Duration
+	// Proto and Port name the port, for a door with OnePort only.
+	Proto knock.Protocol
+	Port  uint16
+}
+
+// Open is a door that is open for an address.
+type Open struct {
+	Door   string
+	Nth    int          // 1 for the first door of that name
+	Prefix netip.Prefix // the address, with the door's prefix length
+	Proto  knock.Protocol
+	Port   uint16        // with OnePort, else 0
+	Left   time.Duration // 0 if it lasts until it is closed
+}
+
+// Notice is something the owner of the machine should read in the log.
+type Notice struct {
+	Text   string
+	Closed []Open // openings that somebody else has ended
+}
+
+// Options are what a Firewall needs to know beside its doors.
+type Options struct {
+	Mode  Mode
+	Table Table   // guard and mark; the zero value means DefaultTable
+	Hook  Hook    // guard
+	Mark  Marking // mark; the zero value means DefaultMarking
+	// Notify is called from a goroutine of the Firewall's own, one call at a
+	// time, when something has happened to the rules. It may be nil.
+	Notify func(Notice)
+	// NetNS is a descriptor of the network namespace to work in; 0 means the
+	// current one. Another one needs CAP_SYS_ADMIN.
+	NetNS int
+}

@@ -1,0 +1,67 @@
+package nft
+
+import (
+	"cmp"
+	"slices"
+
+	"knockd/internal/knock"
+)
+
+// segment is a range of ports that the same doors open.
+type segment struct {
+	PortRange
+	doors []*spec
+}
+
+// segments cuts the ports of all doors into ranges that do not overlap.
+func segments(doors []*spec) []segment {
+	var all []segment
+	for _, proto := range []knock.Protocol{knock.TCP, knock.UDP} {
+		all = append(all, segmentsOf(doors, proto)...)
+	}
+	return all
+}
+
+func segmentsOf(doors []*spec, proto knock.Protocol) []segment {
+	var all []segment
+	cuts := cuts(doors, proto)
+	for i := 0; i+1 < len(cuts); i++ {
+		s := segment{PortRange{proto, uint16(cuts[i]), uint16(cuts[i+1] - 1)}, nil}
+		for _, d := range doors {
+			if d.opens(s.PortRange) {
+				s.doors = append(s.doors, d)
+			}
+		}
+		if len(s.doors) == 0 {
+			continue
+		}
+		last := len(all) - 1
+		if last >= 0 && int(all[last].Last)+1 == int(s.First) && slices.Equal(all[last].doors, s.doors) {
+			all[last].Last = s.Last
+			continue
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// cuts returns, in order, each port at which the set of doors may change.
+func cuts(doors []*spec, proto knock.Protocol) []int {
+	var cuts []int
+	for _, d := range doors {
+		for _, r := range d.Ports {
+			if r.Proto == proto {
+				cuts = append(cuts, int(r.First), int(r.Last)+1)
+			}
+		}
+	}
+	slices.SortFunc(cuts, cmp.Compare)
+	return slices.Compact(cuts)
+}
+
+// opens says whether all ports of a range are among the door's.
+func (d *spec) opens(s PortRange) bool {
+	return slices.ContainsFunc(d.Ports, func(r PortRange) bool {
+		return r.Proto == s.Proto && r.First <= s.First && s.Last <= r.Last
+	})
+}

@@ -1,0 +1,80 @@
+package nft
+
+import (
+	"fmt"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+)
+
+// unusedSets warns of sets that no rule asks.
+func (f *Firewall) unusedSets(specs []*spec) (warnings []string, err error) {
+	chains, err := f.k.chains()
+	if err != nil {
+		return nil, fmt.Errorf("list the chains: %w", reason(err))
+	}
+	seen := map[SetName]bool{}
+	for _, s := range specs {
+		for _, t := range s.targets() {
+			name := SetName{t.table, t.name}
+			if seen[name] {
+				continue
+			}
+			seen[name] = true
+			used, err := f.isUsed(name, chains)
+			if err != nil {
+				warnings = append(warnings, fmt.Sprintf("set %s: whether a rule refers to it was not examined: %v", name, err))
+			} else if !used {
+				warnings = append(warnings, fmt.Sprintf("no rule refers to set %s: door %s opens nothing; add to a chain of table %s, before what drops: %s", name, s.Name, t.table, t.example(s)))
+			}
+		}
+	}
+	return warnings, nil
+}
+
+func (f *Firewall) isUsed(name SetName, chains []*nftables.Chain) (bool, error) {
+	for _, c := range chains {
+		if c.Table.Family != name.Table.Family || c.Table.Name != name.Table.Name {
+			continue
+		}
+		rules, err := f.k.rules(c)
+		if err != nil {
+			return false, reason(err)
+		}
+		for _, r := range rules {
+			if refers(r.Exprs, name.Name) {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
+func refers(exprs []expr.Any, set string) bool {
+	for _, e := range exprs {
+		if l, ok := e.(*expr.Lookup); ok && l.SetName == set {
+			return true
+		}
+	}
+	return false
+}
+
+// example is a rule that would ask the set.
+func (t *target) example(s *spec) string {
+	ip := "ip"
+	if t.v6 {
+		ip = "ip6"
+	}
+	first := s.Ports[0]
+	ports := fmt.Sprint(first.First)
+	if first.Last > first.First {
+		ports = fmt.Sprintf("%d-%d", first.First, first.Last)
+	}
+	switch t.kind {
+	case keyAddrPort:
+		return fmt.Sprintf("%s saddr . %s dport @%s accept", ip, first.Proto, t.name)
+	case keyAddrProtoPort:
+		return fmt.Sprintf("%s saddr . meta l4proto . th dport @%s accept", ip, t.name)
+	}
+	return fmt.Sprintf("%s dport %s %s saddr @%s accept", first.Proto, ports, ip, t.name)
+}

@@ -1,0 +1,262 @@
+package nft
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/nftables"
+)
+
+// maxRange is how many ports a door may open in a set that is keyed by port:
+// each of them is an element.
+const maxRange = 64
+
+// ensureSets is Ensure for mode set: it looks at the host's sets, adopts our
+// elements in them and takes out those of doors that are no more.
+func (f *Firewall) ensureSets(specs []*spec) (warnings []string, err error) {
+	var faults []error
+	for _, s := range specs {
+		for _, t := range s.targets() {
+			if err := f.checkSet(s, t); err != nil {
+				faults = append(faults, fmt.Errorf("door %s: %w", s.Name, err))
+			}
+		}
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
+	old := f.doors
+	doors := map[doorID]*spec{}
+	for _, s := range specs {
+		doors[s.id] = s
+		warnings = append(warnings, s.setWarnings()...)
+	}
+	if err := f.sweepSets(old, doors); err != nil {
+		return nil, err
+	}
+	f.doors, f.holds = doors, newHolds()
+	if err := f.adoptSets(); err != nil {
+		return nil, err
+	}
+	unused, err := f.unusedSets(specs)
+	return append(warnings, unused...), err
+}
+
+// adoptSets enters into the book what the host's sets have of ours.
+func (f *Firewall) adoptSets() error {
+	have, err := f.present()
+	if err != nil {
+		return err
+	}
+	for e, p := range have {
+		id, ours := idFromComment(p.comment)
+		s := f.doors[id]
+		if !ours || s == nil {
+			continue
+		}
+		if k, ok := s.holdOf(p.target, []byte(e.key)); ok {
+			f.put(s, k, p.until)
+		}
+	}
+	return nil
+}
+
+// setWarnings says what a door cannot do with the sets it has.
+func (s *spec) setWarnings() []string {
+	missing, key := "", ""
+	switch {
+	case s.v4 == nil:
+		missing, key = "IPv4", "nft_set"
+	case s.v6 == nil:
+		missing, key = "IPv6", "nft_set_6"
+	default:
+		return nil
+	}
+	return []string{fmt.Sprintf("door %s does not open for %s addresses: it has no %s", s.Name, missing, key)}
+}
+
+// checkSet finds the set that a target names and says what is wrong with it.
+func (f *Firewall) checkSet(s *spec, t *target) error {
+	name := SetName{t.table, t.name}
+	table, err := findTable(f.k, t.table)
+	if err != nil {
+		return err
+	}
+	if table == nil {
+		return fmt.Errorf("set %s: there is no table %s; add to the host's rules: table %s { %s }", name, t.table, t.table, t.declaration(s))
+	}
+	if table.Owner != 0 && table.Owner != f.k.port() {
+		return fmt.Errorf("set %s: table %s belongs to a running program (netlink port %d), which alone can change it; use nft_mode = guard or mark", name, t.table, table.Owner)
+	}
+	sets, err := f.k.sets(table)
+	if err != nil {
+		return fmt.Errorf("set %s: list the sets of the table: %w", name, reason(err))
+	}
+	i := slices.IndexFunc(sets, func(have *nftables.Set) bool { return have.Name == t.name })
+	if i < 0 {
+		return fmt.Errorf("set %s: there is no such set; add to table %s: %s", name, t.table, t.declaration(s))
+	}
+	return t.fit(s, name, sets[i])
+}
+
+// declaration is what to add to the host's rules.
+func (t *target) declaration(s *spec) string {
+	flags := "flags timeout; "
+	if s.Timeout == 0 {
+		flags = ""
+	}
+	return fmt.Sprintf("set %s { type %s; %s}", t.name, t.keyType().Name, flags)
+}
+
+// fit takes over what a set is like, or says why it will not do.
+func (t *target) fit(s *spec, name SetName, have *nftables.Set) error {
+	var ok bool
+	for _, t.kind = range []keyKind{keyAddr, keyAddrPort, keyAddrProtoPort} {
+		if ok = have.KeyType.Name == t.keyType().Name; ok {
+			break
+		}
+	}
+	switch {
+	case have.IsMap:
+		return fmt.Errorf("set %s: it is a map; add a set: %s", name, (&target{name: t.name + "_knockd", v6: t.v6}).declaration(s))
+	case !ok:
+		return t.wrongKey(name, have.KeyType.Name)
+	case have.Constant:
+		return fmt.Errorf("set %s: it is constant; remove the flag constant", name)
+	case have.Interval:
+		return fmt.Errorf("set %s: the kernel refuses timed intervals that overlap; remove the flag interval", name)
+	case !have.HasTimeout && s.Timeout != 0:
+		return fmt.Errorf("set %s: elements cannot have a time limit; add to it: flags timeout;", name)
+	case have.Timeout != 0 && s.Timeout == 0:
+		return fmt.Errorf("set %s: its default timeout of %v would close the door, which has no cmd_timeout; remove timeout from the set or give the door a cmd_timeout", name, have.Timeout)
+	}
+	t.timeout, t.untimed = have.Timeout, !have.HasTimeout
+	return t.checkPorts(s, name)
+}
+
+func (t *target) wrongKey(name SetName, have string) error {
+	addr := "ipv4_addr"
+	if t.v6 {
+		addr = "ipv6_addr"
+	}
+	return fmt.Errorf("set %s: its type is %s; it must be %s, %s . inet_service or %s . inet_proto . inet_service",
+		name, have, addr, addr, addr)
+}
+
+// checkPorts says whether the set's key suits the door's ports.
+func (t *target) checkPorts(s *spec, name SetName) error {
+	if t.kind == keyAddr || s.OnePort {
+		return nil
+	}
+	n := 0
+	for _, r := range s.Ports {
+		n += int(r.Last) - int(r.First) + 1
+	}
+	if n > maxRange {
+		return fmt.Errorf("set %s: open names %d ports, and each becomes an element; at most %d, or use a set of type %s",
+			name, n, maxRange, strings.SplitN(t.keyType().Name, " ", 2)[0])
+	}
+	return nil
+}
+
+// isOurs says whether an element may be touched: it is not there, or carries
+// our comment.
+func (f *Firewall) isOurs(t *target, e element) (bool, error) {
+	found, err := f.k.find(t.nf(), nftables.SetElement{Key: []byte(e.key)})
+	if err != nil {
+		return false, fmt.Errorf("look into set %s: %w", e.set, err)
+	}
+	for _, have := range found {
+		if _, ours := idFromComment(have.Comment); !ours {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// notOthers looks which of the elements that requests need are somebody
+// else's: those have the door open already, and stay as they are. In our own
+// table all are free. The generation is to be given with the batch, so that
+// nobody can put an element there meanwhile.
+func (f *Firewall) notOthers(all []*request) (generation uint32, free func(element) bool, err error) {
+	if f.opt.Mode != Set {
+		return 0, func(element) bool { return true }, nil
+	}
+	if generation, err = f.k.generation(); err != nil {
+		return 0, nil, fmt.Errorf("read the rules' generation: %w", err)
+	}
+	taken := map[element]bool{}
+	for _, r := range all {
+		for _, e := range r.needs {
+			ours, err := f.isOurs(r.target, e)
+			if err != nil {
+				return 0, nil, err
+			}
+			taken[e] = !ours
+		}
+	}
+	return generation, func(e element) bool { return !taken[e] }, nil
+}
+
+// sweepSets takes out our elements in the sets of old and new doors that
+// belong to no door or to none any more.
+func (f *Firewall) sweepSets(old, doors map[doorID]*spec) error {
+	wanted := func(t *target, id doorID) bool {
+		s := doors[id]
+		return s != nil && slices.ContainsFunc(s.targets(), func(u *target) bool { return u.table == t.table && u.name == t.name })
+	}
+	seen := map[SetName]bool{}
+	for _, all := range []map[doorID]*spec{old, doors} {
+		for _, s := range all {
+			for _, t := range s.targets() {
+				name := SetName{t.table, t.name}
+				if seen[name] {
+					continue
+				}
+				seen[name] = true
+				if err := f.sweepSet(t, func(id doorID) bool { return !wanted(t, id) }); err != nil {
+					return fmt.Errorf("clean set %s: %w", name, reason(err))
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// sweepSet deletes those of our elements in a set whose door is to go.
+func (f *Firewall) sweepSet(t *target, goes func(doorID) bool) error {
+	elements, err := f.k.elements(t.nf())
+	if missing(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var out []nftables.SetElement
+	for _, e := range elements {
+		if id, ours := idFromComment(e.Comment); ours && goes(id) {
+			out = append(out, nftables.SetElement{Key: e.Key})
+		}
+	}
+	return f.deleteElements(t.nf(), out)
+}
+
+// deleteElements deletes elements that may end at any moment: the add before
+// the delete sees to it that they are there.
+func (f *Firewall) deleteElements(set *nftables.Set, out []nftables.SetElement) error {
+	for chunk := range slices.Chunk(out, maxBatch) {
+		again := make([]nftables.SetElement, len(chunk))
+		for i, e := range chunk {
+			again[i] = nftables.SetElement{Key: e.Key, Timeout: time.Second}
+		}
+		add := func(c *nftables.Conn) error { return c.SetAddElements(set, again) }
+		del := func(c *nftables.Conn) error { return c.SetDeleteElements(set, chunk) }
+		if err := f.k.apply(0, batch{add, del}.run); err != nil {
+			return err
+		}
+	}
+	return nil
+}
