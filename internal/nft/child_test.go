@@ -1,0 +1,30 @@
+package nft
+
+import (
+	"fmt"
+	"os"
+	"time"
+)
+
+// childArg makes the test binary run as a program that holds the guard.
+const childArg = "nft-child"
+
+// child opens the door ssh for the addresses given and lives on.
+func child(addresses []string) int {
+	f, err := New(Options{})
+	if err == nil {
+		_, err = f.Ensure([]Door{{Name: "ssh", Ports: []PortRange{{6, 22, 22}}, Timeout: 20 * time.Second}})
+	}
+	for _, a := range addresses {
+		if err == nil {
+			_, err = f.Open(Opening{Door: "ssh", Addr: addr(a)})
+		}
+	}
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	fmt.Println("ready")
+	os.Stdin.Read(make([]byte, 1))
+	return 0
+}

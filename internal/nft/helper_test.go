@@ -1,0 +1,172 @@
+package nft
+
+import (
+	"flag"
+	"net"
+	"net/netip"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"knockd/internal/nettest"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == childArg {
+		os.Exit(child(os.Args[2:]))
+	}
+	nettest.Main(m)
+}
+
+// notices collects what a Firewall says.
+type notices struct {
+	mu  sync.Mutex
+	all []Notice
+}
+
+func (n *notices) add(one Notice) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.all = append(n.all, one)
+}
+
+func (n *notices) texts() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var texts []string
+	for _, one := range n.all {
+		texts = append(texts, one.Text)
+	}
+	return strings.Join(texts, "\n")
+}
+
+func (n *notices) closed() (all []Open) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, one := range n.all {
+		all = append(all, one.Closed...)
+	}
+	return all
+}
+
+// firewall makes a Firewall in a host, closed with the test.
+func firewall(t testing.TB, h *nettest.Host, o Options) *Firewall {
+	t.Helper()
+	nettest.NeedProgram(t, "nft")
+	ns, err := os.Open(h.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.NetNS = int(ns.Fd())
+	f, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		f.Close()
+		ns.Close()
+	})
+	return f
+}
+
+// ensure makes the rules fit doors and returns the warnings.
+func ensure(t testing.TB, f *Firewall, doors ...Door) []string {
+	t.Helper()
+	warnings, err := f.Ensure(doors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return warnings
+}
+
+func open(t testing.TB, f *Firewall, o Opening) Open {
+	t.Helper()
+	got, err := f.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// ports reads a list of ports.
+func ports(t testing.TB, s string) []PortRange {
+	t.Helper()
+	list, err := ParsePorts(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
+
+// load gives a host rules in nft's language.
+func load(t testing.TB, h *nettest.Host, rules string) {
+	t.Helper()
+	file := t.TempDir() + "/rules.nft"
+	if err := os.WriteFile(file, []byte(rules), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.Run("nft", "-f", file)
+}
+
+var (
+	remaining = regexp.MustCompile(` expires [0-9dhms]+`)
+	counters  = regexp.MustCompile(`packets \d+ bytes \d+`)
+	// nft before 1.0.6 names no owner, later ones differ in how.
+	owner = regexp.MustCompile(`( # progname .*|\n\tflags (owner|persist|owner,persist)?)\n`)
+)
+
+// ruleset lists a host's rules without what changes by itself.
+func ruleset(h *nettest.Host) string {
+	text := h.Run("nft", "list", "ruleset")
+	text = remaining.ReplaceAllString(text, "")
+	text = counters.ReplaceAllString(text, "packets 0 bytes 0")
+	return owner.ReplaceAllString(text, "\n")
+}
+
+// How long to wait for what must come, and for what must not.
+const (
+	patience = 20 * time.Second
+	moment   = 300 * time.Millisecond
+)
+
+// Both addresses of the server, with port 22 and others.
+func both(port string) []string {
+	return []string{net.JoinHostPort(nettest.Server4, port), net.JoinHostPort(nettest.Server6, port)}
+}
+
+// reaches fails the test unless the client gets through.
+func reaches(t testing.TB, client *nettest.Host, address string) {
+	t.Helper()
+	if !client.Reaches(address, patience) {
+		t.Errorf("%s cannot be reached", address)
+	}
+}
+
+// shut fails the test if the client gets through.
+func shut(t testing.TB, client *nettest.Host, address string) {
+	t.Helper()
+	if client.Reaches(address, moment) {
+		t.Errorf("%s can be reached", address)
+	}
+}
+
+// eventually waits for a condition.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if ok() {
+			return
+		}
+	}
+	t.Fatalf("not within %v: %s", patience, what)
+}
+
+// lines joins a list for comparison.
+func lines(list []string) string { return strings.Join(list, "\n") }

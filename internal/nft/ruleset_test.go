@@ -1,0 +1,92 @@
+package nft
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"knockd/internal/nettest"
+)
+
+// rulesets are configurations and the golden files of what they make.
+var rulesets = []struct {
+	file  string
+	opt   Options
+	doors func(t testing.TB) []Door
+}{
+	{"guard", Options{}, threeDoors},
+	{"guard-prerouting", Options{Hook: Prerouting}, threeDoors},
+	{"mark", Options{Mode: Mark}, threeDoors},
+	{"mark-mask", Options{Mode: Mark, Mark: Marking{0x20, 0xf0}, Table: Table{1, "other"}}, threeDoors},
+	{"guard-prefix", Options{}, func(t testing.TB) []Door {
+		return []Door{{Name: "vpn", Ports: ports(t, "udp/51820"), Timeout: time.Minute, PrefixLen4: 24, PrefixLen6: 64}}
+	}},
+	{"guard-oneport", Options{}, func(t testing.TB) []Door {
+		return []Door{
+			{Name: "web", Ports: ports(t, "tcp/8000-8100, udp/8000-8100"), Timeout: time.Minute, OnePort: true},
+			{Name: "nets", Ports: ports(t, "tcp/8050"), Timeout: time.Minute, OnePort: true, PrefixLen4: 16, PrefixLen6: 56},
+		}
+	}},
+}
+
+// threeDoors share ports, bear one name twice and names that nft cannot read.
+func threeDoors(t testing.TB) []Door {
+	return []Door{
+		{Name: "ssh", Ports: ports(t, "tcp/22, udp/60001-60010"), Timeout: 30 * time.Second},
+		{Name: "ssh", Nth: 2, Ports: ports(t, "udp/60005-60020")},
+		{Name: "Öl & Gas", Ports: ports(t, "tcp/443,tcp/22"), Timeout: time.Hour},
+	}
+}
+
+// TestRulesets compares our rules with text that nft has read, as nft prints
+// both; and has nft read what it prints.
+func TestRulesets(t *testing.T) {
+	for _, tt := range rulesets {
+		t.Run(tt.file, func(t *testing.T) {
+			built, loaded, again := nettest.NewHost(t, "built"), nettest.NewHost(t, "loaded"), nettest.NewHost(t, "again")
+			f := firewall(t, built, tt.opt)
+			f.noOwner = true
+			ensure(t, f, tt.doors(t)...)
+			got := ruleset(built)
+			file := filepath.Join("testdata", tt.file+".nft")
+			if *update {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			golden, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			load(t, loaded, string(golden))
+			if diff := cmp.Diff(ruleset(loaded), got); diff != "" {
+				t.Errorf("built rules differ from %s (-file +built):\n%s", file, diff)
+			}
+			load(t, again, got)
+			if diff := cmp.Diff(got, ruleset(again)); diff != "" {
+				t.Errorf("nft reads its own list otherwise:\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestEnsureTwice: what is as it should be is not touched.
+func TestEnsureTwice(t *testing.T) {
+	for _, tt := range rulesets {
+		t.Run(tt.file, func(t *testing.T) {
+			f := firewall(t, nettest.NewHost(t, "host"), tt.opt)
+			ensure(t, f, tt.doors(t)...)
+			before, err := f.k.generation()
+			if err != nil {
+				t.Fatal(err)
+			}
+			ensure(t, f, tt.doors(t)...)
+			if after, err := f.k.generation(); err != nil || after != before {
+				t.Errorf("generation %d became %d, %v", before, after, err)
+			}
+		})
+	}
+}
