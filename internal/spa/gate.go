@@ -31,7 +31,9 @@ const (
 // Gate uses it.
 type Door struct {
 	Name          string
-	Clients       []Client       // spa_key_file
+	KeyFile       string         // spa_key_file
+	HMAC          Hash           // spa_hmac: for clients that name none; zero lets clients be without
+	Clients       []Client       // of KeyFile
 	Listen        []PortRange    // spa_port; with TCP only a SYN's own payload counts
 	Allow         []netip.Prefix // the sender and, with AllowInside, the address opened; empty is anybody
 	AllowInside   []netip.Prefix // more addresses that may be opened
