@@ -37,6 +37,7 @@ func (d *Decoder) decodeIPv4(ip []byte, wire int) (s segment, ok bool) {
 		src:      netip.AddrFrom4([4]byte(d.ip4.SrcIP)),
 		dst:      netip.AddrFrom4([4]byte(d.ip4.DstIP)),
 		proto:    knock.Protocol(d.ip4.Protocol),
+		octets:   ip[:min(total, len(ip))],
 		data:     ip[header:min(total, len(ip))],
 		size:     total - header,
 		fragment: d.ip4.Flags&layers.IPv4MoreFragments != 0,
@@ -60,11 +61,13 @@ func (d *Decoder) decodeIPv6(ip []byte, wire int) (s segment, ok bool) {
 	if d.ip6.DecodeFromBytes(d.fixed[:ip6Len], gopacket.NilDecodeFeedback) != nil {
 		return s, false
 	}
+	ip = ip[:min(ip6Len+size, len(ip))]
 	s = segment{
-		src:  netip.AddrFrom16([16]byte(d.ip6.SrcIP)),
-		dst:  netip.AddrFrom16([16]byte(d.ip6.DstIP)),
-		data: ip[ip6Len:min(ip6Len+size, len(ip))],
-		size: size,
+		src:    netip.AddrFrom16([16]byte(d.ip6.SrcIP)),
+		dst:    netip.AddrFrom16([16]byte(d.ip6.DstIP)),
+		octets: ip,
+		data:   ip[ip6Len:],
+		size:   size,
 	}
 	s.proto, ok = d.skipExtensions(&s, layers.IPProtocol(ip[6]))
 	return s, ok
@@ -93,13 +96,21 @@ func (d *Decoder) skipExtensions(s *segment, next layers.IPProtocol) (knock.Prot
 	return knock.Protocol(next), true
 }
 
-// isExtension names the extension headers behind which a segment can be read
-// (RFC 8200, 4; RFC 4302, 2).
+// Extensions returns the numbers of the IPv6 extension headers that are
+// followed: those behind which a segment can be read (RFC 8200, 4; RFC 4302, 2).
+func Extensions() [5]byte {
+	return [...]byte{
+		byte(layers.IPProtocolIPv6HopByHop), byte(layers.IPProtocolIPv6Routing),
+		byte(layers.IPProtocolIPv6Fragment), byte(layers.IPProtocolAH),
+		byte(layers.IPProtocolIPv6Destination),
+	}
+}
+
 func isExtension(p layers.IPProtocol) bool {
-	switch p {
-	case layers.IPProtocolIPv6HopByHop, layers.IPProtocolIPv6Routing, layers.IPProtocolIPv6Fragment,
-		layers.IPProtocolIPv6Destination, layers.IPProtocolAH:
-		return true
+	for _, e := range Extensions() {
+		if byte(p) == e {
+			return true
+		}
 	}
 	return false
 }

@@ -20,6 +20,9 @@ type Packet struct {
 	// Payload is what the segment or datagram carries, as far as it was
 	// captured: a part of the octets decoded, at most Hit.PayloadLen of them.
 	Payload []byte
+	// Octets is the packet from the first octet of its IP header on, as far
+	// as it was captured, without what a link may have added behind it.
+	Octets []byte
 }
 
 // Decoder decodes without allocating. It is not safe for concurrent use.
@@ -75,7 +78,7 @@ func (d *Decoder) decode(ip []byte, wire int) (Packet, bool) {
 	if !ok || !plausible(s.src, s.dst) {
 		return Packet{}, false
 	}
-	p := Packet{Hit: knock.Hit{Src: s.src, Dst: s.dst, Proto: s.proto}}
+	p := Packet{Hit: knock.Hit{Src: s.src, Dst: s.dst, Proto: s.proto}, Octets: s.octets}
 	switch s.proto {
 	case knock.TCP:
 		ok = d.decodeTCP(&p, &s)
@@ -94,6 +97,7 @@ func (d *Decoder) decode(ip []byte, wire int) (Packet, bool) {
 type segment struct {
 	src, dst netip.Addr
 	proto    knock.Protocol
+	octets   []byte // the packet it came in, as far as captured
 	data     []byte // as far as captured, never more than size
 	size     int    // octets, by the IP header
 	fragment bool   // the first of several

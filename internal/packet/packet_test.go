@@ -177,6 +177,9 @@ func TestDecode(t *testing.T) {
 			if ok != (tt.want != none) || got.Hit != tt.want {
 				t.Errorf("got %+v, %v\nwant %+v", got.Hit, ok, tt.want)
 			}
+			if ok && !packetOf(tt.octets, got.Octets) {
+				t.Errorf("octets %x", got.Octets)
+			}
 			if string(got.Payload) != tt.payload {
 				t.Errorf("payload %q, want %q", got.Payload, tt.payload)
 			}
@@ -187,6 +190,16 @@ func TestDecode(t *testing.T) {
 			}
 		})
 	}
+}
+
+// packetOf says whether octets are those of an IP packet within data, or the
+// first of them.
+func packetOf(data string, octets []byte) bool {
+	length := int(binary.BigEndian.Uint16(octets[2:]))
+	if octets[0]>>4 == 6 {
+		length = 40 + int(binary.BigEndian.Uint16(octets[4:]))
+	}
+	return strings.Contains(data, string(octets)) && len(octets) <= length && len(octets) >= length-5
 }
 
 // TestDecodeCut takes a packet that declares its length and shows every
