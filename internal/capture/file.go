@@ -103,7 +103,7 @@ func (c *File) open(magic []byte) (err error) {
 	}
 	// What the header says is not always kept to; the largest record is
 	// limited in any case.
-	r.SetSnaplen(maxFrame)
+	r.SetSnaplen(maxRecord)
 	c.reader = r
 	return nil
 }

@@ -8,9 +8,9 @@ import (
 	"io"
 )
 
-// maxFrame is the largest record that is taken for one: libpcap's limit for
+// maxRecord is the largest record that is taken for one: libpcap's limit for
 // the largest packets (USB), 128 MiB, and something for options.
-const maxFrame = 128<<20 + 1<<16
+const maxRecord = 128<<20 + 1<<16
 
 // frames hands the records of a capture file on to the reader that decodes
 // them, each only when all of it is there. In this way it knows where a file
@@ -54,7 +54,7 @@ func (f *frames) Read(p []byte) (int, error) {
 // advance reads the next record.
 func (f *frames) advance() error {
 	length, err := f.next(f)
-	if err == nil && length > maxFrame {
+	if err == nil && length > maxRecord {
 		err = f.malformed("claims %d octets", length)
 	}
 	if err == nil {

@@ -1,0 +1,91 @@
+package capture
+
+import (
+	"time"
+
+	"knockd/internal/packet"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxBatch is how many packets are handed over at once.
+const maxBatch = 256
+
+// ear makes packets of what a socket receives.
+type ear struct {
+	reader  reader
+	decoder packet.Decoder
+	clock   clock
+	batch   []Captured
+}
+
+// reader takes packets from a socket.
+type reader interface {
+	// read calls take with each packet that is there, until that returns
+	// false; it never waits. The octets stay valid until the next call. More
+	// says that there may be others.
+	read(fd int, take func(*raw) bool) (more bool, err error)
+	close()
+}
+
+// raw is a packet as a socket receives it.
+type raw struct {
+	octets     []byte // from the network header on, as far as they were kept
+	wire       int    // how many there were
+	sec, nsec  uint32 // when, by CLOCK_REALTIME
+	ifIndex    int
+	packetType uint8  // PACKET_HOST and so on, linux/if_packet.h
+	hardware   uint16 // ARPHRD_LOOPBACK and so on, linux/if_arp.h
+}
+
+func newEar(r reader) *ear {
+	return &ear{reader: r, clock: clock{latest: time.Now()}, batch: make([]Captured, 0, maxBatch)}
+}
+
+// packets returns what is there, perhaps nothing.
+func (e *ear) packets(fd int) ([]Captured, error) {
+	e.batch = e.batch[:0]
+	var now time.Time
+	for {
+		more, err := e.reader.read(fd, func(r *raw) bool {
+			if now.IsZero() {
+				now = time.Now()
+			}
+			e.take(r, now)
+			return len(e.batch) < maxBatch
+		})
+		if err != nil && len(e.batch) == 0 {
+			return nil, err
+		}
+		if len(e.batch) > 0 || !more {
+			return e.batch, nil
+		}
+	}
+}
+
+// take puts a packet into the batch, if it is one.
+func (e *ear) take(r *raw, now time.Time) {
+	// What leaves through the loopback interface comes in again.
+	if r.packetType == unix.PACKET_OUTGOING && r.hardware == unix.ARPHRD_LOOPBACK {
+		return
+	}
+	p, ok := e.decoder.Decode(r.octets, r.wire)
+	if !ok {
+		return
+	}
+	p.IfIndex = r.ifIndex
+	e.batch = append(e.batch, Captured{Packet: p, Time: e.clock.at(now, r.sec, r.nsec)})
+}
+
+func (e *ear) close() { e.reader.close() }
+
+// clock turns the kernel's time stamps into times that never decrease, also
+// when somebody sets the clock: they have a monotonic reading.
+type clock struct{ latest time.Time }
+
+// at returns the time of a packet that is read now.
+func (c *clock) at(now time.Time, sec, nsec uint32) time.Time {
+	age := now.Sub(time.Unix(int64(sec), int64(nsec)))
+	c.latest = now.Add(-min(max(age, 0), max(now.Sub(c.latest), 0)))
+	return c.latest
+}

@@ -1,0 +1,224 @@
+package capture
+
+import (
+	"fmt"
+	"sort"
+
+	"knockd/internal/knock"
+	"knockd/internal/packet"
+
+	"golang.org/x/net/bpf"
+)
+
+// maxInstructions is the size above which a filter is made coarser. The
+// kernel takes 4,096, but charges the socket for the old and the new filter
+// together when one replaces the other (net.core.optmem_max).
+const maxInstructions = 1000
+
+// minInstructions is enough for the coarsest filter.
+const minInstructions = 64
+
+const (
+	whole   = 1 << 18     // longer than any packet: as the filter's result, all of it
+	headers = 60 + 60 + 8 // octets kept of a packet without IPv6 extension headers, and the payload
+	proto4  = 9           // offsets in the IPv4 header (RFC 791, 3.1)
+	frag4   = 6           //
+	proto6  = 6           // offset in the IPv6 header (RFC 8200, 3)
+	end6    = 40          //
+	dstPort = 2           // offset in TCP's and UDP's header
+	flags   = 13          // offset in TCP's (RFC 9293, 3.1)
+	icmp6   = 58          //
+	outward = 4           // PACKET_OUTGOING of linux/if_packet.h
+)
+
+// compile returns a filter program for octets that begin with the network
+// header. Whatever is wanted passes; what else passes is little, but grows
+// when not everything can be said with limit instructions. The work for a
+// packet grows with the logarithm of the number of port ranges.
+func compile(w *Wanted, limit int) ([]bpf.Instruction, error) {
+	tcp, udp := w.ranges(knock.TCP), w.ranges(knock.UDP)
+	if prog := fit(w, tcp, udp, limit); prog != nil {
+		return prog, nil
+	}
+	if prog := fit(w, withoutFlags(tcp), withoutFlags(udp), limit); prog != nil {
+		return prog, nil
+	}
+	return nil, fmt.Errorf("compile a filter: %d instructions are not enough", limit)
+}
+
+// fit returns the finest program that keeps to the limit, or nil.
+func fit(w *Wanted, tcp, udp []portRange, limit int) []bpf.Instruction {
+	all := len(tcp) + len(udp)
+	at := func(n int) []bpf.Instruction { // with about n ranges
+		share := func(r []portRange) []portRange { return coarsen(r, max(1, n*len(r)/max(1, all))) }
+		return assemble(w, share(tcp), share(udp))
+	}
+	// A range takes an instruction at least, and usually two.
+	n := sort.Search(min(all, limit), func(n int) bool { return len(at(n+1)) > limit })
+	if prog := at(n); len(prog) <= limit {
+		return prog
+	}
+	return nil
+}
+
+// filter assembles a program.
+type filter struct {
+	*program
+	reject, accept label
+	leaves         []leaf
+}
+
+type leaf struct {
+	class class
+	label label
+}
+
+func assemble(w *Wanted, tcp, udp []portRange) []bpf.Instruction {
+	f := &filter{program: newProgram()}
+	f.reject = f.add(bpf.RetConstant{Val: 0})
+	f.accept = f.add(bpf.RetConstant{Val: whole})
+	t, u := f.ports(tcp, f.tcpLeaf), f.ports(udp, f.udpLeaf)
+	v6 := f.reject
+	if !w.OnlyIPv4 {
+		v6 = f.ipv6(t, u)
+	}
+	version := f.version(f.ipv4(t, u), v6)
+	start := f.tags(version)
+	if !w.Outgoing {
+		start = f.then(bpf.LoadExtension{Num: bpf.ExtType}, f.branch(bpf.JumpEqual, outward, f.reject, start))
+	}
+	if w.interfaces != nil {
+		start = f.interfaces(w.interfaces, start)
+	}
+	f.enter(start)
+	return f.instructions()
+}
+
+// interfaces refuses packets of others.
+func (f *filter) interfaces(indexes []int, yes label) label {
+	no := f.reject
+	for _, i := range indexes {
+		no = f.branch(bpf.JumpEqual, uint32(i), yes, no)
+	}
+	return f.then(bpf.LoadExtension{Num: bpf.ExtInterfaceIndex}, no)
+}
+
+// version tells IPv4 from IPv6 and both from anything else.
+func (f *filter) version(v4, v6 label) label {
+	l := f.branch(bpf.JumpEqual, 0x60, v6, f.reject)
+	l = f.branch(bpf.JumpEqual, 0x40, v4, l)
+	l = f.then(bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0xf0}, l)
+	return f.then(bpf.LoadAbsolute{Off: 0, Size: 1}, l)
+}
+
+// tags lets pass what seems to begin with the rest of a VLAN tag, as
+// packet.Decoder knows it: an EtherType at the third octet. To an IPv4 header
+// that is the total length, so that most packets take one comparison.
+func (f *filter) tags(version label) label {
+	l := version
+	for _, t := range []uint32{packet.EtherTypeQinQ2, packet.EtherTypeQinQ, packet.EtherTypeVLAN} {
+		l = f.branch(bpf.JumpEqual, t, f.accept, l)
+	}
+	l = f.branch(bpf.JumpEqual, packet.EtherTypeIPv6, f.tagged(0x60, version), l)
+	l = f.branch(bpf.JumpEqual, packet.EtherTypeIPv4, f.tagged(0x40, version), l)
+	l = f.branch(bpf.JumpGreaterOrEqual, packet.EtherTypeIPv4, l, version)
+	return f.then(bpf.LoadAbsolute{Off: 2, Size: 2}, l)
+}
+
+func (f *filter) tagged(nibble uint32, version label) label {
+	l := f.branch(bpf.JumpEqual, nibble, f.accept, version)
+	l = f.then(bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0xf0}, l)
+	return f.then(bpf.LoadAbsolute{Off: 4, Size: 1}, l)
+}
+
+// ipv4 leaves the offset of the TCP or UDP header in X.
+func (f *filter) ipv4(tcp, udp label) label {
+	l := f.branch(bpf.JumpEqual, uint32(knock.UDP), udp, f.reject)
+	l = f.branch(bpf.JumpEqual, uint32(knock.TCP), tcp, l)
+	l = f.then(bpf.LoadAbsolute{Off: proto4, Size: 1}, l)
+	l = f.then(bpf.LoadMemShift{Off: 0}, l)
+	l = f.branch(bpf.JumpBitsSet, 0x1fff, f.reject, l)
+	return f.then(bpf.LoadAbsolute{Off: frag4, Size: 2}, l)
+}
+
+// ipv6 does the same. Behind extension headers there may be anything but what
+// the first one says: neighbours' reports (MLD) come with one, and would wake
+// the daemon for nothing.
+func (f *filter) ipv6(tcp, udp label) label {
+	extension := f.branch(bpf.JumpEqual, icmp6, f.reject, f.accept)
+	extension = f.then(bpf.LoadAbsolute{Off: end6, Size: 1}, extension)
+	l := f.reject
+	for _, p := range packet.Extensions() {
+		l = f.branch(bpf.JumpEqual, uint32(p), extension, l)
+	}
+	l = f.branch(bpf.JumpEqual, icmp6, f.reject, l)
+	l = f.branch(bpf.JumpEqual, uint32(knock.UDP), udp, l)
+	l = f.branch(bpf.JumpEqual, uint32(knock.TCP), tcp, l)
+	l = f.then(bpf.LoadAbsolute{Off: proto6, Size: 1}, l)
+	return f.then(bpf.LoadConstant{Dst: bpf.RegX, Val: end6}, l)
+}
+
+// ports looks for the destination port.
+func (f *filter) ports(ranges []portRange, leaf func(class) label) label {
+	if len(ranges) == 0 {
+		return f.reject
+	}
+	tree := f.tree(ranges, leaf)
+	return f.then(bpf.LoadIndirect{Off: dstPort, Size: 2}, tree)
+}
+
+// tree is a binary decision tree over the ranges.
+func (f *filter) tree(ranges []portRange, leaf func(class) label) label {
+	if len(ranges) == 1 {
+		r := ranges[0]
+		yes := leaf(r.class)
+		if r.first == r.last {
+			return f.branch(bpf.JumpEqual, uint32(r.first), yes, f.reject)
+		}
+		if r.last < 65535 {
+			yes = f.branch(bpf.JumpGreaterThan, uint32(r.last), f.reject, yes)
+		}
+		if r.first > 0 {
+			yes = f.branch(bpf.JumpGreaterOrEqual, uint32(r.first), yes, f.reject)
+		}
+		return yes
+	}
+	mid := len(ranges) / 2
+	upper := f.tree(ranges[mid:], leaf)
+	lower := f.tree(ranges[:mid], leaf)
+	return f.branch(bpf.JumpGreaterOrEqual, uint32(ranges[mid].first), upper, lower)
+}
+
+// udpLeaf accepts a packet of a class.
+func (f *filter) udpLeaf(c class) label {
+	return f.leaf(class{payload: c.payload})
+}
+
+// tcpLeaf accepts a packet of a class if its flags do.
+func (f *filter) tcpLeaf(c class) label {
+	if c.flags[0] == (knock.FlagMatch{}) {
+		return f.udpLeaf(c)
+	}
+	return f.leaf(c)
+}
+
+// leaf returns the code for a class; all its ports share it.
+func (f *filter) leaf(c class) label {
+	for _, l := range f.leaves {
+		if l.class.equal(c) {
+			return l.label
+		}
+	}
+	l := f.add(bpf.RetConstant{Val: uint32(min(headers+c.payload, whole))})
+	if len(c.flags) > 0 {
+		yes, no := l, f.reject
+		for _, m := range c.flags {
+			no = f.branch(bpf.JumpEqual, uint32(m.Set), yes, no)
+			no = f.then(bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: uint32(m.Set | m.Clear)}, no)
+			no = f.then(bpf.LoadIndirect{Off: flags, Size: 1}, no)
+		}
+		l = no
+	}
+	f.leaves = append(f.leaves, leaf{c, l})
+	return l
+}

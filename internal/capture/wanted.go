@@ -1,0 +1,177 @@
+package capture
+
+import (
+	"cmp"
+	"slices"
+
+	"knockd/internal/knock"
+)
+
+// Wanted describes the packets that somebody could have a use for. A Source
+// gives at least these; it may give others.
+type Wanted struct {
+	Matches  []Match // a packet that meets any of them is wanted
+	OnlyIPv4 bool    // IPv6 packets are not wanted
+	Outgoing bool    // packets that leave through the interface are wanted too
+
+	interfaces []int // indexes of the only interfaces, nil for no such limit
+}
+
+// Match is met by the packets of a protocol to a range of ports.
+type Match struct {
+	Proto       knock.Protocol
+	First, Last uint16          // destination ports
+	Flags       knock.FlagMatch // TCP only
+	Payload     int             // how many octets of the payload are needed
+}
+
+// AddDoor adds what can be a step at the door.
+func (w *Wanted) AddDoor(d *knock.Door) {
+	for _, s := range d.Sequence {
+		m := Match{Proto: s.Proto, First: s.Port, Last: s.Port}
+		if s.Proto == knock.TCP {
+			m.Flags = d.Flags
+		}
+		w.Matches = append(w.Matches, m)
+	}
+}
+
+// AddAll adds every packet of the protocol.
+func (w *Wanted) AddAll(proto knock.Protocol) {
+	w.Matches = append(w.Matches, Match{Proto: proto, Last: 65535})
+}
+
+// MaxPayload returns how many octets of payload are needed of any packet.
+func (w *Wanted) MaxPayload() int {
+	most := 0
+	for _, m := range w.Matches {
+		most = max(most, m.Payload)
+	}
+	return most
+}
+
+// class is what a packet to certain ports has to meet.
+type class struct {
+	flags   []knock.FlagMatch // any of them; sorted, without repeats
+	payload int
+}
+
+// maxFlags is how many alternatives are looked at; if a port has more, its
+// packets are wanted whatever their flags.
+const maxFlags = 4
+
+// join returns the class that either of two meets.
+func (c class) join(d class) class {
+	if c.equal(d) {
+		return c
+	}
+	flags := slices.Concat(c.flags, d.flags)
+	slices.SortFunc(flags, func(a, b knock.FlagMatch) int {
+		return cmp.Or(cmp.Compare(a.Set, b.Set), cmp.Compare(a.Clear, b.Clear))
+	})
+	flags = slices.Compact(flags)
+	if slices.Contains(flags, knock.FlagMatch{}) || len(flags) > maxFlags {
+		flags = []knock.FlagMatch{{}}
+	}
+	return class{flags, max(c.payload, d.payload)}
+}
+
+func (c class) equal(d class) bool {
+	return c.payload == d.payload && slices.Equal(c.flags, d.flags)
+}
+
+// portRange is a range of ports whose packets have to meet a class.
+type portRange struct {
+	first, last uint16
+	class       class
+}
+
+// ranges returns what is wanted of a protocol: ranges in ascending order that
+// do not overlap.
+func (w *Wanted) ranges(proto knock.Protocol) []portRange {
+	type edge struct {
+		at    int
+		match Match
+		start bool
+	}
+	var edges []edge
+	for _, m := range w.Matches {
+		if m.Proto == proto && m.First <= m.Last {
+			edges = append(edges, edge{int(m.First), m, true}, edge{int(m.Last) + 1, m, false})
+		}
+	}
+	slices.SortFunc(edges, func(a, b edge) int { return cmp.Compare(a.at, b.at) })
+	var out []portRange
+	open := map[Match]int{} // by what the match asks for: ports set to 0
+	for i, e := range edges {
+		key := Match{Proto: proto, Flags: e.match.Flags, Payload: e.match.Payload}
+		if e.start {
+			open[key]++
+		} else if open[key]--; open[key] == 0 {
+			delete(open, key)
+		}
+		if i+1 < len(edges) && edges[i+1].at > e.at && len(open) > 0 {
+			out = appendRange(out, portRange{uint16(e.at), uint16(edges[i+1].at - 1), classOf(open)})
+		}
+	}
+	return out
+}
+
+func classOf(open map[Match]int) class {
+	var c class
+	for m := range open {
+		d := class{[]knock.FlagMatch{m.Flags}, m.Payload}
+		if c.flags == nil {
+			c = d
+		}
+		c = c.join(d)
+	}
+	return c
+}
+
+// appendRange appends a range, or extends the last one if nothing tells them apart.
+func appendRange(out []portRange, r portRange) []portRange {
+	if n := len(out); n > 0 && int(out[n-1].last)+1 == int(r.first) && out[n-1].class.equal(r.class) {
+		out[n-1].last = r.last
+		return out
+	}
+	return append(out, r)
+}
+
+// coarsen returns at most limit ranges that hold all the given ones, with as
+// few other ports as possible: the smallest gaps are closed.
+func coarsen(ranges []portRange, limit int) []portRange {
+	if len(ranges) <= limit {
+		return ranges
+	}
+	gaps := make([]int, len(ranges)-1) // numbers of the ranges before them
+	for i := range gaps {
+		gaps[i] = i
+	}
+	width := func(i int) int { return int(ranges[i+1].first) - int(ranges[i].last) }
+	slices.SortStableFunc(gaps, func(a, b int) int { return cmp.Compare(width(a), width(b)) })
+	closed := make(map[int]bool, len(gaps))
+	for _, i := range gaps[:len(ranges)-max(limit, 1)] {
+		closed[i] = true
+	}
+	out := []portRange{ranges[0]}
+	for i, r := range ranges[1:] {
+		if !closed[i] {
+			out = append(out, r)
+			continue
+		}
+		last := &out[len(out)-1]
+		last.last, last.class = r.last, last.class.join(r.class)
+	}
+	return out
+}
+
+// withoutFlags returns the ranges with classes that do not look at flags.
+func withoutFlags(ranges []portRange) []portRange {
+	var out []portRange
+	for _, r := range ranges {
+		r.class = class{[]knock.FlagMatch{{}}, r.class.payload}
+		out = appendRange(out, r)
+	}
+	return out
+}
