@@ -9,6 +9,7 @@ package config
 
 import (
 	"fmt"
+	"net/netip"
 	"reflect"
 	"time"
 
@@ -23,6 +24,13 @@ const DefaultCmdTimeout = 10 * time.Second
 const (
 	DefaultStateDir = "/var/lib/knockd"
 	DefaultLogRate  = 100
+	DefaultNftMode  = NftGuard
+)
+
+// Defaults of the native firewall.
+var (
+	DefaultNftTable = Table{"inet", "knockd"}
+	DefaultNftMark  = Mark{0x100000, 0x100000}
 )
 
 // Config is what a file and its drop-ins say, checked. An option that was not
@@ -39,8 +47,19 @@ type Config struct {
 	MaxAttempts int           // attempts held at once
 	LogRate     int           // lines a second that strangers can cause
 
-	Doors    []*Door  // in file order
+	NftMode   NftMode
+	NftTable  Table // the daemon's own
+	GuardHook GuardHook
+	NftMark   Mark
+	NftSet    SetRef // of doors that have none of their own
+	NftSet6   SetRef
+
+	MaxFailures FailureLimit
+	NeverIgnore []netip.Prefix
+
+	Doors    []*Door  // in file order, those that only drop-ins have last
 	Warnings []string // what is allowed and probably not meant, with its place
+	Advice   []string // what would be safer, with its place; for --check
 	Trace    Trace    // what -D prints
 }
 
@@ -63,6 +82,29 @@ type Door struct {
 	CmdTimeout                  time.Duration // whole seconds, 0 or more
 
 	StartLimit time.Duration // how long the start command may run; 0 means for ever
+
+	// What opens without a command, for CmdTimeout.
+	Open            []Ports
+	NftSet, NftSet6 SetRef // with NftMode "set"; none if the door fills no set
+	XtRecent        string // the list's name; "" means none
+	OpenPrefix4     int    // bits of the address that count, 8-32
+	OpenPrefix6     int    // 16-128
+	Close           string // name of the door whose openings this one ends; "" means none
+
+	// Who may knock, and how.
+	Strict         bool           // any other port spoils an attempt, except
+	StrictIgnore   []Ports        // these
+	ForgiveRepeats bool           // a further hit on the latest step spoils nothing
+	Allow          []netip.Prefix // none means everybody
+	Deny           []netip.Prefix // counts before Allow
+	Cooldown       time.Duration  // after an opening; 0 means none
+	CooldownForAll bool           // for every address, not only the knocker's
+	PacketLength   Lengths
+	// OpenPorts are the ports that a step of port 0, written "*", takes.
+	OpenPorts []PortRange
+
+	// SPA is nil for doors with a sequence. A door with it has none.
+	SPA *SPA
 }
 
 // Equal says whether both doors were written to do the same, wherever they
@@ -72,6 +114,15 @@ func (d *Door) Equal(o *Door) bool {
 	a.Place, b.Place = Place{}, Place{}
 	a.Occurrence, b.Occurrence = 0, 0
 	return reflect.DeepEqual(a, b)
+}
+
+// ParseSequence reads a sequence for this door, of its OneTimeFile.
+func (d *Door) ParseSequence(text string) ([]knock.Step, error) {
+	steps, err := parseSequence(text, len(d.OpenPorts) > 0)
+	if err != nil {
+		return nil, err
+	}
+	return steps, d.checkSteps(steps)
 }
 
 // Place is a line of a file.

@@ -16,10 +16,43 @@ import (
 // since an empty command is not a missing one.
 type rawDoor struct {
 	*Door
-	given map[string]Place // where each key stands, by its first name
+	given placed
+	spa   *SPA // nil until a key asks for it; becomes the door's if it has a key file
 }
 
-var doorKeys = newKeyTable([]key[*rawDoor]{
+// placed says where each key stands, by its first name.
+type placed []struct {
+	name  string
+	place Place
+}
+
+func (p placed) find(name string) (Place, bool) {
+	for _, k := range p {
+		if k.name == name {
+			return k.place, true
+		}
+	}
+	return Place{}, false
+}
+
+// set notes the latest place of a key.
+func (p *placed) set(name string, place Place) {
+	for i := range *p {
+		if (*p)[i].name == name {
+			(*p)[i].place = place
+			return
+		}
+	}
+	*p = append(*p, struct {
+		name  string
+		place Place
+	}{name, place})
+}
+
+var doorKeys = newKeyTable(ownKeys, nativeKeys, ruleKeys, spaKeys)
+
+// ownKeys are those of knockd 0.8 and what commands need.
+var ownKeys = []key[*rawDoor]{
 	{names: []string{"sequence"}, read: readSequence},
 	{names: []string{"one_time_sequences"}, read: readOneTimeFile},
 	secondsKey(func(d *rawDoor) *time.Duration { return &d.Timeout }, "seq_timeout", "timeout"),
@@ -36,10 +69,10 @@ var doorKeys = newKeyTable([]key[*rawDoor]{
 		return err
 	}, "new"),
 	parsed(func(d *rawDoor) *time.Duration { return &d.StartLimit }, parseSeconds, "start_limit"),
-})
+}
 
 func readSequence(d *rawDoor, value string) ([]string, error) {
-	steps, err := ParseSequence(value)
+	steps, err := parseSequence(value, true)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +90,10 @@ func readOneTimeFile(d *rawDoor, value string) ([]string, error) {
 
 // ParseSequence reads "7000,8000:udp,9000:tcp", as the key and the lines of a
 // one_time_sequences file have it.
-func ParseSequence(text string) ([]knock.Step, error) {
+func ParseSequence(text string) ([]knock.Step, error) { return parseSequence(text, false) }
+
+// parseSequence reads a sequence. A step "*", if allowed, gets port 0.
+func parseSequence(text string, wild bool) ([]knock.Step, error) {
 	if trim(text) == "" {
 		return nil, rulef("is empty: must be at least one port")
 	}
@@ -67,7 +103,7 @@ func ParseSequence(text string) ([]knock.Step, error) {
 	}
 	steps := make([]knock.Step, len(fields))
 	for i, field := range fields {
-		step, err := parseStep(field)
+		step, err := parseStep(field, wild)
 		if err != nil {
 			return nil, fmt.Errorf("step %d: %w", i+1, err)
 		}
@@ -76,7 +112,7 @@ func ParseSequence(text string) ([]knock.Step, error) {
 	return steps, nil
 }
 
-func parseStep(field string) (knock.Step, error) {
+func parseStep(field string, wild bool) (knock.Step, error) {
 	port, proto, named := strings.Cut(field, ":")
 	proto = trim(proto)
 	step := knock.Step{Proto: knock.TCP}
@@ -85,6 +121,9 @@ func parseStep(field string) (knock.Step, error) {
 		step.Proto = knock.UDP
 	case named && !strings.EqualFold(proto, "tcp"):
 		return step, rulef("%smust be tcp or udp", echo("protocol", proto))
+	}
+	if wild && trim(port) == "*" {
+		return step, nil
 	}
 	n, err := parsePort(trim(port))
 	step.Port = n
@@ -112,12 +151,16 @@ func echo(kind, text string) string {
 }
 
 // FormatSequence writes a sequence as knockd 0.8 prints it: every step with
-// its protocol.
+// its protocol. A step that takes any port is "*".
 func FormatSequence(steps []knock.Step) string {
 	var b strings.Builder
 	for i, s := range steps {
 		if i > 0 {
 			b.WriteByte(',')
+		}
+		if s.Port == 0 {
+			b.WriteString("*:" + s.Proto.String())
+			continue
 		}
 		b.WriteString(s.String())
 	}

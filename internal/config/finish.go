@@ -1,18 +1,22 @@
 package config
 
+import (
+	"slices"
+	"strings"
+)
+
 // fault is a fault of one of the door's keys, or of the door itself.
 func (d *rawDoor) fault(key string, err error) *Fault {
-	place, ok := d.given[key]
+	place, ok := d.given.find(key)
 	if !ok {
 		place = d.Place
 	}
 	return &Fault{place, d.Name, key, err}
 }
 
-// has says whether a key was given.
-func (d *rawDoor) has(key string) bool {
-	_, ok := d.given[key]
-	return ok
+// has says whether one of the keys was given.
+func (d *rawDoor) has(keys ...string) bool {
+	return slices.ContainsFunc(keys, func(key string) bool { _, ok := d.given.find(key); return ok })
 }
 
 // finish checks what keys mean together when all are read, and fills in what
@@ -25,39 +29,97 @@ func (p *parser) finish() {
 	if len(p.doors) == 0 {
 		p.warn(&Fault{Place: Place{File: p.main}, Err: rulef("no door: nothing can ever open")})
 	}
+	p.checkSetOptions()
 }
 
 func (p *parser) finishDoor(d *rawDoor) {
-	p.checkSequence(d)
+	p.inherit(d)
+	p.checkNeeds(d)
+	if d.has("spa_key_file") {
+		d.SPA = d.keys()
+		p.checkSPA(d)
+	} else {
+		p.checkSequence(d)
+		p.checkWild(d)
+		p.checkStrict(d)
+	}
+	p.checkCommands(d)
+	p.checkNative(d)
+	p.checkClose(d)
+}
+
+// inherit fills in what follows from other keys and from [options].
+func (p *parser) inherit(d *rawDoor) {
 	if !d.has("start_command_6") {
 		d.StartCommand6 = d.StartCommand
 	}
 	if !d.has("stop_command_6") {
 		d.StopCommand6 = d.StopCommand
 	}
-	if d.StopCommand != "" && d.StartCommand == "" && d.StartCommand6 == "" {
-		p.warn(d.fault("stop_command", rulef("never runs: the door has no start_command")))
-	}
 	if !d.has("start_limit") {
 		d.StartLimit = p.config.StartLimit
 	}
+	if len(d.Open) > 0 && !d.has("nft_set", "nft_set_6") && p.config.NftMode == NftSet {
+		d.NftSet, d.NftSet6 = p.config.NftSet, p.config.NftSet6
+	}
 }
 
-// checkSequence settles where the sequence comes from. Of a fixed one and a
-// file, knockd 0.8 starts with the one that was named last.
-func (p *parser) checkSequence(d *rawDoor) {
-	fixed, hasFixed := d.given["sequence"]
-	file, hasFile := d.given["one_time_sequences"]
-	switch {
-	case !hasFixed && !hasFile:
-		p.fault(d.fault("sequence", rulef("is missing: a door must have a sequence or one_time_sequences")))
-	case hasFixed && hasFile && p.before(fixed, file) > 0:
-		p.fault(d.fault("sequence", rulef("follows one_time_sequences: must be one of the two")))
-	case hasFixed && hasFile:
-		d.Sequence = nil
-		p.warn(d.fault("sequence", rulef("is not used: one_time_sequences follows")))
+// needs are the keys that have no effect without one of some others.
+var needs = map[string][]string{
+	"strict_ignore":  {"strict"},
+	"cooldown_scope": {"cooldown"},
+	"max_timeout":    {"spa_key_file"},
+	"deny_ports":     {"spa_key_file"},
+	"require_user":   {"spa_key_file"},
+	"require_source": {"spa_key_file"},
+	"expires":        {"spa_key_file"},
+	"destination":    {"spa_key_file"},
+	"allow_inside":   {"spa_key_file"},
+	"spa_port":       {"spa_key_file"},
+	"spa_hmac":       {"spa_key_file"},
+	"spa_max_age":    {"spa_key_file"},
+}
+
+func (p *parser) checkNeeds(d *rawDoor) {
+	for _, given := range d.given {
+		key := given.name
+		if others, ok := needs[key]; ok && !d.has(others...) {
+			p.fault(d.fault(key, rulef("has no effect without %s", strings.Join(others, " or "))))
+		}
 	}
-	if d.Timeout == 0 && (hasFile || len(d.Sequence) > 1) {
-		p.fault(d.fault("seq_timeout", rulef("0: must be at least 1 second, else there is no time for a second step")))
+}
+
+func (p *parser) checkCommands(d *rawDoor) {
+	if d.StopCommand != "" && d.StartCommand == "" && d.StartCommand6 == "" {
+		p.warn(d.fault("stop_command", rulef("never runs: the door has no start_command")))
+	}
+	for _, c := range []struct{ key, text string }{
+		{"start_command", d.StartCommand}, {"start_command_6", d.StartCommand6},
+		{"stop_command", d.StopCommand}, {"stop_command_6", d.StopCommand6},
+	} {
+		if d.has(c.key) && strings.Contains(c.text, "%DOOR%") && !plain(d.Name) {
+			p.fault(d.fault(c.key, rulef("%%DOOR%% is put into a shell command: the door's name must have letters, digits and _ . : - only")))
+		}
+	}
+}
+
+// plain says whether the shell takes a text as one word, as it is.
+func plain(s string) bool {
+	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:-") == ""
+}
+
+// checkClose: the door that is closed must be one, and another.
+func (p *parser) checkClose(d *rawDoor) {
+	if d.Close == "" {
+		return
+	}
+	doors := p.named[d.Close]
+	switch {
+	case len(doors) == 0:
+		p.fault(d.fault("close", rulef("%q: must be the name of a door", d.Close)))
+	case d.Close == d.Name:
+		p.fault(d.fault("close", rulef("must be another door")))
+	case len(doors) > 1:
+		p.fault(d.fault("close", rulef("%q names two doors, %v and %v: must be one", d.Close, doors[0].Place, doors[1].Place)))
 	}
 }

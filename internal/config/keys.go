@@ -18,11 +18,13 @@ type key[T any] struct {
 // keyTable finds keys by any of their names.
 type keyTable[T any] map[string]*key[T]
 
-func newKeyTable[T any](keys []key[T]) keyTable[T] {
+func newKeyTable[T any](groups ...[]key[T]) keyTable[T] {
 	t := keyTable[T]{}
-	for i := range keys {
-		for _, name := range keys[i].names {
-			t[name] = &keys[i]
+	for _, keys := range groups {
+		for i := range keys {
+			for _, name := range keys[i].names {
+				t[name] = &keys[i]
+			}
 		}
 	}
 	return t

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"iter"
 	"strconv"
 	"strings"
 
@@ -30,35 +31,38 @@ type rawItem struct {
 	hasValue bool   // false for a word alone
 }
 
-// split reads the file into its sections, in order. Faulty lines are reported
-// and left out.
+// split reads a file's sections, in order. Faulty lines are reported and left
+// out.
 //
 // ini.v1 tells neither lines nor order nor repeats, and changes what looks
 // quoted or ends in a Unicode blank. So each line is handed to it numbered and
 // shielded: "key = value" as "12 key .=. value.", which it takes literally.
-func split(file string, src []byte, fault func(*Fault)) []*rawSection {
-	shielded := shield(file, string(src), fault)
-	f, err := ini.LoadSources(ini.LoadOptions{
-		AllowBooleanKeys:          true,
-		AllowNonUniqueSections:    true, // they are unique: numbered
-		IgnoreContinuation:        true,
-		IgnoreInlineComment:       true,
-		KeyValueDelimiters:        "=",
-		PreserveSurroundedQuote:   true,
-		SkipUnrecognizableLines:   false,
-		UnescapeValueDoubleQuotes: false,
-	}, []byte(shielded))
-	if err != nil {
-		fault(&Fault{Place: Place{File: file}, Err: err})
-		return nil
-	}
-	var out []*rawSection
-	for _, s := range f.Sections() {
-		if s.Name() != ini.DefaultSection {
-			out = append(out, unshield(file, s))
+// It gets some sections at a time, since its form of a file is ten times as
+// large as the file.
+func split(file string, src []byte, fault func(*Fault)) iter.Seq[*rawSection] {
+	return func(yield func(*rawSection) bool) {
+		for part := range shield(file, string(src), fault) {
+			f, err := ini.LoadSources(literally, []byte(part))
+			if err != nil {
+				fault(&Fault{Place: Place{File: file}, Err: err})
+				return
+			}
+			for _, s := range f.Sections() {
+				if s.Name() != ini.DefaultSection && !yield(unshield(file, s)) {
+					return
+				}
+			}
 		}
 	}
-	return out
+}
+
+var literally = ini.LoadOptions{
+	AllowBooleanKeys:        true,
+	AllowNonUniqueSections:  true, // they are unique: numbered
+	IgnoreContinuation:      true,
+	IgnoreInlineComment:     true,
+	KeyValueDelimiters:      "=",
+	PreserveSurroundedQuote: true,
 }
 
 const (
@@ -66,31 +70,41 @@ const (
 	lostMark   = "-" // the same, of a faulty one
 )
 
-func shield(file, src string, fault func(*Fault)) string {
-	var b strings.Builder
-	b.Grow(len(src) + len(src)/4)
-	inside := false
-	n := 0
-	for line := range strings.SplitSeq(src, "\n") {
-		n++
-		line = trim(line)
-		if line == "" || line[0] == '#' {
-			continue
+// partSize is how much is handed to ini.v1 at once, or one section.
+const partSize = 64 << 10
+
+// shield yields the file's lines, numbered and shielded, in parts that begin
+// with a section.
+func shield(file, src string, fault func(*Fault)) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		var b strings.Builder
+		inside := false
+		n := 0
+		for line := range strings.SplitSeq(src, "\n") {
+			n++
+			line = trim(line)
+			if line == "" || line[0] == '#' {
+				continue
+			}
+			err := checkLine(line, n, inside)
+			if err != nil {
+				fault(&Fault{Place: Place{file, n}, Err: err})
+			}
+			if line[0] == '[' {
+				inside = true
+				if b.Len() > partSize {
+					if !yield(b.String()) {
+						return
+					}
+					b.Reset()
+				}
+				writeHeader(&b, n, line, err != nil)
+			} else if err == nil {
+				fmt.Fprintf(&b, "%d %s.\n", n, strings.Replace(line, "=", ".=.", 1))
+			}
 		}
-		place := Place{file, n}
-		err := checkLine(line, n, inside)
-		if err != nil {
-			fault(&Fault{Place: place, Err: err})
-		}
-		switch {
-		case line[0] == '[':
-			inside = true
-			writeHeader(&b, n, line, err != nil)
-		case err == nil:
-			fmt.Fprintf(&b, "%d %s.\n", n, strings.Replace(line, "=", ".=.", 1))
-		}
+		yield(b.String())
 	}
-	return b.String()
 }
 
 func writeHeader(b *strings.Builder, n int, line string, lost bool) {

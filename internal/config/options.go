@@ -10,7 +10,10 @@ import (
 // 0.8.
 const optionsName = "options"
 
-var optionKeys = newKeyTable([]key[*Config]{
+var optionKeys = newKeyTable(ownOptions, nativeOptions, ruleOptions)
+
+// ownOptions are those of knockd 0.8 and of the daemon itself.
+var ownOptions = []key[*Config]{
 	textKey("log file", func(c *Config) *string { return &c.LogFile }, "logfile"),
 	textKey("pid file", func(c *Config) *string { return &c.PidFile }, "pidfile"),
 	{names: []string{"interface"}, read: func(c *Config, value string) ([]string, error) {
@@ -31,7 +34,7 @@ var optionKeys = newKeyTable([]key[*Config]{
 	parsed(func(c *Config) *time.Duration { return &c.StartLimit }, parseSeconds, "start_limit"),
 	parsed(func(c *Config) *int { return &c.MaxAttempts }, between(1, maxAttempts), "maxattempts"),
 	parsed(func(c *Config) *int { return &c.LogRate }, between(1, maxLogRate), "lograte"),
-})
+}
 
 // The largest values that make sense: about a gigabyte of attempts, and more
 // lines a second than a disk takes.

@@ -30,7 +30,7 @@ func parseAll(main source, dropIns []source, faults ...*Fault) (*Config, error) 
 	p.faults = faults
 	for _, f := range append([]source{main}, dropIns...) {
 		p.files[f.name] = len(p.files)
-		for _, s := range split(f.name, f.text, p.fault) {
+		for s := range split(f.name, f.text, p.fault) {
 			p.section(s)
 		}
 	}
@@ -45,7 +45,7 @@ type parser struct {
 	files   map[string]int        // all files, by the order they are read in
 	doors   []*rawDoor            // in the order they were met
 	named   map[string][]*rawDoor // the same, by name
-	options map[string]Place      // where each option stands
+	options placed                // where each option stands
 	faults  []*Fault
 	traces  []traceLine
 }
@@ -57,8 +57,11 @@ type traceLine struct {
 
 func newParser(main string) *parser {
 	return &parser{
-		config: &Config{MaxAttempts: knock.DefaultMaxAttempts, LogRate: DefaultLogRate},
-		main:   main, files: map[string]int{}, named: map[string][]*rawDoor{}, options: map[string]Place{},
+		config: &Config{
+			MaxAttempts: knock.DefaultMaxAttempts, LogRate: DefaultLogRate,
+			NftMode: DefaultNftMode, NftTable: DefaultNftTable, GuardHook: HookInput, NftMark: DefaultNftMark,
+		},
+		main: main, files: map[string]int{}, named: map[string][]*rawDoor{},
 	}
 }
 
@@ -106,6 +109,10 @@ func (p *parser) warn(f *Fault) {
 	p.config.Warnings = append(p.config.Warnings, f.Error())
 }
 
+func (p *parser) advise(f *Fault) {
+	p.config.Advice = append(p.config.Advice, f.Error())
+}
+
 func (p *parser) trace(place Place, prefix string, lines ...string) {
 	for _, line := range lines {
 		p.traces = append(p.traces, traceLine{place, "config: " + prefix + line})
@@ -124,11 +131,11 @@ func (p *parser) section(s *rawSection) {
 		p.trace(s.place, "", fmt.Sprintf("new section: '%s'", cut(s.name, longestSection)))
 	}
 	if s.name == optionsName {
-		readItems(p, s, optionKeys, p.config, p.options, p.optionAgain)
+		readItems(p, s, optionKeys, p.config, &p.options, p.optionAgain)
 		return
 	}
 	d := p.doorOf(s)
-	readItems(p, s, doorKeys, d, d.given, p.doorKeyAgain)
+	readItems(p, s, doorKeys, d, &d.given, p.doorKeyAgain)
 }
 
 // doorOf returns the door that a section is about: in the main file always a
@@ -144,10 +151,10 @@ func (p *parser) doorOf(s *rawSection) *rawDoor {
 }
 
 func newRawDoor(s *rawSection) *rawDoor {
-	return &rawDoor{given: map[string]Place{}, Door: &Door{
+	return &rawDoor{Door: &Door{
 		Door:       knock.Door{Name: cut(s.name, longestName), Timeout: knock.DefaultTimeout},
 		Place:      s.place,
-		CmdTimeout: DefaultCmdTimeout,
+		CmdTimeout: DefaultCmdTimeout, OpenPrefix4: 32, OpenPrefix6: 128,
 	}}
 }
 
@@ -169,7 +176,7 @@ func cut(s string, n int) string { return s[:min(len(s), n)] }
 
 // readItems reads the keys of a section into t, and notes in given where each
 // stands, faulty or not. For a key that was given before it calls again.
-func readItems[T any](p *parser, s *rawSection, table keyTable[T], t T, given map[string]Place,
+func readItems[T any](p *parser, s *rawSection, table keyTable[T], t T, given *placed,
 	again func(f *Fault, first Place, repeats bool)) {
 	for _, item := range s.items {
 		k := table.find(item.key)
@@ -178,10 +185,10 @@ func readItems[T any](p *parser, s *rawSection, table keyTable[T], t T, given ma
 			continue
 		}
 		name := k.names[0]
-		if first, ok := given[name]; ok {
+		if first, ok := given.find(name); ok {
 			again(&Fault{item.place, s.name, name, nil}, first, k.repeats)
 		}
-		given[name] = item.place
+		given.set(name, item.place)
 		readItem(p, s, item, k, t)
 	}
 }

@@ -90,6 +90,7 @@ func TestEveryKey(t *testing.T) {
 		LogFile: "/var/log/knockd.log", PidFile: "run/knockd.pid",
 		Interfaces: []string{"eth0", "wg0"}, UseSyslog: true,
 		MaxAttempts: 262144, LogRate: 100,
+		NftMode: "guard", NftTable: Table{"inet", "knockd"}, GuardHook: "input", NftMark: Mark{0x100000, 0x100000},
 		Doors: []*Door{{
 			Door: knock.Door{
 				Name:     "ssh",
@@ -100,11 +101,11 @@ func TestEveryKey(t *testing.T) {
 			},
 			Place: Place{"k.conf", 8}, Occurrence: 1,
 			StartCommand: "open %IP%", StartCommand6: "open6 %IP%",
-			StopCommand: "close %IP%", StopCommand6: "", CmdTimeout: 0,
+			StopCommand: "close %IP%", StopCommand6: "", CmdTimeout: 0, OpenPrefix4: 32, OpenPrefix6: 128,
 		}, {
 			Door:  knock.Door{Name: "mail", Timeout: 3 * time.Second},
 			Place: Place{"k.conf", 19}, Occurrence: 1, OneTimeFile: "mail.seq",
-			StartCommand: "x", StartCommand6: "x", CmdTimeout: 10 * time.Second,
+			StartCommand: "x", StartCommand6: "x", CmdTimeout: 10 * time.Second, OpenPrefix4: 32, OpenPrefix6: 128,
 		}},
 		Trace: Trace{
 			"config: new section: 'options'",
@@ -164,6 +165,10 @@ func TestWarnings(t *testing.T) {
 		{"[a]\nsequence=1\none_time_sequences=f\n", "k.conf:2: [a] sequence: is not used: one_time_sequences follows"},
 		{"[a]\nsequence=1\nstop_command=x\n", "k.conf:3: [a] stop_command: never runs: the door has no start_command"},
 		{"[a]\nsequence=1\nseq_timeout=0\n", ""},
+		{"[options]\nnft_mode=set\n[a]\nsequence=1\nopen=tcp/22\nnft_set=inet f s\n",
+			"k.conf:5: [a] open: opens nothing for IPv6: there is no nft_set_6"},
+		{"[a]\nspa_key_file=k\nspa_hmac=none\n",
+			"k.conf:3: [a] spa_hmac: none: anybody can make the daemon decrypt, and packets can be altered on their way"},
 		{"[" + strings.Repeat("n", 300) + "]\nsequence=1\n",
 			"k.conf:1: [" + strings.Repeat("n", 127) + "] the name is cut to 127 bytes, as knockd 0.8 does"},
 	} {

@@ -1,0 +1,44 @@
+package config
+
+import "time"
+
+// maxSetPorts is how many elements one opening may put into the host's set.
+const maxSetPorts = 64
+
+// checkNative looks at what opens without a command.
+func (p *parser) checkNative(d *rawDoor) {
+	native := len(d.Open) > 0 || d.XtRecent != "" || d.has("nft_set", "nft_set_6")
+	if native && d.CmdTimeout < time.Second {
+		p.fault(d.fault("cmd_timeout", rulef("0: must be at least 1 second, since the kernel would keep the door open for ever")))
+	}
+	noSet := d.NftSet == SetRef{} && d.NftSet6 == SetRef{}
+	switch {
+	case p.config.NftMode != NftSet && d.has("nft_set", "nft_set_6"):
+		for _, key := range []string{"nft_set", "nft_set_6"} {
+			if d.has(key) {
+				p.fault(d.fault(key, rulef("has no effect without nft_mode = set in [options]")))
+			}
+		}
+	case p.config.NftMode != NftSet || len(d.Open) == 0:
+	case noSet && !d.has("nft_set", "nft_set_6"):
+		p.fault(d.fault("open", rulef("with nft_mode = set, nft_set must name the set, here or in [options]")))
+	case d.NftSet6 == SetRef{}:
+		p.warn(d.fault("open", rulef("opens nothing for IPv6: there is no nft_set_6")))
+	}
+	ports := 0
+	for _, o := range d.Open {
+		ports += o.Len()
+	}
+	if p.config.NftMode == NftSet && ports > maxSetPorts {
+		p.fault(d.fault("open", rulef("%d ports: must be at most %d with nft_mode = set", ports, maxSetPorts)))
+	}
+}
+
+// checkSetOptions: a set that is never filled is not what was meant.
+func (p *parser) checkSetOptions() {
+	for _, key := range []string{"nft_set", "nft_set_6"} {
+		if place, ok := p.options.find(key); ok && p.config.NftMode != NftSet {
+			p.fault(&Fault{place, optionsName, key, rulef("has no effect without nft_mode = set")})
+		}
+	}
+}

@@ -1,0 +1,105 @@
+package config
+
+import (
+	"slices"
+
+	"knockd/internal/knock"
+)
+
+// checkSequence settles where the sequence comes from. Of a fixed one and a
+// file, knockd 0.8 starts with the one that was named last.
+func (p *parser) checkSequence(d *rawDoor) {
+	fixed, hasFixed := d.given.find("sequence")
+	file, hasFile := d.given.find("one_time_sequences")
+	switch {
+	case !hasFixed && !hasFile:
+		p.fault(d.fault("sequence", rulef("is missing: a door must have a sequence, one_time_sequences or spa_key_file")))
+	case hasFixed && hasFile && p.before(fixed, file) > 0:
+		p.fault(d.fault("sequence", rulef("follows one_time_sequences: must be one of the two")))
+	case hasFixed && hasFile:
+		d.Sequence = nil
+		p.warn(d.fault("sequence", rulef("is not used: one_time_sequences follows")))
+	}
+	if d.Timeout == 0 && (hasFile || len(d.Sequence) > 1) {
+		p.fault(d.fault("seq_timeout", rulef("0: must be at least 1 second, else there is no time for a second step")))
+	}
+}
+
+// wildSteps counts the steps that take any port.
+func wildSteps(steps []knock.Step) (n int) {
+	for _, s := range steps {
+		if s.Port == 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// checkWild: a step "*", the ports it may take and what is opened for it
+// belong together.
+func (p *parser) checkWild(d *rawDoor) {
+	wild := wildSteps(d.Sequence)
+	named := slices.ContainsFunc(d.Open, Ports.Named)
+	switch {
+	case wild > 1:
+		p.fault(d.fault("sequence", rulef("%d steps are *: must be at most one", wild)))
+	case wild == 1 && len(d.OpenPorts) == 0 && !d.has("open_ports"):
+		p.fault(d.fault("sequence", rulef("a step is *: open_ports must say which ports it takes")))
+	case d.OneTimeFile == "" && wild == 0 && len(d.Sequence) > 0 && len(d.OpenPorts) > 0:
+		p.fault(d.fault("open_ports", rulef("has no effect without a step * in the sequence")))
+	case named && len(d.OpenPorts) == 0 && !d.has("open_ports"):
+		p.fault(d.fault("open", rulef("/* opens the port that the knock names: must come with a step * and open_ports")))
+	}
+}
+
+// checkStrict settles the flags of a strict door, and looks for steps that a
+// port scan takes by itself. No message tells a port: sequences are secret.
+func (p *parser) checkStrict(d *rawDoor) {
+	if d.Strict && !d.has("tcpflags") {
+		d.Flags = knock.FlagMatch{}.Add(knock.SYN, true).Add(knock.ACK, false)
+	}
+	if d.Strict && takesEstablished(d.Flags) {
+		p.fault(d.fault("tcpflags", rulef("packets of established connections have these flags and would spoil each attempt: a strict door must exclude them, as syn,!ack does")))
+	}
+	if err := d.checkSteps(d.Sequence); err != nil {
+		p.fault(d.fault("sequence", err))
+		return
+	}
+	for i := range max(len(d.Sequence)-1, 0) {
+		a, b := d.Sequence[i], d.Sequence[i+1]
+		switch {
+		case neighbours(d.stepPorts(a), d.stepPorts(b), false):
+			p.advise(d.fault("sequence", rulef("steps %d and %d differ by 1: a port scan takes both; choose ports far apart", i+1, i+2)))
+		case scanNeighbours(a, b):
+			p.advise(d.fault("sequence", rulef("steps %d and %d are neighbours among the 1,000 ports that nmap scans first: choose others", i+1, i+2)))
+		}
+	}
+}
+
+// checkSteps says what is wrong with the steps of a strict door.
+func (d *Door) checkSteps(steps []knock.Step) error {
+	if !d.Strict || len(steps) == 0 {
+		return nil
+	}
+	if len(steps) == 1 {
+		return rulef("one step: a strict door must have at least two, since any port scan takes the first")
+	}
+	for i := range len(steps) - 1 {
+		if neighbours(d.stepPorts(steps[i]), d.stepPorts(steps[i+1]), true) {
+			return rulef("steps %d and %d are equal or differ by 1: a port scan takes both; a strict door's must be further apart", i+1, i+2)
+		}
+	}
+	return nil
+}
+
+// takesEstablished says whether segments of an established connection, or its
+// reset, satisfy the flags.
+func takesEstablished(m knock.FlagMatch) bool {
+	for f := knock.Flags(0); f <= knock.FIN|knock.SYN|knock.RST|knock.PSH|knock.ACK|knock.URG; f++ {
+		established := f&knock.SYN == 0 && f&(knock.ACK|knock.RST) != 0
+		if established && f&m.Set == m.Set && f&m.Clear == 0 {
+			return true
+		}
+	}
+	return false
+}

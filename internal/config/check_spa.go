@@ -1,0 +1,35 @@
+package config
+
+import (
+	"slices"
+	"time"
+)
+
+// sequenceKeys are for doors with a sequence only.
+var sequenceKeys = []string{
+	"sequence", "one_time_sequences", "seq_timeout", "tcpflags", "strict", "repeats", "open_ports", "packet_length",
+	"cooldown", "cooldown_scope",
+}
+
+// checkSPA looks at a door with keys.
+func (p *parser) checkSPA(d *rawDoor) {
+	for _, key := range sequenceKeys {
+		if d.has(key) {
+			p.fault(d.fault(key, rulef("is for doors with a sequence: this one has spa_key_file")))
+		}
+	}
+	if slices.ContainsFunc(d.Open, Ports.Named) {
+		p.fault(d.fault("open", rulef("/* is for doors with a sequence: must be the ports that may be asked for")))
+	}
+	for _, key := range []string{"spa_max_age", "max_timeout"} {
+		if value := map[string]time.Duration{"spa_max_age": d.SPA.MaxAge, "max_timeout": d.SPA.MaxTimeout}[key]; value == 0 {
+			p.fault(d.fault(key, rulef("0: must be at least 1 second")))
+		}
+	}
+	if d.SPA.HMAC == "none" {
+		p.warn(d.fault("spa_hmac", rulef("none: anybody can make the daemon decrypt, and packets can be altered on their way")))
+	}
+	if !d.SPA.RequireSource {
+		p.advise(d.fault("require_source", rulef("is no: a packet that was overheard on its way and held back opens for whoever sends it; say yes unless phones send 0.0.0.0")))
+	}
+}

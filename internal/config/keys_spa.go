@@ -1,0 +1,34 @@
+package config
+
+import (
+	"net/netip"
+	"time"
+)
+
+// spaKeys are those of a door with keys in place of a sequence.
+var spaKeys = []key[*rawDoor]{
+	parsed(func(d *rawDoor) *string { return &d.keys().KeyFile }, parsePath, "spa_key_file"),
+	parsed(func(d *rawDoor) *[]PortRange { return &d.keys().Ports }, list(parsePortRange), "spa_port"),
+	parsed(func(d *rawDoor) *[]netip.Prefix { return &d.keys().AllowInside }, list(parsePrefix), "allow_inside"),
+	parsed(func(d *rawDoor) *time.Duration { return &d.keys().MaxTimeout }, parseSeconds, "max_timeout"),
+	parsed(func(d *rawDoor) *string { return &d.keys().HMAC },
+		oneOf("sha256", "sha384", "sha512", "sha3_256", "sha3_512", "sha1", "md5", "none"), "spa_hmac"),
+	parsed(func(d *rawDoor) *[]Ports { return &d.keys().DenyPorts }, list(parsePorts), "deny_ports"),
+	parsed(func(d *rawDoor) *string { return &d.keys().RequireUser }, parseText, "require_user"),
+	parsed(func(d *rawDoor) *bool { return &d.keys().RequireSource }, parseYes, "require_source"),
+	parsed(func(d *rawDoor) *time.Time { return &d.keys().Expires }, parseDate, "expires"),
+	parsed(func(d *rawDoor) *[]netip.Prefix { return &d.keys().Destination }, list(parsePrefix), "destination"),
+	parsed(func(d *rawDoor) *time.Duration { return &d.keys().MaxAge }, parseSeconds, "spa_max_age"),
+}
+
+// keys returns what the door asks of a packet, at first the defaults.
+func (d *rawDoor) keys() *SPA {
+	if d.spa == nil {
+		d.spa = &SPA{
+			Ports:      []PortRange{{DefaultSPAPort, DefaultSPAPort}},
+			MaxTimeout: DefaultSPAMaxTimeout,
+			MaxAge:     DefaultSPAMaxAge,
+		}
+	}
+	return d.spa
+}

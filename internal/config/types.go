@@ -1,0 +1,119 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"knockd/internal/knock"
+)
+
+// Ports is a range of ports of one protocol, "tcp/22" or "udp/60001-60010".
+type Ports struct {
+	Proto       knock.Protocol
+	First, Last uint16 // 1-65535; both 0 for "tcp/*", the port that the knock named
+}
+
+// Named says whether this is the port that the knock named.
+func (p Ports) Named() bool { return p.First == 0 }
+
+// Len is how many ports the range has; 1 for the one that the knock named.
+func (p Ports) Len() int { return int(p.Last) - int(p.First) + 1 }
+
+func (p Ports) String() string {
+	if p.Named() {
+		return p.Proto.String() + "/*"
+	}
+	return p.Proto.String() + "/" + p.span().String()
+}
+
+func (p Ports) span() PortRange { return PortRange{p.First, p.Last} }
+
+// PortRange is a range of ports, whatever the protocol.
+type PortRange struct{ First, Last uint16 } // 1-65535
+
+func (r PortRange) String() string {
+	if r.First == r.Last {
+		return fmt.Sprint(r.First)
+	}
+	return fmt.Sprintf("%d-%d", r.First, r.Last)
+}
+
+// Contains says whether the port is in the range.
+func (r PortRange) Contains(port uint16) bool { return r.First <= port && port <= r.Last }
+
+// NftMode is how native doors work with the firewall.
+type NftMode string
+
+// The modes: the daemon's own table closes and opens, it only marks packets
+// for the host's firewall, or it fills the host's own sets.
+const (
+	NftGuard NftMode = "guard"
+	NftMark  NftMode = "mark"
+	NftSet   NftMode = "set"
+)
+
+// GuardHook is where the guard's chain hooks in.
+type GuardHook string
+
+// The hooks: input for the host's own ports, prerouting for ports that are
+// forwarded too.
+const (
+	HookInput      GuardHook = "input"
+	HookPrerouting GuardHook = "prerouting"
+)
+
+// Table names a table of nftables.
+type Table struct {
+	Family string // "inet", "ip" or "ip6"
+	Name   string
+}
+
+func (t Table) String() string { return t.Family + " " + t.Name }
+
+// SetRef names a set of nftables; the zero value names none.
+type SetRef struct {
+	Table
+	Set string
+}
+
+func (s SetRef) String() string { return s.Table.String() + " " + s.Set }
+
+// Mark is a packet mark as "-m mark --mark VALUE/MASK" writes it. No bit of
+// Value is outside Mask, and neither is 0.
+type Mark struct{ Value, Mask uint32 }
+
+func (m Mark) String() string { return fmt.Sprintf("%#x/%#x", m.Value, m.Mask) }
+
+// Lengths is a range of lengths of a transport payload, in octets. Max is 0
+// if none was asked for.
+type Lengths struct{ Min, Max int }
+
+// FailureLimit says when a source is ignored: after Count failed attempts
+// Within some time, For some time. Count 0 means never.
+type FailureLimit struct {
+	Count       int
+	Within, For time.Duration
+}
+
+// SPA is what a door with keys in place of a sequence asks of a packet.
+type SPA struct {
+	KeyFile       string // as written, perhaps relative
+	Ports         []PortRange
+	AllowInside   []netip.Prefix // beside Allow, for the address in the message
+	MaxTimeout    time.Duration  // cap of what a client asks
+	HMAC          string         // "sha256", ..., "none"; "" means not given
+	DenyPorts     []Ports
+	RequireUser   string         // "" means any
+	RequireSource bool           // a message must name the address to open
+	Expires       time.Time      // the zero Time means never
+	Destination   []netip.Prefix // where the packet was sent to; none means anywhere
+	MaxAge        time.Duration
+}
+
+// Defaults of doors with keys, as fwknop's.
+const (
+	DefaultSPAPort       = 62201
+	DefaultSPAMaxAge     = 120 * time.Second
+	DefaultSPAMaxTimeout = 300 * time.Second
+)

@@ -1,0 +1,247 @@
+package config
+
+import (
+	"math"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"knockd/internal/knock"
+)
+
+// list reads values separated by commas, at least one.
+func list[T any](parse func(string) (T, error)) func(string) ([]T, error) {
+	return func(text string) ([]T, error) {
+		var out []T
+		for field := range strings.SplitSeq(text, ",") {
+			v, err := parse(trim(field))
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, v)
+		}
+		return out, nil
+	}
+}
+
+// parsePortRange reads "22" or "60001-60010".
+func parsePortRange(text string) (PortRange, error) {
+	first, last, isRange := strings.Cut(text, "-")
+	if !isRange {
+		last = first
+	}
+	low, err := parsePort(trim(first))
+	if err != nil {
+		return PortRange{}, err
+	}
+	high, err := parsePort(trim(last))
+	if err == nil && high < low {
+		err = rulef("ports %d-%d: the first must not be above the last", low, high)
+	}
+	return PortRange{low, high}, err
+}
+
+func parseProtocol(text string) (knock.Protocol, error) {
+	for _, p := range []knock.Protocol{knock.TCP, knock.UDP} {
+		if strings.EqualFold(text, p.String()) {
+			return p, nil
+		}
+	}
+	return 0, rulef("%q: must be tcp/PORT or udp/PORT", text)
+}
+
+// parsePorts reads "tcp/22" or "udp/60001-60010".
+func parsePorts(text string) (Ports, error) {
+	proto, ports, _ := strings.Cut(text, "/")
+	p, err := parseProtocol(trim(proto))
+	if err != nil {
+		return Ports{}, rulef("%q: must be tcp/PORT or udp/PORT", text)
+	}
+	r, err := parsePortRange(trim(ports))
+	return Ports{p, r.First, r.Last}, err
+}
+
+// parseOpen reads what a door opens: distinct ports, or "tcp/*".
+func parseOpen(text string) ([]Ports, error) {
+	open, err := list(func(field string) (Ports, error) {
+		if proto, ok := strings.CutSuffix(field, "/*"); ok {
+			p, err := parseProtocol(trim(proto))
+			return Ports{Proto: p}, err
+		}
+		return parsePorts(field)
+	})(text)
+	if err != nil {
+		return nil, err
+	}
+	for i, a := range open {
+		for _, b := range open[:i] {
+			if a.Proto == b.Proto && a.First <= b.Last && b.First <= a.Last {
+				return nil, rulef("%v and %v overlap: each port must be named once", b, a)
+			}
+		}
+	}
+	return open, nil
+}
+
+// parsePrefix reads an address or a network.
+func parsePrefix(text string) (netip.Prefix, error) {
+	addr, err := netip.ParseAddr(text)
+	if err == nil && addr.Zone() == "" && !addr.Is4In6() {
+		return netip.PrefixFrom(addr, addr.BitLen()), nil
+	}
+	prefix, err := netip.ParsePrefix(text)
+	switch {
+	case err != nil || prefix.Addr().Is4In6():
+		return prefix, rulef("%q: must be an IPv4 or IPv6 address or network, as 192.0.2.0/24", text)
+	case prefix != prefix.Masked():
+		return prefix, rulef("%s: has bits set behind its length, must be %v", text, prefix.Masked())
+	}
+	return prefix, nil
+}
+
+// parseDuration reads "90", "90s", "10m", "2h" or "1d", at least a second.
+func parseDuration(text string) (time.Duration, error) {
+	unit, digits := time.Second, text
+	for suffix, d := range map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour} {
+		if bare, ok := strings.CutSuffix(text, suffix); ok {
+			unit, digits = d, bare
+		}
+	}
+	n, err := strconv.Atoi(digits)
+	if err != nil || n < 1 || n > int(math.MaxInt32*time.Second/unit) {
+		return 0, rulef("%q: must be a time of at least a second, as 90, 90s, 10m, 2h or 1d", text)
+	}
+	return time.Duration(n) * unit, nil
+}
+
+// parseFailureLimit reads "20 / 60s, 10m".
+func parseFailureLimit(text string) (FailureLimit, error) {
+	var l FailureLimit
+	count, times, ok1 := strings.Cut(text, "/")
+	within, ignore, ok2 := strings.Cut(times, ",")
+	if !ok1 || !ok2 {
+		return l, rulef("%q: must be FAILURES / TIME, TIME, as 20 / 60s, 10m", text)
+	}
+	var err error
+	if l.Count, err = between(1, 1_000_000)(trim(count)); err != nil {
+		return l, err
+	}
+	if l.Within, err = parseDuration(trim(within)); err != nil {
+		return l, err
+	}
+	l.For, err = parseDuration(trim(ignore))
+	return l, err
+}
+
+// parseLengths reads "MIN" or "MIN-MAX".
+func parseLengths(text string) (Lengths, error) {
+	const longest = math.MaxUint16 // the length field of IP
+	low, high, isRange := strings.Cut(text, "-")
+	var l Lengths
+	var err error
+	if l.Min, err = between(0, longest)(trim(low)); err != nil || !isRange {
+		return l, err
+	}
+	l.Max, err = between(1, longest)(trim(high))
+	if err == nil && l.Max < l.Min {
+		err = rulef("%d-%d: the first must not be above the last", l.Min, l.Max)
+	}
+	return l, err
+}
+
+// parseMark reads "0x100000/0x100000", or a value that is its own mask.
+func parseMark(text string) (Mark, error) {
+	value, mask, hasMask := strings.Cut(text, "/")
+	v, err := strconv.ParseUint(trim(value), 0, 32)
+	if err != nil {
+		return Mark{}, rulef("%q: must be VALUE or VALUE/MASK, as 0x100000/0x100000", text)
+	}
+	m := v
+	if hasMask {
+		if m, err = strconv.ParseUint(trim(mask), 0, 32); err != nil {
+			return Mark{}, rulef("%q: must be VALUE or VALUE/MASK, as 0x100000/0x100000", text)
+		}
+	}
+	if v == 0 || v&^m != 0 {
+		return Mark{}, rulef("%#x/%#x: must have a bit set, and none outside its mask", v, m)
+	}
+	return Mark{uint32(v), uint32(m)}, nil
+}
+
+// nftName is a name that nft can write again without quotes, shorter than
+// NFT_NAME_MAXLEN in linux/netfilter/nf_tables.h.
+var nftName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_./-]{0,254}$`)
+
+func checkNftName(kind, name string) error {
+	if !nftName.MatchString(name) {
+		return rulef("%s %q: must begin with a letter and have letters, digits and _ . / - only", kind, name)
+	}
+	return nil
+}
+
+// parseTable reads the daemon's own table, "inet NAME" or "NAME".
+func parseTable(text string) (Table, error) {
+	words := strings.Fields(text)
+	if len(words) == 1 {
+		words = []string{"inet", words[0]}
+	}
+	if len(words) != 2 || words[0] != "inet" {
+		return Table{}, rulef("%q: must be inet NAME: one table serves IPv4 and IPv6", text)
+	}
+	return Table{words[0], words[1]}, checkNftName("table", words[1])
+}
+
+// parseSet reads "inet filter ssh_allowed". wrong is the family whose sets
+// cannot hold the addresses.
+func parseSet(wrong string) func(string) (SetRef, error) {
+	return func(text string) (SetRef, error) {
+		words := strings.Fields(text)
+		if len(words) != 3 {
+			return SetRef{}, rulef("%q: must be FAMILY TABLE SET, as inet filter ssh_allowed", text)
+		}
+		s := SetRef{Table{words[0], words[1]}, words[2]}
+		switch {
+		case s.Family == wrong:
+			return s, rulef("%v: a set of family %s cannot hold these addresses", s, wrong)
+		case s.Family != "inet" && s.Family != "ip" && s.Family != "ip6":
+			return s, rulef("family %q: must be inet, ip or ip6", s.Family)
+		case s.Name == "filter" && s.Family != "inet":
+			return s, rulef("table %v belongs to iptables, which saves a rule with a set as one that lets everybody in: must be another", s.Table)
+		}
+		if err := checkNftName("table", s.Name); err != nil {
+			return s, err
+		}
+		return s, checkNftName("set", s.Set)
+	}
+}
+
+// parseRecent reads a list's name as xt_recent takes it: a file name in
+// /proc/net/xt_recent, shorter than XT_RECENT_NAME_LEN in
+// linux/netfilter/xt_recent.h.
+func parseRecent(text string) (string, error) {
+	const longest = 199
+	if text == "" || len(text) > longest || text == "." || text == ".." || strings.ContainsAny(text, "/"+space) {
+		return "", rulef("%q: must be a list's name of at most %d bytes, without blanks and /", text, longest)
+	}
+	return text, nil
+}
+
+// parseDate reads a day, or a minute of it, in local time.
+func parseDate(text string) (time.Time, error) {
+	for _, layout := range []string{"2006-01-02", "2006-01-02 15:04"} {
+		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, rulef("%q: must be a date, as 2027-01-31 or 2027-01-31 18:00", text)
+}
+
+// parseText takes a text that is not empty.
+func parseText(text string) (string, error) {
+	if text == "" {
+		return "", rulef("must not be empty")
+	}
+	return text, nil
+}
