@@ -2,6 +2,7 @@ package doors
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -19,11 +20,16 @@ type fakeShell struct {
 	begin   time.Time
 	ran     []string // "SECONDS LINE" as each began
 	running int
-	most    int // that ran at once
+	most    int  // that ran at once
+	dead    bool // runs nothing more
 }
 
 func (f *fakeShell) Run(ctx context.Context, line string, env []string, limit time.Duration) (int, error) {
 	f.mu.Lock()
+	if f.dead {
+		f.mu.Unlock()
+		return -1, errors.New("dead")
+	}
 	f.ran = append(f.ran, fmt.Sprintf("%g %s", time.Since(f.begin).Seconds(), line))
 	f.running++
 	f.most = max(f.most, f.running)

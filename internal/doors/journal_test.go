@@ -1,6 +1,7 @@
 package doors
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -99,7 +100,6 @@ func TestAdopt(t *testing.T) {
 				m.Open(c.o, nil)
 				time.Sleep(c.alive)
 				m.kill(shell)
-				j.die()
 				time.Sleep(c.pause)
 
 				j2 := mustOpen(t, dir, c.boot)
@@ -122,19 +122,19 @@ func TestAdopt(t *testing.T) {
 	}
 }
 
-// kill ends a Manager as SIGKILL does: nothing more is decided. Its commands'
-// goroutines end without a trace.
+// kill ends a Manager as SIGKILL does: what it still decides, neither the
+// journal nor the shell learns.
 func (m *Manager) kill(f *fakeShell) {
-	m.mu.Lock()
-	m.timer.Stop()
-	m.o.Journal = nil
-	m.s = newSchedule()
-	m.s.halt()
-	m.mu.Unlock()
-	m.endStarts(errShutdown)
-	m.endStops(errShutdown)
-	m.workers.Wait()
-	m.timer.Stop()
+	f.mu.Lock()
+	f.dead = true
+	f.mu.Unlock()
+	m.o.Journal.die()
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	m.Shutdown(over)
+	f.mu.Lock()
+	f.dead = false
+	f.mu.Unlock()
 }
 
 // TestKeep: OnStop = keep leaves doors open to the next daemon.
@@ -186,7 +186,6 @@ func TestCloseAll(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		m.kill(shell)
-		j.die()
 		j = mustOpen(t, dir, "boot")
 		found, left := CloseAll(t.Context(), j, Options{Runner: shell, Log: &fakeLog{}, Now: time.Now})
 		if found != 200 || left != 0 || len(shell.stops()) != 200 || j.Len() != 0 {
@@ -206,7 +205,6 @@ func TestWallClock(t *testing.T) {
 		m.Open(opening("start", "stop", time.Minute), nil)
 		time.Sleep(time.Second)
 		m.kill(shell)
-		j.die()
 		j = mustOpen(t, dir, "boot")
 		j.wall = func() time.Time { return time.Unix(0, 0) } // 1970
 		m = New(Options{Runner: shell, Log: &fakeLog{}, Journal: j, Now: time.Now})
@@ -302,7 +300,7 @@ func TestBounded(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		j := mustOpen(t, dir, "boot")
-		m, _, _ := fakes(Options{Journal: j})
+		m, shell, _ := fakes(Options{Journal: j})
 		m.Open(opening("start", "stop lasting", 1000*time.Hour), nil)
 		largest := int64(0)
 		for range 5000 {
@@ -317,8 +315,7 @@ func TestBounded(t *testing.T) {
 		if largest > 2*journalSlack {
 			t.Errorf("%d bytes", largest)
 		}
-		m.kill(nil)
-		j.die()
+		m.kill(shell)
 		j = mustOpen(t, dir, "boot")
 		f := j.found()
 		if len(f) < 1 || f[0].o.Stop != "stop lasting" || j.damaged != 0 {
