@@ -22,6 +22,9 @@ func (m *Manager) Adopt() int {
 		m.o.Log.Log(fmt.Sprintf("journal: %s: %d damaged records skipped", j.file.Name(), j.damaged))
 	}
 	found := j.found()
+	if len(found) > 0 {
+		m.o.Log.Log(fmt.Sprintf("journal: %d openings of an earlier run taken over", len(found)))
+	}
 	alive := survivors(j.name, found)
 	m.do(func(now time.Time) {
 		for i := range found {

@@ -288,6 +288,7 @@ func TestDamaged(t *testing.T) {
 		}
 		wantText(t, strings.ReplaceAll(log.String(), dir, "DIR"), `
 0 journal: DIR/test.journal: 1 damaged records skipped
+0 journal: 1 openings of an earlier run taken over
 0 192.0.2.1: ssh: closed early: opened before the machine was started
 0 ssh: running command: stop b
 `)

@@ -58,15 +58,17 @@ func New(o Options) *Manager {
 	m.timer = time.AfterFunc(time.Hour, func() { m.do(m.s.tick) })
 	m.timer.Stop()
 	if j := o.Journal; j != nil {
+		j.mu.Lock()
 		j.now, j.log = o.Now, o.Log.Log
 		m.s.lastID = j.lastID
+		j.mu.Unlock()
 	}
 	return m
 }
 
 // Open opens a door: it queues the start command. It returns false if too many
 // openings are held already; then nothing happens but a line in the log, not
-// one for each. Announce (may be nil) is called before the start command
+// one for each. So it does once Shutdown has begun, without a line. Announce (may be nil) is called before the start command
 // begins: it is the place to log OPEN SESAME.
 func (m *Manager) Open(o Opening, announce func()) bool {
 	if line, full := m.refuse(&o); full {
@@ -179,6 +181,9 @@ func (m *Manager) runStop(e *entry) {
 func (m *Manager) refuse(o *Opening) (line string, full bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.s.draining {
+		return "", true
+	}
 	if !m.s.full() {
 		return "", false
 	}

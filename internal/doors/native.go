@@ -32,34 +32,33 @@ func (e *entry) key() nativeKey {
 }
 
 // replaceNative makes e the opening of its key: the one before it ends without
-// being closed. It returns false if e does not begin now: its start waits for
-// the one before, or that one has not begun and does as well.
-func (s *schedule) replaceNative(e *entry) (now bool) {
+// being closed. While something is done to that one e waits; if that one waits
+// itself, it does as well as e.
+func (s *schedule) replaceNative(e *entry) {
 	old := s.natives[e.key()]
-	if old == nil {
-		s.natives[e.key()] = e
-		return true
-	}
-	switch old.state {
-	case queued:
+	if old != nil && old.state == queued {
 		s.forget(e)
-		return false
-	case starting, stopping:
-		old.after = e
-		s.natives[e.key()] = e
-		return false
-	case open, pausing:
-		s.timers.remove(old)
+		return
 	}
 	s.natives[e.key()] = e
-	s.handOver(old, e)
-	return true
+	switch {
+	case old == nil:
+		s.kernel.starts.add(e)
+	case old.state == starting, old.state == stopping:
+		old.after = e
+	default:
+		if old.state == open || old.state == pausing {
+			s.timers.remove(old)
+		}
+		s.handOver(old, e)
+	}
 }
 
-// handOver ends an opening without closing it: another one goes on with it.
+// handOver ends an opening without closing it: e goes on with it.
 func (s *schedule) handOver(old, e *entry) {
 	e.before = old
 	s.forget(old)
+	s.kernel.starts.add(e)
 }
 
 // forget ends an opening without a word to the journal.

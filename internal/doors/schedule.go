@@ -111,8 +111,10 @@ func (s *schedule) open(o Opening) {
 	}
 	e := s.hold(o)
 	e.state = queued
-	if o.Kind == "" || s.replaceNative(e) {
-		s.lane(e).starts.add(e)
+	if o.Kind == "" {
+		s.commands.starts.add(e)
+	} else {
+		s.replaceNative(e)
 	}
 	s.work()
 }
@@ -132,7 +134,6 @@ func (s *schedule) started(e *entry, r Result, now time.Time) {
 	switch {
 	case e.after != nil && e.after.state == queued:
 		s.handOver(e, e.after)
-		s.lane(e).starts.add(e.after)
 	case !e.closes():
 		s.end(e)
 	case e.why != "":
@@ -147,16 +148,15 @@ func (s *schedule) started(e *entry, r Result, now time.Time) {
 func (s *schedule) stopped(e *entry, r Result, now time.Time) {
 	s.lane(e).stops.running--
 	s.reportStop(e, r)
-	if r.ok() || e.after != nil || e.mayHaveRun && r.Err == nil {
+	if e.after != nil && e.after.state == queued {
+		s.handOver(e, e.after)
+	} else if r.ok() || e.mayHaveRun && r.Err == nil {
 		s.end(e)
 	} else if pause, ok := e.tries.again(r, now, s.draining); ok {
 		s.wait(e, pausing, now.Add(pause))
 	} else {
 		s.giveUp(e, r)
 		s.end(e)
-	}
-	if e.after != nil {
-		s.lane(e).starts.add(e.after)
 	}
 	s.tick(now)
 }
@@ -211,10 +211,15 @@ func (s *schedule) closeEarly(match func(*Opening) bool, why string) (n int) {
 func (s *schedule) drain(keep bool, why string) (dropped int) {
 	s.draining = true
 	for _, e := range s.inOrder() {
-		if e.state == queued {
-			s.drop(e, why)
-			dropped++
+		if e.state != queued {
+			continue
 		}
+		if keep {
+			s.forget(e) // what has begun of it is in the journal
+		} else {
+			s.drop(e, why)
+		}
+		dropped++
 	}
 	if keep {
 		return dropped

@@ -64,7 +64,18 @@ func (m *Manager) shutdown(ctx context.Context, keep bool, why string) (left int
 	if keep {
 		return 0
 	}
-	return m.Pending()
+	if left = m.Pending(); left > 0 {
+		m.o.Log.Log(fmt.Sprintf("%d openings could not be closed%s", left, m.hope()))
+	}
+	return left
+}
+
+// hope is what becomes of openings that a shutdown could not close.
+func (m *Manager) hope() string {
+	if m.o.Journal == nil {
+		return ""
+	}
+	return ": the next start tries again, as does knockd --close-all"
 }
 
 // await waits until done, which is called with the lock held, or ctx is over.

@@ -70,7 +70,7 @@ func TestShutdownQueue(t *testing.T) {
 		if !contains(log.String(), "1 36 openings dropped before their start command ran: shutting down\n") {
 			t.Error("no line about the dropped ones")
 		}
-		if m.Open(opening("true", "", 0), nil); len(shell.lines()) != 2*1000+2*MaxRunning {
+		if m.Open(opening("true", "", 0), func() { t.Error("announced") }) || len(shell.lines()) != 2*1000+2*MaxRunning {
 			t.Error("opened after the shutdown")
 		}
 	})
