@@ -3,6 +3,7 @@ package conformance
 import (
 	"flag"
 	"math/rand/v2"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"testing"
@@ -10,7 +11,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"knockd/internal/config"
 	"knockd/internal/knock"
+	"knockd/internal/packet"
 )
 
 var (
@@ -153,4 +156,42 @@ func recorded(t *testing.T) []string {
 		dirs = append(dirs, more...)
 	}
 	return dirs
+}
+
+// TestReadersAgree: the project's readers of configurations and packets find
+// in recorded and random traces what this package's own find.
+func TestReadersAgree(t *testing.T) {
+	random := rng(t)
+	for range *traces {
+		trace := Random(random, time.Second)
+		agree(t, trace)
+	}
+	for _, dir := range recorded(t) {
+		trace, err := Load(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		agree(t, trace)
+	}
+}
+
+func agree(t *testing.T, trace *Trace) {
+	t.Helper()
+	c, err := config.Parse("knockd.conf", []byte(trace.Config))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, trace.Config)
+	}
+	var doors []*knock.Door
+	for _, d := range c.Doors {
+		doors = append(doors, &d.Door)
+	}
+	if diff := cmp.Diff(trace.Doors, doors, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+		t.Errorf("doors: here -, package config +:\n%s", diff)
+	}
+	for i, p := range trace.Packets {
+		got, ok := packet.Decode(Frame(p.Hit)[14:])
+		if !ok || got.Hit != p.Hit {
+			t.Fatalf("packet %d: here %+v, package packet %+v (%v)", i, p.Hit, got.Hit, ok)
+		}
+	}
 }
