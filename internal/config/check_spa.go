@@ -5,6 +5,12 @@ import (
 	"time"
 )
 
+// spaKeyFile is the key that makes a door one with keys.
+const spaKeyFile = "spa_key_file"
+
+// spaTable finds the keys that only such a door has.
+var spaTable = newKeyTable(spaKeys)
+
 // sequenceKeys are for doors with a sequence only.
 var sequenceKeys = []string{
 	"sequence", "one_time_sequences", "seq_timeout", "tcpflags", "strict", "repeats", "open_ports", "packet_length",

@@ -35,7 +35,7 @@ func (p *parser) finish() {
 func (p *parser) finishDoor(d *rawDoor) {
 	p.inherit(d)
 	p.checkNeeds(d)
-	if d.has("spa_key_file") {
+	if d.has(spaKeyFile) {
 		d.SPA = d.keys()
 		p.checkSPA(d)
 	} else {
@@ -64,27 +64,23 @@ func (p *parser) inherit(d *rawDoor) {
 	}
 }
 
-// needs are the keys that have no effect without one of some others.
-var needs = map[string][]string{
-	"strict_ignore":  {"strict"},
-	"cooldown_scope": {"cooldown"},
-	"max_timeout":    {"spa_key_file"},
-	"deny_ports":     {"spa_key_file"},
-	"require_user":   {"spa_key_file"},
-	"require_source": {"spa_key_file"},
-	"expires":        {"spa_key_file"},
-	"destination":    {"spa_key_file"},
-	"allow_inside":   {"spa_key_file"},
-	"spa_port":       {"spa_key_file"},
-	"spa_hmac":       {"spa_key_file"},
-	"spa_max_age":    {"spa_key_file"},
+// needs are the keys that have no effect without another. To them come spaKeys
+// without spa_key_file.
+var needs = map[string]string{
+	"strict_ignore":   "strict",
+	"cooldown_scope":  "cooldown",
+	"trusted_proxies": "spa_transport",
+	"nat_masquerade":  "nat_allow",
 }
 
 func (p *parser) checkNeeds(d *rawDoor) {
 	for _, given := range d.given {
-		key := given.name
-		if others, ok := needs[key]; ok && !d.has(others...) {
-			p.fault(d.fault(key, rulef("has no effect without %s", strings.Join(others, " or "))))
+		other, ok := needs[given.name]
+		if spaTable.find(given.name) != nil && !d.has(spaKeyFile) {
+			other, ok = spaKeyFile, true
+		}
+		if ok && !d.has(other) {
+			p.fault(d.fault(given.name, rulef("has no effect without %s", other)))
 		}
 	}
 }

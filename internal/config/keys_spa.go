@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -19,6 +20,11 @@ var spaKeys = []key[*rawDoor]{
 	parsed(func(d *rawDoor) *time.Time { return &d.keys().Expires }, parseDate, "expires"),
 	parsed(func(d *rawDoor) *[]netip.Prefix { return &d.keys().Destination }, list(parsePrefix), "destination"),
 	parsed(func(d *rawDoor) *time.Duration { return &d.keys().MaxAge }, parseSeconds, "spa_max_age"),
+	parsed(func(d *rawDoor) *bool { return &d.keys().IPv6 }, parseYes, "spa_ipv6"),
+	parsed(func(d *rawDoor) *[]Transport { return &d.keys().Transports }, list(parseTransport), "spa_transport"),
+	parsed(func(d *rawDoor) *[]netip.Prefix { return &d.keys().TrustedProxies }, list(parsePrefix), "trusted_proxies"),
+	parsed(func(d *rawDoor) *[]NATTarget { return &d.keys().NATAllow }, list(parseNATTarget), "nat_allow"),
+	parsed(func(d *rawDoor) *bool { return &d.keys().NATMasquerade }, parseYes, "nat_masquerade"),
 }
 
 // keys returns what the door asks of a packet, at first the defaults.
@@ -31,4 +37,22 @@ func (d *rawDoor) keys() *SPA {
 		}
 	}
 	return d.spa
+}
+
+func parseTransport(text string) (Transport, error) {
+	word, err := oneOf(string(TransportTCP), string(TransportHTTP))(text)
+	return Transport(word), err
+}
+
+// parseNATTarget reads "10.0.0.0/24 tcp/22".
+func parseNATTarget(text string) (t NATTarget, err error) {
+	words := strings.Fields(text)
+	if len(words) != 2 {
+		return t, rulef("%q: must be NETWORK PROTOCOL/PORT, as 10.0.0.0/24 tcp/22", text)
+	}
+	if t.Net, err = parsePrefix(words[0]); err != nil {
+		return t, err
+	}
+	t.Ports, err = parsePorts(words[1])
+	return t, err
 }

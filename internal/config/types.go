@@ -109,6 +109,28 @@ type SPA struct {
 	Expires       time.Time      // the zero Time means never
 	Destination   []netip.Prefix // where the packet was sent to; none means anywhere
 	MaxAge        time.Duration
+
+	IPv6           bool // senders over IPv6, and IPv6 addresses in messages
+	Transports     []Transport
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For counts
+	NATAllow       []NATTarget    // where NAT messages may lead; none refuses them
+	NATMasquerade  bool
+}
+
+// Transport is a way for a packet beside UDP and the payload of a TCP SYN.
+type Transport string
+
+// The transports: the first data of a TCP connection that another program
+// accepts, and the path of an HTTP request.
+const (
+	TransportTCP  Transport = "tcp"
+	TransportHTTP Transport = "http"
+)
+
+// NATTarget is a range of ports of some hosts.
+type NATTarget struct {
+	Net   netip.Prefix
+	Ports Ports
 }
 
 // Defaults of doors with keys, as fwknop's.

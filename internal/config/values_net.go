@@ -230,7 +230,7 @@ func parseRecent(text string) (string, error) {
 
 // parseDate reads a day, or a minute of it, in local time.
 func parseDate(text string) (time.Time, error) {
-	for _, layout := range []string{"2006-01-02", "2006-01-02 15:04"} {
+	for _, layout := range []string{time.DateOnly, "2006-01-02 15:04", time.RFC3339} {
 		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil {
 			return t, nil
 		}
