@@ -15,5 +15,5 @@ func IsRefused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 // want of a way to the host.
 func IsUnreachable(err error) bool {
 	return errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EHOSTUNREACH) ||
-		errors.Is(err, syscall.EADDRNOTAVAIL)
+		errors.Is(err, syscall.ENETDOWN) || errors.Is(err, syscall.EADDRNOTAVAIL)
 }

@@ -14,5 +14,5 @@ func IsRefused(err error) bool { return errors.Is(err, windows.WSAECONNREFUSED) 
 // want of a way to the host.
 func IsUnreachable(err error) bool {
 	return errors.Is(err, windows.WSAENETUNREACH) || errors.Is(err, windows.WSAEHOSTUNREACH) ||
-		errors.Is(err, windows.WSAEADDRNOTAVAIL)
+		errors.Is(err, windows.WSAENETDOWN) || errors.Is(err, windows.WSAEADDRNOTAVAIL)
 }

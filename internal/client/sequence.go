@@ -45,13 +45,8 @@ func (p *Pace) send(ctx context.Context, hosts []netip.Addr, steps []knock.Step)
 	}
 	for i, step := range steps {
 		start := time.Now()
-		for _, host := range hosts {
-			if p.OnHit != nil {
-				p.OnHit(host, step)
-			}
-			if err := p.Hit(ctx, host, step, p.Delay); err != nil {
-				return err
-			}
+		if err := p.step(ctx, hosts, step); err != nil {
+			return err
 		}
 		if i == len(steps)-1 {
 			break
@@ -61,6 +56,29 @@ func (p *Pace) send(ctx context.Context, hosts []netip.Addr, steps []knock.Step)
 		}
 	}
 	return nil
+}
+
+// step sends one hit to each host. It suffices that one of them can be
+// reached: this machine may have one family only.
+func (p *Pace) step(ctx context.Context, hosts []netip.Addr, step knock.Step) error {
+	var failed error
+	sent := 0
+	for _, host := range hosts {
+		if p.OnHit != nil {
+			p.OnHit(host, step)
+		}
+		err := p.Hit(ctx, host, step, p.Delay)
+		switch {
+		case err == nil:
+			sent++
+		case failed == nil:
+			failed = err
+		}
+	}
+	if sent > 0 {
+		return nil
+	}
+	return failed
 }
 
 // sleep waits, unless the context ends first.

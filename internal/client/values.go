@@ -1,0 +1,113 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"knockd/internal/knock"
+)
+
+// ParseDelay reads a pause, 0 or more: a number is milliseconds, as in knock
+// 0.8.
+func ParseDelay(text string) (time.Duration, error) {
+	d, ok := duration(text, "ms")
+	switch {
+	case !ok:
+		return 0, errors.New("must be milliseconds or a time such as 200ms")
+	case d < 0:
+		return 0, errors.New("cannot be negative")
+	}
+	return d, nil
+}
+
+// ParseTimeout reads a time to wait, more than 0: a number is seconds.
+func ParseTimeout(text string) (time.Duration, error) {
+	d, ok := duration(text, "s")
+	switch {
+	case !ok:
+		return 0, errors.New("must be seconds or a time such as 1m30s")
+	case d <= 0:
+		return 0, errors.New("must be more than 0")
+	}
+	return d, nil
+}
+
+// duration reads a time with units, or a number of one unit. It is a day at
+// most, so that no sum of such times overflows.
+func duration(text, unit string) (time.Duration, bool) {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		d, err = time.ParseDuration(text + unit)
+	}
+	return d, err == nil && d <= 24*time.Hour
+}
+
+// ParseRetry reads a number of repeats, 0 to 100.
+func ParseRetry(text string) (int, error) {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 || n > 100 {
+		return 0, errors.New("must be a number between 0 and 100")
+	}
+	return n, nil
+}
+
+// ParseWait reads the port to wait for: "tcp/22" or "22". Nothing tells
+// whether a UDP port is open.
+func ParseWait(text string) (uint16, error) {
+	proto, port, found := strings.Cut(strings.ToLower(text), "/")
+	if !found {
+		proto, port = "tcp", proto
+	}
+	switch proto {
+	case "tcp":
+		return parsePort(port)
+	case "udp":
+		return 0, errors.New("a udp port does not tell whether it is open: wait for a tcp port behind the same door")
+	}
+	return 0, fmt.Errorf("protocol %q: must be tcp", proto)
+}
+
+// ParseFamily reads the name of a family.
+func ParseFamily(text string) (Family, error) {
+	switch strings.ToLower(text) {
+	case "any":
+		return Any, nil
+	case "ipv4":
+		return IPv4, nil
+	case "ipv6":
+		return IPv6, nil
+	case "both":
+		return Both, nil
+	}
+	return Any, fmt.Errorf("%q is none of any, ipv4, ipv6, both", text)
+}
+
+// ParseFlags reads a comma list of TCP flags, at least one.
+func ParseFlags(text string) (knock.Flags, error) {
+	var flags knock.Flags
+	for name := range strings.SplitSeq(text, ",") {
+		name = strings.TrimSpace(name)
+		f, ok := knock.ParseFlag(name)
+		if !ok {
+			return 0, fmt.Errorf("%q is none of fin, syn, rst, psh, ack, urg", name)
+		}
+		flags |= f
+	}
+	return flags, nil
+}
+
+// ParseSequenceFile reads the steps from a file's text: ports separated by
+// commas, blanks or line ends; from a # to the end of the line is a comment.
+func ParseSequenceFile(text string) ([]knock.Step, error) {
+	var ports []string
+	for line := range strings.Lines(text) {
+		line, _, _ = strings.Cut(line, "#")
+		ports = append(ports, strings.FieldsFunc(line, func(r rune) bool {
+			return r == ',' || r == ' ' || r == '\t' || r == '\r' || r == '\n'
+		})...)
+	}
+	return ParseSequence(strings.Join(ports, ","))
+}
