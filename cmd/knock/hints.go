@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"net"
 	"os"
 
@@ -19,7 +21,14 @@ type usageError struct {
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 
-const portHint = "write PORT, PORT:tcp or PORT:udp; the ports are in the sequence of the server's door"
+// hintError is any other error with a better hint than its kind has.
+type hintError struct {
+	err  error
+	hint string
+}
+
+func (e *hintError) Error() string { return e.err.Error() }
+func (e *hintError) Unwrap() error { return e.err }
 
 // exit says what went wrong, if anything, and returns the exit status.
 func (s system) exit(err error) int {
@@ -36,10 +45,21 @@ func (s system) exit(err error) int {
 
 // explain turns an error into what is wrong, what to do, and the exit status.
 func explain(err error) (text, hint string, code int) {
+	text, hint, code = explainKind(err)
+	var better *hintError
+	if errors.As(err, &better) {
+		hint = better.hint
+	}
+	return text, hint, code
+}
+
+// explainKind is explain for what an error is in itself.
+func explainKind(err error) (text, hint string, code int) {
 	var usage *usageError
 	var family *client.FamilyError
 	var source *client.SourceError
 	var dns *net.DNSError
+	var shut *client.ShutError
 	switch {
 	case errors.Is(err, context.Canceled):
 		return "interrupted", "", exitNetwork
@@ -51,6 +71,12 @@ func explain(err error) (text, hint string, code int) {
 		return source.Error(), "choose the family with -4 or -6, or give a source address of the other one", exitUsage
 	case errors.As(err, &dns):
 		return explainName(dns)
+	case errors.As(err, &shut):
+		return err.Error(), shutHint(shut), exitShut
+	case errors.Is(err, client.ErrExhausted):
+		return err.Error(), "write new sequences into the file, here and at the server", exitUsage
+	case errors.As(err, new(*fs.PathError)), errors.Is(err, fs.ErrNotExist):
+		return err.Error(), "", exitUsage
 	}
 	return err.Error(), networkHint(err), exitNetwork
 }
@@ -62,6 +88,17 @@ func explainName(err *net.DNSError) (text, hint string, code int) {
 	}
 	return fmt.Sprintf("look up %s: %s", err.Name, err.Err),
 		"the name server does not answer: check the network, or knock at the address in numbers", exitNetwork
+}
+
+// shutHint says what may be wrong with a door that stayed shut.
+func shutHint(err *client.ShutError) string {
+	switch err.Answer {
+	case client.Refused:
+		return "the host answers: check the sequence and that the service runs; a slower pace (-d 500) may help"
+	case client.Unreachable:
+		return "a router or firewall turns the packets back: check the address and the network"
+	}
+	return "check the sequence and the address; a slower pace (-d 500) or a longer --timeout may help"
 }
 
 // networkHint says what to do about a packet that could not be sent.
@@ -83,3 +120,6 @@ func networkHint(err error) string {
 	}
 	return ""
 }
+
+// print writes to standard output.
+func (s system) print(text string) { io.WriteString(s.stdout, text) }

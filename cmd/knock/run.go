@@ -2,72 +2,93 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"net/netip"
-
-	"github.com/spf13/pflag"
-
-	"knockd/internal/client"
-	"knockd/internal/knock"
+	"regexp"
 )
+
+// subcommand is a first word that is not a host.
+type subcommand struct {
+	usage string // the whole help text
+	run   func(context.Context, *call) int
+}
+
+// call is what a subcommand is run with.
+type call struct {
+	*options          // those before the word; parse adds those after it
+	sys      system   //
+	before   []string // the arguments before the word
+	args     []string // those after it
+}
+
+// subcommands are the words known. A function, because the subcommands refer
+// to their own usage.
+func subcommands() map[string]subcommand {
+	return map[string]subcommand{
+		"proxy":      {proxyUsage, runProxy},
+		"ssh":        {sshUsage, runSSH},
+		"ssh-config": {sshConfigUsage, runSSHConfig},
+	}
+}
 
 // run is the command, given its arguments; it returns the exit status.
 func run(ctx context.Context, args []string, sys system) int {
-	var o options
-	fs := pflag.NewFlagSet("knock", pflag.ContinueOnError)
-	o.register(fs)
-	if err := fs.Parse(args); err != nil {
+	o := newOptions()
+	o.set.SetInterspersed(false)
+	if err := o.set.Parse(args); err != nil {
+		return sys.badOption(err)
+	}
+	rest := o.set.Args()
+	if sub, ok := findSubcommand(rest); ok && o.set.ArgsLenAtDash() < 0 && !o.help && !o.version {
+		return sub.run(ctx, &call{o, sys, args[:len(args)-len(rest)], rest[1:]})
+	}
+	o.set.SetInterspersed(true)
+	if err := o.set.Parse(args); err != nil {
 		return sys.badOption(err)
 	}
 	switch {
 	case o.help:
-		printUsage(sys.stdout)
+		printHelp(sys.stdout)
 		return exitOpen
 	case o.version:
 		printVersion(sys.stdout)
 		return exitOpen
-	case fs.NArg() < 2:
+	case o.set.NArg() == 0 && o.profile == "":
 		printUsage(sys.stdout)
 		return exitUsage
 	}
-	return sys.exit(o.knock(ctx, sys, fs.Arg(0), fs.Args()[1:]))
+	return runKnock(ctx, o, sys)
 }
 
-// knock sends the sequence.
-func (o *options) knock(ctx context.Context, sys system, host string, ports []string) error {
-	steps, err := o.steps(ports)
-	if err != nil {
-		return err
+var portArgument = regexp.MustCompile(`^\d+(:tcp|:udp)?$`)
+
+// findSubcommand says whether the words begin with a subcommand. A first word
+// followed by ports alone is a host.
+func findSubcommand(words []string) (subcommand, bool) {
+	if len(words) == 0 {
+		return subcommand{}, false
 	}
-	hosts, err := client.Resolve(ctx, host, o.family())
-	if err != nil {
-		return err
+	sub, ok := subcommands()[words[0]]
+	if !ok || len(words) == 1 {
+		return sub, ok
 	}
-	return o.opener(sys, steps).Ask(ctx, hosts, 0)
+	for _, word := range words[1:] {
+		if !portArgument.MatchString(word) {
+			return sub, true
+		}
+	}
+	return subcommand{}, false
 }
 
-// steps reads the ports of the command line.
-func (o *options) steps(ports []string) ([]knock.Step, error) {
-	var steps []knock.Step
-	for _, port := range ports {
-		step, err := client.ParseStep(port)
-		if err != nil {
-			return nil, &usageError{err: err, hint: portHint}
-		}
-		if o.udp {
-			step.Proto = knock.UDP
-		}
-		steps = append(steps, step)
+// parse reads the options after a subcommand. If the command ends here, done
+// is set and the exit status returned.
+func (c *call) parse(usage string) (status int, done bool) {
+	c.set.SetInterspersed(true)
+	if err := c.set.Parse(c.args); err != nil {
+		return c.sys.badOption(err), true
 	}
-	return steps, nil
-}
-
-func (o *options) opener(sys system, steps []knock.Step) client.Opener {
-	pace := client.Pace{Sender: client.Sender{Route: o.route, Flags: o.flags}, Delay: o.delay}
-	if o.verbose {
-		pace.OnHit = func(host netip.Addr, step knock.Step) {
-			fmt.Fprintf(sys.stdout, "hitting %s %s:%d\n", step.Proto, host, step.Port)
-		}
+	if c.help {
+		c.sys.print(usage)
+		return exitOpen, true
 	}
-	return &client.Sequence{Pace: pace, Steps: steps}
+	c.args = c.set.Args()
+	return 0, false
 }

@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -26,14 +28,12 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
+	// Most of the time these tests wait for packets.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "16"); err != nil {
+		panic(err)
+	}
 	nettest.Main(m)
-}
-
-// result is what a run of the command left behind.
-type result struct {
-	code           int
-	stdout, stderr string
-	took           time.Duration
 }
 
 // command is the command under test, to be run in a host.
@@ -53,7 +53,7 @@ func knockOn(t *testing.T, h *nettest.Host, args ...string) result {
 }
 
 // finish runs a command in a host to its end.
-func finish(t *testing.T, h *nettest.Host, cmd *exec.Cmd) result {
+func finish(t testing.TB, h *nettest.Host, cmd *exec.Cmd) result {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -195,4 +195,19 @@ func drop(t *testing.T, h *nettest.Host) {
 	nettest.NeedProgram(t, "nft")
 	h.Run("nft", "add table inet silent; add chain inet silent in { type filter hook input priority 0 ; };"+
 		" add rule inet silent in meta l4proto { tcp, udp } drop")
+}
+
+var timePattern = regexp.MustCompile(`after [0-9.]+ s`)
+
+// fileWith returns a descriptor from which a text can be read.
+func fileWith(t *testing.T, text string) *os.File {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.WriteString(text)
+	w.Close()
+	t.Cleanup(func() { r.Close() })
+	return r
 }

@@ -1,0 +1,263 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"knockd/internal/client"
+	"knockd/internal/knock"
+	"knockd/internal/profile"
+)
+
+// plan is what the command line and the profile together ask for.
+type plan struct {
+	host    string     // to look up
+	address netip.Addr // in place of a lookup
+	family  client.Family
+	pace    client.Pace
+	steps   []knock.Step // without these:
+	oneTime string       // a file
+	wait    uint16       // 0: do not wait
+	timeout time.Duration
+	retry   int
+}
+
+// plan joins the command line with the profile that it names, or else with
+// the one of the host. What the command line says wins. Without a host the
+// profile says it.
+func (o *options) plan(sys system, r *report, host string, ports []string) (*plan, error) {
+	if err := o.contradictions(ports); err != nil {
+		return nil, err
+	}
+	prof, err := o.findProfile(sys, r, host)
+	if err != nil {
+		return nil, err
+	}
+	p := &plan{host: o.hostOf(prof, host), address: prof.Address, timeout: o.timeout, retry: o.retry, wait: o.wait}
+	if o.elsewhere(prof, host) {
+		p.address = netip.Addr{}
+	}
+	p.pace = client.Pace{Sender: client.Sender{Route: o.route, Flags: o.flags}, Delay: o.delay}
+	o.fill(p, prof)
+	if err := o.sequence(sys, r, p, prof, ports); err != nil {
+		return nil, err
+	}
+	if p.oneTime != "" && p.family == client.Both {
+		return nil, usagef("leave out --both", "a line of a one-time file opens for one address")
+	}
+	return p, nil
+}
+
+// elsewhere says whether the command line names another host than that of the
+// profile.
+func (o *options) elsewhere(prof profile.Profile, host string) bool {
+	return o.profile != "" && host != "" && !strings.EqualFold(host, o.profile) && host != prof.Host
+}
+
+// hostOf returns the name to look up.
+func (o *options) hostOf(prof profile.Profile, host string) string {
+	switch {
+	case o.elsewhere(prof, host):
+		return host
+	case prof.Host != "":
+		return prof.Host
+	case host != "":
+		return host
+	}
+	return o.profile
+}
+
+// fill takes from the profile what the command line does not say.
+func (o *options) fill(p *plan, prof profile.Profile) {
+	p.family = o.family(prof)
+	if prof.Delay != nil && !o.given("delay") {
+		p.pace.Delay = *prof.Delay
+	}
+	if prof.Timeout != nil && !o.given("timeout") {
+		p.timeout = *prof.Timeout
+	}
+	if prof.Retry != nil && !o.given("retry") {
+		p.retry = *prof.Retry
+	}
+	if !o.given("wait") {
+		p.wait = prof.Wait
+	}
+	if !o.given("flags") {
+		p.pace.Flags = prof.Flags
+	}
+	if !o.given("source") {
+		p.pace.Source = prof.Source
+	}
+	if !o.given("interface") {
+		p.pace.Interface = prof.Interface
+	}
+}
+
+// family returns the address family asked for. As in knock 0.8, -6 wins over
+// -4.
+func (o *options) family(prof profile.Profile) client.Family {
+	switch {
+	case o.both:
+		return client.Both
+	case o.ipv6:
+		return client.IPv6
+	case o.ipv4:
+		return client.IPv4
+	case prof.Family != nil:
+		return *prof.Family
+	}
+	return client.Any
+}
+
+// contradictions finds options that exclude each other.
+func (o *options) contradictions(ports []string) error {
+	sources := 0
+	for _, given := range []bool{len(ports) > 0, o.oneTime != "", o.sequenceFile != ""} {
+		if given {
+			sources++
+		}
+	}
+	switch {
+	case sources > 1:
+		return usagef("choose one of them", "ports, --one-time and --sequence-file exclude each other")
+	case o.both && (o.ipv4 || o.ipv6):
+		return usagef("leave out -4 and -6", "--both means IPv4 and IPv6")
+	case o.given("one-time") && o.oneTime == "", o.given("sequence-file") && o.sequenceFile == "":
+		return usagef("", "the name of the file is empty")
+	}
+	return nil
+}
+
+// findProfile returns the profile to use, an empty one if there is none.
+func (o *options) findProfile(sys system, r *report, host string) (profile.Profile, error) {
+	file := o.config
+	if file == "" {
+		file = profile.Path(sys.getenv)
+	}
+	config, err := profile.Load(file, sys.getenv("HOME"))
+	if err != nil {
+		return profile.Profile{}, &usageError{err: err, hint: "correct the file; knock(1) lists its keys under PROFILES"}
+	}
+	r.exposed(file)
+	name := o.profile
+	if name == "" {
+		name = host
+	}
+	prof, ok := config.Find(name)
+	if !ok && o.profile != "" {
+		return prof, usagef(fmt.Sprintf("write a section [%s] into %s", name, file), "no profile %s", name)
+	}
+	return prof, nil
+}
+
+// sequence finds out what to knock: the command line's ports or files, else
+// the profile's.
+func (o *options) sequence(sys system, r *report, p *plan, prof profile.Profile, ports []string) (err error) {
+	file, oneTime, steps := o.sequenceFile, o.oneTime, []knock.Step(nil)
+	if len(ports) == 0 && file == "" && oneTime == "" {
+		file, oneTime, steps = prof.SequenceFile, prof.OneTimeFile, prof.Sequence
+	}
+	switch {
+	case len(ports) > 0:
+		steps, err = parsePorts(ports)
+	case file != "":
+		r.exposed(file)
+		steps, err = readSequence(sys, file)
+	case oneTime != "":
+		r.exposed(oneTime)
+		p.oneTime = oneTime
+		return nil
+	case steps == nil:
+		err = usagef("name the ports, or write a section ["+p.host+"] with a sequence into the configuration (knock(1), PROFILES)",
+			"no sequence for %s", p.host)
+	}
+	p.steps = o.allUDP(steps)
+	return err
+}
+
+// allUDP carries out -u.
+func (o *options) allUDP(steps []knock.Step) []knock.Step {
+	if !o.udp {
+		return steps
+	}
+	udp := make([]knock.Step, len(steps))
+	for i, step := range steps {
+		udp[i] = knock.Step{Proto: knock.UDP, Port: step.Port}
+	}
+	return udp
+}
+
+const portHint = "write PORT, PORT:tcp or PORT:udp; the ports are in the sequence of the server's door"
+
+// parsePorts reads the ports of the command line.
+func parsePorts(ports []string) ([]knock.Step, error) {
+	var steps []knock.Step
+	for _, port := range ports {
+		step, err := client.ParseStep(port)
+		if err != nil {
+			return nil, &usageError{err: err, hint: portHint}
+		}
+		steps = append(steps, step)
+	}
+	return steps, nil
+}
+
+// readSequence reads the sequence from a file, or from standard input if the
+// name is a dash.
+func readSequence(sys system, name string) ([]knock.Step, error) {
+	var text []byte
+	var err error
+	if name == "-" {
+		text, err = io.ReadAll(io.LimitReader(sys.stdin, 1<<16))
+	} else {
+		text, err = os.ReadFile(name)
+	}
+	if err != nil {
+		return nil, &usageError{err: fmt.Errorf("sequence file: %w", err)}
+	}
+	steps, err := client.ParseSequenceFile(string(text))
+	if err != nil {
+		return nil, &usageError{err: fmt.Errorf("sequence file %s: %w", name, err),
+			hint: "write ports such as 7000 8000:udp 9000, separated by blanks, commas or line ends"}
+	}
+	return steps, nil
+}
+
+// opener returns what asks for the door.
+func (p *plan) opener(r *report) client.Opener {
+	pace := p.pace
+	pace.OnHit = r.hit
+	if p.oneTime == "" {
+		return &client.Sequence{Pace: pace, Steps: p.steps}
+	}
+	return &client.OneTime{Pace: pace, Path: p.oneTime, OnSkip: func(line int, err error) {
+		// The text of the line is a secret, also where it has a mistake.
+		r.warn(fmt.Sprintf("%s:%d: not a sequence, skipped", p.oneTime, line), "correct the line, here and at the server")
+	}}
+}
+
+// resolve finds the addresses to knock at.
+func (p *plan) resolve(ctx context.Context) ([]netip.Addr, error) {
+	if !p.address.IsValid() {
+		return client.Resolve(ctx, p.host, p.family)
+	}
+	return client.Resolve(ctx, p.address.String(), p.family)
+}
+
+// visit returns what asks for the door and waits until it is open.
+func (p *plan) visit(r *report, hosts []netip.Addr) *client.Visit {
+	return &client.Visit{
+		Opener: p.opener(r), Route: p.pace.Route, Hosts: hosts, Port: p.wait,
+		Timeout: p.timeout, Retry: p.retry, Settle: p.pace.Delay, OnRetry: r.retry,
+	}
+}
+
+// usagef makes a user's mistake, with a hint.
+func usagef(hint, format string, args ...any) error {
+	return &usageError{err: fmt.Errorf(format, args...), hint: hint}
+}

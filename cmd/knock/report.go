@@ -1,0 +1,161 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+
+	"knockd/internal/knock"
+	"knockd/internal/profile"
+)
+
+// report tells the user what happens: in lines, or with --json in one object
+// at the end.
+type report struct {
+	sys     system
+	out     io.Writer // where the lines go
+	verbose bool
+	dryRun  bool
+	json    bool
+	outcome outcome
+}
+
+// outcome is what --json prints.
+type outcome struct {
+	Host      string       `json:"host"`
+	Addresses []netip.Addr `json:"addresses"`
+	Hits      int          `json:"hits"`               // packets sent
+	Sequence  []string     `json:"sequence,omitempty"` // each of them, with --verbose
+	DryRun    bool         `json:"dry_run,omitempty"`
+	Wait      string       `json:"wait,omitempty"`
+	Open      *bool        `json:"open,omitempty"` // with a wait
+	Seconds   float64      `json:"seconds,omitempty"`
+	Repeats   int          `json:"repeats"`
+	Status    int          `json:"status"`
+	Error     string       `json:"error,omitempty"`
+	Hint      string       `json:"hint,omitempty"`
+	Warnings  []string     `json:"warnings,omitempty"`
+}
+
+func newReport(o *options, sys system, out io.Writer) *report {
+	return &report{sys: sys, out: out, verbose: o.verbose, dryRun: o.dryRun, json: o.json,
+		outcome: outcome{DryRun: o.dryRun, Addresses: []netip.Addr{}}}
+}
+
+// begin takes note of where the knocks go.
+func (r *report) begin(p *plan, hosts []netip.Addr) {
+	r.outcome.Host, r.outcome.Addresses = p.host, hosts
+	if p.wait != 0 {
+		r.outcome.Wait = fmt.Sprintf("tcp/%d", p.wait)
+	}
+}
+
+// say prints a line, unless all is said at the end.
+func (r *report) say(format string, args ...any) {
+	if !r.json {
+		fmt.Fprintf(r.out, format+"\n", args...)
+	}
+}
+
+// hit tells of one packet, in the words of knock 0.8.
+func (r *report) hit(host netip.Addr, step knock.Step) {
+	if !r.dryRun {
+		r.outcome.Hits++
+	}
+	switch {
+	case r.dryRun:
+		r.say("would hit %s %s:%d", step.Proto, host, step.Port)
+	case r.verbose:
+		r.say("hitting %s %s:%d", step.Proto, host, step.Port)
+	}
+	if r.dryRun || r.verbose {
+		r.outcome.Sequence = append(r.outcome.Sequence, step.String())
+	}
+}
+
+// retry tells that the door is asked for again.
+func (r *report) retry(repeat int) {
+	r.outcome.Repeats = repeat
+	if r.verbose {
+		r.say("still shut: knocking again (%d)", repeat)
+	}
+}
+
+// opened tells that the door is open, and how long it took.
+func (r *report) opened(at net.Addr, took time.Duration) {
+	r.outcome.Seconds = took.Seconds()
+	if r.verbose {
+		r.say("tcp %s open after %.3f s", at, took.Seconds())
+	}
+}
+
+// warn tells of something that is not in the way.
+func (r *report) warn(text, hint string) {
+	r.outcome.Warnings = append(r.outcome.Warnings, text)
+	if !r.json {
+		fmt.Fprintf(r.sys.stderr, "knock: warning: %s\n", text)
+		fmt.Fprintf(r.sys.stderr, "knock: hint: %s\n", hint)
+	}
+}
+
+// exposed warns of a file with a secret that others can read or change.
+func (r *report) exposed(file string) {
+	if file != "" && profile.Exposed(file) {
+		r.warn(file+" holds a secret and is open to others", "chmod 600 "+file)
+	}
+}
+
+// finish reports how it ended and returns the exit status.
+func (r *report) finish(err error) int {
+	if !r.json {
+		return r.sys.exit(err)
+	}
+	o := &r.outcome
+	if err != nil {
+		o.Error, o.Hint, o.Status = explain(err)
+	}
+	if o.Wait != "" && !r.dryRun {
+		open := err == nil
+		o.Open = &open
+	}
+	json.NewEncoder(r.out).Encode(o)
+	return o.Status
+}
+
+// progress shows on a terminal that and for what the command waits, until the
+// function that it returns is called.
+func (r *report) progress(p *plan, hosts []netip.Addr) (stop func()) {
+	file, ok := r.sys.stderr.(*os.File)
+	if !ok || r.json || r.verbose || !term.IsTerminal(int(file.Fd())) {
+		return func() {}
+	}
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() { showProgress(file, fmt.Sprintf("waiting for tcp/%d at %s", p.wait, hosts[0]), done) })
+	return func() {
+		close(done)
+		wg.Wait()
+	}
+}
+
+// showProgress counts the seconds, and wipes its line at the end.
+func showProgress(w io.Writer, text string, done <-chan struct{}) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for n := 0; ; n++ {
+		fmt.Fprintf(w, "\rknock: %s: %d s", text, n)
+		select {
+		case <-tick.C:
+		case <-done:
+			fmt.Fprint(w, "\r\033[K")
+			return
+		}
+	}
+}

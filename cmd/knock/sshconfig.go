@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"knockd/internal/profile"
+)
+
+const sshConfigUsage = `usage: knock ssh-config [--match-exec] [--config FILE] NAME
+Print what makes plain ssh knock at the host of the profile NAME, for
+~/.ssh/config.
+
+  --match-exec     print a Match block that runs knock before ssh connects
+`
+
+// plainName is a name that means the same to ssh_config and to a shell.
+var plainName = regexp.MustCompile(`^[A-Za-z0-9_.:-]+$`)
+
+// runSSHConfig prints a stanza.
+func runSSHConfig(_ context.Context, c *call) int {
+	var match bool
+	c.set.BoolVar(&match, "match-exec", false, "")
+	if status, done := c.parse(sshConfigUsage); done {
+		return status
+	}
+	text, err := c.stanza(match)
+	c.sys.print(text)
+	return c.sys.exit(err)
+}
+
+func (c *call) stanza(match bool) (string, error) {
+	if len(c.args) != 1 || !plainName.MatchString(c.args[0]) || c.args[0][0] == '-' {
+		return "", usagef("write: knock ssh-config NAME", "ssh-config takes the name of a profile: letters, digits, and _.:-")
+	}
+	c.options.profile = c.args[0]
+	prof, err := c.findProfile(c.sys, newReport(c.options, c.sys, c.sys.stdout), "")
+	if err != nil {
+		return "", err
+	}
+	if !match {
+		return hostStanza(c.args[0], prof, c.configOption()), nil
+	}
+	if prof.OneTimeFile != "" {
+		return "", usagef("use the form without --match-exec",
+			"ssh runs a Match exec also when it does not connect, and each time would use up a line of %s", prof.OneTimeFile)
+	}
+	return matchStanza(c.args[0], c.configOption()), nil
+}
+
+// configOption repeats --config for the command in the stanza.
+func (c *call) configOption() string {
+	if c.config == "" {
+		return ""
+	}
+	return " --config " + quote(c.config)
+}
+
+// hostStanza is the recommended form: ssh's connection is the one by which
+// knock has seen that the door is open.
+func hostStanza(name string, prof profile.Profile, config string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Host %s\n", name)
+	switch {
+	case prof.Host != "":
+		fmt.Fprintf(&b, "    HostName %s\n", prof.Host)
+	case prof.Address.IsValid():
+		fmt.Fprintf(&b, "    HostName %s\n", prof.Address)
+	}
+	if prof.Wait != 0 && prof.Wait != 22 {
+		fmt.Fprintf(&b, "    Port %d\n", prof.Wait)
+	}
+	fmt.Fprintf(&b, "    ProxyCommand knock proxy%s --profile %%n %%h %%p\n", config)
+	return b.String()
+}
+
+// matchStanza knocks before ssh connects by itself.
+func matchStanza(name, config string) string {
+	return "# Below the Host block of " + name + ", whose HostName and Port it uses.\n" +
+		fmt.Sprintf("Match originalhost %s exec \"knock%s -w tcp/%%p --profile %s %%h\"\n", name, config, name)
+}
