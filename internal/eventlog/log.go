@@ -1,0 +1,201 @@
+// Package eventlog writes what people and their scripts read: knockd's log
+// lines, in knockd 0.8's format, to the log file, syslog, standard error or
+// standard output. Lines that strangers can cause are limited in number.
+package eventlog
+
+import (
+	"fmt"
+	"sync"
+	"time"
+)
+
+// DefaultRate is how many lines a second strangers may cause if the
+// configuration (LogRate) says nothing else.
+const DefaultRate = 100
+
+// maxQueued bounds the lines that wait for a slow disk. Beyond it the lines
+// that strangers cause are left out and counted.
+const maxQueued = 8192
+
+// Sink is a place that takes lines. It is called by one goroutine at a time.
+type Sink interface {
+	WriteLine(at time.Time, text string) error
+}
+
+// audience says who is to read a line.
+type audience uint8
+
+const (
+	toLog      audience = 1 << iota // the log: file, syslog or standard error
+	toVerbose                       // standard output, with -v
+	toTerminal                      // standard error, beside the log
+)
+
+type line struct {
+	at   time.Time
+	text string
+	to   audience
+}
+
+// Log takes lines from any goroutine and never makes the caller wait for a
+// disk. The zero value is not ready; see New.
+type Log struct {
+	now func() time.Time
+
+	mu      sync.Mutex
+	wake    *sync.Cond
+	queue   []line
+	writing int // lines that the writer has taken from the queue
+	closed  bool
+	done    chan struct{}
+	limit   limiter
+	out     Outputs
+}
+
+// Outputs is where lines go; a nil Sink takes none.
+type Outputs struct {
+	Log      Sink // the log proper
+	Verbose  Sink // what -v shows besides
+	Terminal Sink // warnings, besides
+}
+
+// New returns a Log that limits the lines of strangers to rate a second.
+func New(out Outputs, rate int) *Log {
+	l := &Log{now: time.Now, done: make(chan struct{}), out: out, limit: limiter{rate: rate}}
+	l.wake = sync.NewCond(&l.mu)
+	go l.write()
+	return l
+}
+
+// Log writes a line that is never left out.
+func (l *Log) Log(text string) { l.put(text, toLog|toVerbose) }
+
+// Quiet writes a line that -v does not show.
+func (l *Log) Quiet(text string) { l.put(text, toLog) }
+
+// Warn writes a line to the log and to standard error.
+func (l *Log) Warn(text string) { l.put(text, toLog|toTerminal) }
+
+// Stranger writes a line that anybody who can send a packet can cause: beyond
+// the rate it is left out, and one line says how many were.
+func (l *Log) Stranger(text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	ok, missed := l.limit.take(now)
+	if missed > 0 {
+		l.append(line{now, leftOut(missed), toLog | toVerbose})
+	}
+	if ok && len(l.queue)+l.writing >= maxQueued {
+		l.limit.miss()
+		ok = false
+	}
+	if ok {
+		l.append(line{now, text, toLog | toVerbose})
+		return
+	}
+	if l.limit.missed == 1 {
+		time.AfterFunc(time.Second, l.summarize)
+	}
+}
+
+func leftOut(n int) string { return fmt.Sprintf("%d lines left out (LogRate)", n) }
+
+// summarize writes the number of lines left out, once nobody has for a second.
+func (l *Log) summarize() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n := l.limit.flush(); n > 0 && !l.closed {
+		l.append(line{l.now(), leftOut(n), toLog | toVerbose})
+	}
+}
+
+// SetRate changes the limit for strangers' lines.
+func (l *Log) SetRate(rate int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.limit.rate = rate
+}
+
+// SetOutputs changes where lines go, after all earlier lines are written.
+// The caller closes the old outputs.
+func (l *Log) SetOutputs(out Outputs) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.drain()
+	l.out = out
+}
+
+// Flush returns when all lines so far are written.
+func (l *Log) Flush() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.drain()
+}
+
+// Close writes what is left and ends the Log; later lines are lost.
+func (l *Log) Close() {
+	l.mu.Lock()
+	if n := l.limit.flush(); n > 0 && !l.closed {
+		l.append(line{l.now(), leftOut(n), toLog | toVerbose})
+	}
+	l.closed = true
+	l.wake.Broadcast()
+	l.mu.Unlock()
+	<-l.done
+}
+
+func (l *Log) put(text string, to audience) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.append(line{l.now(), text, to})
+}
+
+func (l *Log) append(n line) {
+	if l.closed {
+		return
+	}
+	l.queue = append(l.queue, n)
+	l.wake.Broadcast()
+}
+
+// drain waits, with the lock held, until the writer has nothing to do.
+func (l *Log) drain() {
+	for len(l.queue)+l.writing > 0 {
+		l.wake.Wait()
+	}
+}
+
+// write is the goroutine that alone touches the sinks.
+func (l *Log) write() {
+	defer close(l.done)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for {
+		for len(l.queue) == 0 && !l.closed {
+			l.wake.Wait()
+		}
+		if len(l.queue) == 0 {
+			return
+		}
+		batch, out := l.queue, l.out
+		l.queue, l.writing = nil, len(batch)
+		l.mu.Unlock()
+		out.write(batch)
+		l.mu.Lock()
+		l.writing = 0
+		l.wake.Broadcast()
+	}
+}
+
+// write gives each line to those who are to read it. A sink that fails has
+// nobody to tell, and a full disk must not stop the daemon.
+func (o Outputs) write(batch []line) {
+	for _, n := range batch {
+		for i, sink := range [...]Sink{o.Log, o.Verbose, o.Terminal} {
+			if sink != nil && n.to&(1<<i) != 0 {
+				_ = sink.WriteLine(n.at, n.text)
+			}
+		}
+	}
+}

@@ -1,0 +1,137 @@
+package eventlog
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// memory is a Sink that keeps its lines.
+type memory struct {
+	mu    sync.Mutex
+	lines []string
+	block chan struct{} // if set, each line waits for a value
+}
+
+func (m *memory) WriteLine(_ time.Time, text string) error {
+	if m.block != nil {
+		<-m.block
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.lines = append(m.lines, text)
+	return nil
+}
+
+func TestAudiences(t *testing.T) {
+	var log, verbose, terminal memory
+	l := New(Outputs{&log, &verbose, &terminal}, 10)
+	l.Log("a")
+	l.Quiet("b")
+	l.Warn("c")
+	l.Stranger("d")
+	l.Close()
+	l.Log("after the end")
+	for _, c := range []struct {
+		name string
+		got  []string
+		want []string
+	}{
+		{"log", log.lines, []string{"a", "b", "c", "d"}},
+		{"verbose", verbose.lines, []string{"a", "d"}},
+		{"terminal", terminal.lines, []string{"c"}},
+	} {
+		if !slices.Equal(c.got, c.want) {
+			t.Errorf("%s: %q, want %q", c.name, c.got, c.want)
+		}
+	}
+}
+
+func TestRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var m memory
+		l := New(Outputs{Log: &m}, 3)
+		for i := range 10 {
+			l.Stranger(fmt.Sprint("line ", i))
+		}
+		l.Log("OPEN SESAME")
+		time.Sleep(1500 * time.Millisecond) // nobody writes: the summary comes by itself
+		l.Stranger("later")
+		l.Close()
+		want := []string{"line 0", "line 1", "line 2", "OPEN SESAME", "7 lines left out (LogRate)", "later"}
+		if !slices.Equal(m.lines, want) {
+			t.Errorf("%q, want %q", m.lines, want)
+		}
+	})
+}
+
+func TestRateUnderSteadyFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var m memory
+		l := New(Outputs{Log: &m}, 5)
+		for range 1000 {
+			l.Stranger("x")
+			time.Sleep(10 * time.Millisecond)
+		}
+		l.Close()
+		written, left := 0, 0
+		for _, line := range m.lines {
+			var n int
+			if _, err := fmt.Sscanf(line, "%d lines left out", &n); err == nil {
+				left += n
+			} else {
+				written++
+			}
+		}
+		if written+left != 1000 || written != 50 {
+			t.Errorf("%d lines written and %d left out of 1000 in 10 s at 5 a second", written, left)
+		}
+	})
+}
+
+func TestSlowDisk(t *testing.T) {
+	m := memory{block: make(chan struct{})}
+	l := New(Outputs{Log: &m}, 1<<30)
+	for range maxQueued + 1000 {
+		l.Stranger("x")
+	}
+	l.Log("kept")
+	close(m.block)
+	l.Close()
+	if n := len(m.lines); n > maxQueued+10 {
+		t.Errorf("%d lines were kept for a slow disk, want about %d", n, maxQueued)
+	}
+	if !slices.Contains(m.lines, "kept") {
+		t.Error("a line that nobody may leave out was left out")
+	}
+	if !strings.HasSuffix(m.lines[len(m.lines)-1], "lines left out (LogRate)") {
+		t.Errorf("the last line is %q, want the number of lines left out", m.lines[len(m.lines)-1])
+	}
+}
+
+func TestFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "knockd.log")
+	f, err := OpenFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.Local)
+	if err := f.WriteLine(at, "shutting down"); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	text, _ := os.ReadFile(path)
+	if want := "[2026-01-02 03:04] shutting down\n"; string(text) != want {
+		t.Errorf("%q, want %q", text, want)
+	}
+	_, err = OpenFile(filepath.Join(path, "below"))
+	if want := "open log file: open " + path + "/below: not a directory"; err == nil || err.Error() != want {
+		t.Errorf("error %v, want %q", err, want)
+	}
+}

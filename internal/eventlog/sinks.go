@@ -1,0 +1,86 @@
+package eventlog
+
+import (
+	"fmt"
+	"io"
+	"log/syslog"
+	"os"
+	"time"
+)
+
+// stamp is the time before each line of knockd 0.8's log file, local time.
+const stamp = "[2006-01-02 15:04] "
+
+// File is the log file.
+type File struct {
+	f *os.File
+}
+
+// OpenFile opens a log file to append to, making it if there is none.
+func OpenFile(path string) (*File, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("open log file: %w", err)
+	}
+	return &File{f}, nil
+}
+
+// WriteLine implements Sink.
+func (s *File) WriteLine(at time.Time, text string) error {
+	return Stamped{s.f}.WriteLine(at, text)
+}
+
+// Close closes the file.
+func (s *File) Close() error { return s.f.Close() }
+
+// Stamped writes lines with their time, as the log file has them.
+type Stamped struct{ W io.Writer }
+
+// WriteLine implements Sink.
+func (s Stamped) WriteLine(at time.Time, text string) error {
+	_, err := io.WriteString(s.W, at.Local().Format(stamp)+text+"\n")
+	return err
+}
+
+// Plain writes lines without time, for a terminal or the journal, which has
+// its own.
+type Plain struct{ W io.Writer }
+
+// WriteLine implements Sink.
+func (s Plain) WriteLine(_ time.Time, text string) error {
+	_, err := io.WriteString(s.W, text+"\n")
+	return err
+}
+
+// Syslog writes to the system's log, as knockd 0.8: user.notice, ident knockd.
+type Syslog struct {
+	w *syslog.Writer
+}
+
+// OpenSyslog connects to the local syslog daemon.
+func OpenSyslog() (*Syslog, error) {
+	w, err := syslog.New(syslog.LOG_USER|syslog.LOG_NOTICE, "knockd")
+	if err != nil {
+		return nil, fmt.Errorf("connect to syslog: %w", err)
+	}
+	return &Syslog{w}, nil
+}
+
+// WriteLine implements Sink.
+func (s *Syslog) WriteLine(_ time.Time, text string) error { return s.w.Notice(text) }
+
+// Close closes the connection.
+func (s *Syslog) Close() error { return s.w.Close() }
+
+// Both writes to two sinks: knockd 0.8 logs to file and syslog at once if
+// both are asked for.
+type Both struct{ A, B Sink }
+
+// WriteLine implements Sink.
+func (s Both) WriteLine(at time.Time, text string) error {
+	err := s.A.WriteLine(at, text)
+	if err2 := s.B.WriteLine(at, text); err == nil {
+		err = err2
+	}
+	return err
+}
