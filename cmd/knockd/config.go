@@ -1,0 +1,49 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"knockd/internal/config"
+)
+
+// load reads and checks the configuration, and says with -D what it reads.
+func (o *options) load(stdout, stderr io.Writer) (*config.Config, error) {
+	conf, err := o.loadConfig(o.config)
+	var faults *config.FaultError
+	switch {
+	case errors.As(err, &faults):
+		o.trace(stdout, faults.Trace)
+		return nil, err
+	case err != nil:
+		return nil, hinted(err, "name another configuration with -c")
+	}
+	o.trace(stdout, conf.Trace)
+	for _, w := range conf.Warnings {
+		fmt.Fprintf(stderr, "knockd: warning: %s\n", w)
+	}
+	return conf, nil
+}
+
+func (o *options) trace(stdout io.Writer, t config.Trace) {
+	if !o.debug {
+		return
+	}
+	if len(o.interfaces) > 0 {
+		t = t.WithoutInterface()
+	}
+	for _, line := range t {
+		fmt.Fprintln(stdout, line)
+	}
+}
+
+// sayChecked is the answer of -t to a configuration without faults.
+func (o *options) sayChecked(conf *config.Config, stdout io.Writer) error {
+	s := "s"
+	if len(conf.Doors) == 1 {
+		s = ""
+	}
+	fmt.Fprintf(stdout, "%s: %d door%s, no faults\n", o.config, len(conf.Doors), s)
+	return nil
+}

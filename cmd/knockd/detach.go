@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sys/unix"
+)
+
+// detachedEnv tells a process that it is the daemon to be, and on which
+// descriptor whoever started it waits for word that it listens.
+const (
+	detachedEnv = "KNOCKD_DETACHED"
+	statusFD    = 3
+)
+
+// mayDetach says whether -d is to be followed: not in the detached process
+// itself, nor where systemd watches the process it started.
+func (o *options) mayDetach() bool {
+	return o.daemon && !o.check && o.read == "" && os.Getenv(detachedEnv) == "" && os.Getenv("NOTIFY_SOCKET") == ""
+}
+
+// detach starts the daemon in a session of its own and returns once it
+// listens. A Go process cannot fork, so the program is executed once more; it
+// prints what goes wrong itself.
+func detach(ctx context.Context, args []string, stderr io.Writer) int {
+	r, w, err := os.Pipe()
+	if err != nil {
+		complain(stderr, fmt.Errorf("become a daemon: %w", err))
+		return exitFault
+	}
+	defer r.Close()
+	child := exec.CommandContext(ctx, "/proc/self/exe", args...)
+	child.Args[0] = os.Args[0]
+	child.Env = append(os.Environ(), detachedEnv+"=1")
+	child.Stdout, child.Stderr = os.Stdout, os.Stderr
+	child.ExtraFiles = []*os.File{w}
+	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := child.Start(); err != nil {
+		w.Close()
+		complain(stderr, fmt.Errorf("become a daemon: %w", err))
+		return exitFault
+	}
+	w.Close()
+	if word, _ := io.ReadAll(r); len(word) > 0 {
+		return exitOK
+	}
+	_ = child.Wait()
+	return exitFault
+}
+
+// settle makes the process a daemon in all but its output: paths that the
+// command line gave are made absolute first.
+func (o *options) settle() error {
+	if os.Getenv(detachedEnv) == "" {
+		return nil
+	}
+	if err := os.Unsetenv(detachedEnv); err != nil { // the commands need not know
+		return err
+	}
+	unix.CloseOnExec(statusFD)
+	o.detached = true
+	return os.Chdir("/")
+}
+
+// ready says that the daemon listens, to whoever waits for it.
+func (o *options) ready() {
+	notify(daemon.SdNotifyReady)
+	if !o.detached {
+		return
+	}
+	if null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0); err == nil {
+		for fd := range 3 {
+			_ = unix.Dup3(int(null.Fd()), fd, 0)
+		}
+		null.Close()
+	}
+	status := os.NewFile(statusFD, "status")
+	_, _ = status.WriteString("listening\n")
+	status.Close()
+}
+
+// notify tells systemd, if it is there, about the state of the daemon.
+func notify(state string) { _, _ = daemon.SdNotify(false, state) }
+
+func notifyStatus(text string) { notify("STATUS=" + text) }
+
+// writePidFile writes the pid file, if -d asks for one, and returns how to
+// remove it. The configuration's path comes before that of -p.
+func (o *options) writePidFile(path string) (remove func(), err error) {
+	if !o.daemon {
+		return func() {}, nil
+	}
+	if path == "" {
+		path = o.pidFile
+	}
+	text := strconv.Itoa(os.Getpid()) + "\n"
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		return nil, fmt.Errorf("write the pid file: %w", err)
+	}
+	return func() { _ = os.Remove(path) }, nil
+}

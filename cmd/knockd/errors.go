@@ -1,0 +1,34 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"knockd/internal/config"
+)
+
+// hintedError is an error and what the user can do about it.
+type hintedError struct {
+	error
+	hint string
+}
+
+func (e *hintedError) Unwrap() error { return e.error }
+
+func hinted(err error, hint string) error { return &hintedError{err, hint} }
+
+// complain prints an error: a line that says what is wrong and, if there is
+// one, a hint. The faults of a configuration stand by themselves, one a line.
+func complain(w io.Writer, err error) {
+	var faults *config.FaultError
+	if errors.As(err, &faults) {
+		fmt.Fprintln(w, strings.TrimRight(faults.Error(), "\n"))
+		return
+	}
+	fmt.Fprintf(w, "knockd: %v\n", err)
+	if h := (*hintedError)(nil); errors.As(err, &h) {
+		fmt.Fprintf(w, "knockd: hint: %s\n", h.hint)
+	}
+}

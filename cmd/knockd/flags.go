@@ -1,0 +1,80 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// Defaults of knockd 0.8.
+const (
+	defaultConfig    = "/etc/knockd.conf"
+	defaultInterface = "eth0"
+	defaultPidFile   = "/var/run/knockd.pid"
+)
+
+// options is the command line.
+type options struct {
+	flags *pflag.FlagSet
+
+	interfaces []string
+	daemon     bool
+	config     string
+	debug      bool
+	lookup     bool
+	pidFile    string
+	logFile    string
+	verbose    bool
+	onlyV4     bool
+	version    bool
+	check      bool
+	read       string
+	addresses  []string
+
+	dir      string // where the program was started
+	detached bool   // a daemon, in a session of its own
+}
+
+// parseFlags reads the command line. The options it returns can print their
+// usage even if there is an error.
+func parseFlags(args []string) (*options, error) {
+	o := &options{flags: pflag.NewFlagSet("knockd", pflag.ContinueOnError)}
+	f := o.flags
+	f.SortFlags = false
+	f.Usage = func() {}
+	f.StringSliceVarP(&o.interfaces, "interface", "i", nil,
+		"network `interface` to listen on, or several (default \""+defaultInterface+"\")")
+	f.BoolVarP(&o.daemon, "daemon", "d", false, "run as a daemon")
+	f.StringVarP(&o.config, "config", "c", defaultConfig, "use an alternate configuration `file`")
+	f.BoolVarP(&o.debug, "debug", "D", false, "say what is read, and every packet that could be a knock")
+	f.BoolVarP(&o.lookup, "lookup", "l", false, "look up host names for the log (may be a security risk)")
+	f.StringVarP(&o.pidFile, "pidfile", "p", defaultPidFile, "use an alternate pid `file`")
+	f.StringVarP(&o.logFile, "logfile", "g", "", "log to this `file`")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "say on standard output what happens")
+	f.BoolVarP(&o.onlyV4, "only-ip-v4", "4", false, "ignore IPv6")
+	f.BoolVarP(&o.check, "check", "t", false, "check the configuration and exit")
+	f.StringVarP(&o.read, "read", "r", "", "decide on the packets of a capture `file`; run nothing")
+	f.StringSliceVar(&o.addresses, "address", nil, "with --read: a local `address` (default: those of the interface)")
+	f.BoolVarP(&o.version, "version", "V", false, "print the version and exit")
+	help := f.BoolP("help", "h", false, "print this help and exit")
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	if *help {
+		return o, pflag.ErrHelp
+	}
+	if f.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument %q", f.Arg(0))
+	}
+	if len(o.addresses) > 0 && o.read == "" {
+		return o, fmt.Errorf("--address goes with --read")
+	}
+	return o, nil
+}
+
+func usage(o *options) string {
+	// pflag would advertise -D[=true|false], which nobody writes.
+	flags := strings.ReplaceAll(o.flags.FlagUsages(), "[=true|false]", "             ")
+	return "usage: knockd [options]\noptions:\n" + flags
+}

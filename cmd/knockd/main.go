@@ -1,0 +1,73 @@
+// Command knockd is a port-knock server: a drop-in for knockd 0.8.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/pflag"
+)
+
+// version is what -V prints; the Makefile may set it at link time.
+var version = "1.0.0"
+
+// Exit statuses.
+const (
+	exitOK    = 0
+	exitFault = 1 // configuration, capture or privilege
+	exitUsage = 2
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is the whole program: it returns the exit status.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	o, err := parseFlags(args)
+	switch {
+	case errors.Is(err, pflag.ErrHelp):
+		fmt.Fprint(stdout, usage(o))
+		return exitOK
+	case err != nil:
+		fmt.Fprintf(stderr, "knockd: %v\n%s", err, usage(o))
+		return exitUsage
+	case o.version:
+		fmt.Fprintf(stdout, "knockd %s\n", version)
+		return exitOK
+	}
+	if o.mayDetach() {
+		return detach(ctx, args, stderr)
+	}
+	if err := o.do(ctx, stdout, stderr); err != nil {
+		complain(stderr, err)
+		return exitFault
+	}
+	return exitOK
+}
+
+// do does what the options ask for.
+func (o *options) do(ctx context.Context, stdout, stderr io.Writer) error {
+	if err := o.absolute(); err != nil {
+		return err
+	}
+	conf, err := o.load(stdout, stderr)
+	if err != nil {
+		return err
+	}
+	switch {
+	case o.check:
+		return o.sayChecked(conf, stdout)
+	case o.read != "":
+		return o.replay(conf, stdout)
+	}
+	return o.serve(ctx, conf, stdout, stderr)
+}

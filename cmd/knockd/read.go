@@ -1,0 +1,79 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"time"
+
+	"knockd/internal/capture"
+	"knockd/internal/config"
+	"knockd/internal/daemon"
+	"knockd/internal/eventlog"
+)
+
+// replay is --read: the log of a capture file, on standard output or in the
+// file that -g names.
+func (o *options) replay(conf *config.Config, stdout io.Writer) error {
+	local, err := o.localAddresses(conf)
+	if err != nil {
+		return err
+	}
+	source, err := capture.OpenFile(o.read)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	sink := eventlog.Sink(eventlog.Stamped{W: stdout})
+	if o.logFile != "" {
+		file, err := eventlog.OpenFile(o.logFile)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		sink = file
+	}
+	var failed error
+	r := daemon.Replay{Local: local, OnlyIPv4: o.onlyV4,
+		Line: func(at time.Time, text string) {
+			if err := sink.WriteLine(at, text); failed == nil {
+				failed = err
+			}
+		}}
+	if err := r.Run(conf, source); err != nil {
+		return err
+	}
+	return failed
+}
+
+// localAddresses are those that --address names, else those of the interface.
+func (o *options) localAddresses(conf *config.Config) ([]netip.Addr, error) {
+	if len(o.addresses) == 0 {
+		names := o.interfacesOf(conf)
+		local, err := daemon.AddressesOf(names)
+		if err != nil {
+			return nil, hinted(err, "say with --address which addresses are local")
+		}
+		return local, nil
+	}
+	var local []netip.Addr
+	for _, text := range o.addresses {
+		a, err := netip.ParseAddr(text)
+		if err != nil {
+			return nil, fmt.Errorf("--address %q: not an IP address", text)
+		}
+		local = append(local, a)
+	}
+	return local, nil
+}
+
+// interfacesOf is what to listen on: -i, else the file, else the default.
+func (o *options) interfacesOf(conf *config.Config) []string {
+	switch {
+	case len(o.interfaces) > 0:
+		return o.interfaces
+	case len(conf.Interfaces) > 0:
+		return conf.Interfaces
+	}
+	return []string{defaultInterface}
+}

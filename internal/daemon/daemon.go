@@ -1,0 +1,164 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"knockd/internal/capture"
+	"knockd/internal/command"
+	"knockd/internal/config"
+	"knockd/internal/doors"
+	"knockd/internal/eventlog"
+	"knockd/internal/knock"
+)
+
+// Options is what the command line adds to a configuration, and what the
+// daemon calls at its edge.
+type Options struct {
+	ConfigFile string // absolute, for messages
+	Interfaces []string
+	OnlyIPv4   bool
+	Lookup     bool // host names in the log
+	Log        *eventlog.Log
+	// Verbose takes what -v says beside the log; Debug every packet that could
+	// be a knock. Either may be nil.
+	Verbose, Debug io.Writer
+
+	// Load reads and checks the configuration again.
+	Load func() (*config.Config, error)
+	// ReopenLog closes and opens the log file again, for a configuration that
+	// may be new; nil means the old one goes on.
+	ReopenLog func(*config.Config)
+	// Ready is called once the daemon listens.
+	Ready func()
+	// Status is told what the daemon does, in a few words, when it changes.
+	Status func(text string)
+}
+
+// Daemon is knockd while it runs.
+type Daemon struct {
+	Options
+	conf      *config.Config
+	decisions *decisions
+	manager   *doors.Manager
+	source    *capture.Live
+
+	calls     chan func()   // to be run by the loop
+	ended     chan struct{} // the loop takes no more calls
+	marking   sync.WaitGroup
+	marks     struct{ begun, running int } // of one-time lines; the loop's
+	reloading bool
+	again     bool // one more reload was asked for meanwhile
+}
+
+// New opens the capture and returns a daemon that is ready to run. Its error
+// is about one-time sequences or the capture.
+func New(conf *config.Config, o Options) (*Daemon, error) {
+	list, warnings, err := Prepare(conf)
+	if err != nil {
+		return nil, err
+	}
+	d := &Daemon{Options: o, conf: conf, calls: make(chan func()), ended: make(chan struct{})}
+	d.manager = doors.New(doors.Options{Runner: command.Shell{}, Log: o.Log})
+	d.decisions = newDecisions(knock.DefaultMaxAttempts, o.OnlyIPv4, d)
+	if o.Lookup {
+		d.decisions.names = newNames(d.post)
+	}
+	d.decisions.doors.set(list, d.decisions.tracker)
+	if err := d.listen(); err != nil {
+		return nil, err
+	}
+	for _, text := range warnings {
+		d.Log.Warn(text)
+	}
+	return d, nil
+}
+
+// Run decides on packets until ctx ends, then closes every door. Each value
+// of reload has the configuration read again. An error is that of a capture
+// that ended.
+func (d *Daemon) Run(ctx context.Context, reload <-chan struct{}) error {
+	d.Log.Quiet("starting up, listening on " + d.listening())
+	d.verbosely("listening on %s...", d.listening())
+	d.Status("listening on " + d.listening())
+	d.Ready()
+	err := d.loop(ctx, reload)
+	d.Status("closing all doors")
+	d.verbosely("waiting for child processes...")
+	d.marking.Wait()
+	d.manager.Shutdown(context.WithoutCancel(ctx))
+	d.verbosely("closing...")
+	d.Log.Quiet("shutting down")
+	return err
+}
+
+// loop is the one goroutine that owns the tracker.
+func (d *Daemon) loop(ctx context.Context, reload <-chan struct{}) error {
+	feed := startFeed(d.source)
+	defer feed.stop()
+	defer close(d.ended)
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		d.setTimer(timer)
+		select {
+		case <-ctx.Done():
+			return nil
+		case batch := <-feed.batches:
+			d.batch(batch)
+			feed.done()
+		case <-timer.C:
+			d.decisions.expire(time.Now())
+		case call := <-d.calls:
+			call()
+		case <-reload:
+			d.reload()
+		case err := <-feed.failed:
+			return fmt.Errorf("capture: %w", err)
+		}
+	}
+}
+
+// post has the loop run a function, unless the daemon ends.
+func (d *Daemon) post(call func()) {
+	select {
+	case d.calls <- call:
+	case <-d.ended:
+	}
+}
+
+// setTimer has the loop woken when the next attempt expires.
+func (d *Daemon) setTimer(timer *time.Timer) {
+	if at, ok := d.decisions.tracker.Next(); ok {
+		timer.Reset(time.Until(at))
+	} else {
+		timer.Stop()
+	}
+}
+
+// batch decides on packets that arrived together. The clock is read here: it
+// never goes back, as the capture's time stamps may.
+func (d *Daemon) batch(batch []capture.Captured) {
+	now := time.Now()
+	for i := range batch {
+		d.debugPacket(&batch[i], now)
+		d.decisions.packet(&batch[i], now)
+	}
+}
+
+func (d *Daemon) verbosely(format string, args ...any) {
+	if d.Verbose != nil {
+		d.Log.Flush()
+		fmt.Fprintf(d.Verbose, format+"\n", args...)
+	}
+}
+
+func (d *Daemon) debugPacket(p *capture.Captured, now time.Time) {
+	if d.Debug != nil {
+		fmt.Fprintf(d.Debug, "%s: %s: %s:%d -> %s:%d %d bytes\n", now.Format(time.DateTime),
+			p.Proto, p.Src, p.SrcPort, p.Dst, p.DstPort, p.PayloadLen)
+	}
+}

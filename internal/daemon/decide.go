@@ -1,0 +1,123 @@
+// Package daemon joins the rooms of knockd: packets go from the capture
+// through the tracker to the doors, left to right; lines go to the log. One
+// goroutine owns the tracker. What can block happens elsewhere.
+package daemon
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"knockd/internal/capture"
+	"knockd/internal/doors"
+	"knockd/internal/knock"
+)
+
+// decisions turns packets into log lines and openings. The live daemon and
+// --read use the same one.
+type decisions struct {
+	tracker *knock.Tracker
+	doors   doorsInUse
+	onlyV4  bool
+	out     outcomes
+	names   *names // nil without -l
+}
+
+// outcomes is what decisions lead to.
+type outcomes interface {
+	// line writes a line that a stranger can cause.
+	line(at time.Time, text string)
+	// open opens a door; announce writes OPEN SESAME, before the start
+	// command runs and only if the door does open.
+	open(at time.Time, o doors.Opening, announce func())
+	// sesame writes a line that is never left out.
+	sesame(at time.Time, text string)
+	// use marks the sequence of a one-time door as used, puts the next one in
+	// its place, and calls then unless the line could not be marked.
+	use(at time.Time, d *door, then func())
+}
+
+func newDecisions(maxAttempts int, onlyV4 bool, out outcomes) *decisions {
+	return &decisions{tracker: knock.NewTracker(maxAttempts), onlyV4: onlyV4, out: out}
+}
+
+// packet shows the tracker one packet.
+func (d *decisions) packet(p *capture.Captured, at time.Time) {
+	if d.onlyV4 && !p.Src.Is4() {
+		return
+	}
+	d.act(d.tracker.Observe(p.Hit, at), at)
+}
+
+// expire lets time pass.
+func (d *decisions) expire(at time.Time) {
+	d.act(d.tracker.Expire(at), at)
+}
+
+// act carries out what the tracker decided.
+func (d *decisions) act(events []knock.Event, at time.Time) {
+	for i := range events {
+		e := &events[i]
+		switch e.Kind {
+		case knock.Stage:
+			d.out.line(at, fmt.Sprintf("%s: %s: Stage %d", d.who(e), e.Door.Name, e.Stage))
+		case knock.Expired:
+			d.out.line(at, fmt.Sprintf("%s: %s: sequence timeout (stage %d)", d.who(e), e.Door.Name, e.Stage))
+		case knock.Opened:
+			d.opened(d.doors.byKey[e.Door], e, at)
+		}
+	}
+}
+
+// who is the knocker as the log names it: the address and, with -l, the host
+// name if it is known by now. Nobody is looked up at the first stage: the
+// question would tell those who watch the name server which port comes first.
+func (d *decisions) who(e *knock.Event) string {
+	if d.names == nil {
+		return e.Src.String()
+	}
+	if e.Kind == knock.Opened || e.Stage > 1 {
+		d.names.want(e.Src)
+	}
+	return named(e.Src, d.names.of(e.Src))
+}
+
+func named(addr netip.Addr, host string) string {
+	if host == "" {
+		return addr.String()
+	}
+	return addr.String() + " (" + host + ")"
+}
+
+func (d *decisions) opened(door *door, e *knock.Event, at time.Time) {
+	sesame := fmt.Sprintf("%s: %s: OPEN SESAME", d.who(e), e.Door.Name)
+	o := openingFor(door, e.Src)
+	if d.names != nil {
+		o.Host = d.names.of(e.Src)
+	}
+	open := func() { d.out.open(at, o, func() { d.out.sesame(at, sesame) }) }
+	if door.oneTime != nil {
+		d.out.use(at, door, open)
+		return
+	}
+	open()
+}
+
+// openingFor is what opening a door means for a knocker: the commands of its
+// address family, with everything filled in.
+func openingFor(d *door, knocker netip.Addr) doors.Opening {
+	start, stop := d.StartCommand, d.StopCommand
+	if !knocker.Is4() {
+		start, stop = d.StartCommand6, d.StopCommand6
+	}
+	vars := doors.Vars{IP: knocker.String(), Door: d.Name}
+	return doors.Opening{
+		Door:       d.Name,
+		Occurrence: d.Occurrence,
+		Addr:       knocker,
+		Start:      vars.Expand(start),
+		Stop:       vars.Expand(stop),
+		Vars:       vars,
+		Timeout:    d.CmdTimeout,
+	}
+}

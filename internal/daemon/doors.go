@@ -1,0 +1,104 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+
+	"knockd/internal/config"
+	"knockd/internal/knock"
+	"knockd/internal/onetime"
+)
+
+// door is a configured door as it is now.
+type door struct {
+	*config.Door // with the sequence in use; without one it is disabled
+	oneTime      *oneTime
+}
+
+// oneTime is where the sequences of a door come from, and the one in use.
+type oneTime struct {
+	file *onetime.File
+	line onetime.Line
+}
+
+// Prepare makes the doors of a configuration ready for use: those with
+// one-time sequences get the first unused one. A file that cannot be read or
+// marked is a fault; one without unused lines leaves its door disabled, with
+// a warning.
+func Prepare(conf *config.Config) (ready []*door, warnings []string, err error) {
+	var faults []error
+	for _, c := range conf.Doors {
+		if c.OneTimeFile == "" {
+			ready = append(ready, &door{Door: c})
+			continue
+		}
+		r, skipped, err := withOneTime(c)
+		warnings = append(warnings, skipped...)
+		if errors.Is(err, onetime.ErrExhausted) {
+			warnings = append(warnings, exhausted(c.Name))
+		} else if err != nil {
+			faults = append(faults, &config.Fault{Place: c.Place, Section: c.Name,
+				Key: "one_time_sequences", Err: err})
+		}
+		ready = append(ready, r)
+	}
+	return ready, warnings, errors.Join(faults...)
+}
+
+// withOneTime returns the door with its first unused sequence.
+func withOneTime(c *config.Door) (d *door, skipped []string, err error) {
+	file := &onetime.File{Path: c.OneTimeFile, Parse: config.ParseSequence}
+	file.Skipped = func(line int) {
+		skipped = append(skipped, fmt.Sprintf("%s:%d: not a sequence, skipped", c.OneTimeFile, line))
+	}
+	d = &door{Door: c, oneTime: &oneTime{file: file}}
+	if err := file.CheckWritable(); err != nil {
+		return d, nil, err
+	}
+	line, err := file.Next()
+	file.Skipped = nil
+	if err != nil {
+		return d, skipped, err
+	}
+	return d.with(line), skipped, nil
+}
+
+// with returns the door with another line of its file.
+func (d *door) with(line onetime.Line) *door {
+	c := *d.Door
+	c.Sequence = line.Steps
+	return &door{Door: &c, oneTime: &oneTime{file: d.oneTime.file, line: line}}
+}
+
+// exhausted is knockd 0.8's line for a door whose one-time sequences are used
+// up, in its words.
+func exhausted(name string) string {
+	return "no more sequences left in the one time sequences file for door " + name +
+		" --> disabling the door"
+}
+
+// doorsInUse is the list of doors as the tracker knows them.
+type doorsInUse struct {
+	list  []*door
+	byKey map[*knock.Door]*door
+}
+
+func (u *doorsInUse) set(list []*door, tracker *knock.Tracker) {
+	u.list, u.byKey = list, make(map[*knock.Door]*door, len(list))
+	known := make([]*knock.Door, len(list))
+	for i, d := range list {
+		known[i] = &d.Door.Door
+		u.byKey[known[i]] = d
+	}
+	tracker.SetDoors(known)
+}
+
+// replace puts another state of a door in its place; attempts at it end.
+func (u *doorsInUse) replace(old, now *door, tracker *knock.Tracker) {
+	for i, d := range u.list {
+		if d == old {
+			u.list[i] = now
+		}
+	}
+	u.set(u.list, tracker)
+}

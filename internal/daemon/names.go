@@ -1,0 +1,78 @@
+package daemon
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Bounds of the look-ups that knockers can cause.
+const (
+	maxLookups    = 8
+	lookupTimeout = 2 * time.Second
+	maxNames      = 1024
+)
+
+// names looks host names up, in the background. It belongs to the loop's
+// goroutine.
+type names struct {
+	known   map[netip.Addr]string // "" while being looked up, or without name
+	running int
+	post    func(func()) // runs a function in the loop
+	lookup  func(ctx context.Context, addr string) ([]string, error)
+}
+
+func newNames(post func(func())) *names {
+	return &names{known: map[netip.Addr]string{}, post: post, lookup: net.DefaultResolver.LookupAddr}
+}
+
+// of returns the name of an address, if it is known.
+func (n *names) of(addr netip.Addr) string { return n.known[addr] }
+
+// want asks for the name of an address. Beyond what may run at once nothing
+// happens: a name is not worth waiting for.
+func (n *names) want(addr netip.Addr) {
+	if _, asked := n.known[addr]; asked || n.running >= maxLookups {
+		return
+	}
+	if len(n.known) >= maxNames {
+		clear(n.known)
+	}
+	n.known[addr] = ""
+	n.running++
+	go func() {
+		name := n.ask(addr)
+		n.post(func() {
+			n.running--
+			if n.known[addr] = name; name == "" {
+				delete(n.known, addr) // to be asked again
+			}
+		})
+	}()
+}
+
+func (n *names) ask(addr netip.Addr) string {
+	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
+	defer cancel()
+	found, err := n.lookup(ctx, addr.String())
+	if err != nil || len(found) == 0 {
+		return ""
+	}
+	return cleanName(strings.TrimSuffix(found[0], "."))
+}
+
+// cleanName returns a host name that is fit for the log, or nothing: whoever
+// owns the address wrote it.
+func cleanName(name string) string {
+	for _, c := range []byte(name) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case c == '.', c == '-', c == '_':
+		default:
+			return ""
+		}
+	}
+	return name
+}

@@ -1,0 +1,61 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"knockd/internal/doors"
+	"knockd/internal/onetime"
+)
+
+// line implements outcomes.
+func (d *Daemon) line(_ time.Time, text string) { d.Log.Stranger(text) }
+
+// sesame implements outcomes.
+func (d *Daemon) sesame(_ time.Time, text string) { d.Log.Log(text) }
+
+// open implements outcomes.
+func (d *Daemon) open(_ time.Time, o doors.Opening, announce func()) { d.manager.Open(o, announce) }
+
+// use implements outcomes. The disk is waited for outside of the loop; until
+// the line is marked the door has no sequence, so that nobody uses it twice.
+func (d *Daemon) use(_ time.Time, old *door, then func()) {
+	waiting := old.with(onetime.Line{})
+	d.changeDoor(old, waiting)
+	d.marks.begun++
+	d.marks.running++
+	d.marking.Go(func() {
+		err := old.oneTime.file.Use(old.oneTime.line)
+		next, nextErr := old.oneTime.file.Next()
+		if err != nil {
+			d.Log.Warn(fmt.Sprintf("%s: not opened: mark the sequence as used: %v", old.Name, err))
+		} else {
+			then()
+		}
+		d.sayNext(old.Name, nextErr)
+		d.post(func() {
+			d.marks.running--
+			if nextErr == nil {
+				d.changeDoor(waiting, old.with(next))
+			}
+		})
+	})
+}
+
+// sayNext says why a door has no next sequence.
+func (d *Daemon) sayNext(door string, err error) {
+	switch {
+	case errors.Is(err, onetime.ErrExhausted):
+		d.Log.Warn(exhausted(door))
+	case err != nil:
+		d.Log.Warn(fmt.Sprintf("%s: read the next sequence: %v --> disabling the door", door, err))
+	}
+}
+
+// changeDoor puts another state of a door in its place, for the tracker and
+// for the kernel's filter.
+func (d *Daemon) changeDoor(old, now *door) {
+	d.decisions.doors.replace(old, now, d.decisions.tracker)
+	d.setFilter()
+}

@@ -1,0 +1,127 @@
+package daemon
+
+import (
+	"fmt"
+	"strings"
+
+	"knockd/internal/config"
+	"knockd/internal/doors"
+)
+
+// reload reads the configuration again, outside of the loop, and swaps it in
+// at once if it has no fault. The log file is closed and opened again in any
+// case: that is what logrotate asks for.
+func (d *Daemon) reload() {
+	if d.reloading {
+		d.again = true
+		return
+	}
+	d.reloading = true
+	d.Log.Log("re-reading config file: " + d.ConfigFile)
+	d.read()
+}
+
+// read is the reading of a reload. A one-time line that is being marked just
+// then has it read once more: it might have been read as unused.
+func (d *Daemon) read() {
+	begun := d.marks.begun
+	go func() {
+		conf, err := d.Load()
+		var list []*door
+		var warnings []string
+		if err == nil {
+			list, warnings, err = Prepare(conf)
+		}
+		d.post(func() {
+			if d.marks.running > 0 || d.marks.begun != begun {
+				d.read()
+				return
+			}
+			d.reloaded(conf, list, warnings, err)
+			if d.reloading = false; d.again {
+				d.again = false
+				d.reload()
+			}
+		})
+	}()
+}
+
+func (d *Daemon) reloaded(conf *config.Config, list []*door, warnings []string, err error) {
+	if err == nil {
+		err = d.refuse(conf)
+	}
+	if err != nil {
+		d.ReopenLog(nil)
+		for line := range strings.SplitSeq(strings.TrimSpace(err.Error()), "\n") {
+			d.Log.Warn(line)
+		}
+		d.Log.Warn("configuration not changed")
+		return
+	}
+	d.ReopenLog(conf)
+	for _, text := range append(conf.Warnings, warnings...) {
+		d.Log.Warn(text)
+	}
+	d.conf = conf
+	d.swap(list)
+}
+
+// refuse names the options that cannot change while the daemon runs.
+func (d *Daemon) refuse(conf *config.Config) error {
+	var changed []string
+	for _, o := range []struct {
+		name     string
+		old, now string
+	}{
+		{"Interface", strings.Join(d.conf.Interfaces, ","), strings.Join(conf.Interfaces, ",")},
+		{"PidFile", d.conf.PidFile, conf.PidFile},
+	} {
+		if o.old != o.now {
+			changed = append(changed, o.name)
+		}
+	}
+	if len(changed) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s: restart knockd to change: %s", d.ConfigFile, strings.Join(changed, ", "))
+}
+
+// swap puts the doors of a new configuration in place of the old ones. A door
+// that is written as before keeps its attempts; a door that is gone closes at
+// once for everybody.
+func (d *Daemon) swap(list []*door) {
+	type key struct {
+		name       string
+		occurrence int
+	}
+	old := map[key]*door{}
+	for _, was := range d.decisions.doors.list {
+		old[key{was.Name, was.Occurrence}] = was
+	}
+	for i, now := range list {
+		k := key{now.Name, now.Occurrence}
+		if was := old[k]; was != nil && was.same(now) {
+			list[i] = was
+		}
+		delete(old, k)
+	}
+	d.decisions.doors.set(list, d.decisions.tracker)
+	d.setFilter()
+	if len(old) > 0 {
+		d.manager.Close(func(o *doors.Opening) bool {
+			return old[key{o.Door, o.Occurrence}] != nil
+		}, "door removed")
+	}
+}
+
+// same says whether a door was written as before, and waits for the same
+// sequence.
+func (d *door) same(o *door) bool {
+	if (d.oneTime == nil) != (o.oneTime == nil) {
+		return false
+	}
+	if d.oneTime == nil {
+		return d.Door.Equal(o.Door)
+	}
+	return d.oneTime.line.Same(o.oneTime.line) && d.Door.Equal(o.Door)
+}

@@ -1,0 +1,130 @@
+package daemon
+
+import (
+	"errors"
+	"io"
+	"net/netip"
+	"time"
+
+	"knockd/internal/capture"
+	"knockd/internal/config"
+	"knockd/internal/doors"
+	"knockd/internal/knock"
+	"knockd/internal/onetime"
+)
+
+// Replay decides on the packets of a capture file as the daemon decides on
+// live ones, and writes every line with the packets' time. Nothing is run,
+// written or marked: commands are logged only. At the end of the file the
+// clock runs on until the last expiry and the last stop command.
+type Replay struct {
+	Local    []netip.Addr // the addresses that count as the host's own
+	OnlyIPv4 bool
+	Line     func(at time.Time, text string)
+
+	decisions *decisions
+	dry       *doors.Dry
+	unused    map[string][]onetime.Line // of each one-time door, by its file
+}
+
+// Run decides on all packets of the source.
+func (r *Replay) Run(conf *config.Config, source capture.Source) error {
+	list, warnings, err := Prepare(conf)
+	if err != nil {
+		return err
+	}
+	r.start(list)
+	batch, err := source.Next()
+	if len(batch) > 0 {
+		for _, text := range warnings {
+			r.Line(batch[0].Time, text)
+		}
+	}
+	for ; err == nil; batch, err = source.Next() {
+		for i := range batch {
+			r.passTime(batch[i].Time)
+			r.decisions.packet(&batch[i], batch[i].Time)
+		}
+	}
+	r.runOn()
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+func (r *Replay) start(list []*door) {
+	r.dry = doors.NewDry(r.Line)
+	r.unused = map[string][]onetime.Line{}
+	r.decisions = newDecisions(knock.DefaultMaxAttempts, r.OnlyIPv4, r)
+	r.decisions.tracker.SetLocal(r.Local)
+	r.decisions.doors.set(list, r.decisions.tracker)
+}
+
+// passTime lets expiries and stop commands that are due by now happen, each
+// at its own time.
+func (r *Replay) passTime(now time.Time) {
+	for {
+		at, ok := r.next()
+		if !ok || at.After(now) {
+			break
+		}
+		r.dry.Advance(at)
+		r.decisions.expire(at)
+	}
+	r.dry.Advance(now)
+}
+
+// runOn lets the clock run until nothing is left to happen.
+func (r *Replay) runOn() {
+	for {
+		at, ok := r.next()
+		if !ok {
+			return
+		}
+		r.passTime(at)
+	}
+}
+
+// next is when the next expiry or stop command is due.
+func (r *Replay) next() (time.Time, bool) {
+	a, okA := r.decisions.tracker.Next()
+	b, okB := r.dry.Next()
+	if okA && (!okB || a.Before(b)) {
+		return a, true
+	}
+	return b, okB
+}
+
+// line implements outcomes.
+func (r *Replay) line(at time.Time, text string) { r.Line(at, text) }
+
+// sesame implements outcomes.
+func (r *Replay) sesame(at time.Time, text string) { r.Line(at, text) }
+
+// open implements outcomes.
+func (r *Replay) open(at time.Time, o doors.Opening, announce func()) {
+	r.dry.Open(o, at, announce)
+}
+
+// use implements outcomes; it marks nothing, and goes on to the next line of
+// the file as it was at the first use.
+func (r *Replay) use(at time.Time, d *door, then func()) {
+	path := d.oneTime.file.Path
+	lines, known := r.unused[path]
+	if !known {
+		lines, _ = d.oneTime.file.Lines()
+	}
+	if len(lines) > 0 {
+		lines = lines[1:]
+	}
+	r.unused[path] = lines
+	next := d.with(onetime.Line{})
+	if len(lines) > 0 {
+		next = d.with(lines[0])
+	} else {
+		defer r.Line(at, exhausted(d.Name))
+	}
+	r.decisions.doors.replace(d, next, r.decisions.tracker)
+	then()
+}
