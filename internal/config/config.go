@@ -10,7 +10,6 @@ package config
 import (
 	"fmt"
 	"net/netip"
-	"reflect"
 	"time"
 
 	"knockd/internal/knock"
@@ -105,15 +104,6 @@ type Door struct {
 
 	// SPA is nil for doors with a sequence. A door with it has none.
 	SPA *SPA
-}
-
-// Equal says whether both doors were written to do the same, wherever they
-// stand.
-func (d *Door) Equal(o *Door) bool {
-	a, b := *d, *o
-	a.Place, b.Place = Place{}, Place{}
-	a.Occurrence, b.Occurrence = 0, 0
-	return reflect.DeepEqual(a, b)
 }
 
 // ParseSequence reads a sequence for this door, of its OneTimeFile.
