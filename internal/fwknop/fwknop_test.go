@@ -14,7 +14,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"knockd/internal/config"
 	"knockd/internal/spa"
+	"knockd/internal/spaconf"
 )
 
 var update = flag.Bool("update", false, "rewrite the expected results")
@@ -113,28 +115,42 @@ func text(files []txtar.File) string {
 	return string(txtar.Format(&txtar.Archive{Files: files}))
 }
 
-// elsewhere are keys that are not the gate's.
-var elsewhere = []string{"start_command", "stop_command", "nat_masquerade", "spa_transport", "new"}
-
-// doors makes the doors that the configuration says, as knockd does.
-func doors(t *testing.T, i *Import) []*spa.Door {
+// doors makes the doors that the configuration says, as knockd does: drop-in and
+// key files are written and read.
+func doors(t testing.TB, i *Import) []*spa.Door {
 	t.Helper()
-	var all []*spa.Door
+	if len(i.Doors) == 0 {
+		return nil
+	}
+	dir := t.TempDir()
+	write := func(name, text string) {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	main := filepath.Join(dir, "knockd.conf")
+	write(main, "[options]\n[mine]\nsequence = 7000\ncommand = true\n")
+	os.Mkdir(main+".d", 0o700)
+	write(filepath.Join(main+".d", "fwknop.conf"), i.Config(dir))
 	for _, d := range i.Doors {
-		door := spa.NewDoor(d.Name)
-		for _, s := range d.Settings {
-			if slices.Contains(elsewhere, s.Key) {
-				continue
-			}
-			if err := door.Set(s.Key, s.Value); err != nil {
-				t.Errorf("[%s] %s: %v", d.Name, s.Key, err)
-			}
+		write(d.KeyFile(dir), d.Keys)
+	}
+	c, err := config.Load(main)
+	if err != nil {
+		t.Fatalf("the configuration cannot be read: %v\n%s", err, i.Config(dir))
+	}
+	commands := map[string][2]string{}
+	for _, d := range c.Doors {
+		commands[d.Name] = [2]string{d.StartCommand, d.StopCommand}
+	}
+	for _, d := range i.Doors {
+		if got := commands[d.Name]; got != [2]string{d.get("start_command"), d.get("stop_command")} {
+			t.Errorf("[%s]: the commands are read as %q", d.Name, got)
 		}
-		var err error
-		if door.Clients, err = spa.ParseKeys(d.Name, []byte(d.Keys), door.HMAC); err != nil {
-			t.Error(err)
-		}
-		all = append(all, door)
+	}
+	all, err := spaconf.Doors(c.Doors)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return all
 }

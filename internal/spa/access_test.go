@@ -50,7 +50,7 @@ func serverAge(t *testing.T, server string) time.Duration {
 			return seconds(t, v)
 		}
 	}
-	return DefaultMaxAge
+	return defaultMaxAge
 }
 
 func seconds(t *testing.T, s string) time.Duration {
@@ -70,7 +70,7 @@ func setAccess(t *testing.T, d *Door, name, value string) {
 	case "OPEN_PORTS":
 		d.Open = accessPorts(t, value)
 	case "RESTRICT_PORTS":
-		d.Deny = accessPorts(t, value)
+		d.DenyPorts = accessPorts(t, value)
 	case "FW_ACCESS_TIMEOUT", "CMD_CYCLE_TIMER":
 		d.Timeout = seconds(t, value)
 	case "MAX_FW_TIMEOUT":

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"knockd/internal/knock"
 )
 
 // FuzzPacket: no payload panics, and none opens a door that the fuzzer has no
@@ -13,12 +15,21 @@ func FuzzPacket(f *testing.F) {
 	for _, v := range readLines[vector](f, "positive.jsonl") {
 		f.Add(octets(v.Packet))
 	}
+	f.Add([]byte("GET /" + strings.Repeat("9", 200) + " HTTP/1.0\r\nUser-Agent: Fwknop/2.6.10\r\nX-Forwarded-For: 10.0.0.1\r\n"))
 	mine := NewClient("mine", SHA256)
 	bare := Client{Name: "bare", Key: bytes.Repeat([]byte{7}, 32)}
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		gate := NewGate([]*Door{wideDoor(mine, bare)}, memory{})
-		if d := gate.Decide(packet(payload, "192.0.2.1"), time.Unix(1795330823, 0)); d.Verdict > Unknown {
-			t.Errorf("%s", outcome(d))
+		door := wideDoor(mine, bare)
+		door.Listen, door.TCP, door.HTTP, door.Proxies = ListenOn(1, 65535), true, true, prefixes("192.0.2.0/24")
+		gate := NewGate([]*Door{door}, memory{})
+		p := packet(payload, "192.0.2.1")
+		for _, p.Flags = range []knock.Flags{0, knock.SYN, knock.ACK} {
+			if p.Flags != 0 {
+				p.Proto = knock.TCP
+			}
+			if d := gate.Decide(p, time.Unix(1795330823, 0)); d.Verdict > Unknown {
+				t.Errorf("%s", outcome(d))
+			}
 		}
 	})
 }

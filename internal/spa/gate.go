@@ -20,43 +20,8 @@ type Once interface {
 	Use(token Token, stamp, now time.Time) error
 }
 
-// The defaults of a door's keys.
-const (
-	DefaultMaxAge     = 120 * time.Second
-	DefaultMaxTimeout = 300 * time.Second
-	DefaultTimeout    = 30 * time.Second
-)
-
-// Door is what the Gate knows of a door with keys. It must not change while a
-// Gate uses it.
-type Door struct {
-	Name          string
-	KeyFile       string         // spa_key_file
-	HMAC          Hash           // spa_hmac: for clients that name none; zero lets clients be without
-	Clients       []Client       // of KeyFile
-	Listen        []PortRange    // spa_port; with TCP only a SYN's own payload counts
-	Allow         []netip.Prefix // the sender and, with AllowInside, the address opened; empty is anybody
-	AllowInside   []netip.Prefix // more addresses that may be opened
-	Destination   []netip.Prefix // empty: any address of this host
-	Open          []PortRange    // what may be asked for; empty is nothing
-	Deny          []PortRange    // what may not, even if Open holds it
-	NAT           []NATRule      // where NAT messages may lead; empty refuses them
-	Timeout       time.Duration  // cmd_timeout: if the client asks for no time; 0 is for ever
-	MaxTimeout    time.Duration  // the longest time a client gets that asks for one; 0: asking is no use
-	MaxAge        time.Duration  // how far a packet's time may be from ours
-	RequireUser   string         // empty: any user name
-	RequireSource bool           // the message must name the address
-	Expires       time.Time      // zero: never
-	IPv6          bool           // IPv6 senders, and IPv6 addresses in messages
-}
-
-// NATRule permits NAT messages to lead to a port of some hosts.
-type NATRule struct {
-	To   netip.Prefix
-	Port PortRange
-}
-
-// Packet is what reached the host. Its time is passed beside it.
+// Packet is what reached the host, as packet.Decode makes it. Its time is passed
+// beside it.
 type Packet struct {
 	knock.Hit
 	Payload []byte
@@ -173,10 +138,11 @@ func stateFor(all []*keyState, c *Client) (*keyState, []*keyState) {
 // Request is a packet that is what it says, not too old, and not yet asked
 // whether it was used. Only Gate makes one.
 type Request struct {
-	src, dst netip.Addr
-	token    Token
-	msg      Message
-	matches  []match
+	src, dst  netip.Addr
+	forwarded netip.Addr // what X-Forwarded-For says, if anything
+	token     Token
+	msg       Message
+	matches   []match
 }
 
 // match is a door that the packet's keys belong to.
@@ -200,16 +166,20 @@ func (g *Gate) Decide(p Packet, now time.Time) Decision {
 func (g *Gate) Examine(p Packet, now time.Time) (*Request, Decision) {
 	p.Src, p.Dst = p.Src.Unmap(), p.Dst.Unmap()
 	d := Decision{Src: p.Src, Dst: p.Dst}
-	if !plausible(p.Payload) || p.Proto == knock.TCP && p.Flags&(knock.SYN|knock.ACK|knock.RST|knock.FIN) != knock.SYN {
+	way, forwarded := p.unwrap()
+	if !plausible(p.Payload) {
 		return nil, d
 	}
 	g.round++
 	var r *Request
 	for i, door := range g.doors {
-		if door.hears(p) {
+		if door.hears(p, way) {
 			d.raise(Decision{Verdict: Unknown, Reason: "made with no key of this host"})
 			r = g.tryDoor(i, r, p, now, &d)
 		}
+	}
+	if r != nil {
+		r.forwarded = forwarded
 	}
 	return r, d
 }
@@ -269,26 +239,6 @@ func (s *keyState) examine(payload []byte, round uint64) bool {
 	// Without an HMAC, what does not decrypt is a stranger's.
 	s.found = err == nil || s.mac != nil
 	return s.found
-}
-
-// hears says whether the packet may concern the door at all.
-func (d *Door) hears(p Packet) bool {
-	if !anyContains(d.Listen, Port{p.Proto, p.DstPort}) || !p.Src.Is4() && !d.IPv6 {
-		return false
-	}
-	if len(d.Destination) == 0 && !p.Local || len(d.Destination) > 0 && !inAny(d.Destination, p.Dst) {
-		return false
-	}
-	return len(d.Allow) == 0 || inAny(d.Allow, p.Src)
-}
-
-func inAny(prefixes []netip.Prefix, a netip.Addr) bool {
-	for _, p := range prefixes {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return false
 }
 
 // untimely returns what is wrong with a packet's age, in words, or "".

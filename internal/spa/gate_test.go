@@ -98,10 +98,13 @@ func TestPolicy(t *testing.T) {
 			"denied: door a the address to open, 10.1.2.3, is not in allow or allow_inside"},
 		{"inside allowed more", func(d *Door) { d.Allow, d.AllowInside = prefixes("192.0.2.0/24"), prefixes("10.0.0.0/8") },
 			access("10.1.2.3", "tcp/22"), "192.0.2.1", "door a opened [tcp/22] for 10.1.2.3, 30s"},
+		{"sender denied", func(d *Door) { d.Deny = prefixes("192.0.2.0/24") }, access("10.1.2.3", "tcp/22"), "192.0.2.1", "junk:"},
+		{"inside denied", func(d *Door) { d.Deny, d.AllowInside = prefixes("10.0.0.0/8"), prefixes("10.0.0.0/8") }, access("10.1.2.3", "tcp/22"), "192.0.2.1",
+			"denied: door a the address to open, 10.1.2.3, is in deny"},
 		{"port not open", func(d *Door) { d.Open = tcp(22, 22) }, access("10.1.2.3", "tcp/22,tcp/80"), "192.0.2.1", "denied: door a tcp/80 is not in open"},
 		{"protocol not open", func(d *Door) { d.Open = tcp(22, 22) }, access("10.1.2.3", "udp/22"), "192.0.2.1", "denied: door a udp/22 is not in open"},
 		{"nothing open", func(d *Door) { d.Open = nil }, access("10.1.2.3", "tcp/22"), "192.0.2.1", "denied: door a tcp/22 is not in open"},
-		{"port denied", func(d *Door) { d.Deny = tcp(22, 23) }, access("10.1.2.3", "tcp/80,tcp/23"), "192.0.2.1", "denied: door a tcp/23 is in deny_ports"},
+		{"port denied", func(d *Door) { d.DenyPorts = tcp(22, 23) }, access("10.1.2.3", "tcp/80,tcp/23"), "192.0.2.1", "denied: door a tcp/23 is in deny_ports"},
 		{"user", func(d *Door) { d.RequireUser = "Tester" }, access("10.1.2.3", "tcp/22"), "192.0.2.1", "denied: door a not the user name that require_user asks for"},
 		{"expired", func(d *Door) { d.Expires = noon }, access("10.1.2.3", "tcp/22"), "192.0.2.1", "denied: door a the door's expiry date has passed"},
 		{"expires later", func(d *Door) { d.Expires = noon.Add(1) }, access("10.1.2.3", "tcp/22"), "192.0.2.1", "door a opened [tcp/22] for 10.1.2.3, 30s"},
@@ -304,7 +307,7 @@ func TestReplay(t *testing.T) {
 			}
 			doors := []*Door{wideDoor(c), wideDoor(hmac, bare, legacy, sha512)}
 			path := filepath.Join(t.TempDir(), "store")
-			store, err := once.Open(path, DefaultMaxAge, noon.Add(-time.Second))
+			store, err := once.Open(path, defaultMaxAge, noon.Add(-time.Second))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -325,7 +328,7 @@ func TestReplay(t *testing.T) {
 			}
 			restart := func(now time.Time) {
 				store.Close()
-				if store, err = once.Open(path, DefaultMaxAge, now); err != nil {
+				if store, err = once.Open(path, defaultMaxAge, now); err != nil {
 					t.Fatal(err)
 				}
 				gate = NewGate(doors, store)
@@ -375,4 +378,32 @@ func respell(t *testing.T, first, body []byte, clients []Client) [][]byte {
 		}
 	}
 	return all
+}
+
+// TestForwarded: X-Forwarded-For counts from trusted proxies, and only where the
+// message leaves the address to the sender.
+func TestForwarded(t *testing.T) {
+	c := testClient("a")
+	for _, x := range []struct{ name, src, inside, header, want string }{
+		{"trusted", "192.0.2.1", "0.0.0.0", "X-Forwarded-For: 198.51.100.7\r\n", "door a opened [tcp/22] for 198.51.100.7, 30s"},
+		{"the nearest of several", "192.0.2.1", "0.0.0.0", "X-Forwarded-For: 203.0.113.9, ::ffff:198.51.100.7\r\n", "door a opened [tcp/22] for 198.51.100.7, 30s"},
+		{"address named", "192.0.2.1", "10.1.2.3", "X-Forwarded-For: 198.51.100.7\r\n", "door a opened [tcp/22] for 10.1.2.3, 30s"},
+		{"not trusted", "192.0.2.2", "0.0.0.0", "X-Forwarded-For: 198.51.100.7\r\n", "door a opened [tcp/22] for 192.0.2.2, 30s"},
+		{"no address", "192.0.2.1", "0.0.0.0", "X-Forwarded-For: unknown\r\n", "door a opened [tcp/22] for 192.0.2.1, 30s"},
+		{"cut short", "192.0.2.1", "0.0.0.0", "X-Forwarded-For: 198.51.100.7", "door a opened [tcp/22] for 192.0.2.1, 30s"},
+		{"loopback", "192.0.2.1", "0.0.0.0", "X-Forwarded-For: 127.0.0.1\r\n", "denied: door a the address to open is unspecified, loopback, multicast or has a zone"},
+	} {
+		door := wideDoor(c)
+		door.HTTP, door.Listen, door.Proxies = true, ListenOn(80, 80), prefixes("192.0.2.1/32")
+		path := strings.NewReplacer("+", "-", "/", "_").Replace(string(mustSeal(t, access(x.inside, "tcp/22"), c)))
+		p := packet([]byte("GET /"+path+" HTTP/1.0\r\nUser-Agent: Fwknop/2.6.10\r\n"+x.header), x.src)
+		p.Proto, p.DstPort, p.Flags = knock.TCP, 80, knock.ACK|knock.PSH
+		payload := string(p.Payload)
+		if got := outcome(NewGate([]*Door{door}, memory{}).Decide(p, noon)); got != x.want {
+			t.Errorf("%s: %s\nwant %s", x.name, got, x.want)
+		}
+		if string(p.Payload) != payload {
+			t.Errorf("%s: the payload was changed", x.name)
+		}
+	}
 }

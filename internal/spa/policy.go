@@ -43,12 +43,17 @@ func (d *Door) address(r *Request) (netip.Addr, error) {
 			return addr, errors.New("it leaves the address to the sender; require_source wants it named")
 		}
 		addr = r.src
+		if r.forwarded.IsValid() && inAny(d.Proxies, r.src) {
+			addr = r.forwarded
+		}
 	}
 	switch {
 	case addr.IsUnspecified() || addr.IsLoopback() || addr.IsMulticast() || addr.Zone() != "":
 		return addr, errors.New("the address to open is unspecified, loopback, multicast or has a zone")
 	case !addr.Is4() && !d.IPv6:
 		return addr, errors.New("the address to open is IPv6; the door lacks spa_ipv6 = yes")
+	case inAny(d.Deny, addr):
+		return addr, fmt.Errorf("the address to open, %v, is in deny", addr)
 	case len(d.Allow) > 0 && !inAny(d.Allow, addr) && !inAny(d.AllowInside, addr):
 		return addr, fmt.Errorf("the address to open, %v, is not in allow or allow_inside", addr)
 	}
@@ -57,7 +62,7 @@ func (d *Door) address(r *Request) (netip.Addr, error) {
 
 func (d *Door) ports(ports []Port) error {
 	for _, p := range ports {
-		if anyContains(d.Deny, p) {
+		if anyContains(d.DenyPorts, p) {
 			return fmt.Errorf("%v is in deny_ports", p)
 		}
 		if !anyContains(d.Open, p) {

@@ -2,7 +2,9 @@ package spa
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/netip"
@@ -44,7 +46,7 @@ type hmacText struct {
 // vector has the fields of all kinds of entries.
 type vector struct {
 	Name      string
-	EncMode   string  `json:"enc_mode"`
+	EncMode   string  `json:"enc_mode"` // empty is cbc
 	EncKey    keyText `json:"enc_key"`
 	HMAC      *hmacText
 	Packet    string
@@ -106,7 +108,7 @@ func octets(s string) []byte {
 }
 
 func (v vector) client(t *testing.T) (Client, error) {
-	mode, err := parseMode(v.EncMode)
+	mode, err := parseMode(cmp.Or(v.EncMode, "cbc"))
 	c := Client{Name: "tester", Key: v.EncKey.bytes(t), Mode: mode}
 	if v.HMAC != nil {
 		c.HMAC, _ = ParseHash(v.HMAC.Type)
@@ -156,13 +158,20 @@ func (m memory) Use(token Token, _, _ time.Time) error {
 	return nil
 }
 
+// fwknopd's defaults.
+const (
+	defaultMaxAge     = 120 * time.Second
+	defaultMaxTimeout = 300 * time.Second
+	defaultTimeout    = 30 * time.Second
+)
+
 var anyPort = []PortRange{{knock.TCP, 1, 65535}, {knock.UDP, 1, 65535}}
 
 // wideDoor opens everything to whom has the keys.
 func wideDoor(clients ...Client) *Door {
 	return &Door{
 		Name: "door", Clients: clients, Listen: []PortRange{{knock.UDP, DefaultPort, DefaultPort}}, Open: anyPort,
-		Timeout: DefaultTimeout, MaxTimeout: DefaultMaxTimeout, MaxAge: DefaultMaxAge,
+		Timeout: defaultTimeout, MaxTimeout: defaultMaxTimeout, MaxAge: defaultMaxAge,
 	}
 }
 
@@ -337,7 +346,7 @@ func TestScenarios(t *testing.T) {
 	for _, sc := range readLines[scenario](t, "scenarios.jsonl") {
 		t.Run(sc.Name, func(t *testing.T) {
 			clock := time.Unix(sc.Clock, 0)
-			store, err := once.Open(filepath.Join(t.TempDir(), "store"), DefaultMaxAge, clock.Add(-time.Hour))
+			store, err := once.Open(filepath.Join(t.TempDir(), "store"), defaultMaxAge, clock.Add(-time.Hour))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -387,4 +396,40 @@ func scenarioText(addr, ports string, seconds int64, command string) string {
 		addr, ports, seconds = f[1], "tcp/22", 30
 	}
 	return fmt.Sprintf("%s to %s for %d s", ports, addr, seconds)
+}
+
+// TestTransports shows what went over the wire to a door that takes all ways.
+// ICMP, which fwknopd takes from its sniffer, is no way here.
+func TestTransports(t *testing.T) {
+	for _, v := range readLines[vector](t, "transport.jsonl") {
+		c, err := v.client(t)
+		if err != nil {
+			t.Fatal(err)
+		}
+		header, err := hex.DecodeString(v.L4Header)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := packet(octets(v.Payload), v.Src)
+		p.DstPort, p.Proto = v.DstPort, knock.Protocol(v.IPProtocol)
+		if p.Proto == knock.TCP {
+			p.Flags = knock.Flags(header[13])
+		}
+		door := wideDoor(c)
+		door.Listen = ListenOn(v.DstPort, v.DstPort)
+		door.TCP, door.HTTP = true, !strings.Contains(v.Name, "http-server-not-enabled")
+		want := v.Decision
+		if v.IPProtocol == 1 {
+			want = "reject"
+		}
+		d := NewGate([]*Door{door}, memory{}).Decide(p, time.Unix(v.Timestamp, 0))
+		if (d.Verdict == Opened) != (want == "accept") {
+			t.Errorf("%s: %v %s, want %s", v.Name, d.Verdict, d.Reason, want)
+		}
+		door.TCP, door.HTTP = false, false
+		d = NewGate([]*Door{door}, memory{}).Decide(p, time.Unix(v.Timestamp, 0))
+		if datagram := strings.HasPrefix(v.Name, "udp") || strings.HasPrefix(v.Name, "tcpraw"); (d.Verdict == Opened) != datagram {
+			t.Errorf("%s without spa_transport: %v %s", v.Name, d.Verdict, d.Reason)
+		}
+	}
 }

@@ -1,0 +1,73 @@
+package spa
+
+import (
+	"net/netip"
+	"time"
+
+	"knockd/internal/knock"
+)
+
+// Door is what the Gate knows of a door with keys. It must not change while a
+// Gate uses it.
+type Door struct {
+	Name          string
+	Clients       []Client       // from spa_key_file, by LoadKeys
+	Listen        []PortRange    // spa_port; of TCP a SYN's own payload counts and, if asked for, a connection's data
+	TCP, HTTP     bool           // spa_transport: the data of connections that another program takes
+	Proxies       []netip.Prefix // trusted_proxies: senders whose X-Forwarded-For stands for theirs
+	Allow         []netip.Prefix // the sender and, with AllowInside, the address opened; empty is anybody
+	Deny          []netip.Prefix // neither the sender nor the address opened; it counts before Allow
+	AllowInside   []netip.Prefix // more addresses that may be opened
+	Destination   []netip.Prefix // empty: any address of this host
+	Open          []PortRange    // what may be asked for; empty is nothing
+	DenyPorts     []PortRange    // what may not, even if Open holds it
+	NAT           []NATRule      // where NAT messages may lead; empty refuses them
+	Timeout       time.Duration  // cmd_timeout: if the client asks for no time; 0 is for ever
+	MaxTimeout    time.Duration  // the longest time a client gets that asks for one; 0: asking is no use
+	MaxAge        time.Duration  // how far a packet's time may be from ours
+	RequireUser   string         // empty: any user name
+	RequireSource bool           // the message must name the address
+	Expires       time.Time      // zero: never
+	IPv6          bool           // IPv6 senders, and IPv6 addresses in messages
+}
+
+// NATRule permits NAT messages to lead to ports of some hosts.
+type NATRule struct {
+	To   netip.Prefix
+	Port PortRange
+}
+
+// ListenOn returns what a door listens on that has these numbers in spa_port:
+// UDP, and TCP, since a SYN may carry a packet.
+func ListenOn(first, last uint16) []PortRange {
+	return []PortRange{{knock.UDP, first, last}, {knock.TCP, first, last}}
+}
+
+// LargestAge returns the largest MaxAge of the doors: what Once must remember.
+func LargestAge(doors []*Door) time.Duration {
+	age := time.Duration(0)
+	for _, d := range doors {
+		age = max(age, d.MaxAge)
+	}
+	return age
+}
+
+// hears says whether the packet may concern the door at all.
+func (d *Door) hears(p Packet, way transport) bool {
+	if !anyContains(d.Listen, Port{p.Proto, p.DstPort}) || !p.Src.Is4() && !d.IPv6 || way == stream && !d.TCP || way == web && !d.HTTP || way == unheard {
+		return false
+	}
+	if len(d.Destination) == 0 && !p.Local || len(d.Destination) > 0 && !inAny(d.Destination, p.Dst) {
+		return false
+	}
+	return !inAny(d.Deny, p.Src) && (len(d.Allow) == 0 || inAny(d.Allow, p.Src))
+}
+
+func inAny(prefixes []netip.Prefix, a netip.Addr) bool {
+	for _, p := range prefixes {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
