@@ -33,7 +33,7 @@ var (
 )
 
 // Config is what a file and its drop-ins say, checked. An option that was not
-// given has its zero value.
+// given has its default, or the zero value where a comment says so.
 type Config struct {
 	LogFile    string   // as written, perhaps relative; "" means none
 	PidFile    string   // as written, perhaps relative; "" means not given

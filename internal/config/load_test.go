@@ -138,6 +138,17 @@ func TestForeignOwner(t *testing.T) {
 	}
 }
 
+func TestMissingDropIn(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "k.conf")
+	dropIn := filepath.Join(path+".d", "x.conf")
+	if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Mkdir(path+".d", 0o700), os.Symlink("nowhere", dropIn)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := notRoot(path); !errors.Is(err, fs.ErrNotExist) || err.Error() != dropIn+": stat: no such file or directory" {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestDeviceAsDropIn: a drop-in that is no file is refused without waiting for it.
 func TestDeviceAsDropIn(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "k.conf")

@@ -1,7 +1,9 @@
 package config
 
 import (
+	"errors"
 	"flag"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -212,6 +214,42 @@ func TestEqual(t *testing.T) {
 		"[a]\n" + base + "tcpflags=ack\n", "[a]\n" + base + "command_6=y\n", "[a]\n" + base + "cmd_timeout=9\n"} {
 		if b := parse(t, other).Doors[0]; a.Equal(b) {
 			t.Errorf("%q: is the same door", other)
+		}
+	}
+}
+
+// TestLargeFile: places stay right in a file that is read in many parts.
+func TestLargeFile(t *testing.T) {
+	src := append(doorsText(3000), "[last]\nsequence = 1\ncolour = red\n"...)
+	lines := strings.Count(string(src), "\n")
+	_, err := Parse("k.conf", src)
+	if want := fmt.Sprintf("k.conf:%d: [last] colour: unknown key", lines); err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+	var fault *Fault
+	if !errors.As(err, &fault) || fault.Place != (Place{"k.conf", lines}) || fault.Section != "last" || fault.Key != "colour" {
+		t.Errorf("%+v", fault)
+	}
+	c := parse(t, string(doorsText(3000)))
+	for i, d := range c.Doors {
+		if want := fmt.Sprintf("door%d", i); d.Name != want || d.Place.Line != 5+9*i || !strings.HasPrefix(d.StopCommand, "/sbin/iptables -D") {
+			t.Fatalf("door %d: %+v", i, d)
+		}
+	}
+}
+
+func TestParseSequence(t *testing.T) {
+	for text, want := range map[string]string{
+		" 1,2:udp ": "1:tcp,2:udp", "": "is empty: must be at least one port",
+		"1,*": `step 2: port "*": must be a number between 1 and 65535`,
+	} {
+		steps, err := ParseSequence(text)
+		got := FormatSequence(steps)
+		if err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
 		}
 	}
 }

@@ -39,9 +39,6 @@ func (r PortRange) String() string {
 	return fmt.Sprintf("%d-%d", r.First, r.Last)
 }
 
-// Contains says whether the port is in the range.
-func (r PortRange) Contains(port uint16) bool { return r.First <= port && port <= r.Last }
-
 // NftMode is how native doors work with the firewall.
 type NftMode string
 
