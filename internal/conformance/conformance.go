@@ -59,13 +59,13 @@ var stageLine = regexp.MustCompile(`: Stage \d+$`)
 func Commands(log string) string {
 	var out []string
 	for line := range strings.Lines(log) {
-		line = prefix.ReplaceAllString(line, "")
+		line = prefix.ReplaceAllString(strings.TrimSuffix(line, "\n"), "")
 		if strings.Contains(line, ": running command: ") {
 			out = append(out, line)
 		}
 	}
 	slices.Sort(out)
-	return strings.Join(out, "")
+	return strings.Join(out, "\n") + "\n"
 }
 
 // Text words an event as knockd's log does.
