@@ -12,16 +12,19 @@ import (
 	"testing"
 )
 
-// inside marks the process that Main has put into a user namespace.
+// inside marks the process that Run has put into a user namespace.
 const inside = "NETTEST_INSIDE"
 
-// Main runs a package's tests; call it from TestMain. Where making network
+// Main runs a package's tests and ends the process; call it from TestMain.
+func Main(m *testing.M) { os.Exit(Run(m)) }
+
+// Run runs a package's tests and returns the exit status. Where making network
 // namespaces is not allowed, it runs the tests once more in a user namespace,
 // in which they are root, if the kernel permits that. Files still belong to
 // the user who runs the tests.
-func Main(m *testing.M) {
+func Run(m *testing.M) int {
 	if os.Getenv(inside) != "" || privileged() == nil {
-		os.Exit(m.Run())
+		return m.Run()
 	}
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
@@ -34,18 +37,18 @@ func Main(m *testing.M) {
 		Pdeathsig:   syscall.SIGKILL,
 	}
 	if err := cmd.Start(); err != nil {
-		os.Exit(m.Run()) // each test says what it misses
+		return m.Run() // each test says what it misses
 	}
 	err := cmd.Wait()
 	var exit *exec.ExitError
 	switch {
 	case err == nil:
-		os.Exit(0)
+		return 0
 	case errors.As(err, &exit) && exit.ExitCode() >= 0:
-		os.Exit(exit.ExitCode())
+		return exit.ExitCode()
 	}
 	fmt.Fprintln(os.Stderr, "nettest: tests in a user namespace:", err)
-	os.Exit(1)
+	return 1
 }
 
 // privileged says why network namespaces cannot be made, or nil.
@@ -67,11 +70,11 @@ func NeedRoot(t testing.TB) {
 }
 
 // RealRoot says whether the test is root of the machine (or of its container),
-// not merely of a user namespace that Main has made.
+// not merely of a user namespace that Run has made.
 func RealRoot() bool { return os.Geteuid() == 0 && os.Getenv(inside) == "" }
 
 // NeedRealRoot skips the test unless it is root outside of a user namespace
-// made by Main. With CI=true it fails.
+// made by Run. With CI=true it fails.
 func NeedRealRoot(t testing.TB) {
 	t.Helper()
 	if !RealRoot() {

@@ -5,7 +5,7 @@
 // by a descriptor alone.
 //
 // Beside the standard library it needs the ip program and either root or a
-// kernel that gives user namespaces to everybody (see Main).
+// kernel that gives user namespaces to everybody (see Run).
 package nettest
 
 import (

@@ -1,0 +1,4 @@
+// Package livetest holds tests of the whole daemon and nothing else: packets
+// from another network namespace, real firewall rules, a service that could
+// not be reached and now can, and after cmd_timeout cannot again.
+package livetest

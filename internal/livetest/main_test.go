@@ -1,0 +1,228 @@
+package livetest
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"knockd/internal/nettest"
+)
+
+var seed = flag.Uint64("seed", 0, "of what is random; 0: by the clock")
+
+// rng returns random numbers that a later run with -seed repeats.
+func rng(t *testing.T) *rand.Rand {
+	n := *seed
+	if n == 0 {
+		n = uint64(time.Now().UnixNano())
+	}
+	t.Logf("repeat with: go test ./internal/livetest -run %s -seed %d", t.Name(), n)
+	return rand.New(rand.NewPCG(n, 0))
+}
+
+var binaries = flag.String("binaries", "", "a directory with knockd and knock to test; by default they are built")
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	// The tests wait more than they work.
+	if n := flag.Lookup("test.parallel"); n.Value.String() == n.DefValue {
+		flag.Set("test.parallel", "8")
+	}
+	code := nettest.Run(m)
+	if builtIn != "" {
+		os.RemoveAll(builtIn)
+	}
+	os.Exit(code)
+}
+
+// program returns the path of one of the project's commands, built once.
+func program(t testing.TB, name string) string {
+	t.Helper()
+	if *binaries != "" {
+		return filepath.Join(*binaries, name)
+	}
+	built.Do(func() { builtIn, buildErr = build() })
+	if buildErr != nil {
+		t.Fatal(buildErr)
+	}
+	return filepath.Join(builtIn, name)
+}
+
+var (
+	built    sync.Once
+	builtIn  string
+	buildErr error
+)
+
+// build makes the commands in a directory that TestMain removes.
+func build() (string, error) {
+	dir, err := os.MkdirTemp("", "knockd-livetest-")
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.Command("go", "build", "-o", dir, "knockd/cmd/...")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return dir, fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return dir, nil
+}
+
+// daemon is a knockd at work on a host.
+type daemon struct {
+	t      testing.TB
+	cmd    *exec.Cmd
+	log    string // the log file
+	output bytes.Buffer
+	done   chan struct{}
+}
+
+// patience is how long anything awaited may take on a slow machine.
+const patience = 30 * time.Second
+
+// start runs the project's knockd with a configuration, in which LOG and DIR
+// stand for a log file and a directory, and waits until it listens.
+func start(t testing.TB, h *nettest.Host, conf string, args ...string) *daemon {
+	t.Helper()
+	d := prepare(t, h, program(t, "knockd"), conf, args...)
+	d.waitFor("starting up, listening on", 1)
+	return d
+}
+
+// prepare is start without the wait.
+func prepare(t testing.TB, h *nettest.Host, path, conf string, args ...string) *daemon {
+	t.Helper()
+	dir := t.TempDir()
+	d := &daemon{t: t, log: filepath.Join(dir, "knockd.log"), done: make(chan struct{})}
+	name := filepath.Join(dir, "knockd.conf")
+	conf = strings.NewReplacer("LOG", d.log, "DIR", dir).Replace(conf)
+	write(t, name, conf)
+	// The state stays out of the machine's own directory; the configuration
+	// itself is as users have it.
+	if err := os.Mkdir(name+".d", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, name+".d/test.conf", "[options]\nStateDir = "+filepath.Join(dir, "state")+"\n")
+	d.run(h, exec.Command(path, append([]string{"-c", name, "-g", d.log}, args...)...))
+	return d
+}
+
+// prepareCommand is prepare for a command line that logs to a given file.
+func prepareCommand(t testing.TB, h *nettest.Host, log, name string, args ...string) *daemon {
+	t.Helper()
+	d := &daemon{t: t, log: log, done: make(chan struct{})}
+	d.run(h, exec.Command(name, args...))
+	return d
+}
+
+// run starts the process and sees to its end.
+func (d *daemon) run(h *nettest.Host, cmd *exec.Cmd) {
+	d.t.Helper()
+	d.cmd = cmd
+	d.cmd.Stdout, d.cmd.Stderr = &d.output, &d.output
+	d.cmd.WaitDelay = time.Second
+	if err := h.Start(d.cmd); err != nil {
+		d.t.Fatal(err)
+	}
+	go func() {
+		d.cmd.Wait()
+		close(d.done)
+	}()
+	d.t.Cleanup(d.end)
+}
+
+func copyProgram(t testing.TB, from, to string) {
+	t.Helper()
+	data, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(to, data, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func write(t testing.TB, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// end stops the daemon in the way in which it closes its doors.
+func (d *daemon) end() {
+	d.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-d.done:
+	case <-time.After(patience):
+		d.cmd.Process.Kill()
+		<-d.done
+		d.t.Error("the daemon did not end")
+	}
+	if d.t.Failed() {
+		d.t.Logf("log:\n%soutput:\n%s", d.text(), d.output.String())
+	}
+}
+
+// stop sends a signal and returns the exit status.
+func (d *daemon) stop(signal os.Signal) int {
+	d.t.Helper()
+	d.cmd.Process.Signal(signal)
+	select {
+	case <-d.done:
+	case <-time.After(patience):
+		d.t.Fatalf("the daemon did not end at %v", signal)
+	}
+	return d.cmd.ProcessState.ExitCode()
+}
+
+var stamp = regexp.MustCompile(`(?m)^\[\d{4}-\d\d-\d\d \d\d:\d\d\] `)
+
+// text returns the log without times and without empty lines.
+func (d *daemon) text() string {
+	data, err := os.ReadFile(d.log)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		d.t.Error(err)
+	}
+	text := stamp.ReplaceAllString(string(data), "")
+	return strings.TrimPrefix(emptyLines.ReplaceAllString(text, "\n"), "\n")
+}
+
+var emptyLines = regexp.MustCompile(`\n\n+`)
+
+// waitFor waits until a text stands in the log n times.
+func (d *daemon) waitFor(text string, n int) {
+	d.t.Helper()
+	eventually(d.t, fmt.Sprintf("%q %d times in the log", text, n), func() bool {
+		return strings.Count(d.text(), text) >= n
+	})
+}
+
+// lacks says that a text does not stand in the log.
+func (d *daemon) lacks(text string) {
+	d.t.Helper()
+	if strings.Contains(d.text(), text) {
+		d.t.Errorf("%q stands in the log", text)
+	}
+}
+
+// eventually waits for a condition.
+func eventually(t testing.TB, what string, cond func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !cond(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for: %s", what)
+		}
+	}
+}

@@ -1,0 +1,68 @@
+package livetest
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"knockd/internal/nettest"
+)
+
+// TestAsNobody: without root, CAP_NET_RAW is enough for a door with commands.
+func TestAsNobody(t *testing.T) {
+	nettest.NeedRealRoot(t)
+	nettest.NeedProgram(t, "setpriv")
+	t.Parallel()
+	client, server := nettest.Pair(t)
+	dir, err := os.MkdirTemp("", "knockd-nobody-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	copyProgram(t, program(t, "knockd"), dir+"/knockd")
+	write(t, dir+"/knockd.conf", "[options]\nStateDir = "+dir+"/state\n[door]\nsequence = 7000,8000:udp\nstart_command = id -u > "+dir+"/opened\n")
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	const nobody = 65534
+	if err := os.Chown(dir, nobody, nobody); err != nil {
+		t.Fatal(err)
+	}
+	d := prepareCommand(t, server, dir+"/log", "setpriv", "--reuid", fmt.Sprint(nobody), "--regid", fmt.Sprint(nobody), "--clear-groups",
+		"--inh-caps", "-all,+net_raw", "--ambient-caps", "+net_raw", "--bounding-set", "-all,+net_raw", "--no-new-privs",
+		dir+"/knockd", "-c", dir+"/knockd.conf", "-g", dir+"/log")
+	d.waitFor("starting up, listening on eth0", 1)
+	syn(t, client, nettest.Client4, nettest.Server4, "7000", "8000:udp")
+	eventually(t, "opened by nobody", func() bool {
+		data, _ := os.ReadFile(dir + "/opened")
+		return string(data) == "65534\n"
+	})
+}
+
+// TestNoPrivilege: one error, one hint, exit status 1.
+func TestNoPrivilege(t *testing.T) {
+	nettest.NeedRealRoot(t)
+	nettest.NeedProgram(t, "setpriv")
+	t.Parallel()
+	_, server := nettest.Pair(t)
+	dir, err := os.MkdirTemp("", "knockd-nobody-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	copyProgram(t, program(t, "knockd"), dir+"/knockd")
+	write(t, dir+"/knockd.conf", "[options]\nStateDir = "+dir+"/state\n[door]\nsequence = 7000\ncommand = true\n")
+	os.Chmod(dir, 0o755)
+	os.Chown(dir, 65534, 65534)
+	out, err := server.Try("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps", "-all",
+		"--bounding-set", "-all", dir+"/knockd", "-c", dir+"/knockd.conf")
+	if err == nil || err.Error() != "exit status 1" {
+		t.Errorf("%v", err)
+	}
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if len(lines) != 2 || !strings.HasPrefix(lines[0], "knockd: ") || !strings.HasSuffix(lines[0], "operation not permitted") ||
+		!strings.HasPrefix(lines[1], "knockd: hint: ") || !strings.Contains(lines[1], "CAP_NET_RAW") {
+		t.Errorf("said:\n%s", out)
+	}
+}
