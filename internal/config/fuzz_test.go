@@ -47,6 +47,34 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
+// FuzzDropIn: what a drop-in adds leaves the doors of the main file doors, and
+// no key is set twice.
+func FuzzDropIn(f *testing.F) {
+	f.Add([]byte("[a]\nsequence=1\n[b]\nsequence=2\n"), []byte("[a]\ncmd_timeout=5\n[c]\nnew=yes\nsequence=1\n[options]\nlograte=5\n"))
+	f.Add([]byte("[a]\nsequence=1\n[a]\nsequence=2\n"), []byte("[a]\nsequence=3\n[a]\nnew=yes\n"))
+	f.Fuzz(func(t *testing.T, main, dropIn []byte) {
+		c, err := parseAll(source{"m", main}, []source{{"d", dropIn}})
+		if (c == nil) == (err == nil) {
+			t.Fatalf("config %v and error %v", c, err)
+		}
+		alone, aloneErr := Parse("m", main)
+		if err != nil || aloneErr != nil {
+			return
+		}
+		if len(c.Doors) < len(alone.Doors) {
+			t.Fatalf("%d doors became %d", len(alone.Doors), len(c.Doors))
+		}
+		for i, d := range alone.Doors {
+			if c.Doors[i].Name != d.Name || c.Doors[i].Place != d.Place {
+				t.Errorf("door %d: %q at %v became %q at %v", i, d.Name, d.Place, c.Doors[i].Name, c.Doors[i].Place)
+			}
+			if (len(d.Sequence) > 0) && c.Doors[i].OneTimeFile == "" && FormatSequence(c.Doors[i].Sequence) != FormatSequence(d.Sequence) {
+				t.Errorf("door %d: its sequence changed", i)
+			}
+		}
+	})
+}
+
 // FuzzLines: what ini.v1 reads of the shielded lines is what a plain cut at
 // the first "=" gives.
 func FuzzLines(f *testing.F) {
