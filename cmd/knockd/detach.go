@@ -23,7 +23,7 @@ const (
 // mayDetach says whether -d is to be followed: not in the detached process
 // itself, nor where systemd watches the process it started.
 func (o *options) mayDetach() bool {
-	return o.daemon && !o.check && o.read == "" && os.Getenv(detachedEnv) == "" && os.Getenv("NOTIFY_SOCKET") == ""
+	return o.daemon && o.serves() && os.Getenv(detachedEnv) == "" && os.Getenv("NOTIFY_SOCKET") == ""
 }
 
 // detach starts the daemon in a session of its own and returns once it

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -31,6 +32,10 @@ type options struct {
 	check      bool
 	read       string
 	addresses  []string
+	closeAll   bool
+	force      bool
+	guard      bool
+	cleanup    bool
 
 	dir      string // where the program was started
 	detached bool   // a daemon, in a session of its own
@@ -56,6 +61,10 @@ func parseFlags(args []string) (*options, error) {
 	f.BoolVarP(&o.check, "check", "t", false, "check the configuration and exit")
 	f.StringVarP(&o.read, "read", "r", "", "decide on the packets of a capture `file`; run nothing")
 	f.StringSliceVar(&o.addresses, "address", nil, "with --read: a local `address` (default: those of the interface)")
+	f.BoolVar(&o.closeAll, "close-all", false, "close every door that a stopped daemon has left open, and exit")
+	f.BoolVar(&o.force, "force", false, "with --close-all: although OnStop = keep")
+	f.BoolVar(&o.guard, "guard", false, "close the ports of native doors to all, and exit")
+	f.BoolVar(&o.cleanup, "cleanup", false, "take out of the kernel all that knockd put there, and exit")
 	f.BoolVarP(&o.version, "version", "V", false, "print the version and exit")
 	help := f.BoolP("help", "h", false, "print this help and exit")
 	if err := f.Parse(args); err != nil {
@@ -67,10 +76,31 @@ func parseFlags(args []string) (*options, error) {
 	if f.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", f.Arg(0))
 	}
-	if len(o.addresses) > 0 && o.read == "" {
-		return o, fmt.Errorf("--address goes with --read")
+	return o, o.conflict()
+}
+
+// conflict says which options do not go together.
+func (o *options) conflict() error {
+	instead := 0
+	for _, given := range []bool{o.check, o.read != "", o.closeAll, o.guard, o.cleanup} {
+		if given {
+			instead++
+		}
 	}
-	return o, nil
+	switch {
+	case instead > 1:
+		return errors.New("only one of --check, --read, --close-all, --guard and --cleanup can be done at a time")
+	case len(o.addresses) > 0 && o.read == "":
+		return errors.New("--address goes with --read")
+	case o.force && !o.closeAll:
+		return errors.New("--force goes with --close-all")
+	}
+	return nil
+}
+
+// serves says whether the daemon is to run, and nothing else is asked for.
+func (o *options) serves() bool {
+	return !o.check && o.read == "" && !o.closeAll && !o.guard && !o.cleanup
 }
 
 func usage(o *options) string {

@@ -59,6 +59,12 @@ func (o *options) do(ctx context.Context, stdout, stderr io.Writer) error {
 	if err := o.absolute(); err != nil {
 		return err
 	}
+	switch {
+	case o.closeAll:
+		return o.closeEverything(ctx, stdout, stderr)
+	case o.cleanup:
+		return o.takeOut(stdout)
+	}
 	conf, err := o.load(stdout, stderr)
 	if err != nil {
 		return err
@@ -68,6 +74,8 @@ func (o *options) do(ctx context.Context, stdout, stderr io.Writer) error {
 		return o.sayChecked(conf, stdout)
 	case o.read != "":
 		return o.replay(conf, stdout)
+	case o.guard:
+		return sayGuarded(conf, stdout, stderr)
 	}
 	return o.serve(ctx, conf, stdout, stderr)
 }

@@ -18,10 +18,17 @@ func (o *options) serve(ctx context.Context, conf *config.Config, stdout, stderr
 	if err := o.settle(); err != nil {
 		return err
 	}
+	journal, err := o.openJournal(conf.StateDir, stderr)
+	if err != nil {
+		return err
+	}
+	if journal != nil {
+		defer journal.Close()
+	}
 	outputs := &outputs{options: o, stdout: stdout, stderr: stderr}
 	outputs.open(conf)
 	defer outputs.close()
-	log := eventlog.New(outputs.Outputs, eventlog.DefaultRate)
+	log := eventlog.New(outputs.Outputs, conf.LogRate)
 	defer log.Close()
 	settings := daemon.Options{
 		ConfigFile: o.config,
@@ -29,6 +36,7 @@ func (o *options) serve(ctx context.Context, conf *config.Config, stdout, stderr
 		OnlyIPv4:   o.onlyV4,
 		Lookup:     o.lookup,
 		Log:        log,
+		Journal:    journal,
 		Load:       func() (*config.Config, error) { return o.loadConfig(o.path(o.config)) },
 		ReopenLog:  func(conf *config.Config) { outputs.reopen(log, conf) },
 		Ready:      o.ready,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"knockd/internal/capture"
@@ -12,7 +13,7 @@ import (
 	"knockd/internal/config"
 	"knockd/internal/doors"
 	"knockd/internal/eventlog"
-	"knockd/internal/knock"
+	"knockd/internal/nft"
 )
 
 // Options is what the command line adds to a configuration, and what the
@@ -23,6 +24,7 @@ type Options struct {
 	OnlyIPv4   bool
 	Lookup     bool // host names in the log
 	Log        *eventlog.Log
+	Journal    *doors.Journal // nil: openings are not remembered over a crash
 	// Verbose takes what -v says beside the log; Debug every packet that could
 	// be a knock. Either may be nil.
 	Verbose, Debug io.Writer
@@ -44,6 +46,7 @@ type Daemon struct {
 	conf      *config.Config
 	decisions *decisions
 	manager   *doors.Manager
+	firewall  atomic.Pointer[nft.Firewall] // nil without native doors
 	source    *capture.Live
 
 	calls     chan func()   // to be run by the loop
@@ -54,16 +57,15 @@ type Daemon struct {
 	again     bool // one more reload was asked for meanwhile
 }
 
-// New opens the capture and returns a daemon that is ready to run. Its error
-// is about one-time sequences or the capture.
+// New readies the firewall and opens the capture. Its error is about one-time
+// sequences, the firewall or the capture.
 func New(conf *config.Config, o Options) (*Daemon, error) {
 	list, warnings, err := Prepare(conf)
 	if err != nil {
 		return nil, err
 	}
 	d := &Daemon{Options: o, conf: conf, calls: make(chan func()), ended: make(chan struct{})}
-	d.manager = doors.New(doors.Options{Runner: command.Shell{}, Log: o.Log})
-	d.decisions = newDecisions(knock.DefaultMaxAttempts, o.OnlyIPv4, d)
+	d.decisions = newDecisions(conf.MaxAttempts, o.OnlyIPv4, d)
 	if o.Lookup {
 		d.decisions.names = newNames(d.post)
 	}
@@ -71,6 +73,14 @@ func New(conf *config.Config, o Options) (*Daemon, error) {
 	if err := d.listen(); err != nil {
 		return nil, err
 	}
+	if err := d.ensure(conf); err != nil {
+		d.source.Close()
+		return nil, err
+	}
+	d.manager = doors.New(doors.Options{
+		Runner: command.Shell{}, Log: o.Log, Natives: d.natives(),
+		Journal: o.Journal, Keep: conf.KeepOnStop,
+	})
 	for _, text := range warnings {
 		d.Log.Warn(text)
 	}
@@ -83,16 +93,25 @@ func New(conf *config.Config, o Options) (*Daemon, error) {
 func (d *Daemon) Run(ctx context.Context, reload <-chan struct{}) error {
 	d.Log.Quiet("starting up, listening on " + d.listening())
 	d.verbosely("listening on %s...", d.listening())
+	d.manager.Adopt()
 	d.Status("listening on " + d.listening())
 	d.Ready()
 	err := d.loop(ctx, reload)
 	d.Status("closing all doors")
 	d.verbosely("waiting for child processes...")
-	d.marking.Wait()
-	d.manager.Shutdown(context.WithoutCancel(ctx))
+	d.shutDown(ctx)
 	d.verbosely("closing...")
 	d.Log.Quiet("shutting down")
 	return err
+}
+
+// shutDown closes every door and lets go of the firewall.
+func (d *Daemon) shutDown(ctx context.Context) {
+	d.marking.Wait()
+	if left := d.manager.Shutdown(context.WithoutCancel(ctx)); left > 0 {
+		d.Log.Warn(fmt.Sprintf("%d doors could not be closed", left))
+	}
+	d.leaveFirewall()
 }
 
 // loop is the one goroutine that owns the tracker.

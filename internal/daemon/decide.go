@@ -28,8 +28,8 @@ type outcomes interface {
 	// line writes a line that a stranger can cause.
 	line(at time.Time, text string)
 	// open opens a door; announce writes OPEN SESAME, before the start
-	// command runs and only if the door does open.
-	open(at time.Time, o doors.Opening, announce func())
+	// command runs and only if the door does open, which is the result.
+	open(at time.Time, o doors.Opening, announce func()) bool
 	// sesame writes a line that is never left out.
 	sesame(at time.Time, text string)
 	// use marks the sequence of a one-time door as used, puts the next one in
@@ -91,33 +91,22 @@ func named(addr netip.Addr, host string) string {
 
 func (d *decisions) opened(door *door, e *knock.Event, at time.Time) {
 	sesame := fmt.Sprintf("%s: %s: OPEN SESAME", d.who(e), e.Door.Name)
-	o := openingFor(door, e.Src)
+	host := ""
 	if d.names != nil {
-		o.Host = d.names.of(e.Src)
+		host = d.names.of(e.Src)
 	}
-	open := func() { d.out.open(at, o, func() { d.out.sesame(at, sesame) }) }
+	open := func() {
+		announce := func() { d.out.sesame(at, sesame) }
+		for _, o := range openingsOf(door, e.Src, host) {
+			if !d.out.open(at, o, announce) {
+				return
+			}
+			announce = nil
+		}
+	}
 	if door.oneTime != nil {
 		d.out.use(at, door, open)
 		return
 	}
 	open()
-}
-
-// openingFor is what opening a door means for a knocker: the commands of its
-// address family, with everything filled in.
-func openingFor(d *door, knocker netip.Addr) doors.Opening {
-	start, stop := d.StartCommand, d.StopCommand
-	if !knocker.Is4() {
-		start, stop = d.StartCommand6, d.StopCommand6
-	}
-	vars := doors.Vars{IP: knocker.String(), Door: d.Name}
-	return doors.Opening{
-		Door:       d.Name,
-		Occurrence: d.Occurrence,
-		Addr:       knocker,
-		Start:      vars.Expand(start),
-		Stop:       vars.Expand(stop),
-		Vars:       vars,
-		Timeout:    d.CmdTimeout,
-	}
 }

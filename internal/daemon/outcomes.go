@@ -16,7 +16,9 @@ func (d *Daemon) line(_ time.Time, text string) { d.Log.Stranger(text) }
 func (d *Daemon) sesame(_ time.Time, text string) { d.Log.Log(text) }
 
 // open implements outcomes.
-func (d *Daemon) open(_ time.Time, o doors.Opening, announce func()) { d.manager.Open(o, announce) }
+func (d *Daemon) open(_ time.Time, o doors.Opening, announce func()) bool {
+	return d.manager.Open(o, announce)
+}
 
 // use implements outcomes. The disk is waited for outside of the loop; until
 // the line is marked the door has no sequence, so that nobody uses it twice.

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"knockd/internal/config"
@@ -30,7 +31,13 @@ func (d *Daemon) read() {
 		var list []*door
 		var warnings []string
 		if err == nil {
+			err = d.refuse(conf)
+		}
+		if err == nil {
 			list, warnings, err = Prepare(conf)
+		}
+		if err == nil {
+			err = d.ensure(conf)
 		}
 		d.post(func() {
 			if d.marks.running > 0 || d.marks.begun != begun {
@@ -47,9 +54,6 @@ func (d *Daemon) read() {
 }
 
 func (d *Daemon) reloaded(conf *config.Config, list []*door, warnings []string, err error) {
-	if err == nil {
-		err = d.refuse(conf)
-	}
 	if err != nil {
 		d.ReopenLog(nil)
 		for line := range strings.SplitSeq(strings.TrimSpace(err.Error()), "\n") {
@@ -63,27 +67,23 @@ func (d *Daemon) reloaded(conf *config.Config, list []*door, warnings []string, 
 		d.Log.Warn(text)
 	}
 	d.conf = conf
+	d.Log.SetRate(conf.LogRate)
+	d.manager.SetKeep(conf.KeepOnStop)
 	d.swap(list)
 }
 
+// changeable are the options that may change while the daemon runs.
+var changeable = []string{"LogFile", "UseSyslog", "OnStop", "LogRate"}
+
 // refuse names the options that cannot change while the daemon runs.
 func (d *Daemon) refuse(conf *config.Config) error {
-	var changed []string
-	for _, o := range []struct {
-		name     string
-		old, now string
-	}{
-		{"Interface", strings.Join(d.conf.Interfaces, ","), strings.Join(conf.Interfaces, ",")},
-		{"PidFile", d.conf.PidFile, conf.PidFile},
-	} {
-		if o.old != o.now {
-			changed = append(changed, o.name)
-		}
-	}
+	changed := slices.DeleteFunc(d.conf.OptionsChanged(conf), func(name string) bool {
+		return slices.Contains(changeable, name)
+	})
 	if len(changed) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%s: restart knockd to change: %s", d.ConfigFile, strings.Join(changed, ", "))
+	return fmt.Errorf("%s: only a restart can change: %s", d.ConfigFile, strings.Join(changed, ", "))
 }
 
 // swap puts the doors of a new configuration in place of the old ones. A door

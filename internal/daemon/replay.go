@@ -103,8 +103,8 @@ func (r *Replay) line(at time.Time, text string) { r.Line(at, text) }
 func (r *Replay) sesame(at time.Time, text string) { r.Line(at, text) }
 
 // open implements outcomes.
-func (r *Replay) open(at time.Time, o doors.Opening, announce func()) {
-	r.dry.Open(o, at, announce)
+func (r *Replay) open(at time.Time, o doors.Opening, announce func()) bool {
+	return r.dry.Open(o, at, announce)
 }
 
 // use implements outcomes; it marks nothing, and goes on to the next line of

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"knockd/internal/command"
+	"knockd/internal/config"
+	"knockd/internal/daemon"
+	"knockd/internal/doors"
+	"knockd/internal/eventlog"
+	"knockd/internal/nft"
+)
+
+// openJournal opens the journal in the StateDir that the configuration names.
+// Without a name the default one is nice to have: if it cannot be made the
+// daemon runs without a journal (nil).
+func (o *options) openJournal(named string, stderr io.Writer) (*doors.Journal, error) {
+	dir := named
+	if dir == "" {
+		dir = doors.DefaultStateDir
+	}
+	name, err := doors.JournalName(o.path(o.config), strings.Join(o.interfaces, ","))
+	if err != nil {
+		return nil, err
+	}
+	journal, err := doors.OpenJournal(dir, name)
+	var running *doors.RunningError
+	switch {
+	case err == nil:
+		return journal, nil
+	case errors.As(err, &running):
+		return nil, running
+	case named != "" || errors.Is(err, doors.ErrUnsafe):
+		return nil, err
+	}
+	fmt.Fprintf(stderr, "knockd: warning: %v: doors that are open stay open if knockd crashes\n", err)
+	return nil, nil
+}
+
+// closeEverything is --close-all: it runs the stop commands of all that the
+// journal holds, and ends openings in the kernel. It needs no configuration
+// without faults.
+func (o *options) closeEverything(ctx context.Context, stdout, stderr io.Writer) error {
+	journal, err := o.openJournal(o.path(config.StateDir(o.config)), stderr)
+	if err != nil {
+		return err
+	}
+	var left int
+	if journal != nil {
+		defer journal.Close()
+		if journal.Keep() && !o.force {
+			fmt.Fprintln(stdout, "OnStop = keep: nothing closed (--force closes)")
+			return nil
+		}
+		left = closeJournal(ctx, journal, stdout)
+	}
+	done, err := nft.CloseEverything(0)
+	sayAll(stdout, done)
+	if err != nil && !withoutNft(err) {
+		return err
+	}
+	if left > 0 {
+		return fmt.Errorf("%d doors could not be closed", left)
+	}
+	return nil
+}
+
+// withoutNft says that there can be no openings in the kernel that were ours to
+// close: there is no nf_tables, or no permission ever to have used it.
+func withoutNft(err error) bool {
+	return errors.Is(err, os.ErrPermission) || errors.Is(err, unix.EPROTONOSUPPORT) ||
+		errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP)
+}
+
+// closeJournal runs the stop commands of a journal's openings. It returns how
+// many doors are left open.
+func closeJournal(ctx context.Context, journal *doors.Journal, stdout io.Writer) (left int) {
+	log := eventlog.New(eventlog.Outputs{Log: eventlog.Plain{W: stdout}}, 1)
+	defer log.Close()
+	_, left = doors.CloseAll(ctx, journal, doors.Options{
+		Runner: command.Shell{}, Log: log, Natives: daemon.StoppedNatives(),
+	})
+	return left
+}
+
+// takeOut is --cleanup.
+func (o *options) takeOut(stdout io.Writer) error {
+	journal, err := o.openJournal(o.path(config.StateDir(o.config)), io.Discard)
+	if err != nil {
+		return err
+	}
+	if journal != nil {
+		defer journal.Close()
+	}
+	done, err := nft.Cleanup(0)
+	sayAll(stdout, done)
+	if err == nil && len(done) == 0 {
+		fmt.Fprintln(stdout, "nothing of knockd's is in the kernel")
+	}
+	return err
+}
+
+// sayGuarded is --guard.
+func sayGuarded(conf *config.Config, stdout, stderr io.Writer) error {
+	ports, warnings, err := daemon.Guard(conf)
+	for _, w := range warnings {
+		fmt.Fprintf(stderr, "knockd: warning: %s\n", w)
+	}
+	if err == nil {
+		fmt.Fprintf(stdout, "closed to all: %s\n", ports)
+	}
+	return err
+}
+
+func sayAll(w io.Writer, lines []string) {
+	for _, line := range lines {
+		fmt.Fprintln(w, line)
+	}
+}

@@ -1,0 +1,207 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/google/nftables"
+
+	"knockd/internal/config"
+	"knockd/internal/doors"
+	"knockd/internal/nft"
+)
+
+// The kinds of openings that need no shell: doors.Opening.Kind.
+const (
+	nftKind    = "nft"
+	recentKind = doors.RecentKind
+)
+
+// natives are the openers of all kinds.
+func (d *Daemon) natives() map[string]doors.Native {
+	return map[string]doors.Native{recentKind: doors.Recent{}, nftKind: nftOpener{&d.firewall}}
+}
+
+// nftOpener opens doors in the kernel's own firewall, which is there only while
+// a door of the configuration needs it.
+type nftOpener struct{ firewall *atomic.Pointer[nft.Firewall] }
+
+// Open implements doors.Native.
+func (n nftOpener) Open(_ context.Context, o *doors.Opening) error {
+	fw := n.firewall.Load()
+	if fw == nil {
+		return errors.New("no native doors any more")
+	}
+	_, err := fw.Open(nft.Opening{Door: o.Door, Nth: o.Occurrence, Addr: o.Addr, Timeout: o.Timeout})
+	return err
+}
+
+// Close implements doors.Native. Without a firewall only the journal knows of
+// the opening, which ended in the kernel with its door or will in its time.
+func (n nftOpener) Close(_ context.Context, o *doors.Opening) error {
+	fw := n.firewall.Load()
+	if fw == nil {
+		return nil
+	}
+	_, err := fw.CloseFor(o.Door, o.Occurrence, o.Addr)
+	return err
+}
+
+// ensure makes the firewall fit the doors of a configuration. It is connected
+// to when the first native door appears.
+func (d *Daemon) ensure(conf *config.Config) error {
+	fw := d.firewall.Load()
+	if fw == nil {
+		if !hasNative(conf) {
+			return nil
+		}
+		var err error
+		if fw, err = openFirewall(conf, d.noticed); err != nil {
+			return err
+		}
+	}
+	warnings, err := fw.Ensure(nativeDoors(conf))
+	for _, text := range warnings {
+		d.Log.Warn(text)
+	}
+	if err == nil {
+		d.firewall.Store(fw)
+	} else if d.firewall.Load() == nil {
+		fw.Close()
+	}
+	return err
+}
+
+// noticed writes what has happened to the firewall's rules.
+func (d *Daemon) noticed(n nft.Notice) { d.Log.Warn(n.Text) }
+
+// leaveFirewall lets go of the firewall and says what stays.
+func (d *Daemon) leaveFirewall() {
+	fw := d.firewall.Load()
+	if fw == nil {
+		return
+	}
+	if ports := guarded(d.conf); d.conf.NftMode == config.NftGuard && ports != "" {
+		d.Log.Quiet("the guard keeps closed: " + ports + " (knockd --cleanup opens them to all)")
+	}
+	fw.Close()
+}
+
+// hasNative says whether a door of the configuration opens in nf_tables.
+func hasNative(conf *config.Config) bool {
+	for _, d := range conf.Doors {
+		if len(d.Open) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// openFirewall connects to the kernel's firewall as a configuration wants it.
+func openFirewall(conf *config.Config, notify func(nft.Notice)) (*nft.Firewall, error) {
+	fw, err := nft.New(nft.Options{
+		Mode:   modes[conf.NftMode],
+		Table:  tableOf(conf.NftTable),
+		Hook:   hooks[conf.GuardHook],
+		Mark:   nft.Marking(conf.NftMark),
+		Notify: notify,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("connect to nf_tables: %w", err)
+	}
+	return fw, nil
+}
+
+var (
+	modes = map[config.NftMode]nft.Mode{
+		config.NftGuard: nft.Guard, config.NftMark: nft.Mark, config.NftSet: nft.Set,
+	}
+	hooks = map[config.GuardHook]nft.Hook{
+		config.HookInput: nft.Input, config.HookPrerouting: nft.Prerouting,
+	}
+	families = map[string]nftables.TableFamily{
+		"inet": nftables.TableFamilyINet, "ip": nftables.TableFamilyIPv4, "ip6": nftables.TableFamilyIPv6,
+	}
+)
+
+func tableOf(t config.Table) nft.Table {
+	return nft.Table{Family: families[t.Family], Name: t.Name}
+}
+
+func setOf(s config.SetRef) nft.SetName {
+	if s == (config.SetRef{}) {
+		return nft.SetName{}
+	}
+	return nft.SetName{Table: tableOf(s.Table), Name: s.Set}
+}
+
+// nativeDoors are the doors that the firewall has to know.
+func nativeDoors(conf *config.Config) []nft.Door {
+	var list []nft.Door
+	for _, d := range conf.Doors {
+		if len(d.Open) == 0 {
+			continue
+		}
+		list = append(list, nft.Door{
+			Name: d.Name, Nth: d.Occurrence, Ports: portsOf(d), Timeout: d.CmdTimeout,
+			PrefixLen4: d.OpenPrefix4, PrefixLen6: d.OpenPrefix6,
+			Set4: setOf(d.NftSet), Set6: setOf(d.NftSet6),
+		})
+	}
+	return list
+}
+
+func portsOf(d *config.Door) []nft.PortRange {
+	var ports []nft.PortRange
+	for _, p := range d.Open {
+		ports = append(ports, nft.PortRange{Proto: p.Proto, First: p.First, Last: p.Last})
+	}
+	return ports
+}
+
+// portNames writes ports as the configuration does.
+func portNames(ports []config.Ports) string {
+	var names []string
+	for _, p := range ports {
+		names = append(names, p.String())
+	}
+	return strings.Join(names, ", ")
+}
+
+// guarded lists the ports of all native doors, each once.
+func guarded(conf *config.Config) string {
+	var all []config.Ports
+	for _, d := range conf.Doors {
+		for _, p := range d.Open {
+			if !slices.Contains(all, p) {
+				all = append(all, p)
+			}
+		}
+	}
+	return portNames(all)
+}
+
+// Guard loads the guard of a configuration's native doors, without openings,
+// for the time before the daemon starts. It returns the ports that it closes.
+func Guard(conf *config.Config) (ports string, warnings []string, err error) {
+	if conf.NftMode != config.NftGuard || !hasNative(conf) {
+		return "", nil, errors.New("no door with open in nft_mode = guard: nothing to guard")
+	}
+	fw, err := openFirewall(conf, nil)
+	if err != nil {
+		return "", nil, err
+	}
+	defer fw.Close()
+	warnings, err = fw.Ensure(nativeDoors(conf))
+	return guarded(conf), warnings, err
+}
+
+// StoppedNatives are the openers while no daemon runs: for closing what the
+// journal holds. What is open in nf_tables is closed all at once, elsewhere.
+func StoppedNatives() map[string]doors.Native {
+	return map[string]doors.Native{recentKind: doors.Recent{}, nftKind: nftOpener{new(atomic.Pointer[nft.Firewall])}}
+}
