@@ -13,12 +13,12 @@ import (
 // again after one or two more. Were an attempt begun at the same moment, a door
 // that opens just before would let in both, and the server would see a
 // connection too many: therefore every fourth gap is wider, and an attempt is
-// given up after 2.9 s.
+// given up before its second repeat.
 const (
 	probeInterval = 250 * time.Millisecond
 	probeShift    = probeInterval / 2
 	probesPerTurn = 4
-	probeLife     = 2900 * time.Millisecond
+	probeLife     = 1900 * time.Millisecond
 )
 
 // probeTime returns how long after the first the nth attempt begins.
