@@ -10,6 +10,7 @@ import (
 	"os"
 
 	"knockd/internal/client"
+	"knockd/internal/onetime"
 )
 
 // usageError is the user's mistake, with what to do instead.
@@ -73,7 +74,7 @@ func explainKind(err error) (text, hint string, code int) {
 		return explainName(dns)
 	case errors.As(err, &shut):
 		return err.Error(), shutHint(shut), exitShut
-	case errors.Is(err, client.ErrExhausted):
+	case errors.Is(err, onetime.ErrExhausted):
 		return err.Error(), "write new sequences into the file, here and at the server", exitUsage
 	case errors.As(err, new(*fs.PathError)), errors.Is(err, fs.ErrNotExist):
 		return err.Error(), "", exitUsage

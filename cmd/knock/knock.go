@@ -68,12 +68,12 @@ const flagsHint = "NAT and stateful firewalls on the way drop or change segments
 func (p *plan) rehearse(r *report, hosts []netip.Addr) error {
 	steps := p.steps
 	if p.oneTime != "" {
-		next, line, err := (&client.OneTime{Path: p.oneTime}).Peek()
+		line, err := (&client.OneTime{Path: p.oneTime}).Peek()
 		if err != nil {
 			return err
 		}
-		steps = next
-		r.say("would use line %d of %s", line, p.oneTime)
+		steps = line.Steps
+		r.say("would use line %d of %s", line.Number, p.oneTime)
 	}
 	for _, step := range steps {
 		for _, host := range hosts {

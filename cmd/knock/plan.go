@@ -235,7 +235,7 @@ func (p *plan) opener(r *report) client.Opener {
 	if p.oneTime == "" {
 		return &client.Sequence{Pace: pace, Steps: p.steps}
 	}
-	return &client.OneTime{Pace: pace, Path: p.oneTime, OnSkip: func(line int, err error) {
+	return &client.OneTime{Pace: pace, Path: p.oneTime, OnSkip: func(line int) {
 		// The text of the line is a secret, also where it has a mistake.
 		r.warn(fmt.Sprintf("%s:%d: not a sequence, skipped", p.oneTime, line), "correct the line, here and at the server")
 	}}

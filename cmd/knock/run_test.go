@@ -64,7 +64,7 @@ func TestErrors(t *testing.T) {
 func TestHelpAndVersion(t *testing.T) {
 	for args, want := range map[string]string{
 		"-h": usageText + helpText, "--help": usageText + helpText, "-hV": usageText + helpText, "--he": usageText + helpText,
-		"-V": "knock devel\n", "--version": "knock devel\n", "-vV": "knock devel\n", "--vers": "knock devel\n",
+		"-V": "knock " + version + "\n", "--version": "knock " + version + "\n", "-vV": "knock " + version + "\n", "--vers": "knock " + version + "\n",
 	} {
 		if got := try(args); got.code != 0 || got.stdout != want || got.stderr != "" {
 			t.Errorf("knock %s: %+v", args, got)

@@ -5,8 +5,8 @@ import (
 	"io"
 )
 
-// version is set when a release is built (-ldflags "-X main.version=...").
-var version = "devel"
+// version is what -V prints; the Makefile may set it at link time.
+var version = "1.0.0"
 
 // usageText is the one of knock 0.8.
 const usageText = `usage: knock [options] <host> <port[:proto]> [port[:proto]] ...

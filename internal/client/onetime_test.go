@@ -2,8 +2,9 @@ package client
 
 import (
 	"bufio"
-	"errors"
+	"context"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,10 +12,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"knockd/internal/knock"
 )
 
-// asTaker makes the test binary take lines of a one-time file, as many as the
-// environment says, and print them.
+// asTaker makes the test binary knock at itself with 125 lines of the one-time
+// file that the environment names, and print them.
 const asTaker = "CLIENT_TEST_TAKE"
 
 func TestMain(m *testing.M) {
@@ -29,48 +32,38 @@ func takeLines(file string) {
 	out := bufio.NewWriter(os.Stdout)
 	defer out.Flush()
 	for range 125 {
-		steps, err := (&OneTime{Path: file}).take()
-		if err != nil {
+		var sent []string
+		o := &OneTime{Path: file, Pace: Pace{OnHit: func(_ netip.Addr, s knock.Step) { sent = append(sent, s.String()) }}}
+		if err := o.Ask(context.Background(), []netip.Addr{netip.MustParseAddr("127.0.0.1")}, 0); err != nil {
 			fmt.Fprintln(out, err)
 			return
 		}
-		fmt.Fprintln(out, join(steps))
+		fmt.Fprintln(out, strings.Join(sent, " "))
 	}
 }
 
-func TestTakeMarksLines(t *testing.T) {
+func TestPeek(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "seq")
-	const before = "# comment\n\n#1,2\n 7000, 8000:udp\n #3\nabc\n9000\n\t5,6\r\n 7"
-	if err := os.WriteFile(file, []byte(before), 0o600); err != nil {
+	const text = "# comment\n\n#1,2\nabc\n 7000, 8000:udp\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var skipped []string
-	o := &OneTime{Path: file, OnSkip: func(line int, err error) { skipped = append(skipped, fmt.Sprint(line, " ", err)) }}
-	if steps, line, err := o.Peek(); err != nil || line != 4 || join(steps) != "7000:tcp 8000:udp" {
-		t.Errorf("Peek: %v %d %v", steps, line, err)
+	var skipped []int
+	o := &OneTime{Path: file, OnSkip: func(line int) { skipped = append(skipped, line) }}
+	if line, err := o.Peek(); err != nil || line.Number != 5 || join(line.Steps) != "7000:tcp 8000:udp" {
+		t.Errorf("%+v, %v", line, err)
 	}
-	for _, want := range []struct{ steps, file string }{
-		{"7000:tcp 8000:udp", "# comment\n\n#1,2\n#7000, 8000:udp\n #3\nabc\n9000\n\t5,6\r\n 7"},
-		{"9000:tcp", "# comment\n\n#1,2\n#7000, 8000:udp\n #3\nabc\n#000\n\t5,6\r\n 7"},
-		{"5:tcp 6:tcp", "# comment\n\n#1,2\n#7000, 8000:udp\n #3\nabc\n#000\n#5,6\r\n 7"},
-		{"7:tcp", "# comment\n\n#1,2\n#7000, 8000:udp\n #3\nabc\n#000\n#5,6\r\n#7"},
-	} {
-		steps, err := o.take()
-		now, _ := os.ReadFile(file)
-		if err != nil || join(steps) != want.steps || string(now) != want.file {
-			t.Errorf("took %s, %v; file %q\nwant %s; file %q", join(steps), err, now, want.steps, want.file)
-		}
-	}
-	if _, err := o.take(); !errors.Is(err, ErrExhausted) {
-		t.Errorf("took from a used up file: %v", err)
-	}
-	if len(skipped) != 4 || skipped[0] != `6 "abc" is not a port` {
-		t.Errorf("skipped %q", skipped)
+	if now, _ := os.ReadFile(file); string(now) != text || len(skipped) != 1 || skipped[0] != 4 {
+		t.Errorf("file %q, skipped %v", now, skipped)
 	}
 }
 
-func TestTakeErrors(t *testing.T) {
+func TestOneTimeErrors(t *testing.T) {
 	o := &OneTime{Path: filepath.Join(t.TempDir(), "missing")}
+	_, peeking := o.Peek()
+	if err := o.Ask(t.Context(), nil, 0); err == nil || peeking == nil || err.Error() != peeking.Error() {
+		t.Errorf("%v, %v", err, peeking)
+	}
 	err := o.Ask(t.Context(), nil, 0)
 	if want := "one-time file " + o.Path + ": open: no such file or directory"; err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
@@ -78,7 +71,7 @@ func TestTakeErrors(t *testing.T) {
 }
 
 // TestTakeAtOnce takes a thousand lines from eight processes: each line once.
-func TestTakeAtOnce(t *testing.T) {
+func TestOneTimeAtOnce(t *testing.T) {
 	const processes, each = 8, 125
 	file := filepath.Join(t.TempDir(), "seq")
 	var text strings.Builder

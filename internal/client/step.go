@@ -16,26 +16,35 @@ var ErrEmptySequence = errors.New("the sequence is empty")
 // "7000", "7000:tcp", "8000:udp". Without a protocol it is a TCP step. A colon
 // with nothing after it counts as no protocol, as in knock 0.8.
 func ParseStep(text string) (knock.Step, error) {
-	number, name, _ := strings.Cut(text, ":")
+	number, proto, _ := strings.Cut(text, ":")
+	if proto == "" {
+		proto = "tcp"
+	}
+	return newStep(number, proto)
+}
+
+func newStep(number, proto string) (knock.Step, error) {
 	port, err := parsePort(number)
 	if err != nil {
 		return knock.Step{}, err
 	}
-	switch strings.ToLower(name) {
-	case "", "tcp":
+	switch strings.ToLower(proto) {
+	case "tcp":
 		return knock.Step{Proto: knock.TCP, Port: port}, nil
 	case "udp":
 		return knock.Step{Proto: knock.UDP, Port: port}, nil
 	}
-	return knock.Step{}, fmt.Errorf("port %s: protocol %q: must be tcp or udp", number, name)
+	return knock.Step{}, fmt.Errorf("port %s: protocol %q: must be tcp or udp", number, proto)
 }
 
 // parsePort reads a port in decimal digits and nothing else.
 func parsePort(text string) (uint16, error) {
-	if text == "" || strings.Trim(text, "0123456789") != "" {
+	// The daemon, too, takes a plus sign.
+	digits := strings.TrimPrefix(text, "+")
+	if digits == "" || strings.Trim(digits, "0123456789") != "" {
 		return 0, fmt.Errorf("%q is not a port", text)
 	}
-	n, err := strconv.ParseUint(text, 10, 16)
+	n, err := strconv.ParseUint(digits, 10, 16)
 	if err != nil || n == 0 {
 		return 0, fmt.Errorf("port %s: must be between 1 and 65535", text)
 	}
@@ -44,7 +53,8 @@ func parsePort(text string) (uint16, error) {
 
 // ParseSequence reads the steps of a configuration or one-time file: separated
 // by commas, with or without blanks around them. Their number is 1 to
-// knock.MaxSteps.
+// knock.MaxSteps. It takes exactly what the daemon takes: client and server
+// count the same lines of a one-time file.
 func ParseSequence(text string) ([]knock.Step, error) {
 	if strings.TrimSpace(text) == "" {
 		return nil, ErrEmptySequence
@@ -55,7 +65,11 @@ func ParseSequence(text string) ([]knock.Step, error) {
 	}
 	steps := make([]knock.Step, len(parts))
 	for i, part := range parts {
-		step, err := ParseStep(strings.TrimSpace(part))
+		number, proto, named := strings.Cut(part, ":")
+		if !named {
+			proto = "tcp"
+		}
+		step, err := newStep(strings.TrimSpace(number), strings.TrimSpace(proto))
 		if err != nil {
 			return nil, err
 		}

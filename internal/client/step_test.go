@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"knockd/internal/config"
 	"knockd/internal/knock"
 )
 
@@ -19,7 +20,8 @@ func TestParseStep(t *testing.T) {
 		"":                     `"" is not a port`,
 		"abc":                  `"abc" is not a port`,
 		"-1":                   `"-1" is not a port`,
-		"+1":                   `"+1" is not a port`,
+		"+1":                   "1:tcp",
+		"++1":                  `"++1" is not a port`,
 		":udp":                 `"" is not a port`,
 		"0":                    "port 0: must be between 1 and 65535",
 		"65536":                "port 65536: must be between 1 and 65535",
@@ -45,6 +47,8 @@ func TestParseSequence(t *testing.T) {
 		"":                             "the sequence is empty",
 		" \t":                          "the sequence is empty",
 		"1,,2":                         `"" is not a port`,
+		"1 : udp":                      "1:udp",
+		"1:":                           `port 1: protocol "": must be tcp or udp`,
 		"1 2":                          `"1 2" is not a port`,
 		"1,2,70000":                    "port 70000: must be between 1 and 65535",
 		strings.Repeat("1,", 31) + "1": strings.TrimSpace(strings.Repeat("1:tcp ", 32)),
@@ -69,25 +73,20 @@ func join(steps []knock.Step) string {
 	return strings.Join(words, " ")
 }
 
+// FuzzParseSequence compares with the daemon's reader of the same lines.
 func FuzzParseSequence(f *testing.F) {
-	f.Add("7000,8000:udp,9000:tcp")
-	f.Add(" 1 , 2 ")
+	for _, text := range []string{"7000,8000:udp,9000:tcp", " 1 , 2 ", "1:", ":", "1 :udp", "+1", "-1", "1,,2", "0x10", "1_0", "1\u00a0", "１", "*", "65536", ""} {
+		f.Add(text)
+	}
 	f.Fuzz(func(t *testing.T, text string) {
+		text = strings.TrimSpace(text) // as the lines of a file are
 		steps, err := ParseSequence(text)
-		if err != nil {
-			if steps != nil {
-				t.Error("steps together with an error")
-			}
-			return
+		theirs, theirErr := config.ParseSequence(text)
+		if (err == nil) != (theirErr == nil) || join(steps) != join(theirs) {
+			t.Errorf("%q: %s, %v; the daemon: %s, %v", text, join(steps), err, join(theirs), theirErr)
 		}
-		again, err := ParseSequence(strings.ReplaceAll(join(steps), " ", ","))
-		if err != nil || join(again) != join(steps) {
-			t.Errorf("%q: %s is read again as %s, %v", text, join(steps), join(again), err)
-		}
-		for _, s := range steps {
-			if s.Port == 0 || s.Proto != knock.TCP && s.Proto != knock.UDP {
-				t.Errorf("%q: step %v", text, s)
-			}
+		if err != nil && steps != nil {
+			t.Error("steps together with an error")
 		}
 	})
 }
