@@ -32,7 +32,7 @@ check: deps
 
 # Two hosts on this machine, a closed port, a knock, an open one, a closed one.
 demo: build
-	@sh configs/demo.sh bin
+	@CGO_ENABLED=0 $(GO) run ./internal/demo bin
 
 clean:
 	rm -rf bin dist
