@@ -175,6 +175,36 @@ func TestKeep(t *testing.T) {
 	})
 }
 
+// TestKeepWithoutJournal: what the journal does not hold is not left open.
+func TestKeepWithoutJournal(t *testing.T) {
+	for _, name := range []string{"none", "broken"} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				o := Options{Keep: true}
+				if name == "broken" {
+					o.Journal = mustOpen(t, dir, "boot")
+					defer o.Journal.Close()
+				}
+				m, shell, _ := fakes(o)
+				m.Open(opening("start", "stop", time.Hour), nil)
+				time.Sleep(time.Second)
+				if o.Journal != nil {
+					o.Journal.mu.Lock()
+					o.Journal.broken = true
+					o.Journal.mu.Unlock()
+				}
+				if left := m.Shutdown(t.Context()); left != 0 {
+					t.Errorf("left %d", left)
+				}
+				if diff := cmp.Diff([]string{"1 stop"}, shell.stops()); diff != "" {
+					t.Error(diff)
+				}
+			})
+		})
+	}
+}
+
 func TestCloseAll(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {

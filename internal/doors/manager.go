@@ -100,11 +100,40 @@ func (m *Manager) Pending() int {
 	return len(m.s.held)
 }
 
+// Pending is an opening that is held.
+type Pending struct {
+	Opening
+	// Closes is the time left until it closes; 0 while its start or stop
+	// command waits or runs.
+	Closes time.Duration
+}
+
+// Openings returns all that is held, the oldest first.
+func (m *Manager) Openings() []Pending {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := m.o.Now()
+	all := make([]Pending, 0, len(m.s.held))
+	for _, e := range m.s.inOrder() {
+		p := Pending{Opening: e.Opening}
+		if e.state == open {
+			p.Closes = max(e.due.Sub(now), 0)
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
 // do changes the schedule and carries out what follows from it.
 func (m *Manager) do(change func(now time.Time)) {
 	m.mu.Lock()
 	change(m.o.Now())
 	actions := m.s.take()
+	for _, a := range actions {
+		if a.do == start || a.do == stop {
+			m.workers.Add(1) // here, so that Shutdown waits for it
+		}
+	}
 	m.setTimer()
 	m.mu.Unlock()
 	// Outside the lock, so that a slow log holds up only who writes it. What
@@ -131,15 +160,16 @@ func (m *Manager) perform(a action) {
 	case say:
 		m.o.Log.Log(a.text)
 	case start:
-		m.workers.Go(func() { m.runStart(a.entry) })
+		go m.runStart(a.entry)
 	case stop:
-		m.workers.Go(func() { m.runStop(a.entry) })
+		go m.runStop(a.entry)
 	case end:
 		m.ended(a.entry)
 	}
 }
 
 func (m *Manager) runStart(e *entry) {
+	defer m.workers.Done()
 	m.recordStart(e)
 	var r Result
 	switch {
@@ -157,6 +187,7 @@ func (m *Manager) runStart(e *entry) {
 }
 
 func (m *Manager) runStop(e *entry) {
+	defer m.workers.Done()
 	if e.survivor != 0 {
 		m.outlive(m.stops, e, StopLimit)
 	}
@@ -165,9 +196,7 @@ func (m *Manager) runStop(e *entry) {
 	}
 	var r Result
 	if e.Kind != "" {
-		ctx, cancel := context.WithTimeout(m.stops, StopLimit)
-		defer cancel()
-		r = m.closeNative(ctx, e)
+		r = m.closeNative(e)
 	} else {
 		r.Status, r.Err = m.o.Runner.Run(m.stops, e.Stop, m.environment(e), StopLimit)
 	}

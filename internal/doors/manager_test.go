@@ -3,7 +3,9 @@ package doors
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -226,4 +228,37 @@ func TestRetries(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestSuspend: the time that a machine sleeps counts, although its timers stand
+// still.
+func TestSuspend(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var slept atomic.Int64
+		m, shell, _ := fakes(Options{Now: func() time.Time { return time.Now().Add(time.Duration(slept.Load())) }})
+		m.Open(opening("open", "close", 30*time.Minute), nil)
+		time.Sleep(time.Minute)
+		slept.Store(int64(time.Hour))
+		time.Sleep(wakeAtLeast)
+		synctest.Wait()
+		if ran := shell.lines(); len(ran) != 2 {
+			t.Errorf("ran %q", ran)
+		}
+		m.Shutdown(t.Context())
+	})
+}
+
+func TestOpenings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, _, _ := fakes(Options{})
+		a, b := opening("open", "close", time.Hour), opening("sleep 1h", "close", time.Hour)
+		m.Open(a, nil)
+		m.Open(b, nil)
+		time.Sleep(time.Minute)
+		want := []Pending{{Opening: a, Closes: 59 * time.Minute}, {Opening: b}}
+		if got := m.Openings(); !slices.Equal(got, want) {
+			t.Errorf("got %+v", got)
+		}
+		m.Shutdown(t.Context())
+	})
 }

@@ -11,6 +11,7 @@ import (
 type Native interface {
 	// Open opens o for o.Addr; again for one that is open already starts its
 	// time anew.
+	// Both calls get at most StopLimit.
 	Open(ctx context.Context, o *Opening) error
 	// Close closes it. It is called when o.Timeout is over too, even if the
 	// kernel has closed it by itself, and by a later daemon that knows o from
@@ -71,14 +72,18 @@ func (s *schedule) forget(e *entry) {
 func (m *Manager) openNative(e *entry) Result {
 	n, err := m.native(e)
 	if err == nil {
-		err = n.Open(m.starts, &e.Opening)
+		ctx, cancel := context.WithTimeout(m.starts, StopLimit)
+		defer cancel()
+		err = n.Open(ctx, &e.Opening)
 	}
 	return Result{Err: err}
 }
 
-func (m *Manager) closeNative(ctx context.Context, e *entry) Result {
+func (m *Manager) closeNative(e *entry) Result {
 	n, err := m.native(e)
 	if err == nil {
+		ctx, cancel := context.WithTimeout(m.stops, StopLimit)
+		defer cancel()
 		err = n.Close(ctx, &e.Opening)
 	}
 	return Result{Err: err}
