@@ -1,0 +1,96 @@
+// Package ruleset compiles doors into a firewall ruleset that knocks without a
+// daemon: the text of one nftables table, or of an iptables-restore file. It
+// touches no kernel and reads no file; the same input gives the same bytes.
+//
+// What the compiled rules decide is what knock.Tracker decides, except for
+// packets of established connections, loopback, packets that the kernel drops
+// before the hook, fragments (conntrack joins them), and more addresses at
+// once than a set (65,535) or a list of -m recent (100) holds.
+package ruleset
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"knockd/internal/knock"
+)
+
+// PortRange is a run of ports of one protocol, both ends included.
+type PortRange struct {
+	Proto    knock.Protocol
+	Low, Top uint16 // 1-65535, Low not above Top
+}
+
+// String returns the range as the configuration writes it: "tcp/22", "udp/60001-60010".
+func (r PortRange) String() string { return r.Proto.String() + "/" + r.ports("-") }
+
+// ports returns the numbers alone, joined by sep.
+func (r PortRange) ports(sep string) string {
+	if r.Low == r.Top {
+		return strconv.Itoa(int(r.Low))
+	}
+	return fmt.Sprintf("%d%s%d", r.Low, sep, r.Top)
+}
+
+func (r PortRange) contains(s knock.Step) bool {
+	return r.Proto == s.Proto && r.Low <= s.Port && s.Port <= r.Top
+}
+
+// Door is a door and what a ruleset does when it opens.
+type Door struct {
+	knock.Door
+	Open       []PortRange   // the ports it opens to the knocker
+	CmdTimeout time.Duration // how long it stays open; 0: until another door closes it
+	Closes     []string      // the doors whose openings it ends, by name
+	Allow      []netip.Prefix
+	Deny       []netip.Prefix // may not knock, even if in Allow
+	Strict     bool           // any other port touched in the middle of an attempt fails it
+	Ignore     []PortRange    // what Strict does not look at
+	Forgive    bool           // the step just done, done again, fails nothing
+	// OpenPrefix4 and OpenPrefix6 say how much is opened around the knocker,
+	// as the length of a prefix; 0 stands for the address alone.
+	OpenPrefix4, OpenPrefix6 int
+}
+
+// Options are what is common to all doors of a ruleset.
+type Options struct {
+	// Interfaces are those on which knocks count; none means all.
+	Interfaces []string
+	// Observe lets the knocks pass to the rest of the firewall in place of
+	// dropping them, and answers at closed doors as a closed port does.
+	Observe bool
+	// Live are ports on which a program of this host listens. Knocks on these
+	// are only watched.
+	Live []knock.Step
+	// Prerouting puts the rules before destination NAT, for forwarded ports.
+	Prerouting bool
+	// Group is the NFLOG group of the log lines; 0 stands for DefaultGroup.
+	Group uint16
+	// StageRate is how many lines a second each stage of a door may log; 0
+	// stands for DefaultStageRate, a negative number for no limit.
+	StageRate int
+	// IPv6 makes Iptables write a file for ip6tables-restore.
+	IPv6 bool
+}
+
+// DefaultGroup is the NFLOG group of the log lines if no other is named.
+const DefaultGroup = 5
+
+// DefaultStageRate is how many lines a second each stage of a door may log.
+const DefaultStageRate = 20
+
+func (o Options) group() uint16 {
+	if o.Group == 0 {
+		return DefaultGroup
+	}
+	return o.Group
+}
+
+func (o Options) stageRate() int {
+	if o.StageRate == 0 {
+		return DefaultStageRate
+	}
+	return o.StageRate
+}

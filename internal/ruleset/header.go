@@ -1,0 +1,88 @@
+package ruleset
+
+import (
+	"fmt"
+	"slices"
+
+	"knockd/internal/knock"
+)
+
+// header writes what a reader of the file must know.
+func (n *nft) header() {
+	n.comments(
+		"Port knocking without a daemon: doors of knockd compiled for nftables.",
+		"Load it with nft -f; loaded again, it keeps the doors that are open.",
+		"",
+	)
+	for _, d := range n.doors {
+		n.comments(d.describe())
+	}
+	n.comments("",
+		"An accept in this table opens nothing that another table drops: the host's own",
+		"firewall, if there is one, must accept the ports that the doors open.",
+		fmt.Sprintf("A set holds %d addresses. While a flood of first knocks from ever new", n.setSize()),
+		"addresses keeps it full nobody new gets in; after it, within seq_timeout.",
+		fmt.Sprintf("Stages are logged to NFLOG group %d: knockctl kernel-log writes them as knockd does.", n.opt.group()),
+	)
+	n.notes()
+	n.printf("\n")
+}
+
+// notes writes the advice and what the ruleset does differently by itself.
+func (t *nft) notes() { t.comments(t.plan.notes()...) }
+
+func (p *plan) notes() []string {
+	var out []string
+	for _, a := range p.advice() {
+		out = append(out, "Advice: "+a)
+	}
+	for _, s := range steps(p.doors) {
+		if slices.Contains(p.opt.Live, s) && !p.opt.Observe {
+			out = append(out, fmt.Sprintf("%s/%d: a program listens here, so knocks on it are only watched.", s.Proto, s.Port))
+		}
+	}
+	if len(out) > 0 {
+		out = append([]string{""}, out...)
+	}
+	return out
+}
+
+// Advice returns what weakens the doors, a sentence each.
+func Advice(doors []*Door) []string {
+	p := &plan{}
+	for _, d := range doors {
+		p.doors = append(p.doors, &door{Door: d})
+	}
+	return p.advice()
+}
+
+func (p *plan) advice() []string {
+	var out []string
+	for _, d := range p.doors {
+		if n := d.last(); n < 4 && !d.Strict {
+			out = append(out, fmt.Sprintf("[%s] %s: a scan of all ports in random order opens it by chance; four steps or more, or strict = yes, make that rare.", printable(d.Name), plural(n, "step")))
+		}
+		if n := d.last(); n > 1 && !d.Strict && ascending(d.Sequence) {
+			out = append(out, fmt.Sprintf("[%s] the ports ascend: a plain scan of all ports opens it.", printable(d.Name)))
+		}
+	}
+	return out
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// ascending says whether a scan from the lowest port to the highest takes
+// every step in order.
+func ascending(seq []knock.Step) bool {
+	for i := 1; i < len(seq); i++ {
+		if seq[i].Proto != seq[0].Proto || seq[i].Port <= seq[i-1].Port {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,316 @@
+package ruleset
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"knockd/internal/knock"
+	"knockd/internal/nettest"
+)
+
+// seed returns the seed of the random tests: KNOCKD_SEED, or a new one.
+func seed(t *testing.T) uint64 {
+	s := uint64(time.Now().UnixNano())
+	if v := os.Getenv("KNOCKD_SEED"); v != "" {
+		n, err := strconv.ParseUint(v, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s = n
+	}
+	t.Logf("KNOCKD_SEED=%d", s)
+	return s
+}
+
+// long says whether the long form of the tests is asked for.
+func long() bool { return os.Getenv("KNOCKD_LONG") != "" }
+
+// The phases of a trace are phaseLength apart. Attempts of a door with the
+// short seq_timeout never see the next phase, those with the middle one see
+// one, the others all. A phase that took longer than phaseSlack to send, on a
+// loaded machine, proves nothing.
+const (
+	phaseLength   = 1500 * time.Millisecond
+	phaseSlack    = 400 * time.Millisecond
+	shortTimeout  = time.Second
+	middleTimeout = 2 * time.Second
+	longTimeout   = time.Minute
+	phases        = 3
+)
+
+// world makes random doors and packets.
+type world struct {
+	*rand.Rand
+	doors []*Door
+	pool  []knock.Step
+	seq   uint32
+	local []netip.Addr
+}
+
+func newWorld(seed1, seed2 uint64) *world {
+	w := &world{Rand: rand.New(rand.NewPCG(seed1, seed2))}
+	for _, a := range []string{nettest.Server4, nettest.Server6, other4, other6} {
+		w.local = append(w.local, netip.MustParseAddr(a))
+	}
+	for _, s := range []string{"tcp 7000", "tcp 7001", "tcp 7002", "udp 7000", "udp 7003"} {
+		var proto string
+		var port uint16
+		fmt.Sscan(s, &proto, &port)
+		p := knock.TCP
+		if proto == "udp" {
+			p = knock.UDP
+		}
+		w.pool = append(w.pool, knock.Step{Proto: p, Port: port})
+	}
+	for i := range 1 + w.IntN(4) {
+		w.doors = append(w.doors, w.door(i))
+	}
+	return w
+}
+
+func pick[T any](w *world, all ...T) T { return all[w.IntN(len(all))] }
+
+func (w *world) door(i int) *Door {
+	d := &Door{}
+	d.Name = fmt.Sprintf("door%d", i)
+	d.Timeout = pick(w, shortTimeout, middleTimeout, longTimeout)
+	for range pick(w, 1, 2, 2, 3, 3, 4, 5) {
+		d.Sequence = append(d.Sequence, pick(w, w.pool...))
+	}
+	if w.IntN(2) == 0 {
+		for f := knock.FIN; f <= knock.URG; f <<= 1 {
+			if n := w.IntN(6); n < 2 {
+				d.Flags = d.Flags.Add(f, n == 0)
+			}
+		}
+	}
+	if w.IntN(4) == 0 {
+		d.Target = pick(w, w.local...)
+	}
+	d.Open = []PortRange{{pick(w, knock.TCP, knock.UDP), 2000, uint16(2000 + w.IntN(3))}}
+	d.CmdTimeout = pick(w, 0, time.Minute)
+	return d
+}
+
+// hits returns what one source sends, in order.
+func (w *world) hits(src netip.Addr) []knock.Hit {
+	var out []knock.Hit
+	for n := 1 + w.IntN(14); len(out) < n; {
+		if w.IntN(10) < 6 {
+			d := pick(w, w.doors...)
+			for _, s := range d.Sequence {
+				out = append(out, w.hit(src, s, d))
+			}
+			continue
+		}
+		if len(out) > 0 && w.IntN(3) == 0 {
+			out = append(out, pick(w, out...)) // sent again
+			continue
+		}
+		out = append(out, w.hit(src, pick(w, append(w.pool, knock.Step{Proto: knock.TCP, Port: 9999})...), nil))
+	}
+	return out
+}
+
+// hit makes one packet; one for a door has, more often than not, the
+// destination and the flags that it asks for.
+func (w *world) hit(src netip.Addr, s knock.Step, d *Door) knock.Hit {
+	w.seq++
+	h := knock.Hit{Src: src, SrcPort: uint16(2000 + w.seq%63000), Proto: s.Proto, DstPort: s.Port}
+	h.Dst = w.local[0]
+	if !src.Is4() {
+		h.Dst = w.local[1]
+	}
+	if w.IntN(6) == 0 {
+		h.Dst = w.local[2]
+		if !src.Is4() {
+			h.Dst = w.local[3]
+		}
+	}
+	if d != nil && d.Target.IsValid() && d.Target.Is4() == src.Is4() && w.IntN(5) > 0 {
+		h.Dst = d.Target
+	}
+	if s.Proto == knock.TCP {
+		h.Seq = w.seq * 7
+		h.Flags = pick(w, knock.SYN, knock.SYN|knock.ACK, knock.ACK, 0, knock.Flags(w.IntN(64)))
+		if d != nil && w.IntN(8) > 0 {
+			h.Flags = d.Flags.Set | pick(w, 0, 0, knock.PSH&^d.Flags.Clear)
+		}
+	}
+	return h
+}
+
+// trace interleaves what many sources send, cut into phases.
+func (w *world) trace(perFamily int) [phases][]knock.Hit {
+	var queues [][]knock.Hit
+	for i := range perFamily {
+		queues = append(queues,
+			w.hits(netip.AddrFrom4([4]byte{10, 99, 0, byte(i + 1)})),
+			w.hits(netip.AddrFrom16([16]byte{0xfd, 0x99, 15: byte(i + 1)})))
+	}
+	var out [phases][]knock.Hit
+	for i := range out {
+		for len(queues) > 0 {
+			if i < phases-1 && len(out[i]) > perFamily*4 {
+				break
+			}
+			q := w.IntN(len(queues))
+			out[i] = append(out[i], queues[q][0])
+			if queues[q] = queues[q][1:]; len(queues[q]) == 0 {
+				queues = slices.Delete(queues, q, q+1)
+			}
+		}
+	}
+	return out
+}
+
+// play sends a trace and asks the tracker about the same packets at the same
+// times. It reports false if the machine was too slow for the times to count.
+func (w *world) play(l *lab, trace [phases][]knock.Hit) (want map[netip.Addr][]string, n int, ok bool) {
+	tr := knock.NewTracker(knock.DefaultMaxAttempts)
+	tr.SetLocal(w.local)
+	var doors []*knock.Door
+	for _, d := range w.doors {
+		doors = append(doors, &d.Door)
+	}
+	tr.SetDoors(doors)
+	want = map[netip.Addr][]string{}
+	start := time.Now()
+	for i, hits := range trace {
+		phase := start.Add(time.Duration(i) * phaseLength)
+		time.Sleep(time.Until(phase))
+		for k, h := range hits {
+			if k%40 == 39 {
+				time.Sleep(time.Millisecond) // let the receiver's queue drain
+			}
+			l.send(h)
+			for _, e := range tr.Observe(h, phase) {
+				switch e.Kind {
+				case knock.Stage:
+					want[e.Src] = append(want[e.Src], fmt.Sprintf("%s: Stage %d", e.Door.Name, e.Stage))
+				case knock.Opened:
+					want[e.Src] = append(want[e.Src], e.Door.Name+": OPEN SESAME")
+				default:
+					continue
+				}
+				n++
+			}
+		}
+		if time.Since(phase) > phaseSlack {
+			return nil, 0, false
+		}
+	}
+	return want, n, true
+}
+
+// compare runs random sets of doors through load and the tracker.
+func compare(t *testing.T, sets, workers, perFamily int, load func(l *lab, w *world)) {
+	s := seed(t)
+	var next, openings, lines, slow atomic.Int64
+	t.Run("sets", func(t *testing.T) {
+		for range workers {
+			t.Run("worker", func(t *testing.T) {
+				t.Parallel()
+				l := newLab(t)
+				l.pin()
+				l.listen()
+				for n := next.Add(1); n <= int64(sets) && !t.Failed(); n = next.Add(1) {
+					if only := os.Getenv("KNOCKD_SET"); only != "" && only != fmt.Sprint(n) {
+						continue
+					}
+					for try := uint64(0); ; try++ {
+						w := newWorld(s, uint64(n)+try<<32)
+						w.seq = l.used // no flow of an earlier set again, that conntrack knows
+						load(l, w)
+						trace := w.trace(perFamily)
+						want, count, ok := w.play(l, trace)
+						got := l.heard(count)
+						l.used = w.seq
+						sent := 0
+						for _, hits := range trace {
+							sent += len(hits)
+						}
+						if !ok || l.arrived() != sent {
+							slow.Add(1)
+							continue
+						}
+						lines.Add(int64(count))
+						openings.Add(int64(differ(t, n, w, trace, want, got)))
+						break
+					}
+				}
+			})
+		}
+	})
+	t.Logf("%d sets of doors, %d log lines, %d openings, %d traces repeated because the machine was slow or lost a packet", sets, lines.Load(), openings.Load(), slow.Load())
+	if openings.Load() == 0 {
+		t.Error("no door ever opened")
+	}
+}
+
+// differ reports each source that the kernel and the tracker judge
+// differently, and returns how many openings the tracker wants. Lines are
+// compared door by door: what one packet does to attempts that did not begin
+// together has no fixed order in a ruleset.
+func differ(t *testing.T, n int64, w *world, trace [phases][]knock.Hit, want, got map[netip.Addr][]string) (openings int) {
+	t.Helper()
+	for _, hits := range trace {
+		for _, h := range hits {
+			for _, d := range w.doors {
+				a, b := of(d.Name, want[h.Src]), of(d.Name, got[h.Src])
+				if !slices.Equal(a, b) {
+					t.Errorf("set %d, %v, %+v:\nkernel  %q\ntracker %q\n%s", n, h.Src, *d, got[h.Src], want[h.Src], sent(trace, h.Src))
+					delete(want, h.Src)
+					delete(got, h.Src)
+				}
+				openings += strings.Count(strings.Join(a, "\n"), Opened)
+			}
+			delete(want, h.Src)
+			delete(got, h.Src)
+		}
+	}
+	if len(got) > 0 {
+		t.Errorf("set %d: strange sources %v", n, got)
+	}
+	return openings
+}
+
+// of returns the lines of one door.
+func of(door string, lines []string) []string {
+	return slices.DeleteFunc(slices.Clone(lines), func(s string) bool { return !strings.HasPrefix(s, door+": ") })
+}
+
+// sent lists what a source sent.
+func sent(trace [phases][]knock.Hit, src netip.Addr) string {
+	var b strings.Builder
+	for i, hits := range trace {
+		for _, h := range hits {
+			if h.Src == src {
+				fmt.Fprintf(&b, "phase %d: %+v\n", i, h)
+			}
+		}
+	}
+	return b.String()
+}
+
+// TestNftablesDecidesLikeTracker: random doors, random packets, pauses and
+// expiry; every line of the log is compared, not only the openings.
+func TestNftablesDecidesLikeTracker(t *testing.T) {
+	sets := 12
+	if long() {
+		sets = 300
+	}
+	compare(t, sets, 6, 40, func(l *lab, w *world) {
+		l.server.Run("nft", "flush", "ruleset")
+		l.load("nft", []byte(probe), "-f")
+		l.loadNft(w.doors, Options{StageRate: -1})
+	})
+}

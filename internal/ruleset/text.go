@@ -1,0 +1,85 @@
+package ruleset
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"knockd/internal/knock"
+)
+
+// text gathers the lines of a ruleset.
+type text struct{ b strings.Builder }
+
+// line writes one line, with the parts that are not empty joined by blanks.
+func (t *text) line(indent string, parts ...string) {
+	var keep []string
+	for _, p := range parts {
+		if p != "" {
+			keep = append(keep, p)
+		}
+	}
+	t.b.WriteString(indent + strings.Join(keep, " ") + "\n")
+}
+
+func (t *text) printf(format string, args ...any) { fmt.Fprintf(&t.b, format, args...) }
+
+// comments writes each text as a comment.
+func (t *text) comments(lines ...string) {
+	for _, l := range lines {
+		t.b.WriteString(strings.TrimRight("# "+printable(l), " ") + "\n")
+	}
+}
+
+// printable keeps a name from ending a comment's line.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r == 0x85 || r == 0x2028 || r == 0x2029 {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+// seconds prints a time as nft does, in the largest unit that loses nothing.
+func nftTime(d time.Duration) string {
+	if d%time.Second == 0 {
+		return fmt.Sprintf("%ds", d/time.Second)
+	}
+	return fmt.Sprintf("%dms", d.Milliseconds())
+}
+
+// flagMask returns the flags a door looks at and the value they must have.
+func flagMask(m knock.FlagMatch) (mask, value knock.Flags) { return m.Set | m.Clear, m.Set }
+
+// describe says what a door does, for the comments.
+func (d *door) describe() string {
+	var parts []string
+	var names []string
+	for _, s := range d.Sequence {
+		names = append(names, s.String())
+	}
+	parts = append(parts, strings.Join(names, ", ")+" within "+d.Timeout.String())
+	if len(d.Open) > 0 {
+		parts = append(parts, "opens "+d.openList()+d.duration())
+	}
+	for _, c := range d.closes {
+		parts = append(parts, "closes "+c.Name)
+	}
+	return d.Name + ": " + strings.Join(parts, "; ")
+}
+
+func (d *door) openList() string {
+	var names []string
+	for _, r := range d.Open {
+		names = append(names, r.String())
+	}
+	return strings.Join(names, ", ")
+}
+
+func (d *door) duration() string {
+	if d.CmdTimeout == 0 {
+		return " until it is closed"
+	}
+	return " for " + d.CmdTimeout.String()
+}
