@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"flag"
-	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -188,6 +187,19 @@ func (l *lab) loadNft(doors []*Door, opt Options) {
 	l.load("nft", rules, "-f")
 }
 
+// loadIptables loads the files for both families in place of all else.
+func (l *lab) loadIptables(flavour string, doors []*Door, opt Options) {
+	l.t.Helper()
+	for _, program := range []string{"iptables", "ip6tables"} {
+		opt.IPv6 = program == "ip6tables"
+		rules, err := Iptables(doors, opt)
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		l.load(program+"-"+flavour+"-restore", rules)
+	}
+}
+
 // listen gathers what the server's rules log until the test ends.
 func (l *lab) listen() {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -216,24 +228,36 @@ func (l *lab) listen() {
 	}
 }
 
-// heard returns the lines logged since the last call, by source in order,
-// once there are at least n and no more come.
-func (l *lab) heard(n int) map[netip.Addr][]string {
-	count := func() int { l.mu.Lock(); defer l.mu.Unlock(); return len(l.entries) }
-	for deadline := time.Now().Add(10 * time.Second); count() < n && time.Now().Before(deadline); {
+// heard returns the lines logged about doors whose name has the given ending,
+// by source in order, once there are at least n and no more come. All that was
+// logged before is forgotten.
+func (l *lab) heard(n int, ending string) map[netip.Addr][]string {
+	lines, count := l.gathered(ending)
+	for deadline := time.Now().Add(10 * time.Second); count < n && time.Now().Before(deadline); {
 		time.Sleep(20 * time.Millisecond)
+		lines, count = l.gathered(ending)
 	}
 	time.Sleep(150 * time.Millisecond)
+	lines, _ = l.gathered(ending)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	lines := map[netip.Addr][]string{}
+	l.entries = nil
+	return lines
+}
+
+func (l *lab) gathered(ending string) (lines map[netip.Addr][]string, n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	lines = map[netip.Addr][]string{}
 	for _, e := range l.entries {
 		text, ok := ParseLogPrefix(e.Prefix)
 		if !ok {
-			text = fmt.Sprintf("strange prefix %q", e.Prefix)
+			l.t.Errorf("strange prefix %q", e.Prefix)
 		}
-		lines[e.Src] = append(lines[e.Src], text)
+		if name, _, _ := strings.Cut(text, ": "); strings.HasSuffix(name, ending) {
+			lines[e.Src] = append(lines[e.Src], text)
+			n++
+		}
 	}
-	l.entries = nil
-	return lines
+	return lines, n
 }

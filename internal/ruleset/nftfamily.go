@@ -80,11 +80,8 @@ func (d *door) source(f family) string {
 // another is left out, since intervals of a set must not overlap.
 func prefixSet(all []netip.Prefix) string {
 	var names []string
-	for i, p := range all {
-		if !slices.ContainsFunc(all, func(o netip.Prefix) bool { return o.Bits() < p.Bits() && o.Contains(p.Addr()) }) &&
-			!slices.Contains(all[:i], p) {
-			names = append(names, prefixName(p))
-		}
+	for _, p := range outermost(all) {
+		names = append(names, prefixName(p))
 	}
 	slices.Sort(names)
 	return "{ " + strings.Join(names, ", ") + " }"
@@ -230,10 +227,18 @@ func (n *nft) reach(d *door, k int, f family) string {
 	}
 	for _, c := range d.closes {
 		if slices.Contains(n.in(f), c) {
-			parts = append(parts, fmt.Sprintf("delete @%s { %s }", c.openSet(f), c.opened(f)))
+			parts = append(parts, remove(c.openSet(f), c.opened(f)))
 		}
 	}
 	return strings.TrimSpace(strings.Join(parts, " "))
+}
+
+// remove returns the statements that take an element out of a set. Said once
+// it may hit an element of the same key whose time is over and which the
+// kernel has not yet collected, and leave the one that lives (seen on 6.18).
+func remove(set, key string) string {
+	s := fmt.Sprintf("delete @%s { %s }", set, key)
+	return s + " " + s
 }
 
 // forget returns the statements that take the source out of all stages from
@@ -241,7 +246,7 @@ func (n *nft) reach(d *door, k int, f family) string {
 func (d *door) forget(k int, f family) string {
 	var parts []string
 	for ; k < d.last(); k++ {
-		parts = append(parts, fmt.Sprintf("delete @%s { %s }", d.stage(k, f), f.saddr()))
+		parts = append(parts, remove(d.stage(k, f), f.saddr()))
 	}
 	return strings.Join(parts, " ")
 }

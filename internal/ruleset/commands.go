@@ -1,0 +1,186 @@
+package ruleset
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"knockd/internal/knock"
+)
+
+// rule is the iptables rule that a usual command adds or deletes.
+type rule struct {
+	delete     bool
+	ports      []PortRange
+	assumedTCP bool
+	rest       string // all else that makes two rules equal
+}
+
+// same says whether two commands are about one rule.
+func (r rule) same(o rule) bool { return slices.Equal(r.ports, o.ports) && r.rest == o.rest }
+
+// parseRule reads a command like
+//
+//	/sbin/iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT
+//
+// and says why it is none.
+func parseRule(command string) (rule, error) {
+	if strings.ContainsAny(command, ";&|<>$`\\\"'()*?#\n") {
+		return rule{}, errors.New("is more than one plain iptables command")
+	}
+	words := strings.Fields(command)
+	if len(words) > 0 && words[0] == "exec" {
+		words = words[1:]
+	}
+	if len(words) == 0 || !slices.Contains([]string{"iptables", "ip6tables", "iptables-nft", "iptables-legacy", "ip6tables-nft", "ip6tables-legacy"}, path.Base(words[0])) {
+		return rule{}, errors.New("is no iptables command")
+	}
+	p := ruleParser{words: words[1:]}
+	return p.parse()
+}
+
+// ruleParser reads the words after the program.
+type ruleParser struct {
+	words []string
+	rule  rule
+	rest  []string
+	proto knock.Protocol
+	spec  string // what follows --dport
+	from  bool   // -s %IP%
+	chain string
+	jump  string
+}
+
+// The options that change what a rule does, and nothing else is taken.
+func (p *ruleParser) parse() (rule, error) {
+	for len(p.words) > 0 {
+		if err := p.option(); err != nil {
+			return rule{}, err
+		}
+	}
+	switch {
+	case p.chain == "":
+		return rule{}, errors.New("adds no rule (-A) and deletes none (-D)")
+	case p.jump != "ACCEPT":
+		return rule{}, errors.New("does not end in -j ACCEPT")
+	case !p.from:
+		return rule{}, errors.New("does not open to the knocker alone (-s %IP%)")
+	case p.spec == "":
+		return rule{}, errors.New("names no port (--dport)")
+	}
+	if p.proto == 0 {
+		p.proto, p.rule.assumedTCP = knock.TCP, true
+	}
+	if err := p.ports(); err != nil {
+		return rule{}, err
+	}
+	slices.Sort(p.rest)
+	p.rule.rest = p.chain + " " + strings.Join(p.rest, " ")
+	return p.rule, nil
+}
+
+// next takes one word.
+func (p *ruleParser) next() string {
+	if len(p.words) == 0 {
+		return ""
+	}
+	w := p.words[0]
+	p.words = p.words[1:]
+	return w
+}
+
+// option reads one option with what belongs to it.
+func (p *ruleParser) option() error {
+	switch w := p.next(); w {
+	case "-A", "--append", "-D", "--delete":
+		p.rule.delete = w == "-D" || w == "--delete"
+		p.chain = p.next()
+	case "-I", "--insert":
+		p.chain = p.next()
+		if len(p.words) > 0 && digits(p.words[0]) {
+			p.next()
+		}
+	case "-t", "--table":
+		if t := p.next(); t != "filter" {
+			return fmt.Errorf("is about the table %q", t)
+		}
+	case "-s", "--source", "--src":
+		src := p.next()
+		p.from = src == "%IP%" || src == "%IP%/32" || src == "%IP%/128"
+	case "-p", "--protocol", "--proto":
+		return p.protocol(p.next())
+	case "--dport", "--destination-port", "--dports", "--destination-ports":
+		p.spec = p.next()
+	case "-j", "--jump":
+		p.jump = p.next()
+	case "-w", "--wait", "-W":
+		if len(p.words) > 0 && digits(p.words[0]) {
+			p.next()
+		}
+	case "-4", "-6", "-v", "-n", "--syn": // say nothing about what opens
+	case "-m", "--match":
+		p.match(p.next())
+	case "--state", "--ctstate":
+		p.next() // established connections pass in any case
+	case "--comment", "-i", "--in-interface":
+		p.rest = append(p.rest, w, p.next())
+	default:
+		return fmt.Errorf("has an option that is not understood: %s", w)
+	}
+	return nil
+}
+
+// match takes the name of a match; those that say nothing about what opens
+// are dropped, others make their options not understood.
+func (p *ruleParser) match(name string) {
+	if !slices.Contains([]string{"tcp", "udp", "multiport", "state", "conntrack", "comment"}, name) {
+		p.rest = append(p.rest, "-m "+name)
+	}
+}
+
+func (p *ruleParser) protocol(name string) error {
+	switch strings.ToLower(name) {
+	case "tcp", "6":
+		p.proto = knock.TCP
+	case "udp", "17":
+		p.proto = knock.UDP
+	default:
+		return fmt.Errorf("is about the protocol %q", name)
+	}
+	return nil
+}
+
+// services are the names of ports that such commands use.
+var services = map[string]uint16{"ssh": 22, "http": 80, "https": 443, "domain": 53, "smtp": 25, "imaps": 993, "openvpn": 1194}
+
+// ports reads "22", "ssh", "8000:8010" and lists of them.
+func (p *ruleParser) ports() error {
+	for _, item := range strings.Split(p.spec, ",") {
+		first, last, isRange := strings.Cut(item, ":")
+		low, ok := port(first)
+		top := low
+		if isRange {
+			var ok2 bool
+			top, ok2 = port(last)
+			ok = ok && ok2 && low <= top
+		}
+		if !ok {
+			return fmt.Errorf("names a port that is not understood: %q", item)
+		}
+		p.rule.ports = append(p.rule.ports, PortRange{p.proto, low, top})
+	}
+	return nil
+}
+
+func port(s string) (uint16, bool) {
+	if n, ok := services[s]; ok {
+		return n, true
+	}
+	n, err := strconv.ParseUint(s, 10, 16)
+	return uint16(n), err == nil && n > 0
+}
+
+func digits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }

@@ -1,0 +1,284 @@
+package ruleset
+
+import (
+	"fmt"
+	"strings"
+
+	"knockd/internal/knock"
+)
+
+// repeatOptions are those of the match that knows a SYN sent again: the same
+// source port, destination port and address. The times bound what a flood of
+// spoofed addresses can occupy; with the usual ones a second of it shuts
+// everybody out for a minute.
+const repeatOptions = "--hashlimit-above 1/minute --hashlimit-burst 1 --hashlimit-mode srcip,srcport,dstport" +
+	" --hashlimit-htable-expire 5000 --hashlimit-htable-gcinterval 500 --hashlimit-htable-size 65536 --hashlimit-htable-max 262144"
+
+func (t *ipt) repeat() string {
+	name := "KNOCK"
+	if t.f == ipv6 {
+		name += "V6"
+	}
+	return "-m hashlimit " + repeatOptions + " --hashlimit-name " + name
+}
+
+// knock writes the chains that every knock passes.
+func (t *ipt) knock() {
+	step, start := entryChain+"-STEP", entryChain+"-START"
+	t.note("", "Is the source in the middle of a sequence? Its clock is the list of the first knock, set once:",
+		"the whole sequence has to be done in its time. (The page has no such time.)")
+	for _, d := range t.in(t.f) {
+		if d.last() > 1 {
+			t.rule(entryChain+"-KNOCK", t.otherwise(d), t.clock(d), "-g", step)
+		}
+	}
+	t.rule(entryChain+"-KNOCK", "-g", start)
+	t.note("Then all its attempts take the knock, and no new one starts.")
+	if tcp := tcpOnly(steps(t.in(t.f))); len(tcp) > 0 {
+		t.rule(step, "-p tcp", t.repeat(), "-g", entryChain+"-END")
+	}
+	for _, d := range t.in(t.f) {
+		if d.last() > 1 {
+			t.rule(step, t.otherwise(d), t.clock(d), "-j", d.id+"-STEP")
+		}
+	}
+	t.rule(step, "-g", entryChain+"-END")
+	t.starts(start)
+}
+
+// starts writes the chain in which a source without attempts begins.
+func (t *ipt) starts(start string) {
+	t.note("Else every door starts whose first knock it is.")
+	var first []knock.Step
+	for _, d := range t.in(t.f) {
+		first = append(first, d.Sequence[0])
+	}
+	for _, ports := range multiport(knock.TCP, tcpOnly(sortSteps(first))) {
+		t.rule(start, ports, t.repeat(), "-g", entryChain+"-END")
+	}
+	for _, d := range t.in(t.f) {
+		s := d.Sequence[0]
+		for _, src := range t.sources(d) {
+			t.rule(start, iptStep(s), iptFlags(d.Flags, s, ""), t.otherwise(d), src, "-j", d.id+"-START")
+		}
+	}
+	t.rule(start, "-g", entryChain+"-END")
+}
+
+func tcpOnly(all []knock.Step) []knock.Step {
+	var out []knock.Step
+	for _, s := range all {
+		if s.Proto == knock.TCP {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// otherwise matches a door's destination where a visible packet could be for
+// another door's.
+func (t *ipt) otherwise(d *door) string {
+	if t.anyTarget() {
+		return t.destination(d)
+	}
+	return ""
+}
+
+// door writes the chains of a door.
+func (t *ipt) door(d *door) {
+	t.note("", d.describe())
+	if d.last() > 1 {
+		t.note("Each knock must follow its predecessor; any other of the knock ports resets.")
+		if mask, _ := flagMask(d.Flags); mask != 0 {
+			t.rule(d.id+"-STEP", "-p tcp -m tcp", iptFlags(d.Flags, knock.Step{Proto: knock.TCP}, "! "), "-j RETURN")
+		}
+		for k := d.last() - 1; k >= 1; k-- {
+			t.step(d, k)
+		}
+	}
+	t.note("The first knock.")
+	t.reach(d, 1, d.id+"-START")
+	for k := 2; k <= d.last(); k++ {
+		if k == d.last() {
+			t.note("The last knock opens the door, and clears the lists: the page leaves them, so that",
+				"later its last port alone opens the door again.")
+		}
+		t.reach(d, k, d.inputChain(k))
+	}
+	if d.last() > 1 {
+		t.note("A wrong knock: all from the beginning.")
+		for k := 1; k < d.last(); k++ {
+			t.rule(d.id+"-RESET", recent("--remove", t.list(d, k)))
+		}
+	}
+}
+
+// step writes the rules for those who have done k knocks.
+func (t *ipt) step(d *door, k int) {
+	at := ""
+	if k > 1 {
+		at = recent("--rcheck", t.list(d, k))
+	}
+	t.rule(d.id+"-STEP", iptStep(d.Sequence[k]), at, "-g", d.inputChain(k+1))
+	if d.Forgive && d.Sequence[k-1] != d.Sequence[k] {
+		t.rule(d.id+"-STEP", iptStep(d.Sequence[k-1]), at, "-j RETURN")
+	}
+	t.rule(d.id+"-STEP", at, "-g", d.id+"-RESET")
+}
+
+// reach writes the chain of a knock just done.
+func (t *ipt) reach(d *door, k int, chain string) {
+	switch {
+	case k == d.last():
+		for i := 1; i < d.last(); i++ {
+			t.rule(chain, recent("--remove", t.list(d, i)))
+		}
+		if len(d.Open) > 0 {
+			t.rule(chain, recent("--set", t.list(d, k)), t.mask(d))
+		}
+		for _, c := range d.closes {
+			if t.has(c) {
+				t.rule(chain, recent("--remove", t.list(c, c.last())), t.mask(c))
+			}
+		}
+	case k == 1:
+		for i := 2; i < d.last(); i++ {
+			t.rule(chain, recent("--remove", t.list(d, i)))
+		}
+		t.rule(chain, recent("--set", t.list(d, 1)))
+	default:
+		t.rule(chain, recent("--set", t.list(d, k)))
+	}
+	limit := ""
+	if r := t.opt.stageRate(); r > 0 {
+		limit = fmt.Sprintf("-m limit --limit %d/second --limit-burst %d", r, 2*r)
+	}
+	t.rule(chain, limit, t.log(d.stagePrefix(k)))
+	if k == d.last() {
+		t.rule(chain, t.log(d.openedPrefix()))
+	}
+}
+
+func (t *ipt) log(prefix string) string {
+	return fmt.Sprintf("-j NFLOG --nflog-group %d --nflog-prefix \"%s\"", t.opt.group(), prefix)
+}
+
+// has says whether a door exists in this family.
+func (t *ipt) has(d *door) bool {
+	for _, o := range t.in(t.f) {
+		if o == d {
+			return true
+		}
+	}
+	return false
+}
+
+// mask is the option for doors that open more than the knocker's address.
+func (t *ipt) mask(d *door) string {
+	if n := d.prefix(t.f); n < t.f.bits() {
+		return "--mask " + mask(t.f, n)
+	}
+	return ""
+}
+
+// strays writes the chains that fail attempts at strict doors.
+func (t *ipt) strays() {
+	if !t.anyStrict() {
+		return
+	}
+	chain := entryChain + "-STRAY"
+	t.note("", "Any other port resets the attempts at strict doors.")
+	for _, d := range t.in(t.f) {
+		if d.Strict && d.last() > 1 {
+			t.rule(chain, "-p tcp -m tcp", iptFlags(d.Flags, knock.Step{Proto: knock.TCP}, ""), t.destination(d), t.clock(d), "-j", d.id+"-STRAY")
+			t.rule(chain, "-p udp", t.destination(d), t.clock(d), "-j", d.id+"-STRAY")
+			for _, r := range d.Ignore {
+				t.rule(d.id+"-STRAY", iptPort(r.Proto, r.ports(":")), "-j RETURN")
+			}
+			t.rule(d.id+"-STRAY", "-g", d.id+"-RESET")
+		}
+	}
+	t.rule(chain, "-j RETURN")
+}
+
+// end writes what becomes of packets in the end.
+func (t *ipt) end() {
+	end := entryChain + "-END"
+	t.note("", "The ports that doors open: for whom they are open, and for nobody else.")
+	for _, proto := range []knock.Protocol{knock.TCP, knock.UDP} {
+		for _, s := range t.spans(proto) {
+			for _, d := range s.doors {
+				if t.has(d) {
+					t.rule(end, iptPort(proto, s.ports(":")), t.isOpen(d), "-j ACCEPT")
+				}
+			}
+			for _, to := range t.destinations() {
+				t.rule(end, iptPort(proto, s.ports(":")), to, t.refuse(proto))
+			}
+		}
+	}
+	if !t.opt.Observe {
+		t.note("Knocks end here, and nothing shows that they were seen.")
+		t.silence(end)
+	}
+	t.note("All else goes on to the rules after the jump to "+entryChain+". (The page drops it: write",
+		"-A "+end+" -j DROP here to have that, with an ACCEPT before it for each other service.)")
+	t.rule(end, "-j RETURN")
+}
+
+// isOpen matches those for whom a door is open.
+func (t *ipt) isOpen(d *door) string {
+	what := "--rcheck"
+	if d.CmdTimeout > 0 {
+		what = fmt.Sprintf("--rcheck --seconds %d --reap", int(d.CmdTimeout.Seconds()))
+	}
+	return strings.TrimSpace(recent(what, t.list(d, d.last())) + " " + t.mask(d))
+}
+
+// destinations returns the matches of the destinations whose open ports are ours.
+func (t *ipt) destinations() []string {
+	if !t.opt.Prerouting {
+		return []string{""}
+	}
+	out := []string{"-m addrtype --dst-type LOCAL"}
+	for _, a := range targets(t.in(t.f)) {
+		out = append(out, "-d "+a)
+	}
+	return out
+}
+
+// refuse is what happens to packets at a door that is shut.
+func (t *ipt) refuse(proto knock.Protocol) string {
+	switch {
+	case !t.opt.Observe || t.opt.Prerouting: // the mangle table has no REJECT
+		return "-j DROP"
+	case proto == knock.TCP:
+		return "-j REJECT --reject-with tcp-reset"
+	}
+	return "-j REJECT"
+}
+
+// silence drops the knocks that are not only watched.
+func (t *ipt) silence(end string) {
+	byDestination := map[string][]knock.Step{}
+	var order []string
+	for _, d := range t.in(t.f) {
+		to := t.destination(d)
+		for _, s := range d.Sequence {
+			if t.watched(s) {
+				continue
+			}
+			if byDestination[to] == nil {
+				order = append(order, to)
+			}
+			byDestination[to] = append(byDestination[to], s)
+		}
+	}
+	for _, to := range order {
+		all := sortSteps(byDestination[to])
+		tcp := tcpOnly(all)
+		for _, ports := range append(multiport(knock.TCP, tcp), multiport(knock.UDP, all[len(tcp):])...) {
+			t.rule(end, ports, to, "-j DROP")
+		}
+	}
+}
