@@ -36,24 +36,31 @@ func (p *plan) notes() []string {
 	for _, a := range p.advice() {
 		out = append(out, "Advice: "+a)
 	}
-	for _, s := range steps(p.doors) {
-		if slices.Contains(p.opt.Live, s) && !p.opt.Observe {
-			out = append(out, fmt.Sprintf("%s/%d: a program listens here, so knocks on it are only watched.", s.Proto, s.Port))
-		}
-	}
+	out = append(out, p.listening()...)
 	if len(out) > 0 {
 		out = append([]string{""}, out...)
 	}
 	return out
 }
 
-// Advice returns what weakens the doors, a sentence each.
-func Advice(doors []*Door) []string {
-	p := &plan{}
+// listening says on which knock ports programs listen.
+func (p *plan) listening() (out []string) {
+	for _, s := range steps(p.doors) {
+		if slices.Contains(p.opt.Live, s) && !p.opt.Observe {
+			out = append(out, fmt.Sprintf("%s/%d: a program listens here, so knocks on it are only watched.", s.Proto, s.Port))
+		}
+	}
+	return out
+}
+
+// Notes returns what the comments at the top of a ruleset warn of, a sentence
+// each: what weakens the doors, and which knocks are only watched.
+func Notes(doors []*Door, opt Options) []string {
+	p := &plan{opt: opt}
 	for _, d := range doors {
 		p.doors = append(p.doors, &door{Door: d})
 	}
-	return p.advice()
+	return append(p.advice(), p.listening()...)
 }
 
 func (p *plan) advice() []string {

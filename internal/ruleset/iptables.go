@@ -9,9 +9,9 @@ import (
 	"knockd/internal/knock"
 )
 
-// entryChain is the chain that INPUT calls; the chains common to all doors
+// EntryChain is the chain that INPUT calls; the chains common to all doors
 // bear its name too.
-const entryChain = "TRAFFIC"
+const EntryChain = "TRAFFIC"
 
 // EntryComment marks the chain that INPUT calls as ours.
 const EntryComment = "knockctl export"
@@ -65,7 +65,7 @@ func chainName(name string) string {
 	if len(id) > 14 {
 		id = id[:14]
 	}
-	if id == entryChain {
+	if id == EntryChain {
 		id += "_"
 	}
 	if last := id[len(id)-1]; '0' <= last && last <= '9' {
@@ -116,23 +116,23 @@ func wholeSeconds(d *door) int { return int(d.Timeout.Seconds()) }
 // traffic writes the chain that INPUT calls.
 func (t *ipt) traffic() {
 	t.note("What this host has begun, and what was let in before, goes on; loopback is not looked at.")
-	t.rule(entryChain, "-i lo -j RETURN")
-	t.rule(entryChain, `-m conntrack --ctstate ESTABLISHED,RELATED -m comment --comment "`+EntryComment+`" -j ACCEPT`)
+	t.rule(EntryChain, "-i lo -j RETURN")
+	t.rule(EntryChain, `-m conntrack --ctstate ESTABLISHED,RELATED -m comment --comment "`+EntryComment+`" -j ACCEPT`)
 	t.note("A packet that some door could use is a knock. The page compares ports and nothing else;",
 		"here the flags that a door's tcpflags ask for count too, and the destination.")
 	for _, c := range t.conditions() {
 		for _, in := range t.interfaces() {
 			for _, src := range c.sources {
-				t.rule(entryChain, in, c.ports, c.flags, c.destination, src, "-g", entryChain+"-KNOCK")
+				t.rule(EntryChain, in, c.ports, c.flags, c.destination, src, "-g", EntryChain+"-KNOCK")
 			}
 		}
 	}
 	if t.anyStrict() {
 		for _, in := range t.interfaces() {
-			t.rule(entryChain, in, "-j", entryChain+"-STRAY")
+			t.rule(EntryChain, in, "-j", EntryChain+"-STRAY")
 		}
 	}
-	t.rule(entryChain, "-g", entryChain+"-END")
+	t.rule(EntryChain, "-g", EntryChain+"-END")
 }
 
 // interfaces returns a match for each interface listened on.
@@ -287,15 +287,15 @@ func subtract(p netip.Prefix, deny []netip.Prefix) []netip.Prefix {
 
 // header writes what a reader must know, the table and its chains.
 func (t *ipt) header() {
-	program := "iptables"
+	program, command := "iptables", "knockctl export iptables --apply"
 	if t.f == ipv6 {
-		program = "ip6tables"
+		program, command = "ip6tables", "knockctl export iptables --ipv6 --apply"
 	}
 	t.comments(
 		"Port knocking without a daemon: doors of knockd compiled for "+program+", in the",
 		"structure of the Arch wiki's page \"Port knocking\", whose weaknesses are repaired.",
 		"Load it with "+program+"-restore --noflush, which keeps the rules of others; loaded so",
-		"a second time, first remove the jump from INPUT, or use knockctl export "+program[:len(program)-6]+"tables --apply.",
+		"a second time, first remove the jump from INPUT; "+command+" does.",
 		"Lists, and so open doors, outlive a load.",
 		"")
 	for _, d := range t.plan.doors {
@@ -316,5 +316,5 @@ func (t *ipt) header() {
 	for _, c := range t.chains {
 		t.printf(":%s - [0:0]\n", c)
 	}
-	t.printf("-I %s 1 -j %s\n", hook, entryChain)
+	t.printf("-I %s 1 -j %s\n", hook, EntryChain)
 }

@@ -24,25 +24,25 @@ func (t *ipt) repeat() string {
 
 // knock writes the chains that every knock passes.
 func (t *ipt) knock() {
-	step, start := entryChain+"-STEP", entryChain+"-START"
+	step, start := EntryChain+"-STEP", EntryChain+"-START"
 	t.note("", "Is the source in the middle of a sequence? Its clock is the list of the first knock, set once:",
 		"the whole sequence has to be done in its time. (The page has no such time.)")
 	for _, d := range t.in(t.f) {
 		if d.last() > 1 {
-			t.rule(entryChain+"-KNOCK", t.otherwise(d), t.clock(d), "-g", step)
+			t.rule(EntryChain+"-KNOCK", t.otherwise(d), t.clock(d), "-g", step)
 		}
 	}
-	t.rule(entryChain+"-KNOCK", "-g", start)
+	t.rule(EntryChain+"-KNOCK", "-g", start)
 	t.note("Then all its attempts take the knock, and no new one starts.")
 	if tcp := tcpOnly(steps(t.in(t.f))); len(tcp) > 0 {
-		t.rule(step, "-p tcp", t.repeat(), "-g", entryChain+"-END")
+		t.rule(step, "-p tcp", t.repeat(), "-g", EntryChain+"-END")
 	}
 	for _, d := range t.in(t.f) {
 		if d.last() > 1 {
 			t.rule(step, t.otherwise(d), t.clock(d), "-j", d.id+"-STEP")
 		}
 	}
-	t.rule(step, "-g", entryChain+"-END")
+	t.rule(step, "-g", EntryChain+"-END")
 	t.starts(start)
 }
 
@@ -54,7 +54,7 @@ func (t *ipt) starts(start string) {
 		first = append(first, d.Sequence[0])
 	}
 	for _, ports := range multiport(knock.TCP, tcpOnly(sortSteps(first))) {
-		t.rule(start, ports, t.repeat(), "-g", entryChain+"-END")
+		t.rule(start, ports, t.repeat(), "-g", EntryChain+"-END")
 	}
 	for _, d := range t.in(t.f) {
 		s := d.Sequence[0]
@@ -62,7 +62,7 @@ func (t *ipt) starts(start string) {
 			t.rule(start, iptStep(s), iptFlags(d.Flags, s, ""), t.otherwise(d), src, "-j", d.id+"-START")
 		}
 	}
-	t.rule(start, "-g", entryChain+"-END")
+	t.rule(start, "-g", EntryChain+"-END")
 }
 
 func tcpOnly(all []knock.Step) []knock.Step {
@@ -186,7 +186,7 @@ func (t *ipt) strays() {
 	if !t.anyStrict() {
 		return
 	}
-	chain := entryChain + "-STRAY"
+	chain := EntryChain + "-STRAY"
 	t.note("", "Any other port resets the attempts at strict doors.")
 	for _, d := range t.in(t.f) {
 		if d.Strict && d.last() > 1 {
@@ -203,7 +203,7 @@ func (t *ipt) strays() {
 
 // end writes what becomes of packets in the end.
 func (t *ipt) end() {
-	end := entryChain + "-END"
+	end := EntryChain + "-END"
 	t.note("", "The ports that doors open: for whom they are open, and for nobody else.")
 	for _, proto := range []knock.Protocol{knock.TCP, knock.UDP} {
 		for _, s := range t.spans(proto) {
@@ -221,7 +221,7 @@ func (t *ipt) end() {
 		t.note("Knocks end here, and nothing shows that they were seen.")
 		t.silence(end)
 	}
-	t.note("All else goes on to the rules after the jump to "+entryChain+". (The page drops it: write",
+	t.note("All else goes on to the rules after the jump to "+EntryChain+". (The page drops it: write",
 		"-A "+end+" -j DROP here to have that, with an ACCEPT before it for each other service.)")
 	t.rule(end, "-j RETURN")
 }

@@ -1,0 +1,152 @@
+// Command knockctl is for the person at the keyboard: it compiles doors into
+// firewall rulesets that need no daemon, and shows what these log.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/pflag"
+)
+
+// version is what --version prints; the Makefile may set it at link time.
+var version = "1.0.0"
+
+// Exit statuses.
+const (
+	exitOK    = 0
+	exitFault = 1
+	exitUsage = 2
+)
+
+// world is what a run has of the world around it.
+type world struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	run            runner
+}
+
+// command is one word that knockctl knows.
+type command struct {
+	name, summary string
+	do            func(ctx context.Context, w *world, args []string) error
+}
+
+// commands returns them in the order that the usage shows.
+func commands() []command {
+	return []command{
+		{"export", "compile doors into a ruleset for nftables or iptables", export},
+		{"kernel-log", "write what such a ruleset logs as knockd's log lines", kernelLog},
+	}
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], &world{os.Stdin, os.Stdout, os.Stderr, execute})
+	stop()
+	os.Exit(code)
+}
+
+// run is the whole program: it returns the exit status.
+func run(ctx context.Context, args []string, w *world) int {
+	err := dispatch(ctx, args, w)
+	var usage *usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &usage):
+		fmt.Fprintf(w.stderr, "knockctl: %v\n", err)
+		if usage.hint != "" {
+			fmt.Fprintf(w.stderr, "knockctl: hint: %s\n", usage.hint)
+		}
+		return exitUsage
+	}
+	complain(w.stderr, err)
+	return exitFault
+}
+
+// usageError is a fault of the command line.
+type usageError struct {
+	err  error
+	hint string
+}
+
+func (e *usageError) Error() string { return e.err.Error() }
+
+// hinted is an error with what to try.
+type hinted struct {
+	error
+	hint string
+}
+
+func (e *hinted) Unwrap() error { return e.error }
+
+// complain says what is wrong, a line each, and what to try.
+func complain(stderr io.Writer, err error) {
+	for _, line := range strings.Split(strings.TrimSpace(err.Error()), "\n") {
+		fmt.Fprintf(stderr, "knockctl: %s\n", line)
+	}
+	var h *hinted
+	if errors.As(err, &h) {
+		fmt.Fprintf(stderr, "knockctl: hint: %s\n", h.hint)
+	} else if errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.EPERM) {
+		fmt.Fprintln(stderr, "knockctl: hint: run as root or grant CAP_NET_ADMIN")
+	}
+}
+
+func dispatch(ctx context.Context, args []string, w *world) error {
+	if len(args) == 0 {
+		return &usageError{errors.New("no command"), "knockctl --help lists them"}
+	}
+	switch args[0] {
+	case "-h", "--help", "help":
+		fmt.Fprint(w.stdout, usageText())
+		return nil
+	case "-V", "--version":
+		fmt.Fprintf(w.stdout, "knockctl %s\n", version)
+		return nil
+	}
+	all := commands()
+	i := slices.IndexFunc(all, func(c command) bool { return c.name == args[0] })
+	if i < 0 {
+		return &usageError{fmt.Errorf("unknown command %q", args[0]), "knockctl --help lists them"}
+	}
+	err := all[i].do(ctx, w, args[1:])
+	if errors.Is(err, pflag.ErrHelp) {
+		return nil
+	}
+	return err
+}
+
+func usageText() string {
+	var b strings.Builder
+	b.WriteString("usage: knockctl COMMAND [OPTIONS]\n\n")
+	for _, c := range commands() {
+		fmt.Fprintf(&b, "  %-12s %s\n", c.name, c.summary)
+	}
+	b.WriteString("\nknockctl COMMAND --help shows its options.\n")
+	return b.String()
+}
+
+// parse reads a command's options and returns the other words.
+func parse(w *world, f *pflag.FlagSet, usage string, args []string) ([]string, error) {
+	f.SortFlags = false
+	f.SetOutput(io.Discard)
+	f.Usage = func() {}
+	help := f.BoolP("help", "h", false, "show this")
+	if err := f.Parse(args); err != nil {
+		return nil, &usageError{err, usage}
+	}
+	if *help {
+		fmt.Fprintf(w.stdout, "usage: %s\n\n%s", usage, f.FlagUsages())
+		return nil, pflag.ErrHelp
+	}
+	return f.Args(), nil
+}
