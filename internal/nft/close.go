@@ -89,7 +89,7 @@ func (f *Firewall) closeHolds(keys []holdKey) ([]Open, error) {
 		if end := f.holds.until[k]; end.After(now) {
 			closed = append(closed, s.open(k, end, now))
 		}
-		steps, err := f.removal(s, t, k, needs, keys, now)
+		steps, err := f.removal(t, k, needs, keys, now)
 		if err != nil {
 			return nil, err
 		}
@@ -108,7 +108,7 @@ func (f *Firewall) closeHolds(keys []holdKey) ([]Open, error) {
 // removal returns the steps that end one opening. An element that another
 // opening needs is cut down to that one's time. The add before a delete is
 // there because the kernel may have been faster, and then a delete fails.
-func (f *Firewall) removal(s *spec, t *target, k holdKey, needs []element, closing []holdKey, now time.Time) (batch, error) {
+func (f *Firewall) removal(t *target, k holdKey, needs []element, closing []holdKey, now time.Time) (batch, error) {
 	var remove, shorten []nftables.SetElement
 	for _, e := range needs {
 		if f.opt.Mode == Set {
@@ -120,15 +120,12 @@ func (f *Firewall) removal(s *spec, t *target, k holdKey, needs []element, closi
 				continue
 			}
 		}
-		one := nftables.SetElement{Key: []byte(e.key), Comment: f.comment(s)}
-		end := f.endWithout(e, closing)
+		other, end := f.holds.holder(e, closing...)
 		if end.After(now) {
-			one.Timeout = left(end, now)
-			shorten = append(shorten, one)
+			shorten = append(shorten, nftables.SetElement{Key: []byte(e.key), Timeout: left(end, now), Comment: f.comment(other.id)})
 			continue
 		}
-		one.Timeout = time.Second
-		remove = append(remove, one)
+		remove = append(remove, nftables.SetElement{Key: []byte(e.key), Timeout: time.Second, Comment: f.comment(k.id)})
 	}
 	var b batch
 	if len(remove) > 0 {
@@ -140,16 +137,4 @@ func (f *Firewall) removal(s *spec, t *target, k holdKey, needs []element, closi
 		b = append(b, refresh(t.nf(), shorten)...)
 	}
 	return b, nil
-}
-
-// endWithout returns until when an element is needed by openings that are not
-// about to be closed.
-func (f *Firewall) endWithout(e element, closing []holdKey) time.Time {
-	var end time.Time
-	for _, k := range f.holds.needs[e] {
-		if until := f.holds.until[k]; until.After(end) && !slices.Contains(closing, k) {
-			end = until
-		}
-	}
-	return end
 }

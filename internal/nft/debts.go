@@ -64,7 +64,7 @@ func (f *Firewall) pay() {
 func (f *Firewall) remove(k holdKey) error {
 	s := f.doors[k.id]
 	t, needs := s.elements(k)
-	b, err := f.removal(s, t, k, needs, nil, f.now())
+	b, err := f.removal(t, k, needs, []holdKey{k}, f.now())
 	if err != nil {
 		return err
 	}

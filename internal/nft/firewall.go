@@ -126,7 +126,8 @@ func (f *Firewall) ensureTable(specs []*spec) error {
 // changes rules meanwhile or the kernel is old.
 func (f *Firewall) settle(m *model, lost func(*tableState) map[string][]nftables.SetElement) (was *tableState, changed bool, err error) {
 	for range 10 {
-		if was, err = readTable(f.k, f.opt.Table); err != nil {
+		// The name is ours for as long as we guard with it.
+		if was, err = readTable(f.k, f.opt.Table, f.model != nil); err != nil {
 			return nil, changed, err
 		}
 		if err = f.usable(was); err != nil {
@@ -197,7 +198,7 @@ func (f *Firewall) adopt(specs []*spec, was *tableState) {
 		for _, t := range s.targets() {
 			for _, e := range was.elements[t.name] {
 				if k, ok := s.holdOf(t, e.Key); ok {
-					f.put(s, k, until(e, now))
+					f.put(s, k, t.until(e, now))
 				}
 			}
 		}
@@ -222,7 +223,7 @@ func (f *Firewall) put(s *spec, k holdKey, until time.Time) {
 
 // removeTable takes our table away, if there is one.
 func (f *Firewall) removeTable() error {
-	was, err := readTable(f.k, f.opt.Table)
+	was, err := readTable(f.k, f.opt.Table, false)
 	if err != nil {
 		return err
 	}

@@ -8,8 +8,10 @@ import (
 )
 
 func TestGuard(t *testing.T) {
+	t.Parallel()
 	for _, hook := range []Hook{Input, Prerouting} {
 		t.Run(hook.String(), func(t *testing.T) {
+			t.Parallel()
 			client, server := nettest.Pair(t)
 			server.EchoTCP(":22")
 			server.EchoTCP(":80")

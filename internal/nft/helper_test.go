@@ -6,10 +6,13 @@ import (
 	"net/netip"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/nftables"
 
 	"knockd/internal/nettest"
 )
@@ -118,8 +121,8 @@ func load(t testing.TB, h *nettest.Host, rules string) {
 var (
 	remaining = regexp.MustCompile(` expires [0-9dhms]+`)
 	counters  = regexp.MustCompile(`packets \d+ bytes \d+`)
-	// nft before 1.0.6 names no owner, later ones differ in how.
-	owner = regexp.MustCompile(`( # progname .*|\n\tflags (owner|persist|owner,persist)?)\n`)
+	// Versions of nft differ in how they name a table's owner.
+	owner = regexp.MustCompile(`( # progname .*|(?m:^)\tflags (owner|persist|owner,persist)?\n\n?)`)
 )
 
 // ruleset lists a host's rules without what changes by itself.
@@ -127,7 +130,7 @@ func ruleset(h *nettest.Host) string {
 	text := h.Run("nft", "list", "ruleset")
 	text = remaining.ReplaceAllString(text, "")
 	text = counters.ReplaceAllString(text, "packets 0 bytes 0")
-	return owner.ReplaceAllString(text, "\n")
+	return owner.ReplaceAllString(text, "")
 }
 
 // How long to wait for what must come, and for what must not.
@@ -170,3 +173,22 @@ func eventually(t testing.TB, what string, ok func() bool) {
 
 // lines joins a list for comparison.
 func lines(list []string) string { return strings.Join(list, "\n") }
+
+func median(d []time.Duration) time.Duration {
+	slices.Sort(d)
+	return d[len(d)/2]
+}
+
+// The connection is for one at a time, and the monitor may be using it.
+
+func elementsOf(f *Firewall, set *target) ([]nftables.SetElement, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.k.elements(set.nf())
+}
+
+func generationOf(f *Firewall) (uint32, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.k.generation()
+}

@@ -66,15 +66,15 @@ func (h *holds) drop(k holdKey, needs []element) {
 	}
 }
 
-// end returns until when an element is needed by openings other than one.
-func (h *holds) end(e element, except holdKey) time.Time {
-	var end time.Time
+// holder returns which opening needs an element longest, and until when,
+// apart from some; the zero time if there is none.
+func (h *holds) holder(e element, except ...holdKey) (last holdKey, end time.Time) {
 	for _, k := range h.needs[e] {
-		if until := h.until[k]; k != except && until.After(end) {
-			end = until
+		if until := h.until[k]; until.After(end) && !slices.Contains(except, k) {
+			last, end = k, until
 		}
 	}
-	return end
+	return last, end
 }
 
 // left returns the timeout to give an element that is to end at a time: at
@@ -92,9 +92,10 @@ func atLeast(d time.Duration) time.Duration {
 	return max(moment, (d + time.Millisecond - 1).Truncate(time.Millisecond))
 }
 
-// until returns the end of an element that the kernel has listed.
-func until(e nftables.SetElement, now time.Time) time.Time {
-	if e.Timeout == 0 {
+// until returns the end of an element that the kernel has listed. It names no
+// timeout if that is the set's own.
+func (t *target) until(e nftables.SetElement, now time.Time) time.Time {
+	if e.Timeout == 0 && e.Expires == 0 && t.timeout == 0 {
 		return forever
 	}
 	return now.Add(e.Expires)

@@ -53,9 +53,9 @@ func (c *conn) port() uint32 { return c.portID }
 
 func (c *conn) close() error { return c.nf.CloseLasting() }
 
-func (c *conn) apply(generation uint32, batch func(*nftables.Conn) error) error {
-	err := batch(c.nf)
-	if err != nil {
+func (c *conn) apply(generation uint32, batch func(*nftables.Conn) error) (err error) {
+	defer recoverLibrary(&err)
+	if err := batch(c.nf); err != nil {
 		c.discard()
 		return err
 	}
@@ -69,7 +69,8 @@ func (c *conn) apply(generation uint32, batch func(*nftables.Conn) error) error 
 // the kernel refuse the batch. There is no other way to forget messages.
 func (c *conn) discard() { c.nf.FlushWithGenID(^uint32(0)) }
 
-func (c *conn) generation() (uint32, error) {
+func (c *conn) generation() (id uint32, err error) {
+	defer recoverLibrary(&err)
 	g, err := c.nf.GetGen()
 	if err != nil {
 		return 0, err
@@ -82,22 +83,22 @@ func (c *conn) tables() ([]*nftables.Table, error) { return c.nf.ListTables() }
 func (c *conn) chains() ([]*nftables.Chain, error) { return c.nf.ListChains() }
 
 func (c *conn) rules(chain *nftables.Chain) (r []*nftables.Rule, err error) {
-	defer recoverForeign(&err)
+	defer recoverLibrary(&err)
 	return c.nf.GetRules(chain.Table, chain)
 }
 
 func (c *conn) sets(t *nftables.Table) (s []*nftables.Set, err error) {
-	defer recoverForeign(&err)
+	defer recoverLibrary(&err)
 	return c.nf.GetSets(t)
 }
 
 func (c *conn) elements(s *nftables.Set) (e []nftables.SetElement, err error) {
-	defer recoverForeign(&err)
+	defer recoverLibrary(&err)
 	return c.nf.GetSetElements(s)
 }
 
 func (c *conn) find(s *nftables.Set, key nftables.SetElement) (e []nftables.SetElement, err error) {
-	defer recoverForeign(&err)
+	defer recoverLibrary(&err)
 	e, err = c.nf.FindSetElements(s, []nftables.SetElement{key})
 	if errors.Is(err, unix.ENOENT) {
 		return nil, nil
@@ -105,11 +106,12 @@ func (c *conn) find(s *nftables.Set, key nftables.SetElement) (e []nftables.SetE
 	return e, err
 }
 
-// recoverForeign turns a panic into an error: package userdata of nftables
-// trusts the lengths in comments that other programs have written.
-func recoverForeign(err *error) {
+// recoverLibrary turns a panic of package nftables into an error: it trusts
+// the lengths in comments that other programs have written (userdata.Get), and
+// its wait for answers knows no descriptor above 1023 (isReadReady).
+func recoverLibrary(err *error) {
 	if p := recover(); p != nil {
-		*err = fmt.Errorf("rules of another program cannot be read: %v", p)
+		*err = fmt.Errorf("nf_tables: %v", p)
 	}
 }
 

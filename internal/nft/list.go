@@ -34,7 +34,7 @@ func (f *Firewall) present() (map[element]present, error) {
 				return nil, fmt.Errorf("list set %s: %w", name, reason(err))
 			}
 			for _, e := range elements {
-				have[element{name, string(e.Key)}] = present{t, until(e, now), e.Comment}
+				have[element{name, string(e.Key)}] = present{t, t.until(e, now), e.Comment}
 			}
 		}
 	}

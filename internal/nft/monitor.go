@@ -10,12 +10,15 @@ import (
 	"time"
 
 	"github.com/mdlayher/netlink"
+	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 )
 
 // events is where word of changed rules comes from.
 type events interface {
 	Receive() ([]netlink.Message, error)
+	// SetBPF is given a filter that spares us word of our own changes.
+	SetBPF(filter []bpf.RawInstruction) error
 	Close() error
 }
 
@@ -30,7 +33,25 @@ func dialEvents(netns int) (events, error) {
 		c.Close()
 		return nil, err
 	}
+	// Large rulesets are loaded at once. If it cannot be had, overruns are
+	// noticed and made good by looking.
+	c.SetReadBuffer(4 << 20)
 	return c, nil
+}
+
+// notFrom returns a filter for messages not caused by the connection with an
+// address. All messages of a transaction bear the same (struct nlmsghdr,
+// nlmsg_pid).
+func notFrom(port uint32) []bpf.RawInstruction {
+	// The filter loads in network order what the kernel has stored in its own.
+	swapped := binary.BigEndian.Uint32(binary.NativeEndian.AppendUint32(nil, port))
+	filter, _ := bpf.Assemble([]bpf.Instruction{
+		bpf.LoadAbsolute{Off: 12, Size: 4},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: swapped, SkipTrue: 1},
+		bpf.RetConstant{Val: 1 << 30},
+		bpf.RetConstant{Val: 0},
+	})
+	return filter
 }
 
 // watched is what the monitor looks at.
@@ -41,7 +62,7 @@ type watched struct {
 
 // monitor tells the Firewall when somebody else has changed what it has made.
 // The monitor of nftables is no use for it: it parses everything, trusts
-// foreign data (see recoverForeign) and does not say which set an element
+// foreign data (see recoverLibrary) and does not say which set an element
 // belongs to.
 type monitor struct {
 	f       *Firewall
@@ -86,7 +107,14 @@ func (f *Firewall) point() {
 			w.tables = append(w.tables, t.table)
 		}
 	}
-	f.monitor.watched.Store(w)
+	f.monitor.aim(w)
+}
+
+func (m *monitor) aim(w *watched) {
+	m.watched.Store(w)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.events.SetBPF(notFrom(w.port)) // without it, concerns looks all the same
 }
 
 // stopMonitor ends the monitor and waits for it.
@@ -136,6 +164,7 @@ func (m *monitor) again() events {
 		m.mu.Lock()
 		m.events = ev
 		m.mu.Unlock()
+		m.aim(m.watched.Load())
 		if m.stopped() {
 			ev.Close()
 			return nil

@@ -212,18 +212,23 @@ func (f *Firewall) additions(all []*request, free func(element) bool, now time.T
 			if !free(e) {
 				continue
 			}
-			end := later(ends[e], later(r.until, f.holds.end(e, r.key)))
-			ends[e] = end
-			one := nftables.SetElement{Key: []byte(e.key), Timeout: left(end, now), Comment: f.comment(r.spec)}
-			if i, ok := at[e]; ok {
-				lists[e.set][i] = one
-				continue
-			}
 			if lists[e.set] == nil {
 				order = append(order, r.target)
 			}
-			at[e] = len(lists[e.set])
-			lists[e.set] = append(lists[e.set], one)
+			i, again := at[e]
+			if !again {
+				i, at[e] = len(lists[e.set]), len(lists[e.set])
+				lists[e.set] = append(lists[e.set], nftables.SetElement{})
+			}
+			// Others may need it longer.
+			id, end := r.key.id, r.until
+			if k, until := f.holds.holder(e, r.key); until.After(end) {
+				id, end = k.id, until
+			}
+			if end.After(ends[e]) {
+				ends[e] = end
+				lists[e.set][i] = nftables.SetElement{Key: []byte(e.key), Timeout: left(end, now), Comment: f.comment(id)}
+			}
 		}
 	}
 	var b batch
@@ -257,9 +262,9 @@ func later(a, b time.Time) time.Time {
 }
 
 // comment marks elements in sets of others.
-func (f *Firewall) comment(s *spec) string {
+func (f *Firewall) comment(id doorID) string {
 	if f.opt.Mode == Set {
-		return s.id.comment()
+		return id.comment()
 	}
 	return ""
 }

@@ -142,7 +142,7 @@ func (p *plan) makeSets() {
 func stillOpen(elements []nftables.SetElement) []nftables.SetElement {
 	var keep []nftables.SetElement
 	for _, e := range elements {
-		if e.Timeout != 0 {
+		if e.Timeout != 0 || e.Expires != 0 {
 			e.Timeout = atLeast(e.Expires)
 		}
 		keep = append(keep, nftables.SetElement{Key: e.Key, Timeout: e.Timeout, Comment: e.Comment})

@@ -86,6 +86,7 @@ func sink(t *testing.T, h *nettest.Host, address string, by map[string]*stream) 
 // has a stranger and a knocker send datagrams meanwhile: none of the one may
 // get through, none of the other be lost.
 func TestReload(t *testing.T) {
+	t.Parallel()
 	client, server := nettest.Pair(t)
 	const stranger = "10.7.0.77"
 	client.AddAddress("eth0", stranger+"/24")

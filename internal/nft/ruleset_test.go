@@ -44,8 +44,10 @@ func threeDoors(t testing.TB) []Door {
 // TestRulesets compares our rules with text that nft has read, as nft prints
 // both; and has nft read what it prints.
 func TestRulesets(t *testing.T) {
+	t.Parallel()
 	for _, tt := range rulesets {
 		t.Run(tt.file, func(t *testing.T) {
+			t.Parallel()
 			built, loaded, again := nettest.NewHost(t, "built"), nettest.NewHost(t, "loaded"), nettest.NewHost(t, "again")
 			f := firewall(t, built, tt.opt)
 			f.noOwner = true
@@ -75,16 +77,18 @@ func TestRulesets(t *testing.T) {
 
 // TestEnsureTwice: what is as it should be is not touched.
 func TestEnsureTwice(t *testing.T) {
+	t.Parallel()
 	for _, tt := range rulesets {
 		t.Run(tt.file, func(t *testing.T) {
+			t.Parallel()
 			f := firewall(t, nettest.NewHost(t, "host"), tt.opt)
 			ensure(t, f, tt.doors(t)...)
-			before, err := f.k.generation()
+			before, err := generationOf(f)
 			if err != nil {
 				t.Fatal(err)
 			}
 			ensure(t, f, tt.doors(t)...)
-			if after, err := f.k.generation(); err != nil || after != before {
+			if after, err := generationOf(f); err != nil || after != before {
 				t.Errorf("generation %d became %d, %v", before, after, err)
 			}
 		})

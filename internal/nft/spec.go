@@ -27,8 +27,8 @@ type target struct {
 	kind    keyKind
 	v6      bool
 	bits    int           // of the address that count
-	timeout time.Duration // default of the elements, 0: none
-	untimed bool          // elements cannot have a timeout
+	timeout time.Duration // of a host's set: the default of its elements
+	untimed bool          // of a host's set: elements cannot have a timeout
 }
 
 // maxElements bounds a set of ours, and with it the kernel's memory (about
@@ -49,11 +49,14 @@ func (t *target) keyType() nftables.SetDatatype {
 	return addr
 }
 
-// nf: set NAME { type ipv4_addr; flags timeout; timeout 30s; size 65535; }
+// nf: set NAME { type ipv4_addr; flags timeout; size 65535; }
+//
+// A set of ours has no timeout of its own, so that openings without end can be
+// in it; each element brings one (see left).
 func (t *target) nf() *nftables.Set {
 	return &nftables.Set{
 		Table: t.table.nf(), Name: t.name, KeyType: t.keyType(), Concatenation: t.kind != keyAddr,
-		HasTimeout: !t.untimed, Timeout: t.timeout, Size: maxElements,
+		HasTimeout: !t.untimed, Size: maxElements,
 	}
 }
 
@@ -110,7 +113,7 @@ func (s *spec) check(m Mode) error {
 
 // target names the set for one IP version.
 func (s *spec) target(o *Options, v6 bool) *target {
-	t := &target{table: o.Table, v6: v6, bits: s.PrefixLen4, timeout: s.Timeout}
+	t := &target{table: o.Table, v6: v6, bits: s.PrefixLen4}
 	full, foreign := 32, s.Set4
 	if v6 {
 		t.bits, full, foreign = s.PrefixLen6, 128, s.Set6

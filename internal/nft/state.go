@@ -26,11 +26,13 @@ type tableState struct {
 	elements   map[string][]nftables.SetElement
 }
 
-// readTable reads a table, and all that is in it if it is ours.
-func readTable(k kernel, t Table) (*tableState, error) {
+// readTable reads a table, and all that is in it if it is ours. With claim it
+// is ours whatever is in it.
+func readTable(k kernel, t Table, claim bool) (*tableState, error) {
 	s := &tableState{
 		chains: map[string]*nftables.Chain{}, rules: map[string][]*nftables.Rule{},
 		sets: map[string]*nftables.Set{}, elements: map[string][]nftables.SetElement{},
+		ours: claim,
 	}
 	var err error
 	if s.generation, err = k.generation(); err != nil {
@@ -192,11 +194,9 @@ func sameBase(have, want *nftables.Chain) bool {
 		*have.Hooknum == *want.Hooknum && *have.Priority == *want.Priority && have.Type == want.Type
 }
 
-// sameSet says whether a set of ours can hold the elements of a target. The
-// default timeout matters only by being there: elements bring their own.
+// sameSet says whether a set of ours can hold the elements of a target.
 func sameSet(have *nftables.Set, want *target) bool {
-	return have.KeyType.Name == want.keyType().Name && have.HasTimeout && !have.IsMap && !have.Interval &&
-		(have.Timeout == 0) == (want.timeout == 0)
+	return have.KeyType.Name == want.keyType().Name && have.HasTimeout && have.Timeout == 0 && !have.IsMap && !have.Interval
 }
 
 // samePorts says whether a set is a map of ports as ours.

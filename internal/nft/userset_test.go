@@ -1,0 +1,280 @@
+package nft
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/nftables"
+
+	"knockd/internal/nettest"
+)
+
+// userSets is a default-drop ruleset of a host with sets of every key.
+const userSets = `
+table inet filter {
+	set addr4 { type ipv4_addr; flags timeout; }
+	set addr6 { type ipv6_addr; flags dynamic,timeout; timeout 30s; size 100; }
+	set port4 { type ipv4_addr . inet_service; flags timeout; }
+	set port6 { type ipv6_addr . inet_service; flags timeout; }
+	set full4 { type ipv4_addr . inet_proto . inet_service; flags timeout; }
+	set full6 { type ipv6_addr . inet_proto . inet_service; flags timeout; }
+	set small4 { type ipv4_addr; flags timeout; size 3; }
+	set forever4 { type ipv4_addr; }
+	set default4 { type ipv4_addr; flags timeout; timeout 30s; }
+	set nets4 { type ipv4_addr; flags interval,timeout; }
+	set mac { type ether_addr; flags timeout; }
+	set constant4 { type ipv4_addr; flags constant; elements = { 192.0.2.1 }; }
+	map map4 { type ipv4_addr : verdict; }
+	chain input {
+		type filter hook input priority filter; policy drop;
+		iif "lo" accept
+		ct state established,related accept
+		icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
+		tcp dport 22 ip saddr @addr4 accept
+		tcp dport 22 ip6 saddr @addr6 accept
+		ip saddr . tcp dport @port4 accept
+		ip6 saddr . tcp dport @port6 accept
+		ip saddr . meta l4proto . th dport @full4 accept
+		ip6 saddr . meta l4proto . th dport @full6 accept
+	}
+}
+`
+
+func filterSet(name string) SetName {
+	return SetName{Table{nftables.TableFamilyINet, "filter"}, name}
+}
+
+func TestUserSets(t *testing.T) {
+	t.Parallel()
+	for _, key := range []string{"addr", "port", "full"} {
+		t.Run(key, func(t *testing.T) {
+			t.Parallel()
+			client, server := nettest.Pair(t)
+			server.EchoTCP(":22")
+			server.EchoTCP(":23")
+			load(t, server, userSets)
+			before := ruleset(server)
+			f := firewall(t, server, Options{Mode: Set})
+			door := Door{Name: "ssh", Ports: ports(t, "tcp/22, udp/60001-60010"), Timeout: 2 * time.Second, Set4: filterSet(key + "4"), Set6: filterSet(key + "6")}
+			if w := ensure(t, f, door); len(w) > 0 {
+				t.Error(w)
+			}
+			for i, from := range []string{nettest.Client4, nettest.Client6} {
+				shut(t, client, both("22")[i])
+				open(t, f, Opening{Door: "ssh", Addr: addr(from)})
+				reaches(t, client, both("22")[i])
+				shut(t, client, both("23")[i])
+				eventually(t, "the door closes", func() bool { return !client.Reaches(both("22")[i], moment) })
+			}
+			wantList(t, f, "")
+			if after := ruleset(server); after != before {
+				t.Errorf("the host's rules have become:\n%s", after)
+			}
+		})
+	}
+}
+
+func TestUserSetFaults(t *testing.T) {
+	t.Parallel()
+	server := nettest.NewHost(t, "server")
+	load(t, server, userSets+"table ip knock {\nset s { type ipv4_addr; flags timeout; }\n}")
+	f := firewall(t, server, Options{Mode: Set})
+	for _, tt := range []struct {
+		door Door
+		want string
+	}{
+		{Door{Timeout: time.Minute}, "mode set needs nft_set or nft_set_6"},
+		{Door{Timeout: time.Minute, Set4: SetName{Table{nftables.TableFamilyINet, "nofilter"}, "s"}},
+			"set inet nofilter s: there is no table inet nofilter; add to the host's rules: table inet nofilter { set s { type ipv4_addr; flags timeout; } }"},
+		{Door{Timeout: time.Minute, Set6: filterSet("other")}, "set inet filter other: there is no such set; add to table inet filter: set other { type ipv6_addr; flags timeout; }"},
+		{Door{Set4: filterSet("other")}, "set inet filter other: there is no such set; add to table inet filter: set other { type ipv4_addr; }"},
+		{Door{Timeout: time.Minute, Set4: filterSet("map4")}, "set inet filter map4: it is a map; add a set: set map4_knockd { type ipv4_addr; flags timeout; }"},
+		{Door{Timeout: time.Minute, Set4: filterSet("mac")}, "set inet filter mac: its type is ether_addr; it must be ipv4_addr, ipv4_addr . inet_service or ipv4_addr . inet_proto . inet_service"},
+		{Door{Timeout: time.Minute, Set4: filterSet("addr6")}, "set inet filter addr6: its type is ipv6_addr; it must be ipv4_addr, ipv4_addr . inet_service or ipv4_addr . inet_proto . inet_service"},
+		{Door{Timeout: time.Minute, Set6: filterSet("full4")}, "set inet filter full4: its type is ipv4_addr . inet_proto . inet_service; it must be ipv6_addr, ipv6_addr . inet_service or ipv6_addr . inet_proto . inet_service"},
+		{Door{Set4: filterSet("constant4")}, "set inet filter constant4: it is constant; remove the flag constant"},
+		{Door{Timeout: time.Minute, Set4: filterSet("nets4")}, "set inet filter nets4: the kernel refuses timed intervals that overlap; remove the flag interval"},
+		{Door{Timeout: time.Minute, Set4: filterSet("forever4")}, "set inet filter forever4: elements cannot have a time limit; add to it: flags timeout;"},
+		{Door{Set4: filterSet("default4")}, "set inet filter default4: its default timeout of 30s would close the door, which has no cmd_timeout; remove timeout from the set or give the door a cmd_timeout"},
+		{Door{Timeout: time.Minute, Set4: filterSet("full4"), Ports: ports(t, "udp/1-60,tcp/1-5")}, "set inet filter full4: open names 65 ports, and each becomes an element; at most 64, or use a set of type ipv4_addr"},
+	} {
+		if tt.door.Ports == nil {
+			tt.door.Ports = ports(t, "tcp/22")
+		}
+		tt.door.Name = "ssh"
+		_, err := f.Ensure([]Door{tt.door})
+		if err == nil || err.Error() != "door ssh: "+tt.want {
+			t.Errorf("%v\nwant door ssh: %s", err, tt.want)
+		}
+	}
+}
+
+func TestUserSetWarnings(t *testing.T) {
+	t.Parallel()
+	server := nettest.NewHost(t, "server")
+	load(t, server, userSets)
+	f := firewall(t, server, Options{Mode: Set})
+	door := func(name string, d Door) Door {
+		d.Name, d.Ports, d.Timeout = name, ports(t, "tcp/22-23"), time.Minute
+		return d
+	}
+	w := ensure(t, f, door("a", Door{Set4: filterSet("default4")}), door("b", Door{Set6: filterSet("addr6")}))
+	want := []string{
+		"door a does not open for IPv6 addresses: it has no nft_set_6",
+		"door b does not open for IPv4 addresses: it has no nft_set",
+		"no rule refers to set inet filter default4: door a opens nothing; add to a chain of table inet filter, before what drops: tcp dport 22-23 ip saddr @default4 accept",
+	}
+	if lines(w) != lines(want) {
+		t.Errorf("warnings:\n%s", lines(w))
+	}
+	if _, err := f.Open(Opening{Door: "a", Addr: addr("2001:db8::1")}); err == nil || err.Error() != "open door a for 2001:db8::1: no set is configured for this IP version" {
+		t.Errorf("open: %v", err)
+	}
+}
+
+// TestUserSetGuests: only elements with our comment are touched.
+func TestUserSetGuests(t *testing.T) {
+	t.Parallel()
+	server := nettest.NewHost(t, "server")
+	load(t, server, userSets)
+	server.Run("nft", `add element inet filter addr4 { 192.0.2.1 comment "the boss", 192.0.2.2 timeout 1h }`)
+	before := ruleset(server)
+	f := firewall(t, server, Options{Mode: Set})
+	door := func(name, ports4 string, timeout time.Duration) Door {
+		return Door{Name: name, Ports: ports(t, ports4), Timeout: timeout, Set4: filterSet("addr4"), Set6: filterSet("port6")}
+	}
+	a, b := door("a", "tcp/22", time.Hour), door("b", "tcp/22-24", time.Minute)
+	ensure(t, f, a, b)
+	for _, from := range []string{"192.0.2.1", "192.0.2.2"} {
+		open(t, f, Opening{Door: "a", Addr: addr(from)})
+		if _, err := f.CloseFor("a", 1, addr(from)); err != nil {
+			t.Error(err)
+		}
+	}
+	if after := ruleset(server); after != before {
+		t.Errorf("somebody else's elements have become:\n%s", after)
+	}
+
+	// Two doors need the same element: it stays as long as one of them does.
+	for _, from := range []string{"192.0.2.3", "2001:db8::3"} {
+		open(t, f, Opening{Door: "b", Addr: addr(from)})
+		open(t, f, Opening{Door: "a", Addr: addr(from)})
+	}
+	wantList(t, f, "a/1 192.0.2.3/32, a/1 2001:db8::3/128, b/1 192.0.2.3/32, b/1 2001:db8::3/128")
+	for _, from := range []string{"192.0.2.3", "2001:db8::3"} {
+		if _, err := f.CloseFor("a", 1, addr(from)); err != nil {
+			t.Error(err)
+		}
+	}
+	wantList(t, f, "b/1 192.0.2.3/32, b/1 2001:db8::3/128")
+	elements, err := elementsOf(f, f.doors["b"].v6)
+	if err != nil || len(elements) != 3 {
+		t.Fatalf("%d elements, %v", len(elements), err)
+	}
+	for _, e := range elements {
+		if e.Comment != "knockd:b" || e.Expires > time.Minute {
+			t.Errorf("element %+v", e)
+		}
+	}
+
+	// A restart adopts, a removed door takes its elements along.
+	f.Close()
+	f = firewall(t, server, Options{Mode: Set})
+	ensure(t, f, a, b)
+	wantList(t, f, "b/1 192.0.2.3/32, b/1 2001:db8::3/128")
+	ensure(t, f, a)
+	wantList(t, f, "")
+	if after := ruleset(server); after != before {
+		t.Errorf("left:\n%s", after)
+	}
+}
+
+// TestUserSetFull: the set is full for one knocker, not for the others.
+func TestUserSetFull(t *testing.T) {
+	t.Parallel()
+	server := nettest.NewHost(t, "server")
+	load(t, server, userSets)
+	f := firewall(t, server, Options{Mode: Set})
+	ensure(t, f, Door{Name: "ssh", Ports: ports(t, "tcp/22"), Timeout: time.Minute, Set4: filterSet("small4")})
+	var all []*request
+	for _, a := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"} {
+		all = append(all, &request{Opening: Opening{Door: "ssh", Addr: addr(a)}})
+	}
+	f.mu.Lock()
+	f.openAll(all)
+	f.mu.Unlock()
+	for i, r := range all {
+		switch {
+		case i < 3 && r.err != nil:
+			t.Error(r.err)
+		case i == 3 && (r.err == nil || !strings.HasPrefix(r.err.Error(), "open door ssh for 192.0.2.4: the set is full: ")):
+			t.Errorf("the fourth: %v", r.err)
+		}
+	}
+	wantList(t, f, "ssh/1 192.0.2.1/32, ssh/1 192.0.2.2/32, ssh/1 192.0.2.3/32")
+	open(t, f, Opening{Door: "ssh", Addr: addr("192.0.2.2"), Timeout: time.Hour}) // can be extended when full
+}
+
+// TestUserSetReloaded: the host's rules are loaded anew; what is open stays.
+func TestUserSetReloaded(t *testing.T) {
+	t.Parallel()
+	client, server := nettest.Pair(t)
+	server.EchoTCP(":22")
+	load(t, server, userSets)
+	var n notices
+	f := firewall(t, server, Options{Mode: Set, Notify: n.add})
+	ensure(t, f, Door{Name: "ssh", Ports: ports(t, "tcp/22"), Timeout: time.Hour, Set4: filterSet("addr4"), Set6: filterSet("full6")})
+	open(t, f, Opening{Door: "ssh", Addr: addr(nettest.Client4), Timeout: 2 * time.Hour})
+	open(t, f, Opening{Door: "ssh", Addr: addr(nettest.Client6)})
+	load(t, server, "flush ruleset\n"+userSets)
+	eventually(t, "a notice", func() bool { return n.texts() != "" })
+	if got := n.texts(); !strings.HasPrefix(got, `the sets of native doors were made anew by "nft" (process `) || !strings.HasSuffix(got, "): put back 2 openings") {
+		t.Errorf("notice: %s", got)
+	}
+	all := list(t, f)
+	if words(all) != "ssh/1 10.7.0.1/32, ssh/1 fd07::1/128" || all[0].Left < 119*time.Minute || all[1].Left > time.Hour {
+		t.Errorf("open: %v", all)
+	}
+	for _, a := range both("22") {
+		reaches(t, client, a)
+	}
+	server.Run("nft", "flush set inet filter addr4")
+	eventually(t, "word of what was closed", func() bool { return len(n.closed()) == 1 })
+	if got := words(n.closed()); got != "ssh/1 10.7.0.1/32" {
+		t.Errorf("closed: %s", got)
+	}
+	shut(t, client, both("22")[0])
+
+	// The table goes and comes back later.
+	server.Run("nft", "flush ruleset")
+	eventually(t, "a complaint", func() bool { return strings.Contains(n.texts(), "there is no table inet filter") })
+	if _, err := f.Open(Opening{Door: "ssh", Addr: addr(nettest.Client4)}); err == nil ||
+		!strings.HasPrefix(err.Error(), "open door ssh for 10.7.0.1: the table, the set or a kernel module is missing: ") {
+		t.Errorf("open: %v", err)
+	}
+	load(t, server, userSets)
+	eventually(t, "the opening is back", func() bool { all, err := f.List(); return err == nil && words(all) == "ssh/1 fd07::1/128" })
+	reaches(t, client, both("22")[1])
+}
+
+func TestParseSet(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ in, want string }{
+		{"inet filter ssh_allowed", ""},
+		{" ip6  knock  s ", ""},
+		{"ip filter x", `"ip filter x": the table ip filter belongs to iptables, which shows and saves a rule with a set as a rule without it: an open port; use nft_mode = mark`},
+		{"ip6 filter x", `"ip6 filter x": the table ip6 filter belongs to iptables, which shows and saves a rule with a set as a rule without it: an open port; use nft_mode = mark`},
+		{"inet filter", `"inet filter": must be a family, a table and a set, as in: inet filter ssh_allowed`},
+		{"inet filter a;b", `"inet filter a;b": must be a family, a table and a set, as in: inet filter ssh_allowed`},
+		{"bridge filter x", `"bridge filter x": the family must be inet, ip or ip6`},
+	} {
+		got, err := ParseSet(tt.in)
+		if tt.want == "" && (err != nil || got.String() != strings.Join(strings.Fields(tt.in), " ")) {
+			t.Errorf("%q: %v, %v", tt.in, got, err)
+		}
+		if tt.want != "" && (err == nil || err.Error() != tt.want || !got.IsZero()) {
+			t.Errorf("%q: %v, want %s", tt.in, err, tt.want)
+		}
+	}
+}
