@@ -19,11 +19,11 @@ func (m *Manager) Adopt() int {
 	}
 	j.setKeep(m.o.Keep)
 	if j.damaged > 0 {
-		m.o.Log.Log(fmt.Sprintf("journal: %s: %d damaged records skipped", j.file.Name(), j.damaged))
+		m.o.Log.Log(fmt.Sprintf("journal: %s: damaged records skipped: %d", j.file.Name(), j.damaged))
 	}
 	found := j.found()
 	if len(found) > 0 {
-		m.o.Log.Log(fmt.Sprintf("journal: %d openings of an earlier run taken over", len(found)))
+		m.o.Log.Log(fmt.Sprintf("journal: openings of an earlier run taken over: %d", len(found)))
 	}
 	alive := survivors(j.name, found)
 	m.do(func(now time.Time) {

@@ -58,9 +58,21 @@ type base64Text struct {
 // MarshalJSON implements json.Marshaler.
 func (t rawText) MarshalJSON() ([]byte, error) {
 	if utf8.ValidString(string(t)) {
-		return json.Marshal(string(t))
+		return readableJSON(string(t)), nil
 	}
-	return json.Marshal(base64Text{[]byte(t)})
+	return readableJSON(base64Text{[]byte(t)}), nil
+}
+
+// readableJSON is v as JSON for people: json.Marshal would write > and & as
+// \u003e and \u0026. V is of a type that cannot fail.
+func readableJSON(v any) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		panic(err)
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte{'\n'})
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -115,10 +127,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // appendRecord appends r's line to b.
 func appendRecord(b []byte, r record) []byte {
-	text, err := json.Marshal(r)
-	if err != nil { // no type in record can fail
-		panic(err)
-	}
+	text := readableJSON(r)
 	b = fmt.Appendf(b, "%08x ", crc32.Checksum(text, castagnoli))
 	b = append(b, text...)
 	return append(b, '\n')

@@ -47,7 +47,7 @@ func (m *Manager) shutdown(ctx context.Context, keep bool, why string) (left int
 	defer patience.Stop()
 	m.do(func(time.Time) {
 		if n := m.s.drain(keep, why); n > 0 {
-			m.s.say(fmt.Sprintf("%d openings dropped before their start command ran: shutting down", n))
+			m.s.say(fmt.Sprintf("dropped before their start command ran: %d openings", n))
 		}
 	})
 	m.await(ctx, func() bool {
@@ -64,18 +64,7 @@ func (m *Manager) shutdown(ctx context.Context, keep bool, why string) (left int
 	if keep {
 		return 0
 	}
-	if left = m.Pending(); left > 0 {
-		m.o.Log.Log(fmt.Sprintf("%d openings could not be closed%s", left, m.hope()))
-	}
-	return left
-}
-
-// hope is what becomes of openings that a shutdown could not close.
-func (m *Manager) hope() string {
-	if m.o.Journal == nil {
-		return ""
-	}
-	return ": the next start tries again, as does knockd --close-all"
+	return m.Pending()
 }
 
 // await waits until done, which is called with the lock held, or ctx is over.

@@ -67,7 +67,7 @@ func TestShutdownQueue(t *testing.T) {
 		if n := len(shell.lines()); n != 2*1000+2*MaxRunning {
 			t.Errorf("%d commands ran", n)
 		}
-		if !contains(log.String(), "1 36 openings dropped before their start command ran: shutting down\n") {
+		if !contains(log.String(), "1 dropped before their start command ran: 36 openings\n") {
 			t.Error("no line about the dropped ones")
 		}
 		if m.Open(opening("true", "", 0), func() { t.Error("announced") }) || len(shell.lines()) != 2*1000+2*MaxRunning {
