@@ -2,6 +2,7 @@ package livetest
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -199,6 +200,9 @@ func openTun(t *testing.T, h *nettest.Host, name string) *os.File {
 		tun = os.NewFile(uintptr(fd), name)
 		return nil
 	})
+	if errors.Is(err, os.ErrPermission) {
+		nettest.Missing(t, "needs root to make a tun interface: %v", err)
+	}
 	if err != nil {
 		nettest.LacksKernel(t, fmt.Sprintf("tun interfaces: %v", err))
 	}
