@@ -36,7 +36,7 @@ func detach(ctx context.Context, args []string, stderr io.Writer) int {
 		return exitFault
 	}
 	defer r.Close()
-	child := exec.CommandContext(ctx, "/proc/self/exe", args...)
+	child := exec.Command("/proc/self/exe", args...)
 	child.Args[0] = os.Args[0]
 	child.Env = append(os.Environ(), detachedEnv+"=1")
 	child.Stdout, child.Stderr = os.Stdout, os.Stderr
@@ -48,6 +48,9 @@ func detach(ctx context.Context, args []string, stderr io.Writer) int {
 		return exitFault
 	}
 	w.Close()
+	// Only while it is waited for: the daemon outlives ctx.
+	forget := context.AfterFunc(ctx, func() { _ = child.Process.Kill() })
+	defer forget()
 	if word, _ := io.ReadAll(r); len(word) > 0 {
 		return exitOK
 	}
