@@ -83,6 +83,7 @@ func build() (string, error) {
 type daemon struct {
 	t      testing.TB
 	cmd    *exec.Cmd
+	conf   string // the configuration
 	log    string // the log file
 	output bytes.Buffer
 	done   chan struct{}
@@ -91,8 +92,9 @@ type daemon struct {
 // patience is how long anything awaited may take on a slow machine.
 const patience = 30 * time.Second
 
-// start runs the project's knockd with a configuration, in which LOG and DIR
-// stand for a log file and a directory, and waits until it listens.
+// start runs the project's knockd with a configuration, in which LOG, DIR and
+// ONETIME stand for a log file, a directory and a file of one-time sequences,
+// and waits until it listens.
 func start(t testing.TB, h *nettest.Host, conf string, args ...string) *daemon {
 	t.Helper()
 	d := prepare(t, h, program(t, "knockd"), conf, args...)
@@ -106,8 +108,11 @@ func prepare(t testing.TB, h *nettest.Host, path, conf string, args ...string) *
 	dir := t.TempDir()
 	d := &daemon{t: t, log: filepath.Join(dir, "knockd.log"), done: make(chan struct{})}
 	name := filepath.Join(dir, "knockd.conf")
-	conf = strings.NewReplacer("LOG", d.log, "DIR", dir).Replace(conf)
-	write(t, name, conf)
+	d.conf = name
+	d.configure(conf)
+	if strings.Contains(conf, "ONETIME") {
+		write(t, d.file("sequences"), oneTimeLines)
+	}
 	// The state stays out of the machine's own directory; the configuration
 	// itself is as users have it.
 	if err := os.Mkdir(name+".d", 0o755); err != nil {
@@ -159,6 +164,16 @@ func write(t testing.TB, name, text string) {
 		t.Fatal(err)
 	}
 }
+
+// configure writes the configuration.
+func (d *daemon) configure(conf string) {
+	d.t.Helper()
+	dir := filepath.Dir(d.log)
+	write(d.t, d.conf, strings.NewReplacer("LOG", d.log, "DIR", dir, "ONETIME", d.file("sequences")).Replace(conf))
+}
+
+// file returns the path of a file that belongs to this daemon.
+func (d *daemon) file(name string) string { return filepath.Join(filepath.Dir(d.log), name) }
 
 // end stops the daemon in the way in which it closes its doors.
 func (d *daemon) end() {

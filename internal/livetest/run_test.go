@@ -1,0 +1,199 @@
+package livetest
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"knockd/internal/nettest"
+)
+
+// outcome of a command that ends by itself.
+func outcome(t *testing.T, h *nettest.Host, name string, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	var out, errs strings.Builder
+	cmd := exec.Command(name, args...)
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	cmd.WaitDelay = time.Second
+	if err := h.Start(cmd); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait()
+	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
+}
+
+// TestEndings: what is wrong, what to try, and the exit status.
+func TestEndings(t *testing.T) {
+	t.Parallel()
+	h := nettest.NewHost(t, "h")
+	dir := t.TempDir()
+	good, bad := dir+"/good.conf", dir+"/bad.conf"
+	write(t, good, "[a]\n\tsequence = 7000,8000\n\tcommand = true\n")
+	write(t, bad, "[a]\n\tsequence = 7000,70000\n\tcolour = blue\n[b]\n\tcommand = true\n")
+	for _, c := range []struct {
+		args           string
+		status         int
+		stdout, stderr string // "..." stands for anything
+	}{
+		{"-t -c " + good, 0, good + ": 1 door, no faults\n", ""},
+		{"-t -c " + bad, 1, "", bad + ":2: [a] sequence: ...\n" + bad + ":3: [a] colour: ...\n" + bad + ":4: [b] sequence: ...\n"},
+		{"-i lo -c " + bad, 1, "", bad + ":2: [a] sequence: ...\n" + bad + ":3: [a] colour: ...\n" + bad + ":4: [b] sequence: ...\n"},
+		{"-c " + dir + "/none.conf", 1, "", "knockd: ...none.conf: no such file or directory\nknockd: hint: name another configuration with -c\n"},
+		{"--bogus", 2, "", "knockd: ...bogus\nusage: ..."},
+		{"-V", 0, "knockd ...\n", ""},
+		{"-h", 0, "usage: knockd ...", ""},
+		{"-r " + dir + "/none.pcap --address 127.0.0.1 -c " + good, 1, "", "knockd: ...none.pcap: no such file or directory\n"},
+	} {
+		status, stdout, stderr := outcome(t, h, program(t, "knockd"), strings.Fields(c.args)...)
+		if status != c.status || !like(c.stdout, stdout) || !like(c.stderr, stderr) {
+			t.Errorf("knockd %s: status %d\n%s%swant %d\n%s%s", c.args, status, stdout, stderr, c.status, c.stdout, c.stderr)
+		}
+	}
+}
+
+// like compares a text with a pattern in which "..." stands for anything.
+func like(pattern, text string) bool {
+	parts := strings.Split(pattern, "...")
+	rest, ok := strings.CutPrefix(text, parts[0])
+	if !ok || len(parts) == 1 {
+		return ok && rest == ""
+	}
+	for _, p := range parts[1 : len(parts)-1] {
+		i := strings.Index(rest, p)
+		if i < 0 {
+			return false
+		}
+		rest = rest[i+len(p):]
+	}
+	return strings.HasSuffix(rest, parts[len(parts)-1])
+}
+
+// TestVerbose: what -v prints is what knockd 0.8 prints.
+func TestVerbose(t *testing.T) {
+	t.Parallel()
+	client, server := nettest.Pair(t)
+	r := startRivals(t, server, countDoor("7000,8000:udp", "cmd_timeout = 1\n\tstop_command = true"), "-v")
+	knock08(t, client, nettest.Server4, "7000", "8000:udp")
+	knock08(t, client, "-6", nettest.Server6, "7000", "8000:udp")
+	r.agree(t, 2)
+	theirs := strings.ReplaceAll(r.theirs.output.String(), r.theirs.file(""), "")
+	ours := strings.ReplaceAll(r.ours.output.String(), r.ours.file(""), "")
+	// The two doors close at about the same time, in either order.
+	if lines(theirs) != lines(ours) {
+		t.Errorf("knockd 0.8:\n%sours:\n%s", theirs, ours)
+	}
+	if !strings.HasPrefix(ours, "listening on eth0...\n") || !strings.HasSuffix(ours, "waiting for child processes...\nclosing...\n") {
+		t.Errorf("printed:\n%s", ours)
+	}
+}
+
+// TestOnlyIPv4: with -4 there is no IPv6.
+func TestOnlyIPv4(t *testing.T) {
+	t.Parallel()
+	client, server := nettest.Pair(t)
+	d := start(t, server, countDoor("7000", ""), "-4")
+	syn(t, client, nettest.Client6, nettest.Server6, "7000")
+	syn(t, client, nettest.Client4, nettest.Server4, "7000")
+	d.opensFor(nettest.Client4)
+	d.lacks("fd07::1")
+}
+
+// TestDaemon: -d returns when the daemon listens, with a pid file that leads
+// to it.
+func TestDaemon(t *testing.T) {
+	t.Parallel()
+	client, server := nettest.Pair(t)
+	dir := t.TempDir()
+	write(t, dir+"/knockd.conf", "[options]\nlogfile = "+dir+"/log\nStateDir = "+dir+"/state\n[a]\nsequence = 7000\ncommand = pwd > "+dir+"/opened\n")
+	status, stdout, stderr := outcome(t, server, program(t, "knockd"), "-d", "-c", dir+"/knockd.conf", "-p", dir+"/pid")
+	if status != 0 || stdout != "" || stderr != "" {
+		t.Fatalf("status %d\n%s%s", status, stdout, stderr)
+	}
+	text, err := os.ReadFile(dir + "/pid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pid int
+	fmt.Sscan(string(text), &pid)
+	t.Cleanup(func() {
+		if pid > 1 && syscall.Kill(pid, 0) == nil {
+			syscall.Kill(pid, syscall.SIGKILL)
+		}
+	})
+	syn(t, client, nettest.Client4, nettest.Server4, "7000") // at once
+	eventually(t, "opened from the root directory", func() bool {
+		data, _ := os.ReadFile(dir + "/opened")
+		return string(data) == "/\n"
+	})
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the pid file removed", func() bool {
+		_, err := os.Stat(dir + "/pid")
+		return os.IsNotExist(err)
+	})
+}
+
+// TestDaemonFault: -d says itself why there is no daemon.
+func TestDaemonFault(t *testing.T) {
+	t.Parallel()
+	h := nettest.NewHost(t, "h")
+	dir := t.TempDir()
+	write(t, dir+"/knockd.conf", "[options]\nStateDir = "+dir+"/state\n[a]\nsequence = 7000\ncommand = true\n")
+	status, _, stderr := outcome(t, h, program(t, "knockd"), "-d", "-i", "lo", "-c", dir+"/knockd.conf", "-p", dir+"/no/such/pid")
+	if status != 1 || !like("knockd: write the pid file: ...\n", stderr) {
+		t.Errorf("status %d\n%s", status, stderr)
+	}
+}
+
+// TestHungCommand: a command that hangs holds up nobody else, and neither
+// does one that prints without end.
+func TestHungCommand(t *testing.T) {
+	t.Parallel()
+	client, server := nettest.Pair(t)
+	d := start(t, server, `[options]
+	logfile = LOG
+[hangs]
+	sequence = 7000:udp
+	start_command = exec sleep 1000
+[prints]
+	sequence = 7001:udp
+	start_command = yes
+[works]
+	sequence = 7002:udp
+	start_command = echo works >> DIR/opened
+`)
+	for range 3 {
+		syn(t, client, nettest.Client4, nettest.Server4, "7000:udp", "7001:udp")
+	}
+	d.waitFor("running command: yes", 1)
+	syn(t, client, nettest.Client4, nettest.Server4, "7002:udp")
+	d.opensFor("works")
+	d.cmd.Process.Kill() // or it waits for them as long as it has promised
+}
+
+// TestManyOpenings: a hundred addresses at once, each opened and closed.
+func TestManyOpenings(t *testing.T) {
+	t.Parallel()
+	const n = 100
+	client, server := nettest.Pair(t)
+	for i := range n {
+		client.AddAddress("eth0", fmt.Sprintf("10.7.1.%d/32", i+1))
+	}
+	server.Run("ip", "route", "add", "10.7.1.0/24", "dev", "eth0")
+	d := start(t, server, countDoor("7000:udp,8000:udp", "cmd_timeout = 1\n\tstop_command = echo closed >> DIR/opened"))
+	for i := range n {
+		from := net.IPv4(10, 7, 1, byte(i+1)).String()
+		syn(t, client, from, nettest.Server4, "7000:udp", "8000:udp")
+	}
+	d.waitFor("OPEN SESAME", n)
+	eventually(t, "all closed", func() bool { return strings.Count(strings.Join(d.opened(), " "), "closed") == n })
+	if got := len(d.opened()); got != 2*n {
+		t.Errorf("%d commands, want %d", got, 2*n)
+	}
+}
