@@ -7,13 +7,41 @@ GOFLAGS ?= -trimpath
 LDFLAGS  = -s -w -X main.version=$(VERSION)
 COMMANDS = $(notdir $(wildcard cmd/*))
 
-.PHONY: all build test check demo cross fuzz clean deps
+SBIN    = $(DESTDIR)$(PREFIX)/sbin
+BIN     = $(DESTDIR)$(PREFIX)/bin
+MAN     = $(DESTDIR)$(PREFIX)/share/man/man1
+DOC     = $(DESTDIR)$(PREFIX)/share/doc/knockd
+UNITS   = $(DESTDIR)/lib/systemd/system
+# Existing files of the administrator are never overwritten.
+KEEP    = sh -c 'test -e "$$2" || install -D -m "$$0" "$$1" "$$2"'
+
+.PHONY: all build install uninstall test check demo clean deps test-systemd
 
 all: build
 
 build:
 	@mkdir -p bin
 	CGO_ENABLED=0 $(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+install: build
+	install -D -m 755 bin/knockd $(SBIN)/knockd
+	install -D -m 755 bin/knock $(BIN)/knock
+	install -D -m 755 bin/knockctl $(SBIN)/knockctl
+	for page in cmd/*/*.1; do install -D -m 644 $$page $(MAN)/$${page##*/} || exit 1; done
+	for unit in configs/*.service; do \
+		install -d $(UNITS) && sed 's|/usr/sbin/|$(PREFIX)/sbin/|' $$unit >$(UNITS)/$${unit##*/} || exit 1; \
+	done
+	$(KEEP) 600 configs/knockd.conf $(DESTDIR)/etc/knockd.conf
+	$(KEEP) 644 configs/knockd.default $(DESTDIR)/etc/default/knockd
+	$(KEEP) 644 configs/knockd.logrotate $(DESTDIR)/etc/logrotate.d/knockd
+	install -D -m 644 README.md $(DOC)/README.md
+
+# Leaves /etc and the state as they are.
+uninstall:
+	rm -f $(SBIN)/knockd $(BIN)/knock $(SBIN)/knockctl
+	for page in cmd/*/*.1; do rm -f $(MAN)/$${page##*/}; done
+	for unit in configs/*.service; do rm -f $(UNITS)/$${unit##*/}; done
+	rm -rf $(DOC)
 
 # The programs that the tests compare with and send packets with.
 deps:
@@ -33,6 +61,11 @@ check: deps
 # Two hosts on this machine, a closed port, a knock, an open one, a closed one.
 demo: build
 	@CGO_ENABLED=0 $(GO) run ./internal/demo bin
+
+# The unit under a real systemd, booted in a container: root, debootstrap and
+# systemd-container. Takes some minutes the first time.
+test-systemd: build
+	sh internal/livetest/systemd/run bin
 
 clean:
 	rm -rf bin dist

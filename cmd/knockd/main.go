@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/pflag"
@@ -49,6 +50,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	if err := o.do(ctx, stdout, stderr); err != nil {
 		complain(stderr, err)
+		notifyStatus("ended: " + strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; "))
 		return exitFault
 	}
 	return exitOK
