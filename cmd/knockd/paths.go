@@ -34,9 +34,14 @@ func (o *options) loadConfig(path string) (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	conf.LogFile, conf.PidFile = o.path(conf.LogFile), o.path(conf.PidFile)
+	for _, path := range []*string{&conf.LogFile, &conf.PidFile, &conf.StateDir} {
+		*path = o.path(*path)
+	}
 	for _, d := range conf.Doors {
 		d.OneTimeFile = o.path(d.OneTimeFile)
+		if d.SPA != nil {
+			d.SPA.KeyFile = o.path(d.SPA.KeyFile)
+		}
 	}
 	return conf, nil
 }

@@ -37,8 +37,10 @@ func (o *options) openJournal(named string, stderr io.Writer) (*doors.Journal, e
 		return journal, nil
 	case errors.As(err, &running):
 		return nil, running
-	case named != "" || errors.Is(err, doors.ErrUnsafe):
-		return nil, err
+	case errors.Is(err, doors.ErrUnsafe):
+		return nil, hinted(err, "it holds what root will run: chown it to root and take write permission from others (chmod go-w)")
+	case named != "":
+		return nil, hinted(err, "StateDir must be a directory that knockd can make or write")
 	}
 	fmt.Fprintf(stderr, "knockd: warning: %v: doors that are open stay open if knockd crashes\n", err)
 	return nil, nil

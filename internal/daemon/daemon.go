@@ -109,7 +109,11 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan struct{}) error {
 func (d *Daemon) shutDown(ctx context.Context) {
 	d.marking.Wait()
 	if left := d.manager.Shutdown(context.WithoutCancel(ctx)); left > 0 {
-		d.Log.Warn(fmt.Sprintf("%d doors could not be closed", left))
+		then := ""
+		if d.Journal != nil {
+			then = "; the next start tries again"
+		}
+		d.Log.Warn(fmt.Sprintf("doors that could not be closed: %d%s", left, then))
 	}
 	d.leaveFirewall()
 }

@@ -9,7 +9,6 @@ import (
 	"knockd/internal/capture"
 	"knockd/internal/config"
 	"knockd/internal/doors"
-	"knockd/internal/knock"
 	"knockd/internal/onetime"
 )
 
@@ -33,7 +32,7 @@ func (r *Replay) Run(conf *config.Config, source capture.Source) error {
 	if err != nil {
 		return err
 	}
-	r.start(list)
+	r.start(list, conf.MaxAttempts)
 	batch, err := source.Next()
 	if len(batch) > 0 {
 		for _, text := range warnings {
@@ -53,10 +52,10 @@ func (r *Replay) Run(conf *config.Config, source capture.Source) error {
 	return err
 }
 
-func (r *Replay) start(list []*door) {
+func (r *Replay) start(list []*door, maxAttempts int) {
 	r.dry = doors.NewDry(r.Line)
 	r.unused = map[string][]onetime.Line{}
-	r.decisions = newDecisions(knock.DefaultMaxAttempts, r.OnlyIPv4, r)
+	r.decisions = newDecisions(maxAttempts, r.OnlyIPv4, r)
 	r.decisions.tracker.SetLocal(r.Local)
 	r.decisions.doors.set(list, r.decisions.tracker)
 }
