@@ -108,12 +108,18 @@ func networkHint(err error) string {
 	var hit *client.HitError
 	errors.As(err, &hit)
 	switch {
+	case errors.Is(err, client.ErrSPAIPv6):
+		return spaFamilyHint
+	case errors.Is(err, client.ErrSPAResolve):
+		return "name the address with -a, or let the server see it: -s"
+	case errors.As(err, new(*client.SPAProtoError)):
+		return "use udp, tcp, http or tcpraw"
 	case client.IsUnreachable(err) && hit != nil && hit.Host.Is6():
 		return "this machine has no way to IPv6 addresses, or not to this one: try -4"
 	case client.IsUnreachable(err):
 		return "this machine has no way to that address: check the network, the route, and --source"
 	case errors.As(err, &raw) && errors.Is(err, os.ErrPermission):
-		return "--flags needs raw sockets: run as root, or: setcap cap_net_raw+ep $(command -v knock)"
+		return "that needs raw sockets: run as root, or: setcap cap_net_raw+ep $(command -v knock)"
 	case errors.Is(err, os.ErrPermission):
 		return "a firewall on this machine refuses the packet"
 	case errors.Is(err, errors.ErrUnsupported):

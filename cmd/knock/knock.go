@@ -56,17 +56,24 @@ func (p *plan) open(ctx context.Context, r *report, hosts []netip.Addr) (net.Con
 	switch {
 	case err == nil:
 		r.opened(conn.RemoteAddr(), time.Since(start))
+	case errors.As(err, &shut) && p.spa != nil:
+		err = &hintError{err, spaHint}
 	case errors.As(err, &shut) && p.pace.Flags != 0:
 		err = &hintError{err, flagsHint}
 	}
 	return conn, err
 }
 
+const spaHint = "check the keys and both clocks; where a router replaces your address, try -s or name it with -a; the server's log says more"
+
 const flagsHint = "NAT and stateful firewalls on the way drop or change segments that begin no connection: try from another network, or have the door ask for no flags but syn"
 
 // rehearse says what would be sent.
 func (p *plan) rehearse(r *report, hosts []netip.Addr) error {
 	steps := p.steps
+	if p.spa != nil {
+		p.rehearseSPA(r)
+	}
 	if p.oneTime != "" {
 		line, err := (&client.OneTime{Path: p.oneTime}).Peek()
 		if err != nil {

@@ -27,6 +27,8 @@ type options struct {
 	route                  client.Route
 	profile, config        string
 	oneTime, sequenceFile  string
+
+	spa *spaOptions // nil unless the subcommand is spa
 }
 
 // newOptions returns the options with their defaults, ready to parse a

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -12,6 +13,7 @@ import (
 	"knockd/internal/client"
 	"knockd/internal/knock"
 	"knockd/internal/profile"
+	"knockd/internal/spa"
 )
 
 // plan is what the command line and the profile together ask for.
@@ -22,7 +24,9 @@ type plan struct {
 	pace    client.Pace
 	steps   []knock.Step // without these:
 	oneTime string       // a file
-	wait    uint16       // 0: do not wait
+	spa     *spa.Profile // a packet in place of all of these
+	spaIPv6 bool
+	wait    uint16 // 0: do not wait
 	timeout time.Duration
 	retry   int
 }
@@ -44,13 +48,23 @@ func (o *options) plan(sys system, r *report, host string, ports []string) (*pla
 	}
 	p.pace = client.Pace{Sender: client.Sender{Route: o.route, Flags: o.flags}, Delay: o.delay}
 	o.fill(p, prof)
-	if err := o.sequence(sys, r, p, prof, ports); err != nil {
+	if err := o.secret(sys, r, p, prof, host, ports); err != nil {
 		return nil, err
 	}
 	if p.oneTime != "" && p.family == client.Both {
 		return nil, usagef("leave out --both", "a line of a one-time file opens for one address")
 	}
 	return p, nil
+}
+
+// secret finds out what to show the server: a packet or a sequence.
+func (o *options) secret(sys system, r *report, p *plan, prof profile.Profile, host string, ports []string) (err error) {
+	if len(ports) == 0 && o.sequenceFile == "" && o.oneTime == "" {
+		if p.spa, err = o.authorization(sys, r, p, prof, host); p.spa != nil || err != nil {
+			return err
+		}
+	}
+	return o.sequence(sys, r, p, prof, ports)
 }
 
 // elsewhere says whether the command line names another host than that of the
@@ -232,6 +246,9 @@ func readSequence(sys system, name string) ([]knock.Step, error) {
 func (p *plan) opener(r *report) client.Opener {
 	pace := p.pace
 	pace.OnHit = r.hit
+	if p.spa != nil {
+		return &client.SPA{Route: pace.Route, Profile: *p.spa, IPv6: p.spaIPv6, OnPacket: r.packet}
+	}
 	if p.oneTime == "" {
 		return &client.Sequence{Pace: pace, Steps: p.steps}
 	}
@@ -243,11 +260,22 @@ func (p *plan) opener(r *report) client.Opener {
 
 // resolve finds the addresses to knock at.
 func (p *plan) resolve(ctx context.Context) ([]netip.Addr, error) {
-	if !p.address.IsValid() {
-		return client.Resolve(ctx, p.host, p.family)
+	family, host := p.family, p.host
+	if p.address.IsValid() {
+		host = p.address.String()
 	}
-	return client.Resolve(ctx, p.address.String(), p.family)
+	onlyIPv4 := p.spa != nil && family == client.Any && !p.spaIPv6
+	if onlyIPv4 {
+		family = client.IPv4
+	}
+	hosts, err := client.Resolve(ctx, host, family)
+	if onlyIPv4 && errors.As(err, new(*client.FamilyError)) {
+		err = &hintError{err, spaFamilyHint}
+	}
+	return hosts, err
 }
+
+const spaFamilyHint = "servers of fwknop know IPv4 alone; one of this project with spa_ipv6 = yes takes IPv6 with --ipv6-extension"
 
 // visit returns what asks for the door and waits until it is open.
 func (p *plan) visit(r *report, hosts []netip.Addr) *client.Visit {

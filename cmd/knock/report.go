@@ -80,6 +80,15 @@ func (r *report) hit(host netip.Addr, step knock.Step) {
 	}
 }
 
+// packet tells of an authorization that is sent.
+func (r *report) packet(proto string, to netip.AddrPort) {
+	r.outcome.Hits++
+	if r.verbose {
+		r.say("sending an authorization to %s %s", proto, to)
+		r.outcome.Sequence = append(r.outcome.Sequence, fmt.Sprintf("%d:%s", to.Port(), proto))
+	}
+}
+
 // retry tells that the door is asked for again.
 func (r *report) retry(repeat int) {
 	r.outcome.Repeats = repeat

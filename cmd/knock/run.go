@@ -26,6 +26,8 @@ func subcommands() map[string]subcommand {
 		"proxy":      {proxyUsage, runProxy},
 		"ssh":        {sshUsage, runSSH},
 		"ssh-config": {sshConfigUsage, runSSHConfig},
+		"spa":        {spaUsage, runSPA},
+		"keygen":     {keygenUsage, runKeygen},
 	}
 }
 

@@ -43,6 +43,8 @@ also:     knock NAME                        a profile of the configuration
           knock ssh [ssh's arguments]       knock, then log in
           knock proxy [options] HOST PORT   for ssh's ProxyCommand
           knock ssh-config NAME             print lines for ~/.ssh/config
+          knock spa [options] HOST          one encrypted packet, as fwknop
+          knock keygen                      make keys for that
 
 exit status: 0 open (without --wait: sent), 1 usage, 2 name or network,
 3 not open in time. See knock(1).

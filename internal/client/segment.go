@@ -26,8 +26,9 @@ func (e *RawError) Unwrap() error { return e.Err }
 // Raw Sockets").
 var errNoRawTCP = fmt.Errorf("windows forbids programs to send TCP segments")
 
-// segment sends one TCP segment with the sender's flags from a random port.
-func (s *Sender) segment(ctx context.Context, to netip.AddrPort) error {
+// segment sends one TCP segment with the sender's flags and data from a random
+// port.
+func (s *Sender) segment(ctx context.Context, to netip.AddrPort, data []byte) error {
 	if runtime.GOOS == "windows" {
 		return &RawError{errNoRawTCP}
 	}
@@ -42,14 +43,14 @@ func (s *Sender) segment(ctx context.Context, to netip.AddrPort) error {
 	defer conn.Close()
 	local := conn.LocalAddr().(*net.IPAddr)
 	from, _ := netip.AddrFromSlice(local.IP)
-	_, err = conn.Write(marshalSegment(from.Unmap(), to, s.Flags))
+	_, err = conn.Write(marshalSegment(from.Unmap(), to, s.Flags, data))
 	return withoutAddress(err)
 }
 
-// marshalSegment returns a TCP header (RFC 9293, 3.1) without options or data.
+// marshalSegment returns a TCP header (RFC 9293, 3.1) without options, and data.
 // Source port and sequence number are random, so that no server takes it for
 // a repeat of an earlier one.
-func marshalSegment(from netip.Addr, to netip.AddrPort, flags knock.Flags) []byte {
+func marshalSegment(from netip.Addr, to netip.AddrPort, flags knock.Flags, data []byte) []byte {
 	var random [6]byte
 	rand.Read(random[:])
 	h := make([]byte, 20)
@@ -60,6 +61,7 @@ func marshalSegment(from netip.Addr, to netip.AddrPort, flags knock.Flags) []byt
 	h[12] = 5 << 4 // header length in 32-bit words
 	h[13] = byte(flags)
 	binary.BigEndian.PutUint16(h[14:], 64240) // window
+	h = append(h, data...)
 	binary.BigEndian.PutUint16(h[16:], checksum(from, to.Addr(), h))
 	return h
 }
@@ -71,6 +73,9 @@ func checksum(from, to netip.Addr, segment []byte) uint16 {
 	for _, part := range [][]byte{from.AsSlice(), to.AsSlice(), segment} {
 		for i := 0; i+1 < len(part); i += 2 {
 			sum += uint32(binary.BigEndian.Uint16(part[i:]))
+		}
+		if len(part)%2 == 1 {
+			sum += uint32(part[len(part)-1]) << 8
 		}
 	}
 	for sum > 0xffff {

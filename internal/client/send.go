@@ -44,7 +44,7 @@ func (s *Sender) Hit(ctx context.Context, host netip.Addr, step knock.Step, paus
 	case step.Proto == knock.UDP:
 		err = s.datagram(ctx, to)
 	case s.Flags != 0:
-		err = s.segment(ctx, to)
+		err = s.segment(ctx, to, nil)
 	default:
 		err = s.syn(ctx, to, pause)
 	}

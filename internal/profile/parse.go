@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"knockd/internal/client"
+	"knockd/internal/spa"
 )
 
 // Parse reads a configuration. All its faults are reported at once, each with
@@ -109,6 +110,14 @@ var keys = map[string]func(*Profile, string) error{
 	"flags":         func(p *Profile, v string) (err error) { p.Flags, err = client.ParseFlags(v); return },
 	"source":        func(p *Profile, v string) (err error) { p.Source, err = parseAddr(v); return },
 	"interface":     func(p *Profile, v string) error { return word(&p.Interface, v) },
+	"spa_key_file":  func(p *Profile, v string) error { return word(&p.SPAKeyFile, v) },
+	"spa_client":    func(p *Profile, v string) error { return word(&p.SPAClient, v) },
+	"spa_access":    func(p *Profile, v string) (err error) { p.SPA.Access, err = spa.ParseAccess(v); return },
+	"spa_allow":     func(p *Profile, v string) (err error) { p.SPA.Allow, err = spa.ParseAllow(v); return },
+	"spa_port":      func(p *Profile, v string) (err error) { p.SPA.Port, err = spa.ParsePort(v); return },
+	"spa_proto":     func(p *Profile, v string) (err error) { p.SPA.Proto, err = spa.ParseProto(v); return },
+	"spa_timeout":   func(p *Profile, v string) (err error) { p.SPA.Timeout, err = spa.ParseTimeout(v); return },
+	"spa_user":      func(p *Profile, v string) error { return word(&p.SPA.User, v) },
 }
 
 // keep stores a value that may be zero and yet be said.

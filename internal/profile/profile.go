@@ -10,6 +10,7 @@ import (
 
 	"knockd/internal/client"
 	"knockd/internal/knock"
+	"knockd/internal/spa"
 )
 
 // Profile is what the configuration says about a host. What it does not say
@@ -28,6 +29,11 @@ type Profile struct {
 	Flags        knock.Flags
 	Source       netip.Addr
 	Interface    string
+
+	// SPA asks by one packet in place of a sequence, if SPAKeyFile is named.
+	SPA        spa.Profile
+	SPAKeyFile string // as knockd's, with the client's keys
+	SPAClient  string // its section in that file; empty: the only one
 }
 
 // Config is a configuration file: sections of settings, in file order.
@@ -94,7 +100,7 @@ func (s section) fits(host string) bool {
 // exclusive maps keys of which a door has only one to a common name.
 func exclusive(key string) string {
 	switch key {
-	case "sequence", "sequence_file", "one_time_file":
+	case "sequence", "sequence_file", "one_time_file", "spa_key_file":
 		return "sequence"
 	}
 	return key

@@ -162,10 +162,16 @@ func parseUser(text string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if !printable(user) || strings.ContainsAny(user, `"/\[]:;|=,+*?<>`) {
+	if !ValidUser(user) {
 		return "", errors.New("user name: has a character that is not allowed")
 	}
 	return user, nil
+}
+
+// ValidUser says whether servers take a user name: 1 to 48 printable characters
+// except some.
+func ValidUser(name string) bool {
+	return name != "" && len(name) <= maxUserText/4*3 && printable(name) && !strings.ContainsAny(name, `"/\[]:;|=,+*?<>`)
 }
 
 func parseTime(text string) (time.Time, error) {
@@ -216,7 +222,7 @@ func (m *Message) parseNAT(field string) error {
 	}
 	m.NAT.Host = host
 	m.NAT.Addr, _ = parseAddress(host)
-	if m.NAT.Port, err = parsePort(port); err != nil {
+	if m.NAT.Port, err = ParsePort(port); err != nil {
 		return fmt.Errorf("NAT target: %w", err)
 	}
 	return nil
@@ -268,7 +274,7 @@ func ParsePorts(s string) ([]Port, error) {
 			return nil, errors.New("port: must be written tcp/N or udp/N")
 		}
 		var err error
-		if p.Number, err = parsePort(number); err != nil {
+		if p.Number, err = ParsePort(number); err != nil {
 			return nil, err
 		}
 		if !seen[p] {
@@ -279,7 +285,8 @@ func ParsePorts(s string) ([]Port, error) {
 	return ports, nil
 }
 
-func parsePort(s string) (uint16, error) {
+// ParsePort reads a port's number, 1 to 65535.
+func ParsePort(s string) (uint16, error) {
 	n, err := strconv.ParseUint(s, 10, 16)
 	if err != nil || n == 0 || len(s) > 5 || !allDigits(s) {
 		return 0, errors.New("port: must be between 1 and 65535")

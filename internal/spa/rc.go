@@ -208,13 +208,13 @@ func (r *rcReader) finish() {
 // rcVariables has what each variable does with its value.
 var rcVariables = map[string]func(r *rcReader, v string) error{
 	"SPA_SERVER":       func(r *rcReader, v string) error { r.Server = v; return nil },
-	"SPA_SERVER_PORT":  func(r *rcReader, v string) error { return rcPort(&r.Port, v) },
-	"SPA_SOURCE_PORT":  func(r *rcReader, v string) error { return rcPort(&r.SourcePort, v) },
-	"NAT_PORT":         func(r *rcReader, v string) error { return rcPort(&r.NATPort, v) },
-	"SPA_SERVER_PROTO": func(r *rcReader, v string) error { return r.setProto(v) },
+	"SPA_SERVER_PORT":  func(r *rcReader, v string) (err error) { r.Port, err = ParsePort(v); return err },
+	"SPA_SOURCE_PORT":  func(r *rcReader, v string) (err error) { r.SourcePort, err = ParsePort(v); return err },
+	"NAT_PORT":         func(r *rcReader, v string) (err error) { r.NATPort, err = ParsePort(v); return err },
+	"SPA_SERVER_PROTO": func(r *rcReader, v string) (err error) { r.Proto, err = ParseProto(v); return err },
 	"RAND_PORT":        func(r *rcReader, v string) error { r.RandomPort = yes(v); return nil },
 	"ACCESS":           func(r *rcReader, v string) (err error) { r.Access, err = ParsePorts(v); return err },
-	"ALLOW_IP":         func(r *rcReader, v string) error { return r.setAllow(v) },
+	"ALLOW_IP":         func(r *rcReader, v string) (err error) { r.Allow, err = ParseAllow(v); return err },
 	"FW_TIMEOUT":       func(r *rcReader, v string) (err error) { r.Timeout, err = ParseTimeout(v); return err },
 	"TIME_OFFSET":      func(r *rcReader, v string) (err error) { r.TimeOffset, err = ParseOffset(v); return err },
 	"DIGEST_TYPE":      func(r *rcReader, v string) error { return rcHash(&r.Digest, v) },
@@ -241,31 +241,30 @@ var rcVariables = map[string]func(r *rcReader, v string) error{
 
 func yes(v string) bool { return strings.EqualFold(v, "Y") }
 
-func (r *rcReader) setProto(v string) error {
+// ParseProto reads a transport's name, in any case.
+func ParseProto(v string) (string, error) {
 	switch v = strings.ToLower(v); v {
 	case "udp", "tcp", "http", "udpraw", "tcpraw", "icmp":
-		r.Proto = v
-		return nil
+		return v, nil
 	}
-	return errors.New("must be udp, tcp, http, udpraw, tcpraw or icmp")
+	return "", errors.New("must be udp, tcp, http, udpraw, tcpraw or icmp")
 }
 
-func (r *rcReader) setAllow(v string) error {
-	switch strings.ToLower(v) {
+// ParseAllow reads what Profile.Allow may be.
+func ParseAllow(v string) (string, error) {
+	switch word := strings.ToLower(v); word {
 	case "source", "resolve":
-		r.Allow = strings.ToLower(v)
-		return nil
+		return word, nil
 	}
 	if a, err := netip.ParseAddr(v); err != nil || a.Zone() != "" {
-		return errors.New("must be an address, source or resolve")
+		return "", errors.New("must be an address, source or resolve")
 	}
-	r.Allow = v
-	return nil
+	return v, nil
 }
 
-func rcPort(to *uint16, v string) (err error) {
-	*to, err = parsePort(v)
-	return err
+// ParseAccess is ParsePorts for people: blanks do not matter.
+func ParseAccess(v string) ([]Port, error) {
+	return ParsePorts(strings.NewReplacer(" ", "", "\t", "").Replace(v))
 }
 
 func rcHash(to *Hash, v string) error {

@@ -63,7 +63,7 @@ func (p Profile) addNAT(m *Message) error {
 	m.NAT.Addr, _ = parseAddress(host)
 	if port != "" {
 		var err error
-		if m.NAT.Port, err = parsePort(port); err != nil {
+		if m.NAT.Port, err = ParsePort(port); err != nil {
 			return fmt.Errorf("NAT target: %w", err)
 		}
 	}

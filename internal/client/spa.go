@@ -1,0 +1,234 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"knockd/internal/knock"
+	"knockd/internal/spa"
+)
+
+// SPA is an Opener that sends one authorization packet of fwknop's kind each
+// time; each is a new one, since servers take none twice.
+type SPA struct {
+	Route
+	spa.Profile
+	// IPv6 permits servers over IPv6 and IPv6 addresses in the message, which
+	// stock servers do not know.
+	IPv6 bool
+	// OnPacket, if set, is called before each packet with how it is sent.
+	OnPacket func(proto string, to netip.AddrPort)
+}
+
+// How long a transport that makes a connection may take.
+const spaPatience = 5 * time.Second
+
+// The mistakes of a profile that only sending brings to light.
+var (
+	ErrSPAIPv6    = errors.New("servers of fwknop know IPv4 alone")
+	ErrSPAResolve = errors.New("the outside address is not looked up")
+)
+
+// SPAProtoError: a transport of fwknop that is not supported.
+type SPAProtoError struct{ Proto string }
+
+// Error says so.
+func (e *SPAProtoError) Error() string { return "transport " + e.Proto + " is not supported" }
+
+// Ask sends a packet to each host. It suffices that one of them can be reached.
+func (s *SPA) Ask(ctx context.Context, hosts []netip.Addr, _ int) error {
+	var failed error
+	sent := 0
+	for _, host := range hosts {
+		err := s.ask(ctx, host)
+		switch {
+		case err == nil:
+			sent++
+		case failed == nil:
+			failed = err
+		}
+	}
+	if sent > 0 {
+		return nil
+	}
+	return failed
+}
+
+func (s *SPA) ask(ctx context.Context, host netip.Addr) error {
+	if host.Is6() && !s.IPv6 {
+		return &HitError{host, ErrSPAIPv6}
+	}
+	packet, err := s.packet(ctx, host, time.Now())
+	if err != nil {
+		return err
+	}
+	to, proto := s.Target(host), s.transport()
+	if s.OnPacket != nil {
+		s.OnPacket(proto, to)
+	}
+	if err := s.send(ctx, proto, to, packet); err != nil {
+		return &HitError{host, err}
+	}
+	return nil
+}
+
+// Target is where a packet for the host goes; with a random port another one
+// each time.
+func (s *SPA) Target(host netip.Addr) netip.AddrPort {
+	port := s.Port
+	switch {
+	case s.RandomPort:
+		port = spa.RandomPort()
+	case port == 0:
+		port = spa.DefaultPort
+	}
+	return netip.AddrPortFrom(host, port)
+}
+
+func (s *SPA) transport() string {
+	if s.Proto == "" {
+		return "udp"
+	}
+	return s.Proto
+}
+
+// packet seals what the profile asks for.
+func (s *SPA) packet(ctx context.Context, host netip.Addr, now time.Time) ([]byte, error) {
+	allow, err := s.allow(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	m, err := s.Message(now, allow)
+	if err != nil {
+		return nil, err
+	}
+	return spa.Seal(m, s.Client, s.Digest)
+}
+
+// allow returns the address to open; the zero Addr is the one that the packet
+// comes from.
+func (s *SPA) allow(ctx context.Context, host netip.Addr) (netip.Addr, error) {
+	switch s.Allow {
+	case "source":
+		return netip.Addr{}, nil
+	case "resolve":
+		return netip.Addr{}, ErrSPAResolve
+	case "":
+		return s.ownAddress(ctx, host)
+	}
+	addr, err := netip.ParseAddr(s.Allow)
+	if err != nil {
+		return addr, fmt.Errorf("%q is not an IP address", s.Allow)
+	}
+	if addr.Unmap().Is6() && !s.IPv6 {
+		return addr, ErrSPAIPv6
+	}
+	return addr.Unmap(), nil
+}
+
+// ownAddress is this machine's towards the host, unless a router on the way
+// seems to replace it.
+func (s *SPA) ownAddress(ctx context.Context, host netip.Addr) (netip.Addr, error) {
+	if err := s.check(host); err != nil {
+		return netip.Addr{}, err
+	}
+	conn, err := s.dialer("udp").DialContext(ctx, "udp", netip.AddrPortFrom(host, spa.DefaultPort).String())
+	if err != nil {
+		return netip.Addr{}, &HitError{host, withoutAddress(err)}
+	}
+	defer conn.Close()
+	own := conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap().WithZone("")
+	if inside(own) && !inside(host) {
+		return netip.Addr{}, nil
+	}
+	return own, nil
+}
+
+// sharedSpace is what carriers use behind their NAT (RFC 6598).
+var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
+
+// inside says whether an address means nothing beyond its own network.
+func inside(a netip.Addr) bool {
+	return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || sharedSpace.Contains(a)
+}
+
+func (s *SPA) send(ctx context.Context, proto string, to netip.AddrPort, packet []byte) error {
+	if err := s.check(to.Addr()); err != nil {
+		return err
+	}
+	switch proto {
+	case "udp":
+		return s.spaUDP(ctx, to, packet)
+	case "tcp":
+		return s.spaTCP(ctx, to, packet)
+	case "http":
+		return s.spaTCP(ctx, to, httpRequest(to, s.Server, packet))
+	case "tcpraw":
+		raw := Sender{Route: s.Route, Flags: knock.SYN}
+		return raw.segment(ctx, to, packet)
+	}
+	return &SPAProtoError{proto}
+}
+
+// from returns a dialer that sends from the source port, if one is named.
+func (s *SPA) from(network string) *net.Dialer {
+	d := s.dialer(network)
+	if s.SourcePort == 0 {
+		return d
+	}
+	if d.LocalAddr == nil {
+		d.LocalAddr = localAddr(network, s.Source)
+	}
+	switch a := d.LocalAddr.(type) {
+	case *net.UDPAddr:
+		a.Port = int(s.SourcePort)
+	case *net.TCPAddr:
+		a.Port = int(s.SourcePort)
+	}
+	return d
+}
+
+func (s *SPA) spaUDP(ctx context.Context, to netip.AddrPort, packet []byte) error {
+	conn, err := s.from("udp").DialContext(ctx, "udp", to.String())
+	if err != nil {
+		return withoutAddress(err)
+	}
+	defer conn.Close()
+	_, err = conn.Write(packet)
+	return withoutAddress(err)
+}
+
+// spaTCP connects and sends the packet as the first data. What the program at
+// the other end says is of no interest, but it may say it.
+func (s *SPA) spaTCP(ctx context.Context, to netip.AddrPort, data []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, spaPatience)
+	defer cancel()
+	conn, err := s.from("tcp").DialContext(ctx, "tcp", to.String())
+	if err != nil {
+		return withoutAddress(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write(data); err != nil {
+		return withoutAddress(err)
+	}
+	conn.(*net.TCPConn).CloseWrite()
+	conn.SetReadDeadline(time.Now().Add(time.Second))
+	io.Copy(io.Discard, io.LimitReader(conn, 1<<16))
+	return nil
+}
+
+// httpRequest is a packet as fwknop puts it into a request. Servers look for the
+// user agent.
+func httpRequest(to netip.AddrPort, host string, packet []byte) []byte {
+	if host == "" || strings.ContainsAny(host, " \r\n\t") {
+		host = to.Addr().String()
+	}
+	path := strings.NewReplacer("+", "-", "/", "_").Replace(string(packet))
+	return []byte("GET /" + path + " HTTP/1.0\r\nUser-Agent: Fwknop/2.6\r\nAccept: */*\r\nHost: " + host + "\r\nConnection: close\r\n\r\n")
+}
