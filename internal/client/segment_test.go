@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"net/netip"
 	"testing"
 
@@ -10,19 +11,20 @@ import (
 	"knockd/internal/knock"
 )
 
-// TestMarshalSegment has another implementation read the header and compute
+// TestMarshalSegment has another implementation read the segment and compute
 // its checksum.
 func TestMarshalSegment(t *testing.T) {
 	seen := map[string]bool{}
 	for _, c := range []struct{ from, to string }{{"192.0.2.1", "198.51.100.255"}, {"2001:db8::ffff", "fe80::1"}} {
 		from, to := netip.MustParseAddr(c.from), netip.MustParseAddr(c.to)
-		for range 100 {
-			b := marshalSegment(from, netip.AddrPortFrom(to, 7000), knock.SYN|knock.ACK)
+		for n := range 100 {
+			data := bytes.Repeat([]byte{byte(n)}, n)
+			b := marshalSegment(from, netip.AddrPortFrom(to, 7000), knock.SYN|knock.ACK, data)
 			var tcp layers.TCP
 			if err := tcp.DecodeFromBytes(b, gopacket.NilDecodeFeedback); err != nil {
 				t.Fatal(err)
 			}
-			if tcp.DstPort != 7000 || tcp.SrcPort < 49152 || !tcp.SYN || !tcp.ACK || tcp.RST || tcp.FIN || tcp.PSH || tcp.URG || len(tcp.Payload) > 0 {
+			if tcp.DstPort != 7000 || tcp.SrcPort < 49152 || !tcp.SYN || !tcp.ACK || tcp.RST || tcp.FIN || tcp.PSH || tcp.URG || !bytes.Equal(tcp.Payload, data) {
 				t.Errorf("%+v", tcp)
 			}
 			if from.Is4() {
