@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -28,7 +29,7 @@ func (o *options) mayDetach() bool {
 // detach starts the daemon in a session of its own and returns once it
 // listens. A Go process cannot fork, so the program is executed once more; it
 // prints what goes wrong itself.
-func detach(args []string, stderr io.Writer) int {
+func detach(ctx context.Context, args []string, stderr io.Writer) int {
 	r, w, err := os.Pipe()
 	if err != nil {
 		complain(stderr, fmt.Errorf("become a daemon: %w", err))

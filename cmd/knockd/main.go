@@ -46,7 +46,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitOK
 	}
 	if o.mayDetach() {
-		return detach(args, stderr)
+		return detach(ctx, args, stderr)
 	}
 	if err := o.do(ctx, stdout, stderr); err != nil {
 		complain(stderr, err)
