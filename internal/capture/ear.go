@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"sync/atomic"
 	"time"
 
 	"knockd/internal/packet"
@@ -17,6 +18,8 @@ type ear struct {
 	decoder packet.Decoder
 	clock   clock
 	batch   []Captured
+	stacked atomic.Bool // packets may come by several interfaces
+	twins   *twins
 }
 
 // reader takes packets from a socket.
@@ -74,7 +77,18 @@ func (e *ear) take(r *raw, now time.Time) {
 		return
 	}
 	p.IfIndex = r.ifIndex
-	e.batch = append(e.batch, Captured{Packet: p, Time: e.clock.at(now, r.sec, r.nsec)})
+	c := Captured{Packet: p, Time: e.clock.at(now, r.sec, r.nsec)}
+	if !e.stacked.Load() || !e.second(&c) {
+		e.batch = append(e.batch, c)
+	}
+}
+
+// second says whether a packet has come by another interface before.
+func (e *ear) second(c *Captured) bool {
+	if e.twins == nil {
+		e.twins = newTwins()
+	}
+	return e.twins.second(c)
 }
 
 func (e *ear) close() { e.reader.close() }

@@ -24,6 +24,7 @@ type File struct {
 	reader  packetReader
 	decoder packet.Decoder
 	latest  time.Time
+	twins   *twins
 	batch   [1]Captured
 	err     error // returned by Next from now on
 }
@@ -55,6 +56,7 @@ func newFile(name string, r io.Reader) (*File, error) {
 		name:   name,
 		frames: &frames{r: bufio.NewReaderSize(r, 1<<16)},
 		latest: time.Unix(0, 0), // of packets that have no time of their own
+		twins:  newTwins(),
 	}
 	magic, err := c.frames.peek(4)
 	switch {
@@ -175,10 +177,12 @@ func (c *File) decode(frame []byte, info gopacket.CaptureInfo) bool {
 	if !ok {
 		return false
 	}
-	p.IfIndex = ifIndex
+	if p.IfIndex = ifIndex; ifIndex == 0 && len(c.frames.links) > 1 {
+		p.IfIndex = info.InterfaceIndex + 1
+	}
 	if info.Timestamp.After(c.latest) {
 		c.latest = info.Timestamp
 	}
 	c.batch[0] = Captured{Packet: p, Time: c.latest}
-	return true
+	return !c.twins.second(&c.batch[0])
 }

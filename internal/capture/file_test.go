@@ -252,11 +252,32 @@ func TestPcapngInterfaces(t *testing.T) {
 		frame{link: 0, time: 5e6, data: mac + "\x86\xdd" + udp6(5)},
 		frame{block: blockSimple, data: mac + "\x08\x00" + udp4(6)},
 	)
-	want := `01 192.0.2.1 > 192.0.2.2:1 udp
+	want := `01 192.0.2.1 > 192.0.2.2:1 udp if 1
 02 192.0.2.1 > 192.0.2.2:2 udp if 7
-03 192.0.2.1 > 192.0.2.2:3 udp
-05 2001:db8::1 > 2001:db8::2:5 udp
-05 192.0.2.1 > 192.0.2.2:6 udp
+03 192.0.2.1 > 192.0.2.2:3 udp if 3
+05 2001:db8::1 > 2001:db8::2:5 udp if 1
+05 192.0.2.1 > 192.0.2.2:6 udp if 1
+`
+	if got, err := readAll(t, content); err != nil || got != want {
+		t.Errorf("got\n%s%v\nwant\n%s", got, err, want)
+	}
+}
+
+// TestFileTwins reads what was captured on a port and on its bridge.
+func TestFileTwins(t *testing.T) {
+	onPort, onBridge := mac+"\x08\x00"+udp4(1), mac+"\x08\x00"+udp4(1)+"padding"
+	content := pcapngFile(binary.LittleEndian, []iface{{link: 1}, {link: 1}},
+		frame{link: 0, time: 1000000, data: onPort},
+		frame{link: 1, time: 1000001, data: onBridge}, // the same
+		frame{link: 0, time: 1020000, data: onPort},   // sent again
+		frame{link: 1, time: 1020001, data: onBridge},
+		frame{link: 1, time: 1070001, data: onBridge}, // too late for the one before
+		frame{link: 1, time: 1070002, data: mac + "\x08\x00" + udp4(2)},
+	)
+	want := `01 192.0.2.1 > 192.0.2.2:1 udp if 1
+01.02 192.0.2.1 > 192.0.2.2:1 udp if 1
+01.070001 192.0.2.1 > 192.0.2.2:1 udp if 2
+01.070002 192.0.2.1 > 192.0.2.2:2 udp if 2
 `
 	if got, err := readAll(t, content); err != nil || got != want {
 		t.Errorf("got\n%s%v\nwant\n%s", got, err, want)

@@ -125,8 +125,7 @@ func (l *Live) prepare(fd int) error {
 func (l *Live) Bind(indexes []int) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.interfaces = slices.Clone(indexes)
-	if err := l.control(l.bind); err != nil {
+	if err := l.control(func(fd int) error { return l.bind(fd, indexes) }); err != nil {
 		return l.failed("bind", err)
 	}
 	return nil
@@ -134,13 +133,19 @@ func (l *Live) Bind(indexes []int) error {
 
 // bind binds to the only interface, so that others cost nothing, or to all
 // and leaves it to the filter to choose.
-func (l *Live) bind(fd int) error {
+func (l *Live) bind(fd int, indexes []int) error {
 	index := 0
-	if len(l.interfaces) == 1 {
-		index = l.interfaces[0]
+	if len(indexes) == 1 {
+		index = indexes[0]
 	}
-	silent := l.interfaces != nil && len(l.interfaces) == 0
-	if silent || boundTo(fd) == index {
+	silent := indexes != nil && len(indexes) == 0
+	bound := silent || boundTo(fd) == index
+	if bound && slices.Equal(indexes, l.interfaces) && (indexes == nil) == (l.interfaces == nil) {
+		return nil
+	}
+	l.interfaces = slices.Clone(indexes)
+	l.hear.stacked.Store(len(indexes) != 1)
+	if bound {
 		return l.filter(fd)
 	}
 	// Nothing passes until the filter fits.

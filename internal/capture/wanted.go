@@ -12,7 +12,7 @@ import (
 type Wanted struct {
 	Matches  []Match // a packet that meets any of them is wanted
 	OnlyIPv4 bool    // IPv6 packets are not wanted
-	Outgoing bool    // packets that leave through the interface are wanted too
+	Outgoing bool    // packets that leave are wanted too; heeded where one interface is listened on
 
 	interfaces []int // indexes of the only interfaces, nil for no such limit
 }
@@ -25,8 +25,10 @@ type Match struct {
 	Payload     int             // how many octets of the payload are needed
 }
 
-// AddDoor adds what can be a step at the door.
+// AddDoor adds what can be a step at the door. What goes to a target other
+// than this host is seen where it leaves, too, as by knockd 0.8.
 func (w *Wanted) AddDoor(d *knock.Door) {
+	w.Outgoing = w.Outgoing || d.Target.IsValid()
 	for _, s := range d.Sequence {
 		m := Match{Proto: s.Proto, First: s.Port, Last: s.Port}
 		if s.Proto == knock.TCP {

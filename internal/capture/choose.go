@@ -1,0 +1,70 @@
+package capture
+
+import (
+	"net/netip"
+	"slices"
+
+	"knockd/internal/netstate"
+)
+
+// DefaultRoute is the name that stands for the interface of the default route.
+const DefaultRoute = "default-route"
+
+// Listening says what a Followed listens on.
+type Listening struct {
+	// On has the names of the interfaces, or Any; Missing those of the list
+	// that there are none of now.
+	On, Missing []string
+	// Local has the addresses that are the host's own: those of the
+	// interfaces, or all.
+	Local []netip.Addr
+	// News is a line for the log for each change of On and Missing.
+	News []string
+
+	indexes []int // for Live.Bind
+}
+
+// choose finds the interfaces of a list: names, Any, DefaultRoute.
+func choose(names []string, s *netstate.State) Listening {
+	if slices.Contains(names, Any) {
+		return Listening{On: []string{Any}, Local: s.Addrs(nil)}
+	}
+	l := Listening{indexes: []int{}}
+	for _, name := range names {
+		i, ok := s.ByName(name)
+		if name == DefaultRoute {
+			i, ok = s.ByIndex(s.Default)
+		}
+		switch {
+		case !ok && !slices.Contains(l.Missing, name):
+			l.Missing = append(l.Missing, name)
+		case ok && !slices.Contains(l.indexes, i.Index):
+			l.indexes = append(l.indexes, i.Index)
+			l.On = append(l.On, i.Name)
+		}
+	}
+	l.Local = s.Addrs(l.indexes)
+	return l
+}
+
+// since returns what is new compared with what was before.
+func (l *Listening) since(before *Listening) (news []string) {
+	for _, name := range l.Missing {
+		if !slices.Contains(before.Missing, name) {
+			news = append(news, waitingFor(name))
+		}
+	}
+	for _, name := range l.On {
+		if !slices.Contains(before.On, name) {
+			news = append(news, "listening on "+name)
+		}
+	}
+	return news
+}
+
+func waitingFor(name string) string {
+	if name == DefaultRoute {
+		return "waiting for a default route"
+	}
+	return "waiting for interface " + name
+}

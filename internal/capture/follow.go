@@ -1,0 +1,276 @@
+package capture
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"knockd/internal/netstate"
+
+	"golang.org/x/sys/unix"
+)
+
+// Followed is a Live whose interfaces are named. It follows them as they come
+// and go, are renamed or made anew, and the default route as it moves.
+type Followed struct {
+	names   []string
+	log     func(text string)
+	changes chan Listening
+	done    chan struct{}
+	ended   chan struct{}
+	retry   retry // of Next
+
+	mu     sync.Mutex // guards what follows
+	live   *Live
+	wanted Wanted
+	now    Listening
+	heard  bool
+	closed bool
+}
+
+// Follow listens for what is wanted on the named interfaces: those that there
+// are; the others are waited for. Any among the names stands for all
+// interfaces, DefaultRoute for that of the default route. The log function is
+// told of what fails and is tried again. An error means that it could not be
+// tried at all, for want of a privilege most likely.
+func Follow(names []string, w *Wanted, log func(text string)) (*Followed, error) {
+	f := &Followed{
+		names: names, log: log, wanted: *w,
+		changes: make(chan Listening, 1), done: make(chan struct{}), ended: make(chan struct{}),
+	}
+	live, err := Listen(f.name(), w, log)
+	if err != nil {
+		return nil, err
+	}
+	f.live = live
+	watcher, state, err := netstate.Watch(slices.Contains(names, DefaultRoute))
+	if err != nil {
+		live.Close()
+		return nil, err
+	}
+	failed := f.apply(state)
+	if failed != nil {
+		log(fmt.Sprintf("%v: trying again", failed))
+	}
+	go f.run(watcher, state, failed != nil)
+	return f, nil
+}
+
+func (f *Followed) name() string { return strings.Join(f.names, ", ") }
+
+// Now returns what is listened on, with the news since the beginning.
+func (f *Followed) Now() Listening {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.now
+}
+
+// Changes is a channel of what is listened on after each change. What was not
+// yet received is replaced by what comes after, which then tells the news of
+// both.
+func (f *Followed) Changes() <-chan Listening { return f.changes }
+
+// Heard says whether there ever was an interface to listen on.
+func (f *Followed) Heard() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.heard
+}
+
+// SetFilter says what is wanted from now on; see Live.SetFilter.
+func (f *Followed) SetFilter(w *Wanted) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.wanted = *w
+	return f.live.SetFilter(w)
+}
+
+// Drops returns how many wanted packets the kernel has dropped; see Live.Drops.
+func (f *Followed) Drops() (uint64, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.live.Drops()
+}
+
+// Next implements Source. A capture that fails is begun again: this is tried
+// until it succeeds or the Followed is closed.
+func (f *Followed) Next() ([]Captured, error) {
+	for {
+		f.mu.Lock()
+		live := f.live
+		f.mu.Unlock()
+		batch, err := live.Next()
+		if err == nil {
+			f.retry.succeeded()
+			return batch, nil
+		}
+		if !f.reopen(err) {
+			return nil, os.ErrClosed
+		}
+	}
+}
+
+// reopen makes a new socket in place of one that failed. It returns false
+// when the Followed is closed.
+func (f *Followed) reopen(err error) bool {
+	for err != nil {
+		f.mu.Lock()
+		f.live.Close()
+		closed := f.closed
+		f.mu.Unlock()
+		if closed || !f.retry.wait(f.done, func() { f.log(fmt.Sprintf("%v: trying again", err)) }) {
+			return false
+		}
+		err = f.renew()
+	}
+	return true
+}
+
+func (f *Followed) renew() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return os.ErrClosed
+	}
+	live, err := Listen(f.name(), &f.wanted, f.log)
+	if err != nil {
+		return err
+	}
+	f.live = live
+	return live.Bind(f.now.indexes)
+}
+
+// Close implements Source.
+func (f *Followed) Close() error {
+	f.mu.Lock()
+	if f.closed {
+		f.mu.Unlock()
+		return os.ErrClosed
+	}
+	f.closed = true
+	close(f.done)
+	err := f.live.Close()
+	f.mu.Unlock()
+	<-f.ended
+	return err
+}
+
+// run follows the interfaces until the Followed is closed.
+func (f *Followed) run(w *netstate.Watcher, state *netstate.State, failed bool) {
+	defer close(f.ended)
+	defer func() { w.Close() }()
+	var again retry
+	for {
+		var timer <-chan time.Time
+		if failed {
+			timer = time.After(again.pause())
+		}
+		ok := true
+		var s *netstate.State
+		select {
+		case <-f.done:
+			return
+		case s, ok = <-w.Changes():
+			if ok {
+				state = s
+			}
+		case <-timer:
+		}
+		if !ok {
+			if w, state = f.watchAgain(w); state == nil {
+				return
+			}
+		}
+		err := f.apply(state)
+		failed = err != nil
+		if !failed {
+			again.succeeded()
+		} else if again.first() {
+			f.log(fmt.Sprintf("%v: trying again", err))
+		}
+	}
+}
+
+// watchAgain makes a new watcher in place of one that ended by itself. The
+// state is nil when the Followed is closed.
+func (f *Followed) watchAgain(old *netstate.Watcher) (*netstate.Watcher, *netstate.State) {
+	err := old.Err()
+	var r retry
+	for {
+		if !r.wait(f.done, func() { f.log(fmt.Sprintf("%v: trying again", err)) }) {
+			return old, nil
+		}
+		var w *netstate.Watcher
+		var s *netstate.State
+		if w, s, err = netstate.Watch(slices.Contains(f.names, DefaultRoute)); err == nil {
+			return w, s
+		}
+	}
+}
+
+// apply listens on what there is.
+func (f *Followed) apply(s *netstate.State) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	next := choose(f.names, s)
+	next.News = next.since(&f.now)
+	err := f.live.Bind(next.indexes)
+	if errors.Is(err, unix.ENODEV) {
+		err = nil // just gone: the watcher will tell
+	} else if err == nil && len(next.On) > 0 {
+		f.heard = true
+	}
+	first := f.now.On == nil && f.now.Missing == nil
+	f.now = next
+	if !first {
+		f.publish(next)
+	}
+	return err
+}
+
+// publish puts what is listened on into the channel.
+func (f *Followed) publish(l Listening) {
+	select {
+	case old := <-f.changes:
+		l.News = append(old.News, l.News...)
+	default:
+	}
+	f.changes <- l
+}
+
+// The pause before a next try doubles from the least to the most.
+const (
+	minPause = 100 * time.Millisecond
+	maxPause = 30 * time.Second
+)
+
+// retry counts tries that fail.
+type retry struct{ failures int }
+
+func (r *retry) succeeded() { r.failures = 0 }
+
+// first says whether this is the first failure after a success.
+func (r *retry) first() bool { r.failures++; return r.failures == 1 }
+
+// pause returns how long to wait before the next try.
+func (r *retry) pause() time.Duration {
+	return min(minPause<<min(max(r.failures-1, 0), 20), maxPause)
+}
+
+// wait counts a failure, says the first one and waits for the next try. It
+// returns false if done is closed before.
+func (r *retry) wait(done <-chan struct{}, say func()) bool {
+	if r.first() {
+		say()
+	}
+	select {
+	case <-done:
+		return false
+	case <-time.After(r.pause()):
+		return true
+	}
+}

@@ -1,0 +1,266 @@
+package capture
+
+import (
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"knockd/internal/nettest"
+)
+
+// followed is a Followed in use as the daemon uses it: a tracker's idea of
+// what is local, and a log.
+type followed struct {
+	*Followed
+	*reading
+	mu   sync.Mutex
+	last Listening
+	news []string
+}
+
+func follow(t *testing.T, h *nettest.Host, w *Wanted, names ...string) *followed {
+	t.Helper()
+	f := &followed{}
+	if err := h.Do(func() (err error) {
+		f.Followed, err = Follow(names, w, func(text string) { t.Log(text) })
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	f.take(f.Now())
+	f.reading = read(f)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case l := <-f.Changes():
+				f.take(l)
+			case <-f.Followed.done:
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() { f.Close(); <-done })
+	return f
+}
+
+func (f *followed) take(l Listening) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.last, f.news = l, append(f.news, l.News...)
+}
+
+// await waits for a line of news; lines before it are forgotten.
+func (f *followed) await(t *testing.T, line string) {
+	t.Helper()
+	f.until(t, line, func() bool {
+		i := slices.Index(f.news, line)
+		if i >= 0 {
+			f.news = f.news[i+1:]
+		}
+		return i >= 0
+	})
+}
+
+// awaitLocal waits until an address is local, or is not.
+func (f *followed) awaitLocal(t *testing.T, addr string, want bool) {
+	t.Helper()
+	f.until(t, addr, func() bool { return slices.Contains(f.last.Local, netip.MustParseAddr(addr)) == want })
+}
+
+func (f *followed) until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		f.mu.Lock()
+		if ok() {
+			f.mu.Unlock()
+			return
+		}
+		f.mu.Unlock()
+		if time.Now().After(deadline) {
+			t.Fatalf("waited for %q; there is %+v", what, f.last)
+		}
+	}
+}
+
+// quiet checks that no other packet comes than the one sent now.
+func (f *followed) quiet(t *testing.T, from *nettest.Host, dst string, port uint16) {
+	t.Helper()
+	send(t, from, dst, port)
+	f.expect(t, port)
+}
+
+// cable joins eth0 of a client to an interface of a server.
+func cable(client, server *nettest.Host, name string) {
+	nettest.Join(
+		nettest.Cable{Host: client, Interface: "eth0", Addresses: []string{nettest.Client4 + "/24", nettest.Client6 + "/64"}},
+		nettest.Cable{Host: server, Interface: name, Addresses: []string{nettest.Server4 + "/24", nettest.Server6 + "/64"}})
+}
+
+func TestFollowInterface(t *testing.T) {
+	client, server := nettest.NewHost(t, "client"), nettest.NewHost(t, "server")
+	f := follow(t, server, wantUDP(7000, 8000), "eth0")
+	f.await(t, "waiting for interface eth0")
+	if f.Heard() {
+		t.Error("heard without an interface")
+	}
+	for range 3 { // late, and gone and back
+		cable(client, server, "eth0")
+		f.await(t, "listening on eth0")
+		f.awaitLocal(t, nettest.Server6, true)
+		send(t, client, nettest.Server4, 7000)
+		send(t, client, nettest.Server6, 8000)
+		f.expect(t, 7000, 8000)
+		server.Run("ip", "link", "del", "eth0")
+		f.await(t, "waiting for interface eth0")
+		f.awaitLocal(t, nettest.Server4, false)
+	}
+	if !f.Heard() {
+		t.Error("nothing heard")
+	}
+
+	cable(client, server, "eth7") // renamed
+	server.Run("ip", "link", "set", "eth7", "down")
+	server.Run("ip", "link", "set", "eth7", "name", "eth0")
+	server.Run("ip", "link", "set", "eth0", "up")
+	f.await(t, "listening on eth0")
+	send(t, client, nettest.Server4, 7000)
+	f.expect(t, 7000)
+	server.Run("ip", "link", "set", "eth0", "down")
+	server.Run("ip", "link", "set", "eth0", "name", "eth8")
+	server.Run("ip", "link", "set", "eth8", "up")
+	f.await(t, "waiting for interface eth0")
+	send(t, client, nettest.Server4, 7000) // unheard
+	server.Run("ip", "link", "set", "eth8", "down")
+	server.Run("ip", "link", "set", "eth8", "name", "eth0")
+	server.Run("ip", "link", "set", "eth0", "up")
+	f.await(t, "listening on eth0")
+	f.quiet(t, client, nettest.Server4, 8000)
+}
+
+func TestFollowAddresses(t *testing.T) {
+	client, server := nettest.Pair(t)
+	f := follow(t, server, wantUDP(7000), "eth0")
+	f.awaitLocal(t, nettest.Server4, true)
+	server.Run("ip", "addr", "del", nettest.Server4+"/24", "dev", "eth0")
+	server.Run("ip", "addr", "add", "10.7.0.99/24", "dev", "eth0")
+	server.Run("ip", "addr", "add", "fd07::99/64", "dev", "eth0", "nodad")
+	f.awaitLocal(t, nettest.Server4, false)
+	f.awaitLocal(t, "10.7.0.99", true)
+	f.awaitLocal(t, "fd07::99", true)
+	for _, dst := range []string{"10.7.0.99", "fd07::99"} {
+		send(t, client, dst, 7000)
+		if p := f.next(t); p.Dst.String() != dst {
+			t.Errorf("got %+v", p.Hit)
+		}
+	}
+	f.awaitLocal(t, "127.0.0.1", false) // another interface's
+}
+
+// TestFollowTemporaryAddress makes addresses as privacy extensions do.
+func TestFollowTemporaryAddress(t *testing.T) {
+	client, server := nettest.Pair(t)
+	f := follow(t, server, wantUDP(7000), "eth0")
+	if err := server.Sysctl("net/ipv6/conf/eth0/use_tempaddr", "2"); err != nil {
+		t.Skipf("the environment does not let us ask for temporary addresses: %v", err)
+	}
+	server.Run("ip", "addr", "add", "fd08::1/64", "dev", "eth0", "mngtmpaddr", "nodad", "valid_lft", "3600", "preferred_lft", "1800")
+	client.AddAddress("eth0", "fd08::2/64")
+	prefix := netip.MustParsePrefix("fd08::/64")
+	var temporary netip.Addr
+	f.until(t, "a temporary address", func() bool {
+		for _, a := range f.last.Local {
+			if prefix.Contains(a) && a != netip.MustParseAddr("fd08::1") {
+				temporary = a
+			}
+		}
+		return temporary.IsValid()
+	})
+	// It may be tentative still, and answer no neighbour's question.
+	for ok := false; !ok; {
+		send(t, client, temporary.String(), 7000)
+		select {
+		case p := <-f.packets:
+			ok = p.Dst == temporary
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func TestFollowSeveral(t *testing.T) {
+	client, server := nettest.Pair(t)
+	other := nettest.NewHost(t, "other")
+	f := follow(t, server, wantUDP(7000, 8000, 9000), "eth0", "eth1")
+	f.await(t, "waiting for interface eth1")
+	f.await(t, "listening on eth0")
+	send(t, client, nettest.Server4, 7000)
+	f.expect(t, 7000)
+	nettest.Join(nettest.Cable{Host: other, Interface: "eth0", Addresses: []string{"10.8.0.1/24"}},
+		nettest.Cable{Host: server, Interface: "eth1", Addresses: []string{"10.8.0.2/24"}})
+	f.await(t, "listening on eth1")
+	f.awaitLocal(t, "10.8.0.2", true)
+	send(t, other, "10.8.0.2", 8000)
+	f.expect(t, 8000)
+	send(t, client, nettest.Server4, 9000)
+	f.expect(t, 9000)
+	send(t, server, "127.0.0.1", 7000) // not listened on
+	server.Run("ip", "link", "del", "eth0")
+	f.await(t, "waiting for interface eth0")
+	f.quiet(t, other, "10.8.0.2", 8000)
+}
+
+func TestFollowAny(t *testing.T) {
+	client, server := nettest.NewHost(t, "client"), nettest.NewHost(t, "server")
+	f := follow(t, server, wantUDP(7000, 8000), Any)
+	f.await(t, "listening on any")
+	send(t, server, "127.0.0.1", 7000)
+	f.expect(t, 7000)
+	cable(client, server, "eth0")
+	f.awaitLocal(t, nettest.Server4, true)
+	f.awaitLocal(t, "127.0.0.1", true)
+	send(t, client, nettest.Server4, 7000, 8000)
+	f.expect(t, 7000, 8000)
+}
+
+func TestFollowDefaultRoute(t *testing.T) {
+	client, server := nettest.Pair(t)
+	other := nettest.NewHost(t, "other")
+	nettest.Join(nettest.Cable{Host: other, Interface: "eth0", Addresses: []string{"10.8.0.1/24"}},
+		nettest.Cable{Host: server, Interface: "eth1", Addresses: []string{"10.8.0.2/24"}})
+	f := follow(t, server, wantUDP(7000, 8000), DefaultRoute)
+	f.await(t, "waiting for a default route")
+	server.Run("ip", "route", "add", "default", "via", nettest.Client4)
+	f.await(t, "listening on eth0")
+	f.awaitLocal(t, nettest.Server4, true)
+	f.awaitLocal(t, "10.8.0.2", false)
+	send(t, client, nettest.Server4, 7000)
+	f.expect(t, 7000)
+	server.Run("ip", "route", "replace", "default", "via", "10.8.0.1")
+	f.await(t, "listening on eth1")
+	send(t, client, nettest.Server4, 7000)
+	f.quiet(t, other, "10.8.0.2", 8000)
+	server.Run("ip", "route", "del", "default")
+	f.await(t, "waiting for a default route")
+}
+
+// TestFollowBridge checks that a packet is seen once that comes over a bridge
+// and its port, and twice when it was sent twice.
+func TestFollowBridge(t *testing.T) {
+	client, server := nettest.Pair(t)
+	server.NeedLink("bridge")
+	server.Run("ip", "link", "add", "name", "br0", "type", "bridge")
+	server.Run("ip", "addr", "flush", "dev", "eth0")
+	server.Run("ip", "link", "set", "eth0", "master", "br0")
+	server.Run("ip", "link", "set", "br0", "up")
+	server.AddAddress("br0", nettest.Server4+"/24")
+	client.Run("ip", "neigh", "replace", nettest.Server4, "lladdr", hardwareAddr(server, "br0").String(), "dev", "eth0")
+	for _, names := range [][]string{{Any}, {"eth0", "br0"}, {"br0"}} {
+		f := follow(t, server, wantUDP(7000, 8000, 9000), names...)
+		send(t, client, nettest.Server4, 7000, 8000, 7000, 7000, 9000)
+		f.expect(t, 7000, 8000, 7000, 7000, 9000)
+		f.quiet(t, client, nettest.Server4, 8000)
+	}
+}
