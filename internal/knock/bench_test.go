@@ -117,3 +117,27 @@ func BenchmarkDoors(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkTargets is the same for doors that share their ports and differ in
+// their targets: a router's.
+func BenchmarkTargets(b *testing.B) {
+	for _, n := range []int{10, 10_000} {
+		tracker := knock.NewTracker(1000)
+		var doors []*knock.Door
+		for i := range n {
+			doors = append(doors, &knock.Door{Name: fmt.Sprint(i), Timeout: time.Hour, Target: first(uint32(i)).Src,
+				Sequence: []knock.Step{{Proto: knock.TCP, Port: 1}, {Proto: knock.TCP, Port: 2}}})
+		}
+		tracker.SetDoors(doors)
+		for name, to := range map[string]uint32{"nobodys": 1 << 31, "flood": 1} {
+			b.Run(fmt.Sprintf("%s/doors=%d", name, n), func(b *testing.B) {
+				b.ReportAllocs()
+				for i := uint32(0); b.Loop(); i++ {
+					h := first(i)
+					h.Dst = first(to).Src
+					tracker.Observe(h, start)
+				}
+			})
+		}
+	}
+}

@@ -2,59 +2,108 @@ package knock
 
 import "net/netip"
 
-// index finds the doors that a step concerns without looking at the others.
+// index finds the doors that a hit concerns without looking at the others,
+// by step and destination.
 type index map[uint32]*stepDoors
 
 // stepDoors is what the doors have to do with one step.
 type stepDoors struct {
-	conditions []condition // of the doors that have it anywhere, each once
-	first      []int32     // the doors that begin with it, in file order
+	local   group                 // doors without a target
+	targets map[netip.Addr]*group // the others
 }
 
-// condition is all that decides whether a packet is visible to a door, beside
-// its port and protocol.
-type condition struct {
-	flags  FlagMatch
-	target netip.Addr
-}
-
-// visible says whether any of the doors could use a hit of this step.
-func (e *stepDoors) visible(s *sighting) bool {
-	for i := range e.conditions {
-		c := &e.conditions[i]
-		if s.satisfies(c.flags) && s.wentTo(c.target) {
-			return true
-		}
-	}
-	return false
+// group is doors that watch the same destination.
+type group struct {
+	flags []FlagMatch // of those that have the step anywhere, each once
+	first []int32     // those that begin with it, in file order
 }
 
 // key packs a step for quick look-up.
 func (s Step) key() uint32 { return uint32(s.Proto)<<16 | uint32(s.Port) }
 
 func newIndex(doors []*Door) index {
-	type entry struct {
-		step Step
-		cond condition
-	}
 	x := index{}
-	seen := map[entry]bool{}
 	for i, d := range doors {
-		cond := condition{d.Flags, d.Target}
 		for n, s := range d.Sequence {
-			here := x[s.key()]
-			if here == nil {
-				here = &stepDoors{}
-				x[s.key()] = here
-			}
-			if e := (entry{s, cond}); !seen[e] {
-				seen[e] = true
-				here.conditions = append(here.conditions, cond)
-			}
+			g := x.group(s, d.Target)
+			g.see(d.Flags)
 			if n == 0 {
-				here.first = append(here.first, int32(i))
+				g.first = append(g.first, int32(i))
 			}
 		}
 	}
 	return x
+}
+
+// group returns the group of a step and a target, making it if needed.
+func (x index) group(s Step, target netip.Addr) *group {
+	e := x[s.key()]
+	if e == nil {
+		e = &stepDoors{}
+		x[s.key()] = e
+	}
+	if !target.IsValid() {
+		return &e.local
+	}
+	if e.targets == nil {
+		e.targets = map[netip.Addr]*group{}
+	}
+	if e.targets[target] == nil {
+		e.targets[target] = &group{}
+	}
+	return e.targets[target]
+}
+
+// see notes that a door of the group has these flags.
+func (g *group) see(m FlagMatch) {
+	for _, known := range g.flags {
+		if known == m {
+			return
+		}
+	}
+	g.flags = append(g.flags, m)
+}
+
+// fits says whether any door of the group could use the hit.
+func (g *group) fits(h *Hit) bool {
+	for _, m := range g.flags {
+		if h.satisfies(m) {
+			return true
+		}
+	}
+	return false
+}
+
+// concerned is the one or two groups of doors that watch where a hit went.
+type concerned struct{ local, target *group }
+
+var nobody = &group{}
+
+// at returns the doors that a hit of this step concerns.
+func (e *stepDoors) at(dst netip.Addr, local bool) concerned {
+	c := concerned{nobody, nobody}
+	if local {
+		c.local = &e.local
+	}
+	if g := e.targets[dst]; g != nil {
+		c.target = g
+	}
+	return c
+}
+
+// visible says whether any of the doors could use the hit.
+func (c concerned) visible(h *Hit) bool { return c.local.fits(h) || c.target.fits(h) }
+
+// each calls f with the doors that begin with the step, in file order.
+func (c concerned) each(f func(door int32)) {
+	a, b := c.local.first, c.target.first
+	for len(a)+len(b) > 0 {
+		if len(b) == 0 || len(a) > 0 && a[0] < b[0] {
+			f(a[0])
+			a = a[1:]
+		} else {
+			f(b[0])
+			b = b[1:]
+		}
+	}
 }

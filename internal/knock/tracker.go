@@ -93,7 +93,8 @@ func (t *Tracker) Observe(hit Hit, now time.Time) []Event {
 	}
 	_, local := t.local[hit.Dst]
 	s := sighting{Hit: &hit, at: at, local: local}
-	if !step.visible(&s) {
+	doors := step.at(hit.Dst, local)
+	if !doors.visible(&hit) {
 		return t.events
 	}
 	if hit.Proto == TCP && t.repeats.known(&hit, at) {
@@ -101,9 +102,9 @@ func (t *Tracker) Observe(hit Hit, now time.Time) []Event {
 		return t.events
 	}
 	s.src = t.attempts.sources.of(hit.Src)
-	took, concerned := t.advance(&s)
-	if !concerned {
-		took = t.start(step, &s)
+	took, alive := t.advance(&s)
+	if !alive {
+		took = t.start(doors, &s)
 	}
 	if took && hit.Proto == TCP {
 		t.repeats.remember(&hit, at)
@@ -155,7 +156,7 @@ func (t *Tracker) clock(now time.Time) int64 {
 // advance shows the hit to every live attempt of its source at this
 // destination. It says whether one of them took a step, and whether there was
 // one at all: then no new attempt starts.
-func (t *Tracker) advance(s *sighting) (took, concerned bool) {
+func (t *Tracker) advance(s *sighting) (took, alive bool) {
 	t.mine = t.attempts.of(&s.src, t.mine[:0])
 	for _, i := range t.mine {
 		a := t.attempts.at(i)
@@ -163,7 +164,7 @@ func (t *Tracker) advance(s *sighting) (took, concerned bool) {
 		if !s.wentTo(d.Target) {
 			continue
 		}
-		concerned = true
+		alive = true
 		switch {
 		case !s.satisfies(d.Flags):
 		case d.Sequence[a.stage] == s.step():
@@ -173,7 +174,7 @@ func (t *Tracker) advance(s *sighting) (took, concerned bool) {
 			t.attempts.remove(i)
 		}
 	}
-	return took, concerned
+	return took, alive
 }
 
 // step moves an attempt on by one stage, or through the door.
@@ -189,18 +190,15 @@ func (t *Tracker) step(i int32, d *Door, h *Hit) {
 }
 
 // start begins an attempt at every door whose first step the hit is.
-func (t *Tracker) start(e *stepDoors, s *sighting) (took bool) {
-	for _, n := range e.first {
+func (t *Tracker) start(doors concerned, s *sighting) (took bool) {
+	doors.each(func(n int32) {
 		d := t.doors[n]
-		if !s.satisfies(d.Flags) || !s.wentTo(d.Target) {
-			continue
-		}
-		if len(d.Sequence) > 1 && !t.remember(s, n) {
-			continue
+		if !s.satisfies(d.Flags) || len(d.Sequence) > 1 && !t.remember(s, n) {
+			return
 		}
 		took = true
 		t.report(d, s.Hit, 1)
-	}
+	})
 	return took
 }
 
