@@ -85,8 +85,26 @@ type daemon struct {
 	cmd    *exec.Cmd
 	conf   string // the configuration
 	log    string // the log file
-	output bytes.Buffer
+	output syncBuffer
 	done   chan struct{}
+}
+
+// syncBuffer takes a program's output while somebody looks at it.
+type syncBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
 }
 
 // patience is how long anything awaited may take on a slow machine.

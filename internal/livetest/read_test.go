@@ -7,11 +7,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"knockd/internal/conformance"
+	domain "knockd/internal/knock"
+	"knockd/internal/nettest"
 )
 
 var traces = flag.String("conformance", "", "a directory of further recorded traces")
@@ -66,4 +70,72 @@ func read(t *testing.T, knockd, conf, trace string) string {
 		}
 	}
 	return string(out)
+}
+
+// TestReadRandomTraces: on random traces --read decides as the model of
+// knockd 0.8 does, and runs what that would have run: the start command at
+// each opening, the stop command after it.
+func TestReadRandomTraces(t *testing.T) {
+	knockd := program(t, "knockd")
+	random := rng(t)
+	for range 10 {
+		trace := conformance.Random(random, time.Second)
+		dir := t.TempDir()
+		conf := "[options]\n"
+		for _, d := range trace.Doors {
+			_, section, _ := strings.Cut(conformance.ConfigText([]*domain.Door{d}), "\n")
+			conf += section + "\tstart_command = start %IP%\n\tcmd_timeout = 5\n\tstop_command = stop %IP%\n"
+		}
+		write(t, dir+"/knockd.conf", conf)
+		write(t, dir+"/trace.pcap", string(conformance.Capture(trace.Packets)))
+		log := read(t, knockd, dir+"/knockd.conf", dir+"/trace.pcap")
+		model := (&conformance.Model{Doors: trace.Doors}).Run(trace.Packets)
+		if diff := cmp.Diff(conformance.Decisions(model), conformance.Decisions(log)); diff != "" {
+			t.Fatalf("model -, knockd --read +:\n%s\n%s", diff, conf)
+		}
+		var commands strings.Builder
+		for line := range strings.Lines(model) {
+			if who, door, ok := strings.Cut(strings.TrimSuffix(line, ": OPEN SESAME\n"), ": "); ok && strings.Contains(line, "SESAME") {
+				commands.WriteString(door + ": running command: start " + who + "\n" + door + ": running command: stop " + who + "\n")
+			}
+		}
+		if diff := cmp.Diff(conformance.Commands(commands.String()), conformance.Commands(log)); diff != "" {
+			t.Fatalf("commands, model -, knockd --read +:\n%s\n%s", diff, conf)
+		}
+	}
+}
+
+// TestReadWhatWasLive: what the daemon decided live it decides again when it
+// reads a recording of the same packets.
+func TestReadWhatWasLive(t *testing.T) {
+	t.Parallel()
+	client, server := nettest.Pair(t)
+	nettest.NeedProgram(t, "tcpdump")
+	d := start(t, server, threeDoors)
+	recording := d.file("recording.pcap")
+	dump := exec.Command("tcpdump", "-i", "eth0", "-U", "-w", recording, "--immediate-mode", "-Z", "root")
+	var said syncBuffer
+	dump.Stderr = &said
+	if err := server.Start(dump); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "tcpdump listens", func() bool { return strings.Contains(said.String(), "listening on") })
+	knock(t, client, nettest.Server4, "7000:udp", "8000", "9000:udp", "8000", "5000:udp", "7000", "8000", "7000", "9000")
+	knock(t, client, nettest.Server6, "7000", "8000", "9000", "5000:udp", "7000", "8000")
+	d.waitFor("OPEN SESAME", 4)
+	d.waitFor("fd07::1: syn: Stage 2", 2)
+	d.waitFor("command timeout", 4)
+	dump.Process.Signal(syscall.SIGINT)
+	dump.Wait()
+	cmd := exec.Command(program(t, "knockd"), "-c", d.conf, "--address", nettest.Server4, "--address", nettest.Server6, "-r", recording)
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(conformance.Decisions(d.text()), conformance.Decisions(string(out))); diff != "" {
+		t.Errorf("live -, --read +:\n%s", diff)
+	}
+	if diff := cmp.Diff(conformance.Commands(d.text()), conformance.Commands(string(out))); diff != "" {
+		t.Errorf("commands, live -, --read +:\n%s", diff)
+	}
 }

@@ -197,3 +197,23 @@ func TestManyOpenings(t *testing.T) {
 		t.Errorf("%d commands, want %d", got, 2*n)
 	}
 }
+
+// TestLookup: -l adds the host's name as soon as it is known, and from stage 2
+// on only. The name of loopback stands in /etc/hosts.
+func TestLookup(t *testing.T) {
+	t.Parallel()
+	h := nettest.NewHost(t, "h")
+	names, err := net.DefaultResolver.LookupAddr(t.Context(), "127.0.0.1")
+	if err != nil || len(names) == 0 {
+		nettest.Missing(t, "needs a name for 127.0.0.1 in /etc/hosts: %v", err)
+	}
+	d := start(t, h, countDoor("7000,8000,9000", "seq_timeout = 60"), "-i", "lo", "-l")
+	syn(t, h, "127.0.0.1", "127.0.0.1", "7000", "8000")
+	d.waitFor("Stage 2", 1)
+	name := strings.TrimSuffix(names[0], ".")
+	eventually(t, "the name in a line", func() bool {
+		syn(t, h, "127.0.0.1", "127.0.0.1", "9000", "7000", "8000")
+		return strings.Contains(d.text(), "127.0.0.1 ("+name+"): door: OPEN SESAME")
+	})
+	d.waitFor("127.0.0.1: door: Stage 1", 1)
+}
