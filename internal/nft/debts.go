@@ -14,9 +14,6 @@ type debts struct {
 	timer *time.Timer
 }
 
-// payAgain is how long to wait before the next try.
-const payAgain = time.Second
-
 // owe notes the openings of a batch that has failed in doubt.
 func (f *Firewall) owe(all []*request, err error) {
 	var d *doubtful
@@ -36,7 +33,7 @@ func (f *Firewall) remind() {
 	if len(f.debts.due) == 0 || f.debts.timer != nil {
 		return
 	}
-	f.debts.timer = time.AfterFunc(payAgain, func() {
+	f.debts.timer = time.AfterFunc(f.payAgain, func() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.debts.timer = nil

@@ -21,6 +21,7 @@ type Firewall struct {
 	dial       func(netns int) (kernel, error)
 	dialEvents func(netns int) (events, error)
 	now        func() time.Time
+	payAgain   time.Duration // how long to wait before debts are paid again
 
 	queue queue // openings that wait for the next transaction
 
@@ -50,7 +51,7 @@ func newFirewall(o Options, dial func(int) (kernel, error), dialEvents func(int)
 		return nil, err
 	}
 	return &Firewall{
-		opt: o, dial: dial, dialEvents: dialEvents, now: time.Now,
+		opt: o, dial: dial, dialEvents: dialEvents, now: time.Now, payAgain: time.Second,
 		k: k, doors: map[doorID]*spec{}, holds: newHolds(),
 	}, nil
 }
@@ -123,7 +124,8 @@ func (f *Firewall) ensureTable(specs []*spec) error {
 // settle changes the table until it fits the model, and returns what it was
 // like before the last change and whether anything was changed. It takes two
 // rounds when the base chain changes (see plan), and more if somebody else
-// changes rules meanwhile or the kernel is old.
+// changes rules meanwhile or the kernel is old. After an error openings are in
+// the kernel as they were.
 func (f *Firewall) settle(m *model, lost func(*tableState) map[string][]nftables.SetElement) (was *tableState, changed bool, err error) {
 	for range 10 {
 		// The name is ours for as long as we guard with it.
@@ -142,6 +144,8 @@ func (f *Firewall) settle(m *model, lost func(*tableState) map[string][]nftables
 			return was, changed, nil
 		}
 		switch err = f.k.apply(was.generation, p.run); {
+		case err == nil && !p.takeover:
+			return was, true, nil
 		case err == nil:
 			changed = true
 		case errors.Is(err, unix.ERESTART): // somebody was faster

@@ -14,12 +14,12 @@ type present struct {
 	comment string
 }
 
-// present lists the elements of all doors' sets.
-func (f *Firewall) present() (map[element]present, error) {
+// present lists the elements of all sets of some doors.
+func (f *Firewall) present(doors map[doorID]*spec) (map[element]present, error) {
 	now := f.now()
 	have := map[element]present{}
 	seen := map[SetName]bool{}
-	for _, s := range f.doors {
+	for _, s := range doors {
 		for _, t := range s.targets() {
 			name := SetName{t.table, t.name}
 			if seen[name] {
@@ -59,7 +59,7 @@ func (f *Firewall) List() ([]Open, error) {
 	if f.k == nil {
 		return nil, errClosed
 	}
-	have, err := f.present()
+	have, err := f.present(f.doors)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func compareOpen(a, b Open) int {
 // closedByOthers takes openings out of the book that the kernel no longer
 // has, and returns those that had time left.
 func (f *Firewall) closedByOthers() ([]Open, error) {
-	have, err := f.present()
+	have, err := f.present(f.doors)
 	if err != nil {
 		return nil, err
 	}

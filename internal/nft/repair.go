@@ -144,7 +144,7 @@ func (f *Firewall) rebook() {
 
 // putBack adds what the host's sets lack of the openings in the book.
 func (f *Firewall) putBack() (n int, err error) {
-	have, err := f.present()
+	have, err := f.present(f.doors)
 	if err != nil {
 		return 0, err
 	}

@@ -28,37 +28,37 @@ func (f *Firewall) ensureSets(specs []*spec) (warnings []string, err error) {
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
-	old := f.doors
+	for _, s := range specs {
+		warnings = append(warnings, s.setWarnings()...)
+	}
+	if err := f.changeSets(specs); err != nil {
+		return nil, err
+	}
+	return append(warnings, f.unusedSets(specs)...), nil
+}
+
+// changeSets goes over to other doors.
+func (f *Firewall) changeSets(specs []*spec) error {
 	doors := map[doorID]*spec{}
 	for _, s := range specs {
 		doors[s.id] = s
-		warnings = append(warnings, s.setWarnings()...)
 	}
-	if err := f.sweepSets(old, doors); err != nil {
-		return nil, err
-	}
-	f.doors, f.holds = doors, newHolds()
-	if err := f.adoptSets(); err != nil {
-		return nil, err
-	}
-	unused, err := f.unusedSets(specs)
-	return append(warnings, unused...), err
-}
-
-// adoptSets enters into the book what the host's sets have of ours.
-func (f *Firewall) adoptSets() error {
-	have, err := f.present()
+	have, err := f.present(doors)
 	if err != nil {
 		return err
 	}
+	if err := f.sweepSets(f.doors, doors); err != nil {
+		// The old doors stay; what is left of their openings is in the kernel.
+		_, e := f.closedByOthers()
+		return errors.Join(err, e)
+	}
+	f.doors, f.holds = doors, newHolds()
 	for e, p := range have {
 		id, ours := idFromComment(p.comment)
-		s := f.doors[id]
-		if !ours || s == nil {
-			continue
-		}
-		if k, ok := s.holdOf(p.target, []byte(e.key)); ok {
-			f.put(s, k, p.until)
+		if s := doors[id]; ours && s != nil {
+			if k, ok := s.holdOf(p.target, []byte(e.key)); ok {
+				f.put(s, k, p.until)
+			}
 		}
 	}
 	return nil
