@@ -150,6 +150,9 @@ func TestFaults(t *testing.T) {
 	for _, mode := range []Mode{Guard, Set} {
 		for name, fault := range errs {
 			for _, many := range []int{1, 4} {
+				if many > 1 && refused(fault.err) {
+					continue // nothing was done: again is as the first time
+				}
 				t.Run(fmt.Sprintf("%s/%s/%d", mode, name, many), func(t *testing.T) {
 					t.Parallel()
 					days(t, mode, fault, many)

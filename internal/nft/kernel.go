@@ -138,7 +138,7 @@ func reason(err error) error {
 	case errors.Is(err, unix.ENFILE):
 		return fmt.Errorf("the set is full: %w", err)
 	case errors.Is(err, unix.EPERM):
-		return fmt.Errorf("the table belongs to another program, or CAP_NET_ADMIN is missing: %w", err)
+		return fmt.Errorf("CAP_NET_ADMIN is missing, or the table belongs to another program: %w", err)
 	case errors.Is(err, unix.ENOENT):
 		return fmt.Errorf("the table, the set or a kernel module is missing: %w", err)
 	case errors.Is(err, unix.EOPNOTSUPP):

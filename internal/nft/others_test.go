@@ -278,7 +278,7 @@ func TestCleanupWhileRunning(t *testing.T) {
 		nettest.LacksKernel(t, "owners of tables")
 	}
 	done, err := Cleanup(f.opt.NetNS)
-	if err == nil || !strings.HasPrefix(err.Error(), "delete table inet knockd: the table belongs to another program, or CAP_NET_ADMIN is missing: ") || len(done) > 0 {
+	if err == nil || !strings.HasPrefix(err.Error(), "delete table inet knockd: CAP_NET_ADMIN is missing, or the table belongs to another program: ") || len(done) > 0 {
 		t.Errorf("Cleanup: %v, %v", done, err)
 	}
 }
