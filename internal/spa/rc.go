@@ -87,7 +87,7 @@ const DefaultStanza = "default"
 func (rc *RC) Stanzas() []string {
 	var names []string
 	for _, s := range rc.stanzas {
-		if s.name != DefaultStanza {
+		if !strings.EqualFold(s.name, DefaultStanza) {
 			names = append(names, s.name)
 		}
 	}
@@ -125,13 +125,13 @@ type Profile struct {
 func (rc *RC) Profile(name string) (Profile, error) {
 	r := rcReader{file: rc.file}
 	names := []string{DefaultStanza}
-	found := name == "" || name == DefaultStanza
+	found := name == "" || strings.EqualFold(name, DefaultStanza)
 	if !found {
 		names = append(names, name)
 	}
 	for _, want := range names {
 		for _, s := range rc.stanzas {
-			if s.name == want {
+			if strings.EqualFold(s.name, want) {
 				found = found || want == name
 				r.setAll(s.vars)
 			}
@@ -154,6 +154,7 @@ type rcReader struct {
 	raw, enc       []byte // KEY and KEY_BASE64
 	rawMAC, encMAC []byte
 	mac            Hash
+	ahead, behind  time.Duration
 	faults         []error
 }
 
@@ -188,9 +189,13 @@ func (r *rcReader) set(v variable) {
 	}
 }
 
-// finish settles the keys: of a raw and a base64 one fwknop takes the raw one.
+// finish settles keys and clock: of a raw and a base64 one fwknop takes the raw one.
 func (r *rcReader) finish() {
 	r.Client.Key, r.Client.HMACKey = r.enc, r.encMAC
+	// An offset into the past counts before one into the future, as in fwknop.
+	if r.TimeOffset = r.ahead; r.behind != 0 {
+		r.TimeOffset = r.behind
+	}
 	if r.raw != nil {
 		r.Client.Key, r.Client.passphrase = r.raw, true
 	}
@@ -212,11 +217,11 @@ var rcVariables = map[string]func(r *rcReader, v string) error{
 	"SPA_SOURCE_PORT":  func(r *rcReader, v string) (err error) { r.SourcePort, err = ParsePort(v); return err },
 	"NAT_PORT":         func(r *rcReader, v string) (err error) { r.NATPort, err = ParsePort(v); return err },
 	"SPA_SERVER_PROTO": func(r *rcReader, v string) (err error) { r.Proto, err = ParseProto(v); return err },
-	"RAND_PORT":        func(r *rcReader, v string) error { r.RandomPort = yes(v); return nil },
+	"RAND_PORT":        func(r *rcReader, v string) error { r.RandomPort = r.RandomPort || yes(v); return nil },
 	"ACCESS":           func(r *rcReader, v string) (err error) { r.Access, err = ParsePorts(v); return err },
 	"ALLOW_IP":         func(r *rcReader, v string) (err error) { r.Allow, err = ParseAllow(v); return err },
 	"FW_TIMEOUT":       func(r *rcReader, v string) (err error) { r.Timeout, err = ParseTimeout(v); return err },
-	"TIME_OFFSET":      func(r *rcReader, v string) (err error) { r.TimeOffset, err = ParseOffset(v); return err },
+	"TIME_OFFSET":      func(r *rcReader, v string) error { return r.setOffset(v) },
 	"DIGEST_TYPE":      func(r *rcReader, v string) error { return rcHash(&r.Digest, v) },
 	"HMAC_DIGEST_TYPE": func(r *rcReader, v string) error { return rcHash(&r.mac, v) },
 	"ENCRYPTION_MODE":  func(r *rcReader, v string) (err error) { r.Client.Mode, err = parseMode(v); return err },
@@ -226,11 +231,11 @@ var rcVariables = map[string]func(r *rcReader, v string) error{
 	"HMAC_KEY_BASE64":  func(r *rcReader, v string) error { return rcBase64(&r.encMAC, v, MaxHMACKey) },
 	"KEY_FILE":         func(r *rcReader, v string) error { r.KeyFile = v; return nil },
 	"HMAC_KEY_FILE":    func(r *rcReader, v string) error { r.HMACKeyFile = v; return nil },
-	"USE_HMAC":         func(r *rcReader, v string) error { r.UseHMAC = yes(v); return nil },
+	"USE_HMAC":         func(r *rcReader, v string) error { r.UseHMAC = r.UseHMAC || yes(v); return nil },
 	"SPOOF_USER":       func(r *rcReader, v string) error { r.User = v; return nil },
 	"NAT_ACCESS":       func(r *rcReader, v string) error { r.NATAccess = v; return nil },
-	"NAT_LOCAL":        func(r *rcReader, v string) error { r.NATLocal = yes(v); return nil },
-	"NAT_RAND_PORT":    func(r *rcReader, v string) error { r.NATRandom = yes(v); return nil },
+	"NAT_LOCAL":        func(r *rcReader, v string) error { r.NATLocal = r.NATLocal || yes(v); return nil },
+	"NAT_RAND_PORT":    func(r *rcReader, v string) error { r.NATRandom = r.NATRandom || yes(v); return nil },
 	"USE_GPG": func(r *rcReader, v string) error {
 		if yes(v) {
 			return errNoGPG
@@ -239,7 +244,19 @@ var rcVariables = map[string]func(r *rcReader, v string) error{
 	},
 }
 
+// yes: a Y cannot be taken back, by another stanza or later, as in fwknop.
 func yes(v string) bool { return strings.EqualFold(v, "Y") }
+
+// setOffset keeps the two directions apart: fwknop has one option for each.
+func (r *rcReader) setOffset(v string) error {
+	d, err := ParseOffset(v)
+	if strings.HasPrefix(v, "-") {
+		r.behind = d
+	} else {
+		r.ahead = d
+	}
+	return err
+}
 
 // ParseProto reads a transport's name, in any case.
 func ParseProto(v string) (string, error) {

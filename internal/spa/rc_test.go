@@ -90,6 +90,7 @@ VERBOSE 1
 		{"raw wins", "x", "[default]\nKEY raw\nHMAC_KEY rawh\n[x]\nKEY_BASE64 YWJj\nHMAC_KEY_BASE64 ZGVm", " 0 false  0 []  0s 0s none   false 0 false key=raw hmac=rawh sha256 CBC   []"},
 		{"values end", "x", "FOO\n[x]\n  KEY a;b\nHMAC_KEY\tc#d e\n; x\n# y\nALLOW_IP 1.2.3.4 # z\n", " 0 false  0 [] 1.2.3.4 0s 0s none   false 0 false key=a hmac=c sha256 CBC   []"},
 
+		{"Y cannot be taken back", "X", "[Default]\nNAT_LOCAL Y\nTIME_OFFSET -5\n[x]\nNAT_LOCAL N\nTIME_OFFSET 9", " 0 false  0 []  0s -5s none   true 0 false key= hmac= none CBC   []"},
 		{"no stanza", "z", "[x]\nKEY a", "rc: has no stanza [z]"},
 		{"no value", "x", "[x]\nKEY\n\n[\nACCESS ;", "rc:2: not NAME VALUE, [stanza] or a comment\nrc:4: not a [stanza]\nrc:5: not NAME VALUE, [stanza] or a comment"},
 		{"unknown", "x", "[x]\nCLIENT_TIMEOUT 5\n", "rc:2: unknown variable"},
@@ -152,7 +153,9 @@ func TestProfileMessage(t *testing.T) {
 		{"local NAT with NAT", func(p *Profile) { p.NATLocal, p.NATAccess, p.Timeout = true, "192.168.10.9", time.Second }, "6 me 10.1.2.3,tcp/22 192.168.10.9,22 1s"},
 		{"no user", func(p *Profile) { p.User = "" }, "1 NO_USER 10.1.2.3,tcp/22  0s"},
 		{"nothing asked", func(p *Profile) { p.Access = nil }, "no port to ask for"},
-		{"NAT of two", func(p *Profile) { p.NATLocal, p.Access = true, []Port{{6, 22}, {6, 80}} }, "NAT goes with one port"},
+		{"NAT of two", func(p *Profile) { p.NATLocal, p.Access = true, []Port{{6, 22}, {6, 80}} }, "5 me 10.1.2.3,tcp/22,tcp/80 10.9.9.2,22 0s"},
+		{"outer port of two", func(p *Profile) { p.NATPort, p.Access = 5, []Port{{6, 22}, {6, 80}} }, "an outer port for NAT goes with one port"},
+		{"outer port without NAT", func(p *Profile) { p.NATPort = 5 }, "1 me 10.1.2.3,tcp/5  0s"},
 		{"NAT to port 0", func(p *Profile) { p.NATAccess = "10.5.5.5:0" }, "NAT target: port: must be between 1 and 65535"},
 	} {
 		p := base

@@ -36,18 +36,20 @@ func (p Profile) Message(now time.Time, allow netip.Addr) (Message, error) {
 			return Message{}, err
 		}
 	}
+	if p.NATPort != 0 || p.NATRandom {
+		if len(m.Ports) != 1 {
+			return Message{}, errors.New("an outer port for NAT goes with one port")
+		}
+		m.Ports = []Port{{m.Ports[0].Proto, p.outerPort()}}
+	}
 	if p.Timeout > 0 {
 		m.Type = map[Type]Type{Access: AccessTimed, NATAccess: NATAccessTimed, LocalNAT: LocalNATTimed}[m.Type]
 	}
 	return m, nil
 }
 
-// addNAT makes a NAT message of it, as fwknop's -N, --nat-local, --nat-port and
-// --nat-rand-port do.
+// addNAT makes a NAT message of it, as fwknop's -N and --nat-local do.
 func (p Profile) addNAT(m *Message) error {
-	if len(m.Ports) != 1 {
-		return errors.New("NAT goes with one port")
-	}
 	m.Type = NATAccess
 	host, port := p.NATAccess, ""
 	if p.NATLocal {
@@ -67,15 +69,16 @@ func (p Profile) addNAT(m *Message) error {
 			return fmt.Errorf("NAT target: %w", err)
 		}
 	}
-	outer := m.Ports[0]
-	switch {
-	case p.NATPort != 0:
-		outer.Number = p.NATPort
-	case p.NATRandom:
-		outer.Number = RandomPort()
-	}
-	m.Ports = []Port{outer}
 	return nil
+}
+
+// outerPort is what fwknop's --nat-port and --nat-rand-port put in the place of
+// the port asked for, whether NAT is asked for or not.
+func (p Profile) outerPort() uint16 {
+	if p.NATRandom {
+		return RandomPort()
+	}
+	return p.NATPort
 }
 
 // KeyFromFile returns the key that a file for fwknop's --get-key names for a

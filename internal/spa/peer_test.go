@@ -1,0 +1,212 @@
+package spa
+
+import (
+	"encoding/base64"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// stock is Debian's client, which in its test mode sends nothing and saves the
+// packet.
+type stock struct {
+	*testing.T
+	path, dir string
+}
+
+func newStock(t *testing.T) stock {
+	path, err := exec.LookPath("fwknop")
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("needs Debian's fwknop-client")
+		}
+		t.Skip("needs Debian's fwknop-client")
+	}
+	return stock{t, path, t.TempDir()}
+}
+
+// run returns the packet and what the client prints of it.
+func (s stock) run(args ...string) (packet []byte, fields map[string]string) {
+	s.Helper()
+	file := filepath.Join(s.dir, "packet")
+	cmd := exec.Command(s.path, append([]string{"--test", "-v", "--no-save-args", "-B", file}, args...)...)
+	cmd.Env = append(os.Environ(), "HOME="+s.dir, "LOGNAME=tester")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		s.Fatalf("%q: %v\n%s", args, err, out)
+	}
+	packet, err = os.ReadFile(file)
+	if err != nil {
+		s.Fatal(err)
+	}
+	os.Remove(file)
+	fields = map[string]string{}
+	for _, m := range regexp.MustCompile(`(?m)^ *([A-Za-z ]+): (.*)$`).FindAllStringSubmatch(string(out), -1) {
+		if _, twice := fields[m[1]]; !twice {
+			fields[m[1]] = m[2]
+		}
+	}
+	return []byte(strings.TrimSpace(string(packet))), fields
+}
+
+// random text without what a shell, a file or fwknop would take for more.
+func randomText(r *rand.Rand, length int) string {
+	const chars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!$%&/()=?.,_-+*"
+	b := make([]byte, length)
+	for i := range b {
+		b[i] = chars[r.IntN(len(chars))]
+	}
+	if b[0] == '-' {
+		b[0] = 'x'
+	}
+	return string(b)
+}
+
+// seed returns the seed of a test that differs from run to run; it can be set to
+// repeat one.
+func seed(t *testing.T) *rand.Rand {
+	n := uint64(time.Now().UnixNano())
+	if text := os.Getenv("SPA_TEST_SEED"); text != "" {
+		fmt.Sscan(text, &n)
+	}
+	t.Logf("SPA_TEST_SEED=%d", n)
+	return rand.New(rand.NewPCG(n, 0))
+}
+
+// randomPorts returns one to four ports as -A takes them.
+func randomPorts(r *rand.Rand) string {
+	var ports []string
+	for range 1 + r.IntN(4) {
+		ports = append(ports, []string{"tcp", "udp"}[r.IntN(2)]+fmt.Sprintf("/%d", 1+r.IntN(65535)))
+	}
+	return strings.Join(ports, ",")
+}
+
+// TestStockClient has Debian's client make packets with random keys, types and
+// wishes: our gate reads in each what the client says is in it, and opens.
+func TestStockClient(t *testing.T) {
+	s, r := newStock(t), seed(t)
+	for range 60 {
+		c := Client{Name: "tester", HMAC: Hash(r.IntN(8)), Key: []byte(randomText(r, 1+r.IntN(MaxKey)))}
+		digest := Hash(1 + r.IntN(7))
+		addr := netip.AddrFrom4([4]byte{byte(1 + r.IntN(126)), byte(r.IntN(256)), byte(r.IntN(256)), byte(r.IntN(256))})
+		args := []string{"--no-rc-file", "-A", randomPorts(r), "-D", "192.0.2.1", "--digest-type", digest.String()}
+		if r.IntN(2) == 0 {
+			args = append(args, "--key-rijndael", string(c.Key))
+		} else {
+			for i := range c.Key {
+				c.Key[i] = byte(r.IntN(256))
+			}
+			args = append(args, "--key-base64-rijndael", base64.StdEncoding.EncodeToString(c.Key))
+		}
+		if c.HMAC != 0 {
+			c.HMACKey = []byte(randomText(r, 1+r.IntN(MaxHMACKey)))
+			args = append(args, "--key-base64-hmac", base64.StdEncoding.EncodeToString(c.HMACKey), "--hmac-digest-type", c.HMAC.String())
+		} else if r.IntN(3) == 0 {
+			c.Mode = Legacy
+			args = append(args, "-M", "legacy")
+		}
+		if addr.As4()[3] < 64 {
+			addr = netip.IPv4Unspecified()
+			args = append(args, "-s")
+		} else {
+			args = append(args, "-a", addr.String())
+		}
+		wait := time.Duration(0)
+		if r.IntN(2) == 0 {
+			wait = time.Duration(1+r.IntN(600)) * time.Second
+			args = append(args, "-f", fmt.Sprint(int(wait/time.Second)))
+		}
+		payload, fields := s.run(args...)
+		m, _, err := Open(payload, c)
+		if err != nil {
+			t.Errorf("%q: %v", args, err)
+			continue
+		}
+		got := fmt.Sprint(m.User, " ", m.Time.Unix(), " ", content(m), " ", int(m.Timeout/time.Second))
+		want := fmt.Sprint(fields["Username"], " ", fields["Timestamp"], " ", withoutTwins(fields["Message String"]), " ", fields["Client Timeout"])
+		if got != want {
+			t.Errorf("%q: %s, want %s", args, got, want)
+		}
+		d := NewGate([]*Door{wideDoor(c)}, memory{}).Decide(packet(payload, "198.51.100.9"), time.Now())
+		if addr.IsUnspecified() {
+			addr = netip.MustParseAddr("198.51.100.9")
+		}
+		if d.Verdict != Opened || d.Opening.Addr != addr || wait > 0 && d.Opening.Timeout != min(wait, defaultMaxTimeout) {
+			t.Errorf("%q: %s", args, outcome(d))
+		}
+	}
+}
+
+// withoutTwins drops a port that is there before.
+func withoutTwins(message string) string {
+	var all []string
+	for part := range strings.SplitSeq(message, ",") {
+		if !strings.Contains(","+strings.Join(all, ",")+",", ","+part+",") {
+			all = append(all, part)
+		}
+	}
+	return strings.Join(all, ",")
+}
+
+// TestStockRC shows random .fwknoprc files to Debian's client and to ours: both
+// ask for the same.
+func TestStockRC(t *testing.T) {
+	s, r := newStock(t), seed(t)
+	pick := func(words ...string) string { return words[r.IntN(len(words))] }
+	for range 40 {
+		rc := "# comment\n"
+		for _, stanza := range []string{"default", "other", "mine", "default"} {
+			if stanza == "default" && r.IntN(3) == 0 {
+				continue
+			}
+			rc += "[" + stanza + "]\n"
+			for name, value := range map[string]string{
+				"SPA_SERVER": "192.0.2.1", "ALLOW_IP": pick("10.1.2.3", "198.51.100.7", "source"), "FW_TIMEOUT": pick("0", "5", "65536"), "ACCESS": strings.Split(randomPorts(r), ",")[0],
+				"DIGEST_TYPE": pick("md5", "SHA512", "sha3_256"), "SPOOF_USER": pick("alice", "bob"), "TIME_OFFSET": pick("60", "-60", "-2h", "3days", "5min"),
+				"KEY": randomText(r, 12), "KEY_BASE64": base64.StdEncoding.EncodeToString([]byte(randomText(r, 16))), "HMAC_DIGEST_TYPE": pick("sha256", "sha1"),
+				"HMAC_KEY": randomText(r, 20), "HMAC_KEY_BASE64": base64.StdEncoding.EncodeToString([]byte(randomText(r, 20))), "NAT_ACCESS": pick("10.0.0.1:80", "10.0.0.2,81", "10.0.0.3"),
+				"NAT_LOCAL": pick("Y", "N"), "NAT_PORT": "4422", "VERBOSE": "N", "USE_HMAC": pick("Y", "y", "N"), "SPA_SERVER_PORT": "4000", "RAND_PORT": pick("Y", "N", "yes"),
+			} {
+				if r.IntN(3) > 0 && (!strings.HasPrefix(name, "NAT") || r.IntN(3) == 0) {
+					rc += pick("", " ", "\t") + name + pick(" ", ": ", "\t \t") + value + pick("", "", " # x", " ;", "\r") + "\n"
+				}
+			}
+		}
+		rc += "[mine]\nACCESS tcp/22\nALLOW_IP 10.1.2.3\nSPA_SERVER 192.0.2.1\nKEY k-" + randomText(r, 5) + "\nHMAC_KEY h-" + randomText(r, 5) + "\n"
+		os.WriteFile(filepath.Join(s.dir, ".fwknoprc"), []byte(rc), 0o600)
+		payload, fields := s.run("-n", "mine")
+		parsed, err := ParseRC("rc", []byte(rc))
+		if err != nil {
+			t.Fatalf("%v\n%s", err, rc)
+		}
+		p, err := parsed.Profile("mine")
+		if err != nil {
+			t.Fatalf("%v\n%s", err, rc)
+		}
+		theirs, _, err := Open(payload, p.Client)
+		if err != nil {
+			t.Errorf("our keys: %v\n%s", err, rc)
+			continue
+		}
+		if p.User == "" {
+			p.User = "tester"
+		}
+		allow, _ := netip.ParseAddr(p.Allow)
+		ours, err := p.Message(time.Now(), allow)
+		if err != nil {
+			t.Fatal(err)
+		}
+		apart := ours.Time.Sub(theirs.Time).Abs()
+		if natText(ours) != natText(theirs) || content(ours) != content(theirs) || ours.User != theirs.User || ours.Type != theirs.Type || ours.Timeout != theirs.Timeout || apart > 30*time.Second {
+			t.Errorf("ours %+v\ntheirs %+v (%s)\n%s", ours, theirs, fields["Timestamp"], rc)
+		}
+	}
+}
