@@ -46,30 +46,29 @@ func (d daemon) start(t *testing.T, h *nettest.Host, ifname, config string) stri
 		t.Fatal(err)
 	}
 	cmd.Stdout, cmd.Stderr = out, out
+	before := packetSockets(h)
 	if err := h.Start(cmd); err != nil {
 		t.Fatal(err)
 	}
 	out.Close()
-	waitListening(t, h, dir)
-	return dir
-}
-
-// waitListening waits until a host has a packet socket bound to an interface
-// other than all, which is the daemon's.
-func waitListening(t *testing.T, h *nettest.Host, dir string) {
-	t.Helper()
 	for range 1000 {
-		var table []byte
-		h.Do(func() (err error) {
-			table, err = os.ReadFile("/proc/thread-self/net/packet")
-			return err
-		})
-		if strings.Count(string(table), "\n") > 1 {
+		if packetSockets(h) > before {
 			time.Sleep(50 * time.Millisecond) // from bind to the filter
-			return
+			return dir
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	out, _ := os.ReadFile(filepath.Join(dir, "output"))
-	t.Fatalf("the daemon does not listen:\n%s", out)
+	text, _ := os.ReadFile(filepath.Join(dir, "output"))
+	t.Fatalf("the daemon does not listen:\n%s", text)
+	return ""
+}
+
+// packetSockets counts the packet sockets of a host.
+func packetSockets(h *nettest.Host) int {
+	var table []byte
+	h.Do(func() (err error) {
+		table, err = os.ReadFile("/proc/thread-self/net/packet")
+		return err
+	})
+	return strings.Count(string(table), "\n") - 1
 }

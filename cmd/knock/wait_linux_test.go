@@ -38,8 +38,6 @@ func shutPort(t *testing.T, h *nettest.Host, statement string) door {
 	return door{h, t}
 }
 
-func (d door) open() { d.Run("nft", "add element inet door open { 22 }") }
-
 // openOn opens the door once the tap of the server has seen a line.
 func (d door) openOn(p *tap, line string, delay time.Duration) {
 	go func() {
