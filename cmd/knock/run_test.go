@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/spf13/pflag"
 )
 
 // result is what a run of the command left behind.
@@ -70,4 +72,11 @@ func TestHelpAndVersion(t *testing.T) {
 			t.Errorf("knock %s: %+v", args, got)
 		}
 	}
+}
+
+// optionNames are the long names of all options.
+func optionNames() []string {
+	var names []string
+	newOptions().set.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	return append(names, "fdpass", "match-exec")
 }

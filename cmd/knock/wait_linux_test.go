@@ -220,13 +220,13 @@ func withHosts(t *testing.T, cmd *exec.Cmd, hosts string) *exec.Cmd {
 	t.Helper()
 	nettest.NeedRealRoot(t)
 	nettest.NeedProgram(t, "unshare", "mount")
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
+	path := cmd.Path
+	if path == "/proc/self/exe" {
+		path = self(t)
 	}
-	args := append([]string{"-m", "sh", "-c", `mount --bind "$1" /etc/hosts && shift && exec "$@"`, "sh", hosts, exe}, cmd.Args[1:]...)
+	args := append([]string{"-m", "sh", "-c", `mount --bind "$1" /etc/hosts && shift && exec "$@"`, "sh", hosts, path}, cmd.Args[1:]...)
 	wrapped := exec.Command("unshare", args...)
-	wrapped.Env = cmd.Env
+	wrapped.Env, wrapped.Dir, wrapped.Stdin = cmd.Env, cmd.Dir, cmd.Stdin
 	return wrapped
 }
 

@@ -1,0 +1,66 @@
+# Completion of knock(1) for bash: profiles, hosts, options and their values.
+# Installed as share/bash-completion/completions/knock.
+
+_knock_profiles() {
+    local file=${XDG_CONFIG_HOME:-$HOME/.config}/knock/config
+    # The names in section lines, without patterns.
+    sed -n 's/^[[:space:]]*\[\(.*\)\][[:space:]]*$/\1/p' "$file" 2>/dev/null | tr -s '[:blank:]' '\n' | grep -v '[*?]'
+}
+
+_knock_choose() {
+    local IFS=$' \t\n'
+    mapfile -t COMPREPLY < <(compgen -W "$1" -- "$cur")
+}
+
+_knock() {
+    local cur=${COMP_WORDS[COMP_CWORD]} prev='' word='' i
+    ((COMP_CWORD > 0)) && prev=${COMP_WORDS[COMP_CWORD - 1]}
+    local options="-u --udp -d --delay -4 --ipv4 -6 --ipv6 -v --verbose -V --version -h --help -w --wait --timeout
+        --retry --both --flags --source --interface --one-time --sequence-file --profile --config --dry-run --json"
+    # The first word that is neither an option nor an option's value.
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        case ${COMP_WORDS[i]} in
+        -d | --delay | -w | --wait | --timeout | --retry | --flags | --source | --interface | --one-time | \
+            --sequence-file | --profile | --config) ((i++)) ;;
+        -*) ;;
+        *)
+            word=${COMP_WORDS[i]}
+            break
+            ;;
+        esac
+    done
+    case $prev in
+    --one-time | --sequence-file | --config)
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        return
+        ;;
+    --profile) _knock_choose "$(_knock_profiles)" && return ;;
+    --flags) _knock_choose "fin syn rst psh ack urg syn,ack" && return ;;
+    -w | --wait) _knock_choose "tcp/22 tcp/80 tcp/443" && return ;;
+    --interface) _knock_choose "$(command ls /sys/class/net 2>/dev/null)" && return ;;
+    -d | --delay | --timeout | --retry | --source) return ;;
+    esac
+    case $word in
+    proxy) options+=" --fdpass" ;;
+    ssh-config) options="--match-exec --config --help" ;;
+    ssh)
+        # What follows the word is ssh's.
+        if declare -F _command_offset >/dev/null; then
+            _command_offset "$i"
+            return
+        fi
+        ;;
+    esac
+    case $cur in
+    -*) _knock_choose "$options" ;;
+    *)
+        case $word in
+        "") _knock_choose "$(_knock_profiles) proxy ssh ssh-config $(compgen -A hostname)" ;;
+        ssh-config) _knock_choose "$(_knock_profiles)" ;;
+        proxy | ssh) _knock_choose "$(_knock_profiles) $(compgen -A hostname)" ;;
+        esac
+        ;;
+    esac
+}
+
+complete -F _knock knock

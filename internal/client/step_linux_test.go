@@ -1,0 +1,26 @@
+package client
+
+import (
+	"strings"
+	"testing"
+
+	"knockd/internal/config"
+)
+
+// FuzzParseSequence compares with the daemon's reader of the same lines.
+func FuzzParseSequence(f *testing.F) {
+	for _, text := range []string{"7000,8000:udp,9000:tcp", " 1 , 2 ", "1:", ":", "1 :udp", "+1", "-1", "1,,2", "0x10", "1_0", "1\u00a0", "１", "*", "65536", ""} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		text = strings.TrimSpace(text) // as the lines of a file are
+		steps, err := ParseSequence(text)
+		theirs, theirErr := config.ParseSequence(text)
+		if (err == nil) != (theirErr == nil) || join(steps) != join(theirs) {
+			t.Errorf("%q: %s, %v; the daemon: %s, %v", text, join(steps), err, join(theirs), theirErr)
+		}
+		if err != nil && steps != nil {
+			t.Error("steps together with an error")
+		}
+	})
+}
