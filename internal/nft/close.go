@@ -10,24 +10,39 @@ import (
 	"github.com/google/nftables"
 )
 
+// ErrNoDoor is the cause when a door is not, or no longer, native: then it has
+// no openings.
+var ErrNoDoor = errors.New("there is no such native door")
+
 // CloseFor closes a door for an address: all its openings that cover the
 // address. It returns those it has closed; none is no error. Established
 // connections go on. After an error the openings stand as they were, and end
 // in their time.
 func (f *Firewall) CloseFor(door string, nth int, addr netip.Addr) ([]Open, error) {
+	return f.CloseOpening(Opening{Door: door, Nth: nth, Addr: addr})
+}
+
+// CloseOpening is CloseFor for an opening: if it names a port, of a door with
+// OnePort, the openings of other ports stay.
+func (f *Firewall) CloseOpening(o Opening) ([]Open, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.k == nil {
 		return nil, errClosed
 	}
-	addr = addr.Unmap().WithZone("")
-	s := f.doors[newDoorID(door, nth)]
+	addr := o.Addr.Unmap().WithZone("")
+	s := f.doors[newDoorID(o.Door, o.Nth)]
 	if s == nil {
-		return nil, fmt.Errorf("close door %s for %s: there is no such native door", door, addr)
+		return nil, fmt.Errorf("close door %s for %s: %w", o.Door, addr, ErrNoDoor)
 	}
-	closed, err := f.closeHolds(f.holdsOf(s, addr))
+	keys := f.holdsOf(s, addr)
+	if o.Port != 0 {
+		one := s.hold(addr, o.Proto, o.Port)
+		keys = slices.DeleteFunc(keys, func(k holdKey) bool { return k != one })
+	}
+	closed, err := f.closeHolds(keys)
 	if err != nil {
-		return nil, fmt.Errorf("close door %s for %s: %w", door, addr, reason(err))
+		return nil, fmt.Errorf("close door %s for %s: %w", o.Door, addr, reason(err))
 	}
 	return closed, nil
 }
