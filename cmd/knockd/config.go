@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"knockd/internal/config"
+	"knockd/internal/daemon"
 )
 
 // load reads and checks the configuration, and says with -D what it reads.
@@ -39,7 +40,17 @@ func (o *options) trace(stdout io.Writer, t config.Trace) {
 }
 
 // sayChecked is the answer of -t to a configuration without faults.
-func (o *options) sayChecked(conf *config.Config, stdout io.Writer) error {
+func (o *options) sayChecked(conf *config.Config, stdout, stderr io.Writer) error {
+	warnings, advice, err := daemon.Check(conf)
+	if err != nil {
+		return err
+	}
+	for _, w := range warnings {
+		fmt.Fprintf(stderr, "knockd: warning: %s\n", w)
+	}
+	for _, a := range advice {
+		fmt.Fprintf(stderr, "knockd: advice: %s\n", a)
+	}
 	s := "s"
 	if len(conf.Doors) == 1 {
 		s = ""

@@ -73,7 +73,7 @@ func (o *options) do(ctx context.Context, stdout, stderr io.Writer) error {
 	}
 	switch {
 	case o.check:
-		return o.sayChecked(conf, stdout)
+		return o.sayChecked(conf, stdout, stderr)
 	case o.read != "":
 		return o.replay(conf, stdout)
 	case o.guard:

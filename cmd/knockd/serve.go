@@ -37,6 +37,7 @@ func (o *options) serve(ctx context.Context, conf *config.Config, stdout, stderr
 		Lookup:     o.lookup,
 		Log:        log,
 		Journal:    journal,
+		OnceFile:   o.onceFile(conf.StateDir, journal),
 		Load:       func() (*config.Config, error) { return o.loadConfig(o.path(o.config)) },
 		ReopenLog:  func(conf *config.Config) { outputs.reopen(log, conf) },
 		Ready:      o.ready,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -22,11 +23,7 @@ import (
 // Without a name the default one is nice to have: if it cannot be made the
 // daemon runs without a journal (nil).
 func (o *options) openJournal(named string, stderr io.Writer) (*doors.Journal, error) {
-	dir := named
-	if dir == "" {
-		dir = doors.DefaultStateDir
-	}
-	name, err := doors.JournalName(o.path(o.config), strings.Join(o.interfaces, ","))
+	dir, name, err := o.stateName(named)
 	if err != nil {
 		return nil, err
 	}
@@ -44,6 +41,27 @@ func (o *options) openJournal(named string, stderr io.Writer) (*doors.Journal, e
 	}
 	fmt.Fprintf(stderr, "knockd: warning: %v: doors that are open stay open if knockd crashes\n", err)
 	return nil, nil
+}
+
+// stateName is the directory of this daemon's state and the name of its files
+// in it, which daemons of another configuration or interface do not share.
+func (o *options) stateName(named string) (dir, name string, err error) {
+	dir = named
+	if dir == "" {
+		dir = doors.DefaultStateDir
+	}
+	name, err = doors.JournalName(o.path(o.config), strings.Join(o.interfaces, ","))
+	return dir, name, err
+}
+
+// onceFile is where used messages are kept, beside the journal and under its
+// lock; "" without a journal.
+func (o *options) onceFile(named string, journal *doors.Journal) string {
+	dir, name, err := o.stateName(named)
+	if journal == nil || err != nil {
+		return ""
+	}
+	return filepath.Join(dir, name+".used")
 }
 
 // closeEverything is --close-all: it runs the stop commands of all that the

@@ -14,6 +14,8 @@ import (
 	"knockd/internal/doors"
 	"knockd/internal/eventlog"
 	"knockd/internal/nft"
+	"knockd/internal/once"
+	"knockd/internal/spa"
 )
 
 // Options is what the command line adds to a configuration, and what the
@@ -25,6 +27,9 @@ type Options struct {
 	Lookup     bool // host names in the log
 	Log        *eventlog.Log
 	Journal    *doors.Journal // nil: openings are not remembered over a crash
+	// OnceFile is where the messages that were used are kept; "" if there is
+	// no place for it.
+	OnceFile string
 	// Verbose takes what -v says beside the log; Debug every packet that could
 	// be a knock. Either may be nil.
 	Verbose, Debug io.Writer
@@ -51,6 +56,8 @@ type Daemon struct {
 
 	calls     chan func()   // to be run by the loop
 	ended     chan struct{} // the loop takes no more calls
+	once      *once.Store   // nil without doors that have keys
+	admitting chan struct{} // as many as requests are being admitted
 	marking   sync.WaitGroup
 	marks     struct{ begun, running int } // of one-time lines; the loop's
 	reloading bool
@@ -64,12 +71,17 @@ func New(conf *config.Config, o Options) (*Daemon, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Daemon{Options: o, conf: conf, calls: make(chan func()), ended: make(chan struct{})}
+	d := &Daemon{Options: o, conf: conf, calls: make(chan func()), ended: make(chan struct{}),
+		admitting: make(chan struct{}, maxAdmitting)}
 	d.decisions = newDecisions(conf.MaxAttempts, o.OnlyIPv4, d)
 	if o.Lookup {
 		d.decisions.names = newNames(d.post)
 	}
 	d.decisions.doors.set(list, d.decisions.tracker)
+	if err := d.openOnce(list); err != nil {
+		return nil, err
+	}
+	d.decisions.gate = d.gateOf(list)
 	if err := d.listen(); err != nil {
 		return nil, err
 	}
@@ -116,6 +128,44 @@ func (d *Daemon) shutDown(ctx context.Context) {
 		d.Log.Warn(fmt.Sprintf("doors that could not be closed: %d%s", left, then))
 	}
 	d.leaveFirewall()
+	if d.once != nil {
+		d.once.Close()
+	}
+}
+
+// openOnce opens the store of used messages if a door has keys, or tells it
+// how old messages may be now.
+func (d *Daemon) openOnce(list []*door) error {
+	var keyed []*spa.Door
+	for _, door := range list {
+		if door.keys != nil {
+			keyed = append(keyed, door.keys)
+		}
+	}
+	switch age := spa.LargestAge(keyed); {
+	case len(keyed) == 0:
+		return nil
+	case d.once != nil:
+		d.once.SetAge(age)
+		return nil
+	case d.OnceFile == "":
+		return errNoStore
+	default:
+		store, err := once.Open(d.OnceFile, age, time.Now())
+		if err != nil {
+			return fmt.Errorf("open the store of used messages: %w", err)
+		}
+		d.once = store
+		return nil
+	}
+}
+
+// gateOf returns the gate of the doors with keys, nil without any.
+func (d *Daemon) gateOf(list []*door) *gate {
+	if d.once == nil {
+		return nil
+	}
+	return newGate(list, d.once)
 }
 
 // loop is the one goroutine that owns the tracker.

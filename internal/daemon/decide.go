@@ -11,6 +11,7 @@ import (
 	"knockd/internal/capture"
 	"knockd/internal/doors"
 	"knockd/internal/knock"
+	"knockd/internal/spa"
 )
 
 // decisions turns packets into log lines and openings. The live daemon and
@@ -21,6 +22,7 @@ type decisions struct {
 	onlyV4  bool
 	out     outcomes
 	names   *names // nil without -l
+	gate    *gate  // nil without doors that have keys
 }
 
 // outcomes is what decisions lead to.
@@ -35,6 +37,9 @@ type outcomes interface {
 	// use marks the sequence of a one-time door as used, puts the next one in
 	// its place, and calls then unless the line could not be marked.
 	use(at time.Time, d *door, then func())
+	// admit uses up the request of a packet with the right keys and opens what
+	// the gate decides.
+	admit(at time.Time, g *gate, r *spa.Request)
 }
 
 func newDecisions(maxAttempts int, onlyV4 bool, out outcomes) *decisions {
@@ -46,7 +51,43 @@ func (d *decisions) packet(p *capture.Captured, at time.Time) {
 	if d.onlyV4 && !p.Src.Is4() {
 		return
 	}
+	if d.gate != nil && len(p.Payload) > 0 && d.gate.ports[knock.Step{Proto: p.Proto, Port: p.DstPort}] {
+		d.examine(p, at)
+	}
 	d.act(d.tracker.Observe(p.Hit, at), at)
+}
+
+// examine shows the gate a packet that may hold a message.
+func (d *decisions) examine(p *capture.Captured, at time.Time) {
+	r, decision := d.gate.Examine(spa.Packet{Hit: p.Hit, Payload: p.Payload, Local: d.tracker.Local(p.Dst)}, at)
+	if r != nil {
+		d.out.admit(at, d.gate, r)
+	} else if text := decision.Text(); text != "" {
+		d.out.line(at, text)
+	}
+}
+
+// admitted carries out what the gate has decided on a request. It may be
+// called from any goroutine if the outcomes may.
+func admitted(out outcomes, at time.Time, g *gate, decision spa.Decision) {
+	if decision.Verdict != spa.Opened {
+		out.line(at, decision.Text())
+		return
+	}
+	out.sesame(at, asked(decision))
+	sesame := fmt.Sprintf("%s: %s: OPEN SESAME", decision.Opening.Addr, decision.Door)
+	openAll(out, at, g.requested(decision), sesame)
+}
+
+// openAll makes all openings of a door, after one OPEN SESAME.
+func openAll(out outcomes, at time.Time, list []doors.Opening, sesame string) {
+	announce := func() { out.sesame(at, sesame) }
+	for _, o := range list {
+		if !out.open(at, o, announce) {
+			return
+		}
+		announce = nil
+	}
 }
 
 // expire lets time pass.
@@ -95,15 +136,7 @@ func (d *decisions) opened(door *door, e *knock.Event, at time.Time) {
 	if d.names != nil {
 		host = d.names.of(e.Src)
 	}
-	open := func() {
-		announce := func() { d.out.sesame(at, sesame) }
-		for _, o := range openingsOf(door, e.Src, host) {
-			if !d.out.open(at, o, announce) {
-				return
-			}
-			announce = nil
-		}
-	}
+	open := func() { openAll(d.out, at, openingsOf(door, e.Src, host), sesame) }
 	if door.oneTime != nil {
 		d.out.use(at, door, open)
 		return

@@ -7,12 +7,14 @@ import (
 	"knockd/internal/config"
 	"knockd/internal/knock"
 	"knockd/internal/onetime"
+	"knockd/internal/spa"
 )
 
 // door is a configured door as it is now.
 type door struct {
-	*config.Door // with the sequence in use; without one it is disabled
-	oneTime      *oneTime
+	*config.Door           // with the sequence in use; without one it is disabled
+	oneTime      *oneTime  // nil for doors with one sequence, or keys
+	keys         *spa.Door // nil for doors with sequences
 }
 
 // oneTime is where the sequences of a door come from, and the one in use.
@@ -22,32 +24,56 @@ type oneTime struct {
 }
 
 // Prepare makes the doors of a configuration ready for use: those with
-// one-time sequences get the first unused one. A file that cannot be read or
-// marked is a fault; one without unused lines leaves its door disabled, with
-// a warning.
+// one-time sequences get the first unused one, those with keys their keys. A
+// file that cannot be read or marked is a fault; one without unused lines
+// leaves its door disabled, with a warning.
 func Prepare(conf *config.Config) (ready []*door, warnings []string, err error) {
 	var faults []error
 	for _, c := range conf.Doors {
-		if c.OneTimeFile == "" {
-			ready = append(ready, &door{Door: c})
-			continue
+		d, said, err := prepare(c)
+		ready = append(ready, d)
+		warnings = append(warnings, said...)
+		if err != nil {
+			faults = append(faults, err)
 		}
-		r, skipped, err := withOneTime(c)
-		warnings = append(warnings, skipped...)
-		if errors.Is(err, onetime.ErrExhausted) {
-			warnings = append(warnings, exhausted(c.Name))
-		} else if err != nil {
-			faults = append(faults, &config.Fault{Place: c.Place, Section: c.Name,
-				Key: "one_time_sequences", Err: err})
-		}
-		ready = append(ready, r)
 	}
 	return ready, warnings, errors.Join(faults...)
 }
 
+func prepare(c *config.Door) (d *door, warnings []string, err error) {
+	switch {
+	case c.SPA != nil:
+		keys, _, err := keyDoor(c)
+		return &door{Door: c, keys: keys}, nil, err
+	case c.OneTimeFile == "":
+		return &door{Door: c}, nil, nil
+	}
+	d, warnings, err = withOneTime(c)
+	if errors.Is(err, onetime.ErrExhausted) {
+		return d, append(warnings, exhausted(c.Name)), nil
+	}
+	if err != nil {
+		err = &config.Fault{Place: c.Place, Section: c.Name, Key: "one_time_sequences", Err: err}
+	}
+	return d, warnings, err
+}
+
+// Check says what is wrong with the files that a configuration names, and what
+// would be safer. It changes nothing.
+func Check(conf *config.Config) (warnings, advice []string, err error) {
+	_, warnings, err = Prepare(conf)
+	for _, c := range conf.Doors {
+		if c.SPA != nil {
+			_, said, _ := keyDoor(c)
+			advice = append(advice, said...)
+		}
+	}
+	return warnings, append(conf.Advice, advice...), err
+}
+
 // withOneTime returns the door with its first unused sequence.
 func withOneTime(c *config.Door) (d *door, skipped []string, err error) {
-	file := &onetime.File{Path: c.OneTimeFile, Parse: config.ParseSequence}
+	file := &onetime.File{Path: c.OneTimeFile, Parse: c.ParseSequence}
 	file.Skipped = func(line int) {
 		skipped = append(skipped, fmt.Sprintf("%s:%d: not a sequence, skipped", c.OneTimeFile, line))
 	}

@@ -36,7 +36,7 @@ func (n nftOpener) Open(_ context.Context, o *doors.Opening) error {
 	if fw == nil {
 		return errors.New("no native doors any more")
 	}
-	_, err := fw.Open(nft.Opening{Door: o.Door, Nth: o.Occurrence, Addr: o.Addr, Timeout: o.Timeout})
+	_, err := fw.Open(nftOpening(o))
 	return err
 }
 
@@ -47,8 +47,21 @@ func (n nftOpener) Close(_ context.Context, o *doors.Opening) error {
 	if fw == nil {
 		return nil
 	}
-	_, err := fw.CloseFor(o.Door, o.Occurrence, o.Addr)
+	_, err := fw.CloseOpening(nftOpening(o))
+	if errors.Is(err, nft.ErrNoDoor) {
+		return nil // and so without openings
+	}
 	return err
+}
+
+// nftOpening is an opening as the firewall knows it. Its Data names the port,
+// as "tcp/22", where the door opens one at a time.
+func nftOpening(o *doors.Opening) nft.Opening {
+	n := nft.Opening{Door: o.Door, Nth: o.Occurrence, Addr: o.Addr, Timeout: o.Timeout}
+	if ports, err := nft.ParsePorts(o.Data); o.Data != "" && err == nil {
+		n.Proto, n.Port = ports[0].Proto, ports[0].First
+	}
+	return n
 }
 
 // ensure makes the firewall fit the doors of a configuration. It is connected
@@ -148,6 +161,7 @@ func nativeDoors(conf *config.Config) []nft.Door {
 		}
 		list = append(list, nft.Door{
 			Name: d.Name, Nth: d.Occurrence, Ports: portsOf(d), Timeout: d.CmdTimeout,
+			OnePort:    d.SPA != nil,
 			PrefixLen4: d.OpenPrefix4, PrefixLen6: d.OpenPrefix6,
 			Set4: setOf(d.NftSet), Set6: setOf(d.NftSet6),
 		})

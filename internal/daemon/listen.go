@@ -8,6 +8,8 @@ import (
 
 	"knockd/internal/capture"
 	"knockd/internal/config"
+	"knockd/internal/knock"
+	"knockd/internal/spa"
 )
 
 // listen opens the capture on the interfaces and tells the tracker which
@@ -58,6 +60,9 @@ func (d *Daemon) wanted() *capture.Wanted {
 	w := &capture.Wanted{OnlyIPv4: d.OnlyIPv4}
 	for _, door := range d.decisions.doors.list {
 		w.AddDoor(&door.Door.Door)
+		if door.keys != nil {
+			w.Matches = append(w.Matches, keyMatches(door.keys)...)
+		}
 	}
 	return w
 }
@@ -67,4 +72,17 @@ func (d *Daemon) setFilter() {
 	if err := d.source.SetFilter(d.wanted()); err != nil {
 		d.Log.Warn(fmt.Sprintf("change the filter: %v", err))
 	}
+}
+
+// keyMatches are the packets that may hold a message for a door with keys.
+func keyMatches(d *spa.Door) []capture.Match {
+	var list []capture.Match
+	for _, r := range d.Listen {
+		m := capture.Match{Proto: r.Proto, First: r.First, Last: r.Last, Payload: spa.MaxPayload}
+		if r.Proto == knock.TCP && !d.TCP && !d.HTTP {
+			m.Flags.Set = knock.SYN // a SYN's own payload
+		}
+		list = append(list, m)
+	}
+	return list
 }

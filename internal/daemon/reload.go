@@ -54,6 +54,9 @@ func (d *Daemon) read() {
 }
 
 func (d *Daemon) reloaded(conf *config.Config, list []*door, warnings []string, err error) {
+	if err == nil {
+		err = d.openOnce(list)
+	}
 	if err != nil {
 		d.ReopenLog(nil)
 		for line := range strings.SplitSeq(strings.TrimSpace(err.Error()), "\n") {
@@ -106,6 +109,7 @@ func (d *Daemon) swap(list []*door) {
 		delete(old, k)
 	}
 	d.decisions.doors.set(list, d.decisions.tracker)
+	d.decisions.gate = d.gateOf(list)
 	d.setFilter()
 	if len(old) > 0 {
 		d.manager.Close(func(o *doors.Opening) bool {

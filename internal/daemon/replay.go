@@ -3,6 +3,7 @@ package daemon
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"net/netip"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"knockd/internal/config"
 	"knockd/internal/doors"
 	"knockd/internal/onetime"
+	"knockd/internal/spa"
 )
 
 // Replay decides on the packets of a capture file as the daemon decides on
@@ -58,6 +60,7 @@ func (r *Replay) start(list []*door, maxAttempts int) {
 	r.decisions = newDecisions(maxAttempts, r.OnlyIPv4, r)
 	r.decisions.tracker.SetLocal(r.Local)
 	r.decisions.doors.set(list, r.decisions.tracker)
+	r.decisions.gate = newGate(list, usedInMemory{})
 }
 
 // passTime lets expiries and stop commands that are due by now happen, each
@@ -126,4 +129,21 @@ func (r *Replay) use(at time.Time, d *door, then func()) {
 	}
 	r.decisions.doors.replace(d, next, r.decisions.tracker)
 	then()
+}
+
+// admit implements outcomes.
+func (r *Replay) admit(at time.Time, g *gate, request *spa.Request) {
+	admitted(r, at, g, g.Admit(request, at))
+}
+
+// usedInMemory is a spa.Once that forgets all at the end of the file.
+type usedInMemory map[spa.Token]bool
+
+// Use implements spa.Once.
+func (u usedInMemory) Use(token spa.Token, _, _ time.Time) error {
+	if u[token] {
+		return fs.ErrExist
+	}
+	u[token] = true
+	return nil
 }

@@ -42,6 +42,9 @@ type record struct {
 	IP         rawText    `json:"ip,omitempty"`
 	Port       rawText    `json:"port,omitempty"`
 	Proto      rawText    `json:"proto,omitempty"`
+	Client     rawText    `json:"client,omitempty"`
+	Src        rawText    `json:"src,omitempty"`
+	Dst        rawText    `json:"dst,omitempty"`
 	Kind       rawText    `json:"kind,omitempty"`
 	What       rawText    `json:"what,omitempty"`
 	Data       rawText    `json:"data,omitempty"`
@@ -106,6 +109,7 @@ func (s *saved) opening() record {
 		Door: rawText(o.Door), Occurrence: o.Occurrence, Addr: o.Addr, Host: rawText(o.Host),
 		Timeout: int64(o.Timeout), Stop: rawText(o.Stop),
 		IP: rawText(o.Vars.IP), Port: rawText(o.Vars.Port), Proto: rawText(o.Vars.Proto),
+		Client: rawText(o.Vars.Client), Src: rawText(o.Vars.Src), Dst: rawText(o.Vars.Dst),
 		Kind: rawText(o.Kind), What: rawText(o.What), Data: rawText(o.Data),
 	}
 }
@@ -117,7 +121,8 @@ func (r *record) saved() *saved {
 		o: &Opening{
 			Door: string(r.Door), Occurrence: r.Occurrence, Addr: r.Addr, Host: string(r.Host),
 			Timeout: max(time.Duration(r.Timeout), 0), Stop: string(r.Stop),
-			Vars: Vars{IP: string(r.IP), Door: string(r.Door), Port: string(r.Port), Proto: string(r.Proto)},
+			Vars: Vars{IP: string(r.IP), Door: string(r.Door), Port: string(r.Port), Proto: string(r.Proto),
+				Client: string(r.Client), Src: string(r.Src), Dst: string(r.Dst)},
 			Kind: string(r.Kind), What: string(r.What), Data: string(r.Data),
 		},
 	}

@@ -58,14 +58,22 @@ type Vars struct {
 	Door  string // the door's name
 	Port  string // the port opened or last knocked at; may be empty
 	Proto string // "tcp" or "udp"; may be empty
+
+	// Of doors with keys; else all three are empty.
+	Client string // whose keys, as the key file names them
+	Src    string // the sender's address, which IP need not be
+	Dst    string // the address the packet was sent to
 }
 
 // Expand replaces %IP%, %DOOR%, %PORT% and %PROTO% wherever they stand in a
-// command, in one pass: what is put in is not looked at again.
+// command, and %CLIENT%, %SRC% and %DST% if the door has keys, in one pass:
+// what is put in is not looked at again.
 func (v Vars) Expand(command string) string {
-	return strings.NewReplacer(
-		"%IP%", v.IP, "%DOOR%", v.Door, "%PORT%", v.Port, "%PROTO%", v.Proto,
-	).Replace(command)
+	pairs := []string{"%IP%", v.IP, "%DOOR%", v.Door, "%PORT%", v.Port, "%PROTO%", v.Proto}
+	if v.Client != "" {
+		pairs = append(pairs, "%CLIENT%", v.Client, "%SRC%", v.Src, "%DST%", v.Dst)
+	}
+	return strings.NewReplacer(pairs...).Replace(command)
 }
 
 // environment is v as a command's environment: KNOCK_IP and so on, without
@@ -74,6 +82,7 @@ func (v Vars) environment() []string {
 	var env []string
 	for _, e := range [...][2]string{
 		{"KNOCK_IP", v.IP}, {"KNOCK_DOOR", v.Door}, {"KNOCK_PORT", v.Port}, {"KNOCK_PROTO", v.Proto},
+		{"KNOCK_CLIENT", v.Client}, {"KNOCK_SRC", v.Src}, {"KNOCK_DST", v.Dst},
 	} {
 		if e[1] != "" {
 			env = append(env, e[0]+"="+e[1])

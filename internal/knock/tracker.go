@@ -240,3 +240,9 @@ func (t *Tracker) expire(now int64) {
 		t.attempts.remove(i)
 	}
 }
+
+// Local says whether an address is one of those given to SetLocal.
+func (t *Tracker) Local(a netip.Addr) bool {
+	_, ok := t.local[a]
+	return ok
+}
