@@ -19,6 +19,7 @@ type ear struct {
 	clock   clock
 	batch   []Captured
 	stacked atomic.Bool // packets may come by several interfaces
+	lossy   atomic.Bool // the kernel has dropped some since this was last reset
 	twins   *twins
 }
 
@@ -37,6 +38,7 @@ type raw struct {
 	wire       int    // how many there were
 	sec, nsec  uint32 // when, by CLOCK_REALTIME
 	ifIndex    int
+	lossy      bool   // some before it were dropped
 	packetType uint8  // PACKET_HOST and so on, linux/if_packet.h
 	hardware   uint16 // ARPHRD_LOOPBACK and so on, linux/if_arp.h
 }
@@ -53,6 +55,9 @@ func (e *ear) packets(fd int) ([]Captured, error) {
 		more, err := e.reader.read(fd, func(r *raw) bool {
 			if now.IsZero() {
 				now = time.Now()
+			}
+			if r.lossy {
+				e.lossy.Store(true)
 			}
 			e.take(r, now)
 			return len(e.batch) < maxBatch

@@ -20,15 +20,16 @@ const minInstructions = 64
 
 const (
 	whole   = 1 << 18     // longer than any packet: as the filter's result, all of it
-	headers = 60 + 60 + 8 // octets kept of a packet without IPv6 extension headers, and the payload
-	proto4  = 9           // offsets in the IPv4 header (RFC 791, 3.1)
-	frag4   = 6           //
-	proto6  = 6           // offset in the IPv6 header (RFC 8200, 3)
-	end6    = 40          //
-	dstPort = 2           // offset in TCP's and UDP's header
-	flags   = 13          // offset in TCP's (RFC 9293, 3.1)
-	icmp6   = 58          //
-	outward = 4           // PACKET_OUTGOING of linux/if_packet.h
+	headers = 60 + 60 + 8 // octets kept of a packet without IPv6 extension headers, beside its payload
+
+	frag4, proto4 = 6, 9  // offsets in the IPv4 header (RFC 791, 3.1)
+	proto6, end6  = 6, 40 // in the IPv6 header (RFC 8200, 3)
+	dstPort       = 2     // in TCP's and UDP's
+	flags         = 13    // in TCP's (RFC 9293, 3.1)
+	udpLen, data  = 4, 8  // in UDP's (RFC 768)
+
+	icmp6   = 58
+	outward = 4 // PACKET_OUTGOING of linux/if_packet.h
 )
 
 // compile returns a filter program for octets that begin with the network
@@ -40,7 +41,7 @@ func compile(w *Wanted, limit int) ([]bpf.Instruction, error) {
 	if prog := fit(w, tcp, udp, limit); prog != nil {
 		return prog, nil
 	}
-	if prog := fit(w, withoutFlags(tcp), withoutFlags(udp), limit); prog != nil {
+	if prog := fit(w, portsOnly(tcp), portsOnly(udp), limit); prog != nil {
 		return prog, nil
 	}
 	return nil, fmt.Errorf("compile a filter: %d instructions are not enough", limit)
@@ -77,7 +78,7 @@ func assemble(w *Wanted, tcp, udp []portRange) []bpf.Instruction {
 	f := &filter{program: newProgram()}
 	f.reject = f.add(bpf.RetConstant{Val: 0})
 	f.accept = f.add(bpf.RetConstant{Val: whole})
-	t, u := f.ports(tcp, f.tcpLeaf), f.ports(udp, f.udpLeaf)
+	t, u := f.ports(tcp), f.ports(udp)
 	v6 := f.reject
 	if !w.OnlyIPv4 {
 		v6 = f.ipv6(t, u)
@@ -159,19 +160,19 @@ func (f *filter) ipv6(tcp, udp label) label {
 }
 
 // ports looks for the destination port.
-func (f *filter) ports(ranges []portRange, leaf func(class) label) label {
+func (f *filter) ports(ranges []portRange) label {
 	if len(ranges) == 0 {
 		return f.reject
 	}
-	tree := f.tree(ranges, leaf)
+	tree := f.tree(ranges)
 	return f.then(bpf.LoadIndirect{Off: dstPort, Size: 2}, tree)
 }
 
 // tree is a binary decision tree over the ranges.
-func (f *filter) tree(ranges []portRange, leaf func(class) label) label {
+func (f *filter) tree(ranges []portRange) label {
 	if len(ranges) == 1 {
 		r := ranges[0]
-		yes := leaf(r.class)
+		yes := f.leaf(r.class)
 		if r.first == r.last {
 			return f.branch(bpf.JumpEqual, uint32(r.first), yes, f.reject)
 		}
@@ -184,22 +185,9 @@ func (f *filter) tree(ranges []portRange, leaf func(class) label) label {
 		return yes
 	}
 	mid := len(ranges) / 2
-	upper := f.tree(ranges[mid:], leaf)
-	lower := f.tree(ranges[:mid], leaf)
+	upper := f.tree(ranges[mid:])
+	lower := f.tree(ranges[:mid])
 	return f.branch(bpf.JumpGreaterOrEqual, uint32(ranges[mid].first), upper, lower)
-}
-
-// udpLeaf accepts a packet of a class.
-func (f *filter) udpLeaf(c class) label {
-	return f.leaf(class{payload: c.payload})
-}
-
-// tcpLeaf accepts a packet of a class if its flags do.
-func (f *filter) tcpLeaf(c class) label {
-	if c.flags[0] == (knock.FlagMatch{}) {
-		return f.udpLeaf(c)
-	}
-	return f.leaf(c)
 }
 
 // leaf returns the code for a class; all its ports share it.
@@ -210,15 +198,44 @@ func (f *filter) leaf(c class) label {
 		}
 	}
 	l := f.add(bpf.RetConstant{Val: uint32(min(headers+c.payload, whole))})
-	if len(c.flags) > 0 {
-		yes, no := l, f.reject
-		for _, m := range c.flags {
-			no = f.branch(bpf.JumpEqual, uint32(m.Set), yes, no)
-			no = f.then(bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: uint32(m.Set | m.Clear)}, no)
-			no = f.then(bpf.LoadIndirect{Off: flags, Size: 1}, no)
-		}
-		l = no
-	}
+	l = f.payload(c, l)
+	l = f.flags(c.flags, l)
 	f.leaves = append(f.leaves, leaf{c, l})
+	return l
+}
+
+// flags goes on at yes if the flags of a TCP header are among those asked for.
+func (f *filter) flags(any []knock.FlagMatch, yes label) label {
+	if len(any) == 0 || any[0] == (knock.FlagMatch{}) {
+		return yes
+	}
+	no := f.reject
+	for _, m := range any {
+		no = f.branch(bpf.JumpEqual, uint32(m.Set), yes, no)
+		no = f.then(bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: uint32(m.Set | m.Clear)}, no)
+		no = f.then(bpf.LoadIndirect{Off: flags, Size: 1}, no)
+	}
+	return no
+}
+
+// payload goes on at yes if the payload of a UDP datagram is as asked for.
+func (f *filter) payload(c class, yes label) label {
+	if c.begins != "" {
+		l := f.reject
+		for _, octet := range []byte(c.begins) {
+			l = f.branch(bpf.JumpEqual, uint32(octet), yes, l)
+		}
+		yes = f.then(bpf.LoadIndirect{Off: data, Size: 1}, l)
+	}
+	l := yes
+	if c.max > 0 {
+		l = f.branch(bpf.JumpGreaterThan, uint32(c.max+data), f.reject, l)
+	}
+	if c.min > 0 {
+		l = f.branch(bpf.JumpGreaterOrEqual, uint32(c.min+data), l, f.reject)
+	}
+	if l != yes {
+		l = f.then(bpf.LoadIndirect{Off: udpLen, Size: 2}, l)
+	}
 	return l
 }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -322,6 +323,50 @@ func TestFilterRefuses(t *testing.T) {
 		n, err := vm.Run([]byte(tt.octets))
 		if err != nil || n > 0 != tt.want {
 			t.Errorf("%s: %d octets pass, %v", tt.name, n, err)
+		}
+	}
+}
+
+// TestFilterPayload checks what is asked of a datagram's payload, as single
+// packets of an authorization are told from others.
+func TestFilterPayload(t *testing.T) {
+	w := &Wanted{Outgoing: true, Matches: []Match{
+		{Proto: knock.UDP, First: 62201, Last: 62201, Payload: 1500, MinPayload: 140, MaxPayload: 1500, Begins: "89+/"},
+		{Proto: knock.UDP, First: 62202, Last: 62203, Payload: 1500, MinPayload: 140, MaxPayload: 1500, Begins: "89+/"},
+		{Proto: knock.UDP, First: 62203, Last: 62203}, // a step of a sequence too
+		{Proto: knock.UDP, First: 62204, Last: 62204, MaxPayload: 10},
+		{Proto: knock.UDP, First: 62204, Last: 62204, MinPayload: 5, MaxPayload: 20, Begins: "x"},
+	}}
+	datagram := func(port uint16, payload string) []byte {
+		b := []byte(udp4(port) + payload)
+		binary.BigEndian.PutUint16(b[2:], uint16(len(b)))
+		binary.BigEndian.PutUint16(b[24:], uint16(8+len(payload)))
+		return b
+	}
+	long := strings.Repeat("A", 1600)
+	prog, err := compile(w, maxInstructions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	vm, err := bpf.NewVM(prog)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		port    uint16
+		payload string
+		want    bool
+	}{
+		{62201, "8" + long[:139], true}, {62201, "9" + long[:1499], true}, {62201, "+" + long[:200], true}, {62202, "/" + long[:200], true},
+		{62201, "8" + long[:138], false}, {62201, "8" + long[:1500], false}, {62201, "7" + long[:200], false}, {62201, "", false},
+		{62203, "", true}, {62203, "7" + long[:200], true},
+		{62204, "", true}, {62204, long[:20], true}, {62204, "x" + long[:20], false},
+	} {
+		b := datagram(tt.port, tt.payload)
+		if n, err := vm.Run(b); err != nil || n > 0 != tt.want {
+			t.Errorf("port %d, payload of %d octets %.1q: %d octets pass, %v", tt.port, len(tt.payload), tt.payload, n, err)
+		} else if n > 0 && n < len(b) && tt.port < 62204 {
+			t.Errorf("port %d, payload of %d octets: %d octets are kept", tt.port, len(tt.payload), n)
 		}
 	}
 }

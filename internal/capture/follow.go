@@ -24,12 +24,13 @@ type Followed struct {
 	ended   chan struct{}
 	retry   retry // of Next
 
-	mu     sync.Mutex // guards what follows
-	live   *Live
-	wanted Wanted
-	now    Listening
-	heard  bool
-	closed bool
+	mu      sync.Mutex // guards what follows
+	live    *Live
+	wanted  Wanted
+	now     Listening
+	heard   bool
+	dropped uint64 // by sockets that are closed
+	closed  bool
 }
 
 // Follow listens for what is wanted on the named interfaces: those that there
@@ -89,11 +90,20 @@ func (f *Followed) SetFilter(w *Wanted) error {
 	return f.live.SetFilter(w)
 }
 
-// Drops returns how many wanted packets the kernel has dropped; see Live.Drops.
+// Lossy says whether Drops has something new to tell; see Live.Lossy.
+func (f *Followed) Lossy() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.live.Lossy()
+}
+
+// Drops returns how many wanted packets the kernel has dropped since Follow;
+// see Live.Drops.
 func (f *Followed) Drops() (uint64, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.live.Drops()
+	n, err := f.live.Drops()
+	return f.dropped + n, err
 }
 
 // Next implements Source. A capture that fails is begun again: this is tried
@@ -118,16 +128,23 @@ func (f *Followed) Next() ([]Captured, error) {
 // when the Followed is closed.
 func (f *Followed) reopen(err error) bool {
 	for err != nil {
-		f.mu.Lock()
-		f.live.Close()
-		closed := f.closed
-		f.mu.Unlock()
-		if closed || !f.retry.wait(f.done, func() { f.log(fmt.Sprintf("%v: trying again", err)) }) {
+		if !f.giveUp() || !f.retry.wait(f.done, func() { f.log(fmt.Sprintf("%v: trying again", err)) }) {
 			return false
 		}
 		err = f.renew()
 	}
 	return true
+}
+
+// giveUp closes a socket that failed. It returns false when the Followed is closed.
+func (f *Followed) giveUp() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if n, err := f.live.Drops(); err == nil {
+		f.dropped += n
+	}
+	f.live.Close()
+	return !f.closed
 }
 
 func (f *Followed) renew() error {

@@ -294,9 +294,14 @@ func (l *Live) Close() error {
 	return err
 }
 
+// Lossy says whether Drops has something new to tell, as far as the packets
+// returned by Next show. It costs nothing. Without a ring it is always false.
+func (l *Live) Lossy() bool { return l.hear.lossy.Load() }
+
 // Drops returns how many wanted packets the kernel has dropped since Listen
 // because they were not read fast enough.
 func (l *Live) Drops() (uint64, error) {
+	l.hear.lossy.Store(false)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	err := l.control(func(fd int) error {

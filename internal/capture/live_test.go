@@ -359,6 +359,37 @@ func TestAttachFinest(t *testing.T) {
 	}
 }
 
+// TestLiveLittleMemory has the kernel refuse filters that it takes elsewhere.
+func TestLiveLittleMemory(t *testing.T) {
+	client, server := nettest.Pair(t)
+	if err := server.Sysctl("net/core/optmem_max", "10000"); err != nil {
+		t.Skipf("the kernel has no such limit for each namespace, or the environment does not let us set it: %v", err)
+	}
+	w := wantedPorts(rand.New(rand.NewPCG(1, 1)), 5000)
+	w.Matches = append(w.Matches, wantUDP(7000).Matches...)
+	var logged []string
+	var l *Live
+	if err := server.Do(func() (err error) {
+		l, err = Open("eth0", w, func(text string) { logged = append(logged, text) })
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for range 3 {
+		if err := l.SetFilter(w); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := "eth0: setsockopt: cannot allocate memory: using a coarser filter"
+	if len(logged) != 1 || logged[0] != want {
+		t.Errorf("logged %q, want once %q", logged, want)
+	}
+	r := read(l)
+	send(t, client, nettest.Server4, 7000)
+	r.expect(t, 7000)
+}
+
 func TestClock(t *testing.T) {
 	start := time.Now()
 	c := clock{latest: start}
@@ -377,5 +408,52 @@ func TestClock(t *testing.T) {
 		if got := at(tt.read, tt.stamp); got != tt.want {
 			t.Errorf("%d: got %v, want %v", i, got, tt.want)
 		}
+	}
+}
+
+// TestLiveDrops floods a socket that nobody reads: the kernel drops what the
+// ring does not hold, and says so.
+func TestLiveDrops(t *testing.T) {
+	client, server := nettest.Pair(t)
+	w := &Wanted{Matches: []Match{{Proto: knock.TCP, First: 7000, Last: 7000}}}
+	l := listen(t, server, "eth0", w)
+	const frames = ringSize / minFrame
+	if err := flood(client, "eth0", hardwareAddr(server, "eth0"), frames+5000); err != nil {
+		t.Fatal(err)
+	}
+	var drops uint64
+	for deadline := time.Now().Add(patience); drops == 0; time.Sleep(time.Millisecond) {
+		var err error
+		if drops, err = l.Drops(); err != nil || time.Now().After(deadline) {
+			t.Fatalf("%d drops, %v", drops, err)
+		}
+	}
+	for n := 0; n < frames; {
+		batch, err := l.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += len(batch)
+	}
+	drops, err := l.Drops()
+	if err != nil || drops == 0 || drops > 5000 {
+		t.Errorf("%d drops, %v", drops, err)
+	}
+
+	// A packet that comes after a loss shows it.
+	if err := flood(client, "eth0", hardwareAddr(server, "eth0"), frames+5000); err != nil {
+		t.Fatal(err)
+	}
+	for n := 0; !l.Lossy(); n++ {
+		if n == 2*frames {
+			t.Fatal("the loss is not noticed")
+		}
+		flood(client, "eth0", hardwareAddr(server, "eth0"), 1)
+		if _, err := l.Next(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if more, err := l.Drops(); err != nil || more <= drops || l.Lossy() {
+		t.Errorf("%d drops, then %d, %v; lossy %v", drops, more, err, l.Lossy())
 	}
 }

@@ -23,6 +23,11 @@ type Match struct {
 	First, Last uint16          // destination ports
 	Flags       knock.FlagMatch // TCP only
 	Payload     int             // how many octets of the payload are needed
+
+	// UDP only: how many octets the payload has, MaxPayload being 0 for no
+	// limit, and the octets one of which it begins with, if any are named.
+	MinPayload, MaxPayload int
+	Begins                 string
 }
 
 // AddDoor adds what can be a step at the door. What goes to a target other
@@ -52,22 +57,49 @@ func (w *Wanted) MaxPayload() int {
 	return most
 }
 
-// class is what a packet to certain ports has to meet.
+// class is what a packet to certain ports has to meet: Match without ports,
+// or several of them joined.
 type class struct {
-	flags   []knock.FlagMatch // any of them; sorted, without repeats
-	payload int
+	flags    []knock.FlagMatch // any of them; sorted, without repeats; none for UDP
+	payload  int
+	min, max int    // of the payload, max 0 for no limit
+	begins   string // in ascending order, without repeats
 }
 
 // maxFlags is how many alternatives are looked at; if a port has more, its
-// packets are wanted whatever their flags.
-const maxFlags = 4
+// packets are wanted whatever their flags. So with what payloads begin with.
+const (
+	maxFlags  = 4
+	maxBegins = 8
+)
 
-// join returns the class that either of two meets.
+func classOfMatch(m Match) class {
+	c := class{payload: m.Payload}
+	if m.Proto == knock.TCP {
+		c.flags = []knock.FlagMatch{m.Flags}
+	} else {
+		c.min, c.max, c.begins = m.MinPayload, m.MaxPayload, joinBegins(m.Begins, m.Begins)
+	}
+	return c
+}
+
+// join returns the class that whoever meets one of two meets.
 func (c class) join(d class) class {
 	if c.equal(d) {
 		return c
 	}
-	flags := slices.Concat(c.flags, d.flags)
+	j := class{flags: joinFlags(c.flags, d.flags), payload: max(c.payload, d.payload), min: min(c.min, d.min)}
+	if c.max > 0 && d.max > 0 {
+		j.max = max(c.max, d.max)
+	}
+	if c.begins != "" && d.begins != "" {
+		j.begins = joinBegins(c.begins, d.begins)
+	}
+	return j
+}
+
+func joinFlags(a, b []knock.FlagMatch) []knock.FlagMatch {
+	flags := slices.Concat(a, b)
 	slices.SortFunc(flags, func(a, b knock.FlagMatch) int {
 		return cmp.Or(cmp.Compare(a.Set, b.Set), cmp.Compare(a.Clear, b.Clear))
 	})
@@ -75,11 +107,21 @@ func (c class) join(d class) class {
 	if slices.Contains(flags, knock.FlagMatch{}) || len(flags) > maxFlags {
 		flags = []knock.FlagMatch{{}}
 	}
-	return class{flags, max(c.payload, d.payload)}
+	return flags
+}
+
+func joinBegins(a, b string) string {
+	octets := []byte(a + b)
+	slices.Sort(octets)
+	if octets = slices.Compact(octets); len(octets) > maxBegins {
+		return ""
+	}
+	return string(octets)
 }
 
 func (c class) equal(d class) bool {
-	return c.payload == d.payload && slices.Equal(c.flags, d.flags)
+	return c.payload == d.payload && c.min == d.min && c.max == d.max && c.begins == d.begins &&
+		slices.Equal(c.flags, d.flags)
 }
 
 // portRange is a range of ports whose packets have to meet a class.
@@ -106,7 +148,8 @@ func (w *Wanted) ranges(proto knock.Protocol) []portRange {
 	var out []portRange
 	open := map[Match]int{} // by what the match asks for: ports set to 0
 	for i, e := range edges {
-		key := Match{Proto: proto, Flags: e.match.Flags, Payload: e.match.Payload}
+		key := e.match
+		key.First, key.Last = 0, 0
 		if e.start {
 			open[key]++
 		} else if open[key]--; open[key] == 0 {
@@ -121,12 +164,13 @@ func (w *Wanted) ranges(proto knock.Protocol) []portRange {
 
 func classOf(open map[Match]int) class {
 	var c class
+	first := true
 	for m := range open {
-		d := class{[]knock.FlagMatch{m.Flags}, m.Payload}
-		if c.flags == nil {
-			c = d
+		if d := classOfMatch(m); first {
+			c, first = d, false
+		} else {
+			c = c.join(d)
 		}
-		c = c.join(d)
 	}
 	return c
 }
@@ -168,11 +212,11 @@ func coarsen(ranges []portRange, limit int) []portRange {
 	return out
 }
 
-// withoutFlags returns the ranges with classes that do not look at flags.
-func withoutFlags(ranges []portRange) []portRange {
+// portsOnly returns the ranges with classes that look at nothing else.
+func portsOnly(ranges []portRange) []portRange {
 	var out []portRange
 	for _, r := range ranges {
-		r.class = class{[]knock.FlagMatch{{}}, r.class.payload}
+		r.class = class{payload: r.class.payload}
 		out = appendRange(out, r)
 	}
 	return out
