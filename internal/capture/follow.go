@@ -33,6 +33,9 @@ type Followed struct {
 	closed  bool
 }
 
+// watch is netstate.Watch; tests put in its place one that fails.
+var watch = netstate.Watch
+
 // Follow listens for what is wanted on the named interfaces: those that there
 // are; the others are waited for. Any among the names stands for all
 // interfaces, DefaultRoute for that of the default route. The log function is
@@ -48,7 +51,7 @@ func Follow(names []string, w *Wanted, log func(text string)) (*Followed, error)
 		return nil, err
 	}
 	f.live = live
-	watcher, state, err := netstate.Watch(slices.Contains(names, DefaultRoute))
+	watcher, state, err := watch(slices.Contains(names, DefaultRoute))
 	if err != nil {
 		live.Close()
 		return nil, err
@@ -158,7 +161,16 @@ func (f *Followed) renew() error {
 		return err
 	}
 	f.live = live
-	return live.Bind(f.now.indexes)
+	return f.bind(f.now.indexes)
+}
+
+// bind binds the socket. That an interface is gone is no fault: the watcher
+// will tell.
+func (f *Followed) bind(indexes []int) error {
+	if err := f.live.Bind(indexes); !errors.Is(err, unix.ENODEV) {
+		return err
+	}
+	return nil
 }
 
 // Close implements Source.
@@ -216,6 +228,9 @@ func (f *Followed) run(w *netstate.Watcher, state *netstate.State, failed bool) 
 // state is nil when the Followed is closed.
 func (f *Followed) watchAgain(old *netstate.Watcher) (*netstate.Watcher, *netstate.State) {
 	err := old.Err()
+	if err == nil {
+		err = errors.New("watch the interfaces: it ended")
+	}
 	var r retry
 	for {
 		if !r.wait(f.done, func() { f.log(fmt.Sprintf("%v: trying again", err)) }) {
@@ -223,7 +238,7 @@ func (f *Followed) watchAgain(old *netstate.Watcher) (*netstate.Watcher, *netsta
 		}
 		var w *netstate.Watcher
 		var s *netstate.State
-		if w, s, err = netstate.Watch(slices.Contains(f.names, DefaultRoute)); err == nil {
+		if w, s, err = watch(slices.Contains(f.names, DefaultRoute)); err == nil {
 			return w, s
 		}
 	}
@@ -235,12 +250,8 @@ func (f *Followed) apply(s *netstate.State) error {
 	defer f.mu.Unlock()
 	next := choose(f.names, s)
 	next.News = next.since(&f.now)
-	err := f.live.Bind(next.indexes)
-	if errors.Is(err, unix.ENODEV) {
-		err = nil // just gone: the watcher will tell
-	} else if err == nil && len(next.On) > 0 {
-		f.heard = true
-	}
+	err := f.bind(next.indexes)
+	f.heard = f.heard || err == nil && len(next.On) > 0
 	first := f.now.On == nil && f.now.Missing == nil
 	f.now = next
 	if !first {
