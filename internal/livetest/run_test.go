@@ -160,7 +160,7 @@ func TestHungCommand(t *testing.T) {
 	logfile = LOG
 [hangs]
 	sequence = 7000:udp
-	start_command = exec sleep 1000
+	start_command = exec sleep 100
 [prints]
 	sequence = 7001:udp
 	start_command = yes

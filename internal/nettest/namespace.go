@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
+	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -82,3 +85,23 @@ func onThread(f func() error) error {
 }
 
 var errUnfinished = errors.New("nettest: the function in the host did not return")
+
+// killIn kills the processes that are in a namespace and says how many.
+func killIn(ns *os.File) (n int) {
+	here, err := ns.Stat()
+	if err != nil {
+		return 0
+	}
+	dirs, _ := filepath.Glob("/proc/[0-9]*/ns/net")
+	for _, name := range dirs {
+		there, err := os.Stat(name)
+		if err != nil || !os.SameFile(here, there) {
+			continue
+		}
+		pid, err := strconv.Atoi(strings.Split(name, "/")[2])
+		if err == nil && pid != os.Getpid() && syscall.Kill(pid, syscall.SIGKILL) == nil {
+			n++
+		}
+	}
+	return n
+}

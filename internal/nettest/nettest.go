@@ -53,7 +53,8 @@ func NewHost(t testing.TB, name string) *Host {
 	return h
 }
 
-// close ends what still runs in the host and lets go of its namespace.
+// close ends what still runs in the host, whoever started it there, and lets
+// go of its namespace.
 func (h *Host) close() {
 	h.mu.Lock()
 	procs := h.procs
@@ -66,6 +67,10 @@ func (h *Host) close() {
 			syscall.Kill(-p.Process.Pid, syscall.SIGKILL)
 			p.Process.Wait()
 		}
+	}
+	// A process that is being killed may have started one more.
+	for tries := 0; tries < 10 && killIn(h.ns) > 0; tries++ {
+		time.Sleep(time.Millisecond)
 	}
 	h.ns.Close()
 }

@@ -101,6 +101,28 @@ func TestProcessesEndWithTheTest(t *testing.T) {
 	}
 }
 
+// TestLeftoversEndWithTheTest: so do processes that their parent has left.
+func TestLeftoversEndWithTheTest(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "pid")
+	t.Run("", func(t *testing.T) {
+		h := NewHost(t, "h")
+		h.Run("sh", "-c", "setsid sh -c 'echo $$ >"+name+"; exec sleep 600' >/dev/null 2>&1 & while ! test -s "+name+"; do sleep 0.01; done")
+	})
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Skip("no host could be made")
+	}
+	var pid int
+	fmt.Sscan(string(text), &pid)
+	for range 1000 {
+		if state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err != nil || strings.Contains(string(state), ") Z ") {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Errorf("process %d outlived its host", pid)
+}
+
 func TestTryReportsFailure(t *testing.T) {
 	h := NewHost(t, "h")
 	out, err := h.Try("sh", "-c", "echo no; exit 3")
