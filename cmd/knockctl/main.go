@@ -43,6 +43,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"export", "compile doors into a ruleset for nftables or iptables", export},
+		{"import", "turn the configuration of fwknopd into doors", importDoors},
 		{"kernel-log", "write what such a ruleset logs as knockd's log lines", kernelLog},
 	}
 }

@@ -84,7 +84,7 @@ func (r *reader) read(path string, depth int, from Place) {
 	src, err := r.files.Read(path)
 	if err != nil {
 		if from.File == "" {
-			r.faults = append(r.faults, fmt.Errorf("read %w", err))
+			r.faults = append(r.faults, err)
 		} else {
 			r.fault(from, "include: %w", err)
 		}
