@@ -14,6 +14,9 @@ import (
 // ErrForeign is the cause when the table is not ours to use.
 var ErrForeign = errors.New("choose another with nft_table")
 
+// errOwned is ErrForeign when the table's owner lives.
+var errOwned = fmt.Errorf("%w", ErrForeign)
+
 // Firewall opens and closes native doors over one lasting netlink connection.
 // Its methods may be called from any goroutine.
 type Firewall struct {
@@ -113,6 +116,12 @@ func (f *Firewall) ensureTable(specs []*spec) error {
 	}
 	m := newModel(&f.opt, specs)
 	was, _, err := f.settle(m, nil)
+	// Of a program that has just ended, children may hold the connection for
+	// a moment, between fork and exec.
+	for try := 0; try < 10 && errors.Is(err, errOwned); try++ {
+		time.Sleep(50 * time.Millisecond)
+		was, _, err = f.settle(m, nil)
+	}
 	if err != nil {
 		return err
 	}
@@ -185,7 +194,7 @@ func (f *Firewall) usable(was *tableState) error {
 	case was.table == nil:
 		return nil
 	case was.table.Owner != 0 && was.table.Owner != f.k.port():
-		return fmt.Errorf("table %s belongs to a running program (netlink port %d): %w", f.opt.Table, was.table.Owner, ErrForeign)
+		return fmt.Errorf("table %s belongs to a running program (netlink port %d): %w", f.opt.Table, was.table.Owner, errOwned)
 	case !was.ours:
 		return fmt.Errorf("table %s is there already and was not made by knockd: %w", f.opt.Table, ErrForeign)
 	}
