@@ -52,7 +52,7 @@ type Daemon struct {
 	decisions *decisions
 	manager   *doors.Manager
 	firewall  atomic.Pointer[nft.Firewall] // nil without native doors
-	source    *capture.Live
+	source    *capture.Followed
 
 	calls     chan func()   // to be run by the loop
 	ended     chan struct{} // the loop takes no more calls
@@ -103,10 +103,8 @@ func New(conf *config.Config, o Options) (*Daemon, error) {
 // of reload has the configuration read again. An error is that of a capture
 // that ended.
 func (d *Daemon) Run(ctx context.Context, reload <-chan struct{}) error {
-	d.Log.Quiet("starting up, listening on " + d.listening())
-	d.verbosely("listening on %s...", d.listening())
+	d.begin(d.source.Now())
 	d.manager.Adopt()
-	d.Status("listening on " + d.listening())
 	d.Ready()
 	err := d.loop(ctx, reload)
 	d.Status("closing all doors")
@@ -114,6 +112,9 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan struct{}) error {
 	d.shutDown(ctx)
 	d.verbosely("closing...")
 	d.Log.Quiet("shutting down")
+	if err == nil && !d.source.Heard() {
+		return ErrNeverListened
+	}
 	return err
 }
 
@@ -187,6 +188,8 @@ func (d *Daemon) loop(ctx context.Context, reload <-chan struct{}) error {
 			d.decisions.expire(time.Now())
 		case call := <-d.calls:
 			call()
+		case now := <-d.source.Changes():
+			d.follow(now)
 		case <-reload:
 			d.reload()
 		case err := <-feed.failed:

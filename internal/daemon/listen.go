@@ -1,59 +1,66 @@
 package daemon
 
 import (
+	"errors"
 	"fmt"
-	"net"
-	"slices"
 	"strings"
 
 	"knockd/internal/capture"
-	"knockd/internal/config"
 	"knockd/internal/knock"
 	"knockd/internal/spa"
 )
 
-// listen opens the capture on the interfaces and tells the tracker which
-// addresses are local.
+// ErrNeverListened: no interface ever came of those waited for.
+var ErrNeverListened = errors.New("stopped before there was an interface to listen on")
+
+// listen opens the capture on the interfaces, as far as they are there, and
+// tells the tracker which addresses are local.
 func (d *Daemon) listen() error {
-	local, err := AddressesOf(d.Interfaces)
+	source, err := capture.Follow(d.Interfaces, d.wanted(), d.Log.Warn)
 	if err != nil {
-		return err
-	}
-	indexes, err := indexesOf(d.Interfaces)
-	if err != nil {
-		return err
-	}
-	source, err := capture.Listen(d.listening(), d.wanted(), d.Log.Warn)
-	if err != nil {
-		return err
-	}
-	if err := source.Bind(indexes); err != nil {
-		source.Close()
 		return err
 	}
 	d.source = source
-	d.decisions.tracker.SetLocal(local)
+	d.decisions.tracker.SetLocal(source.Now().Local)
 	return nil
 }
 
-// indexesOf returns the indexes of the interfaces; nil stands for all.
-func indexesOf(names []string) ([]int, error) {
-	if slices.Contains(names, config.AnyInterface) {
-		return nil, nil
+// begin says what is listened on, and what is waited for.
+func (d *Daemon) begin(now capture.Listening) {
+	if len(now.On) > 0 {
+		d.Log.Quiet("starting up, listening on " + strings.Join(now.On, ", "))
+		d.verbosely("listening on %s...", strings.Join(now.On, ", "))
+	} else {
+		d.Log.Quiet("starting up")
 	}
-	var indexes []int
-	for _, name := range names {
-		i, err := net.InterfaceByName(name)
-		if err != nil {
-			return nil, fmt.Errorf("find the interface %s: %w", name, err)
+	for _, text := range now.News {
+		if !strings.HasPrefix(text, "listening") {
+			d.Log.Warn(text)
 		}
-		indexes = append(indexes, i.Index)
 	}
-	return indexes, nil
+	d.Status(state(now))
 }
 
-// listening names what is listened on.
-func (d *Daemon) listening() string { return strings.Join(d.Interfaces, ", ") }
+// follow takes over what is listened on after a change.
+func (d *Daemon) follow(now capture.Listening) {
+	d.decisions.tracker.SetLocal(now.Local)
+	for _, text := range now.News {
+		d.Log.Warn(text)
+	}
+	d.Status(state(now))
+}
+
+// state is what the daemon does, in a few words.
+func state(now capture.Listening) string {
+	var parts []string
+	if len(now.On) > 0 {
+		parts = append(parts, "listening on "+strings.Join(now.On, ", "))
+	}
+	if len(now.Missing) > 0 {
+		parts = append(parts, "waiting for interface "+strings.Join(now.Missing, ", "))
+	}
+	return strings.Join(parts, "; ")
+}
 
 // wanted describes what the doors can use, for the kernel's filter.
 func (d *Daemon) wanted() *capture.Wanted {
