@@ -30,16 +30,51 @@ type Match struct {
 	Begins                 string
 }
 
-// AddDoor adds what can be a step at the door. What goes to a target other
-// than this host is seen where it leaves, too, as by knockd 0.8.
+// AddDoor adds what can be a step at the door and, if it is strict, what can
+// fail an attempt: whatever its flags take, to any port that it does not ignore.
+// What goes to a target other than this host is seen where it leaves, too, as
+// by knockd 0.8.
 func (w *Wanted) AddDoor(d *knock.Door) {
 	w.Outgoing = w.Outgoing || d.Target.IsValid()
 	for _, s := range d.Sequence {
-		m := Match{Proto: s.Proto, First: s.Port, Last: s.Port}
-		if s.Proto == knock.TCP {
-			m.Flags = d.Flags
+		if s.Port != 0 {
+			w.add(d, s.Proto, s.Port, s.Port)
+			continue
 		}
-		w.Matches = append(w.Matches, m)
+		for _, r := range d.OpenPorts {
+			w.add(d, s.Proto, r.First, r.Last)
+		}
+	}
+	if d.Strict && len(d.Sequence) > 1 {
+		w.addStrays(d, knock.TCP)
+		w.addStrays(d, knock.UDP)
+	}
+}
+
+func (w *Wanted) add(d *knock.Door, proto knock.Protocol, first, last uint16) {
+	m := Match{Proto: proto, First: first, Last: last}
+	if proto == knock.TCP {
+		m.Flags = d.Flags
+	}
+	w.Matches = append(w.Matches, m)
+}
+
+// addStrays adds all ports of a protocol but those that the door ignores.
+func (w *Wanted) addStrays(d *knock.Door, proto knock.Protocol) {
+	ignored := slices.Clone(d.StrictIgnore)
+	slices.SortFunc(ignored, func(a, b knock.Ports) int { return cmp.Compare(a.First, b.First) })
+	next := 0
+	for _, p := range ignored {
+		if p.Proto != proto || int(p.Last) < next {
+			continue
+		}
+		if next < int(p.First) {
+			w.add(d, proto, uint16(next), p.First-1)
+		}
+		next = int(p.Last) + 1
+	}
+	if next <= 65535 {
+		w.add(d, proto, uint16(next), 65535)
 	}
 }
 

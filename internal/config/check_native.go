@@ -11,6 +11,9 @@ func (p *parser) checkNative(d *rawDoor) {
 	if native && d.CmdTimeout < time.Second {
 		p.fault(d.fault("cmd_timeout", rulef("0: must be at least 1 second, since the kernel would keep the door open for ever")))
 	}
+	if d.XtRecent != "" && d.has("open_prefix_4", "open_prefix_6") {
+		p.fault(d.fault("xt_recent", rulef("holds single addresses: cannot be with open_prefix_4 or open_prefix_6")))
+	}
 	noSet := d.NftSet == SetRef{} && d.NftSet6 == SetRef{}
 	switch {
 	case p.config.NftMode != NftSet && d.has("nft_set", "nft_set_6"):

@@ -47,6 +47,8 @@ func (p *parser) checkWild(d *rawDoor) {
 		p.fault(d.fault("sequence", rulef("a step is *: open_ports must say which ports it takes")))
 	case d.OneTimeFile == "" && wild == 0 && len(d.Sequence) > 0 && len(d.OpenPorts) > 0:
 		p.fault(d.fault("open_ports", rulef("has no effect without a step * in the sequence")))
+	case named && slices.ContainsFunc(d.Open, func(o Ports) bool { return !o.Named() }):
+		p.fault(d.fault("open", rulef("/* opens the port that the knock names, and no others with it: must be a door of its own")))
 	case named && len(d.OpenPorts) == 0 && !d.has("open_ports"):
 		p.fault(d.fault("open", rulef("/* opens the port that the knock names: must come with a step * and open_ports")))
 	}
@@ -68,7 +70,7 @@ func (p *parser) checkStrict(d *rawDoor) {
 	for i := range max(len(d.Sequence)-1, 0) {
 		a, b := d.Sequence[i], d.Sequence[i+1]
 		switch {
-		case neighbours(d.stepPorts(a), d.stepPorts(b), false):
+		case a.Proto == b.Proto && neighbours(d.stepPorts(a), d.stepPorts(b), nil, false):
 			p.advise(d.fault("sequence", rulef("steps %d and %d differ by 1: a port scan takes both; choose ports far apart", i+1, i+2)))
 		case scanNeighbours(a, b):
 			p.advise(d.fault("sequence", rulef("steps %d and %d are neighbours among the 1,000 ports that nmap scans first: choose others", i+1, i+2)))
@@ -85,9 +87,20 @@ func (d *Door) checkSteps(steps []knock.Step) error {
 		return rulef("one step: a strict door must have at least two, since any port scan takes the first")
 	}
 	for i := range len(steps) - 1 {
-		if neighbours(d.stepPorts(steps[i]), d.stepPorts(steps[i+1]), true) {
-			return rulef("steps %d and %d are equal or differ by 1: a port scan takes both; a strict door's must be further apart", i+1, i+2)
+		a, b := steps[i], steps[i+1]
+		if n := strays(b.Proto, d.StrictIgnore); n < leastStray {
+			return rulef("strict_ignore leaves %d %v ports: must leave at least %d, since a port scan in random order might touch none of them between two steps", n, b.Proto, leastStray)
 		}
+		if !neighbours(d.stepPorts(a), d.stepPorts(b), d.StrictIgnore, true) {
+			continue
+		}
+		if a.Proto == b.Proto && !neighbours(d.stepPorts(a), d.stepPorts(b), nil, true) {
+			return rulef("between steps %d and %d are only ports of strict_ignore: a port scan takes both; a strict door's must be further apart", i+1, i+2)
+		}
+		if a.Proto != b.Proto {
+			return rulef("steps %d and %d are ends of the range of ports: a scan of both protocols takes both; choose others", i+1, i+2)
+		}
+		return rulef("steps %d and %d are equal or differ by 1: a port scan takes both; a strict door's must be further apart", i+1, i+2)
 	}
 	return nil
 }

@@ -90,18 +90,6 @@ type Door struct {
 	OpenPrefix6     int    // 16-128
 	Close           string // name of the door whose openings this one ends; "" means none
 
-	// Who may knock, and how.
-	Strict         bool           // any other port spoils an attempt, except
-	StrictIgnore   []Ports        // these
-	ForgiveRepeats bool           // a further hit on the latest step spoils nothing
-	Allow          []netip.Prefix // none means everybody
-	Deny           []netip.Prefix // counts before Allow
-	Cooldown       time.Duration  // after an opening; 0 means none
-	CooldownForAll bool           // for every address, not only the knocker's
-	PacketLength   Lengths
-	// OpenPorts are the ports that a step of port 0, written "*", takes.
-	OpenPorts []PortRange
-
 	// SPA is nil for doors with a sequence. A door with it has none.
 	SPA *SPA
 }

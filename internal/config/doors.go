@@ -158,10 +158,6 @@ func FormatSequence(steps []knock.Step) string {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		if s.Port == 0 {
-			b.WriteString("*:" + s.Proto.String())
-			continue
-		}
 		b.WriteString(s.String())
 	}
 	return b.String()
@@ -217,10 +213,13 @@ func commandKey(field func(*rawDoor) *string, names ...string) key[*rawDoor] {
 
 // checkCommand refuses what the kernel could not hand to /bin/sh: one argument
 // has at most 32 pages, its closing NUL included (MAX_ARG_STRLEN in
-// linux/binfmts.h). %IP% may grow to the longest address.
+// linux/binfmts.h). %IP% may grow to the longest network, %DOOR% to the longest
+// name.
 func checkCommand(value string) error {
 	const longest = 32*4096 - 1
-	n := len(value) + strings.Count(value, "%IP%")*(len("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")-len("%IP%"))
+	n := len(value)
+	n += strings.Count(value, "%IP%") * (len("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/127") - len("%IP%"))
+	n += strings.Count(value, "%DOOR%") * (longestName - len("%DOOR%"))
 	if n > longest {
 		return rulef("%d bytes with addresses put in: must be at most %d", n, longest)
 	}

@@ -31,7 +31,7 @@ var spaKeys = []key[*rawDoor]{
 func (d *rawDoor) keys() *SPA {
 	if d.spa == nil {
 		d.spa = &SPA{
-			Ports:      []PortRange{{DefaultSPAPort, DefaultSPAPort}},
+			Ports:      []PortRange{{First: DefaultSPAPort, Last: DefaultSPAPort}},
 			MaxTimeout: DefaultSPAMaxTimeout,
 			MaxAge:     DefaultSPAMaxAge,
 		}

@@ -1,13 +1,14 @@
 package config
 
 import (
+	"slices"
 	"strings"
 	"sync"
 
 	"knockd/internal/knock"
 )
 
-// steps is one step of a sequence as a scanner meets it: a port, or any of
+// stepPorts is one step of a sequence as a scanner meets it: a port, or any of
 // some.
 type stepPorts struct {
 	proto  knock.Protocol
@@ -18,26 +19,68 @@ func (d *Door) stepPorts(s knock.Step) stepPorts {
 	if s.Port == 0 {
 		return stepPorts{s.Proto, d.OpenPorts}
 	}
-	return stepPorts{s.Proto, []PortRange{{s.Port, s.Port}}}
+	return stepPorts{s.Proto, []PortRange{{First: s.Port, Last: s.Port}}}
 }
 
 // neighbours says whether a scan that goes through all ports, up or down, can
-// take both steps one after the other. With equal it counts a repeated port
-// too, which a scanner's repeats take.
-func neighbours(a, b stepPorts, equal bool) bool {
-	if a.proto != b.proto {
-		return false
-	}
+// take both steps one after the other: no port lies between them but ignored
+// ones. With equal it counts a repeated port too, which a scanner's repeats
+// take. Of different protocols only the ends of two scans meet.
+func neighbours(a, b stepPorts, ignored []Ports, equal bool) bool {
 	for _, x := range a.ranges {
 		for _, y := range b.ranges {
-			up, down := int(y.First) <= int(x.Last)+1, int(x.First) <= int(y.Last)+1
 			same := x == y && x.First == x.Last
-			if up && down && (equal || !same) {
+			switch {
+			case a.proto != b.proto:
+				if scanEnd(x) && scanEnd(y) {
+					return true
+				}
+			case (equal || !same) && adjacent(x, y, a.proto, ignored):
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// scanEnd says whether a scan can begin or end in the range.
+func scanEnd(r PortRange) bool { return r.First == 1 || r.Last == 65535 }
+
+// adjacent says whether all ports between two ranges, if any, are ignored.
+func adjacent(x, y PortRange, proto knock.Protocol, ignored []Ports) bool {
+	if x.First > y.First {
+		x, y = y, x
+	}
+	next := int(x.Last) + 1
+	for next < int(y.First) {
+		i := slices.IndexFunc(ignored, func(p Ports) bool {
+			return p.Proto == proto && int(p.First) <= next && next <= int(p.Last)
+		})
+		if i < 0 {
+			return false
+		}
+		next = int(ignored[i].Last) + 1
+	}
+	return true
+}
+
+// leastStray is how many ports a strict door must not ignore. Then a scan in
+// random order opens one of two steps in less than one of 10,000 scans.
+const leastStray = 10_000
+
+// strays counts the ports of a protocol that are not ignored.
+func strays(proto knock.Protocol, ignored []Ports) int {
+	var seen [65536]bool
+	n := 65535
+	for _, p := range ignored {
+		for port := int(p.First); p.Proto == proto && port <= int(p.Last); port++ {
+			if !seen[port] {
+				seen[port] = true
+				n--
+			}
+		}
+	}
+	return n
 }
 
 // scanNeighbours says whether a scan of nmap's 1,000 most common TCP ports,

@@ -8,36 +8,13 @@ import (
 	"knockd/internal/knock"
 )
 
-// Ports is a range of ports of one protocol, "tcp/22" or "udp/60001-60010".
-type Ports struct {
-	Proto       knock.Protocol
-	First, Last uint16 // 1-65535; both 0 for "tcp/*", the port that the knock named
-}
-
-// Named says whether this is the port that the knock named.
-func (p Ports) Named() bool { return p.First == 0 }
-
-// Len is how many ports the range has; 1 for the one that the knock named.
-func (p Ports) Len() int { return int(p.Last) - int(p.First) + 1 }
-
-func (p Ports) String() string {
-	if p.Named() {
-		return p.Proto.String() + "/*"
-	}
-	return p.Proto.String() + "/" + p.span().String()
-}
-
-func (p Ports) span() PortRange { return PortRange{p.First, p.Last} }
-
-// PortRange is a range of ports, whatever the protocol.
-type PortRange struct{ First, Last uint16 } // 1-65535
-
-func (r PortRange) String() string {
-	if r.First == r.Last {
-		return fmt.Sprint(r.First)
-	}
-	return fmt.Sprintf("%d-%d", r.First, r.Last)
-}
+// The domain's words, as the keys of a file give them.
+type (
+	Ports        = knock.Ports        // "tcp/22", "udp/60001-60010" or "tcp/*"
+	PortRange    = knock.PortRange    // "22" or "60001-60010"
+	Lengths      = knock.Lengths      // "MIN" or "MIN-MAX"
+	FailureLimit = knock.FailureLimit // "20 / 60s, 10m"
+)
 
 // NftMode is how native doors work with the firewall.
 type NftMode string
@@ -81,17 +58,6 @@ func (s SetRef) String() string { return s.Table.String() + " " + s.Set }
 type Mark struct{ Value, Mask uint32 }
 
 func (m Mark) String() string { return fmt.Sprintf("%#x/%#x", m.Value, m.Mask) }
-
-// Lengths is a range of lengths of a transport payload, in octets. Max is 0
-// if none was asked for.
-type Lengths struct{ Min, Max int }
-
-// FailureLimit says when a source is ignored: after Count failed attempts
-// Within some time, For some time. Count 0 means never.
-type FailureLimit struct {
-	Count       int
-	Within, For time.Duration
-}
 
 // SPA is what a door with keys in place of a sequence asks of a packet.
 type SPA struct {

@@ -40,7 +40,7 @@ func parsePortRange(text string) (PortRange, error) {
 	if err == nil && high < low {
 		err = rulef("ports %d-%d: the first must not be above the last", low, high)
 	}
-	return PortRange{low, high}, err
+	return PortRange{First: low, Last: high}, err
 }
 
 func parseProtocol(text string) (knock.Protocol, error) {
@@ -60,7 +60,7 @@ func parsePorts(text string) (Ports, error) {
 		return Ports{}, rulef("%q: must be tcp/PORT or udp/PORT", text)
 	}
 	r, err := parsePortRange(trim(ports))
-	return Ports{p, r.First, r.Last}, err
+	return Ports{Proto: p, First: r.First, Last: r.Last}, err
 }
 
 // parseOpen reads what a door opens: distinct ports, or "tcp/*".
@@ -125,7 +125,7 @@ func parseFailureLimit(text string) (FailureLimit, error) {
 		return l, rulef("%q: must be FAILURES / TIME, TIME, as 20 / 60s, 10m", text)
 	}
 	var err error
-	if l.Count, err = between(1, 1_000_000)(trim(count)); err != nil {
+	if l.Count, err = between(1, 10_000)(trim(count)); err != nil {
 		return l, err
 	}
 	if l.Within, err = parseDuration(trim(within)); err != nil {

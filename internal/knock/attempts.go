@@ -16,13 +16,16 @@ const chunkSize = 4096
 // octets long, a cache line. The three pairs of links keep it in the ring of
 // its source's attempts, in the queue of its timeout and in the list of its
 // stage.
+//
+// With the source's entry in the hash table an attempt takes 80 to 96 octets,
+// of which the table's 16 to 32 are taken from the start.
 type attempt struct {
 	src        source
 	stage      uint8
-	oldest     bool  // of its source: the one that sources knows
-	start      int64 // nanoseconds since the tracker's epoch
+	oldest     bool   // of its source: the one that sources knows
+	port       uint16 // hit at a step of port 0
 	door       int32
-	queue      int32 // index into attempts.queues
+	start      int64 // nanoseconds since the tracker's epoch
 	srcLink    link  // a ring, oldest first
 	expiryLink link
 	stageLink  link
@@ -52,7 +55,8 @@ type attempts struct {
 	used    int32 // slots ever handed out
 	free    int32 // head of the list of slots handed back, linked by srcLink.next
 	queues  []expiryQueue
-	due     int64 // no attempt expires before this time
+	queueOf []int32 // of each door: its queue
+	due     int64   // no attempt expires before this time
 	stages  [MaxSteps + 1]list
 }
 
@@ -92,10 +96,10 @@ func (t *attempts) of(src *source, buf []int32) []int32 {
 	return buf
 }
 
-// add puts a new attempt at stage 1 into the table. When the table is full
+// add puts an attempt at stage 1 into the table. When the table is full
 // the one that has been at the lowest stage for longest makes room, but never
 // one that is further on: then nothing is added.
-func (t *attempts) add(src *source, door, queue int32, start int64) (evicted, added bool) {
+func (t *attempts) add(a attempt) (evicted, added bool) {
 	if t.count >= t.limit {
 		if t.stages[1].head == none {
 			return false, false
@@ -104,9 +108,9 @@ func (t *attempts) add(src *source, door, queue int32, start int64) (evicted, ad
 		evicted = true
 	}
 	i := t.alloc()
-	*t.at(i) = attempt{src: *src, start: start, door: door, queue: queue, stage: 1}
+	*t.at(i) = a
 	t.join(i)
-	t.push(&t.queues[queue].list, i, expiryLink)
+	t.push(&t.queueFor(i).list, i, expiryLink)
 	t.push(&t.stages[1], i, stageLink)
 	t.due = min(t.due, t.deadline(i))
 	t.count++
@@ -158,17 +162,19 @@ func (t *attempts) advance(i int32) {
 func (t *attempts) remove(i int32) {
 	a := t.at(i)
 	t.leave(i)
-	t.unlink(&t.queues[a.queue].list, i, expiryLink)
+	t.unlink(&t.queueFor(i).list, i, expiryLink)
 	t.unlink(&t.stages[a.stage], i, stageLink)
 	*a = attempt{srcLink: link{none, t.free}}
 	t.free = i
 	t.count--
 }
 
-// setQueues makes one queue for each of the timeouts and returns their
-// indexes in the same order. Attempts with another timeout must be gone by
-// then: their queues are used again.
-func (t *attempts) setQueues(timeouts []time.Duration) []int32 {
+// queueFor returns the queue that an attempt is in.
+func (t *attempts) queueFor(i int32) *expiryQueue { return &t.queues[t.queueOf[t.at(i).door]] }
+
+// setQueues makes one queue for each of the doors' timeouts. Attempts with
+// another timeout must be gone by then: their queues are used again.
+func (t *attempts) setQueues(timeouts []time.Duration) {
 	wanted := make(map[time.Duration]int32, len(timeouts))
 	for _, d := range timeouts {
 		wanted[d] = none
@@ -188,7 +194,7 @@ func (t *attempts) setQueues(timeouts []time.Duration) []int32 {
 		}
 		queues[i] = wanted[d]
 	}
-	return queues
+	t.queueOf = queues
 }
 
 // newQueue takes the last of the unused queues for a timeout, or makes one.
@@ -221,7 +227,7 @@ func (t *attempts) first() (i int32, deadline int64) {
 // deadline returns when an attempt expires, in nanoseconds since the epoch.
 func (t *attempts) deadline(i int32) int64 {
 	a := t.at(i)
-	timeout := int64(t.queues[a.queue].timeout)
+	timeout := int64(t.queueFor(i).timeout)
 	if a.start > math.MaxInt64-timeout {
 		return math.MaxInt64
 	}
@@ -270,13 +276,16 @@ func (t *attempts) unlink(l *list, i int32, field func(*attempt) *link) {
 }
 
 // moveDoors renumbers the doors: moved[old] is the new number, or none if
-// the door is gone, which ends its attempts.
+// the door is gone, which ends its attempts. Until setQueues follows, nothing
+// else may be done.
 func (t *attempts) moveDoors(moved []int32) {
 	for q := range t.queues {
 		for i := t.queues[q].list.head; i != none; {
 			a := t.at(i)
 			next := a.expiryLink.next
-			if a.door = moved[a.door]; a.door == none {
+			if now := moved[a.door]; now != none {
+				a.door = now
+			} else {
 				t.remove(i)
 			}
 			i = next

@@ -76,6 +76,38 @@ func BenchmarkTracker(b *testing.B) {
 	}
 }
 
+// BenchmarkStrict is what a strict door costs: SYNs to random ports, from
+// strangers and from sources in the middle of an attempt at another door.
+func BenchmarkStrict(b *testing.B) {
+	for _, n := range []int{10, 1_000_000} {
+		tracker := knock.NewTracker(n)
+		tracker.SetLocal(conformance.Local)
+		tracker.SetDoors([]*knock.Door{{
+			Name: "ssh", Sequence: []knock.Step{{Proto: knock.TCP, Port: 1}, {Proto: knock.UDP, Port: 2}},
+			Timeout: time.Hour,
+		}, {
+			Name: "strict", Sequence: []knock.Step{{Proto: knock.TCP, Port: 3}, {Proto: knock.TCP, Port: 5}},
+			Timeout: time.Hour, Flags: knock.FlagMatch{Set: knock.SYN, Clear: knock.ACK}, Strict: true,
+		}})
+		for i := range n {
+			tracker.Observe(first(uint32(i)), start)
+		}
+		for name, source := range map[string]func(i uint32) uint32{
+			"stranger": func(i uint32) uint32 { return i + 1<<31 },
+			"patient":  func(i uint32) uint32 { return i * 7919 % uint32(n) },
+		} {
+			b.Run(fmt.Sprintf("%s/attempts=%d", name, n), func(b *testing.B) {
+				b.ReportAllocs()
+				for i := uint32(0); b.Loop(); i++ {
+					h := first(source(i))
+					h.DstPort, h.Seq = uint16(i*2654435761>>16)|8, i
+					tracker.Observe(h, start)
+				}
+			})
+		}
+	}
+}
+
 // BenchmarkKnock is a whole sequence of a source among n others.
 func BenchmarkKnock(b *testing.B) {
 	for _, n := range []int{10, 1000, 100_000, 1_000_000} {

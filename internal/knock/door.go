@@ -2,6 +2,7 @@ package knock
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -15,11 +16,16 @@ const DefaultTimeout = 25 * time.Second
 // Step is one hit of a sequence.
 type Step struct {
 	Proto Protocol
-	Port  uint16 // 1-65535
+	Port  uint16 // 1-65535; 0 for "*", any of the door's OpenPorts
 }
 
 // String returns the step as the configuration writes it: "7000:tcp".
-func (s Step) String() string { return strconv.Itoa(int(s.Port)) + ":" + s.Proto.String() }
+func (s Step) String() string {
+	if s.Port == 0 {
+		return "*:" + s.Proto.String()
+	}
+	return strconv.Itoa(int(s.Port)) + ":" + s.Proto.String()
+}
 
 // Door is what the tracker knows of a section of the configuration.
 type Door struct {
@@ -28,4 +34,36 @@ type Door struct {
 	Timeout  time.Duration // seq_timeout: from the first hit to the last
 	Flags    FlagMatch
 	Target   netip.Addr // the destination to watch; the zero Addr means any local address
+
+	// Who may knock, and how. The zero values change nothing of what knockd
+	// 0.8 decides.
+
+	Strict         bool           // any other port fails an attempt, except
+	StrictIgnore   []Ports        // these
+	ForgiveRepeats bool           // a further hit on the latest step fails nothing
+	Allow          []netip.Prefix // packets of others do not exist for the door; none means everybody
+	Deny           []netip.Prefix // nor do theirs, even if Allow has them
+	Cooldown       time.Duration  // after an opening hits do nothing for so long; 0 means none
+	CooldownForAll bool           // whoever they are from, not only the one it opened for
+	PacketLength   Lengths        // packets of other lengths do not exist for the door
+	OpenPorts      []PortRange    // what a step of port 0 takes
+}
+
+// takes says whether the n-th step, from 0, is of the hit's protocol and port.
+func (d *Door) takes(n int, h *Hit) bool {
+	s := d.Sequence[n]
+	return s.Proto == h.Proto && (s.Port == h.DstPort || s.Port == 0 && d.names(h.DstPort))
+}
+
+// names says whether a step of port 0 takes a port.
+func (d *Door) names(port uint16) bool {
+	return slices.ContainsFunc(d.OpenPorts, func(r PortRange) bool { return r.has(port) })
+}
+
+// ignores says whether a strict door lets pass hits on this port in the middle
+// of an attempt.
+func (d *Door) ignores(h *Hit) bool {
+	return slices.ContainsFunc(d.StrictIgnore, func(p Ports) bool {
+		return p.Proto == h.Proto && p.span().has(h.DstPort)
+	})
 }

@@ -12,6 +12,9 @@ const (
 	Opened
 	// Expired: seq_timeout passed before the sequence was complete.
 	Expired
+	// Ignored: a source has failed too often, at last at this door; its
+	// packets do not exist for a while.
+	Ignored
 )
 
 // Event is one decision of a Tracker.
@@ -19,6 +22,7 @@ type Event struct {
 	Kind  Kind
 	Door  *Door
 	Src   netip.Addr // the knocker
-	Stage int        // how far the attempt is; 1 after the first step
+	Stage int        // how far the attempt is; 1 after the first step; 0 with Ignored
+	Port  uint16     // with Opened: the port hit at a step of port 0; 0 if there is none
 	Hit   Hit        // what caused it; the zero Hit with Expired
 }

@@ -1,6 +1,9 @@
 package knock
 
-import "fmt"
+import (
+	"fmt"
+	"net/netip"
+)
 
 // RepeatWindow and RepeatEntries are repeatWindow and repeatEntries.
 const (
@@ -48,7 +51,7 @@ func (t *Tracker) checkQueues() (n int, err error) {
 		before := int64(-1)
 		for i := t.attempts.queues[q].list.head; i != none; i = t.attempts.at(i).expiryLink.next {
 			a := t.attempts.at(i)
-			if int(a.queue) != q || t.queues[a.door] != a.queue || t.attempts.queues[q].timeout != t.doors[a.door].Timeout {
+			if int(t.attempts.queueOf[a.door]) != q || t.attempts.queues[q].timeout != t.doors[a.door].Timeout {
 				return n, fmt.Errorf("an attempt at %s in the queue for %v", t.doors[a.door].Name, t.attempts.queues[q].timeout)
 			}
 			if a.start < before {
@@ -91,3 +94,20 @@ func (t *Tracker) checkSources() (n int, err error) {
 
 // Timeouts returns how many queues the tracker keeps.
 func (t *Tracker) Timeouts() int { return len(t.attempts.queues) }
+
+// Bounds of what is remembered.
+const (
+	MaxCooldowns = maxCooldowns
+	MaxFailures  = maxFailures
+)
+
+// Remembered returns how many addresses have a cooldown.
+func (t *Tracker) Remembered() int { return len(t.cooldowns.addrs.until) }
+
+// Failures returns how many failures are remembered, and of how many sources.
+func (t *Tracker) Failures() (failures, sources int) {
+	return t.failures.recent.len(), len(t.failures.tallies)
+}
+
+// Has says whether one of the prefixes contains an address.
+func Has(prefixes []netip.Prefix, a netip.Addr) bool { return newNetworks(prefixes).has(a) }

@@ -101,6 +101,3 @@ type Hit struct {
 func (h *Hit) satisfies(m FlagMatch) bool {
 	return h.Proto != TCP || (h.Flags&m.Set == m.Set && h.Flags&m.Clear == 0)
 }
-
-// step returns the step this hit could be.
-func (h *Hit) step() Step { return Step{Proto: h.Proto, Port: h.DstPort} }

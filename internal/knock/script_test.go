@@ -17,7 +17,7 @@ var start = time.Unix(1_700_000_000, 0)
 
 // script plays hits to a tracker and returns what it decides. A line is
 //
-//	SECONDS SOURCE [> DESTINATION] PORT[:udp] [FLAGS] [#SEQUENCE] | decisions
+//	SECONDS SOURCE [> DESTINATION] PORT[:udp] [FLAGS] [#SEQUENCE] [+PAYLOAD] | decisions
 //
 // What stands behind the bar is replaced by the tracker's decisions, with
 // "STAGE", "OPEN" and "EXPIRED" before door and source; so that a script
@@ -60,7 +60,13 @@ func render(events []knock.Event) string {
 		case knock.Stage:
 			parts = append(parts, fmt.Sprintf(" STAGE %d %s %s", e.Stage, e.Door.Name, e.Src))
 		case knock.Opened:
-			parts = append(parts, fmt.Sprintf(" OPEN %s %s", e.Door.Name, e.Src))
+			port := ""
+			if e.Port != 0 {
+				port = fmt.Sprint(" port ", e.Port)
+			}
+			parts = append(parts, fmt.Sprintf(" OPEN %s %s%s", e.Door.Name, e.Src, port))
+		case knock.Ignored:
+			parts = append(parts, fmt.Sprintf(" IGNORED %s %s", e.Door.Name, e.Src))
 		case knock.Expired:
 			parts = append(parts, fmt.Sprintf(" EXPIRED %d %s %s", e.Stage, e.Door.Name, e.Src))
 		default:
@@ -84,7 +90,7 @@ func parseHit(t *testing.T, n uint32, words []string) knock.Hit {
 		words = words[2:]
 	}
 	port, proto, _ := strings.Cut(words[0], ":")
-	p, err := strconv.ParseUint(port, 10, 16)
+	p, err := strconv.ParseUint(strings.Replace(port, "*", "0", 1), 10, 16)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,6 +104,10 @@ func parseHit(t *testing.T, n uint32, words []string) knock.Hit {
 			h.Seq = uint32(s)
 			continue
 		}
+		if n, ok := strings.CutPrefix(w, "+"); ok {
+			h.PayloadLen, _ = strconv.Atoi(n)
+			continue
+		}
 		h.Flags = 0
 		for name := range strings.SplitSeq(w, ",") {
 			f, _ := knock.ParseFlag(name)
@@ -107,7 +117,8 @@ func parseHit(t *testing.T, n uint32, words []string) knock.Hit {
 	return h
 }
 
-// door reads "name: 1,2:udp,3 [timeout 5] [flags syn,!ack] [target ADDR]".
+// door reads "name: 1,2:udp,* KEY VALUE ..." with values much as in the
+// configuration, but without blanks.
 func door(t *testing.T, text string) *knock.Door {
 	t.Helper()
 	name, rest, _ := strings.Cut(text, ": ")
@@ -118,19 +129,54 @@ func door(t *testing.T, text string) *knock.Door {
 		d.Sequence = append(d.Sequence, knock.Step{Proto: h.Proto, Port: h.DstPort})
 	}
 	for i := 1; i+1 < len(words); i += 2 {
-		switch words[i] {
-		case "timeout":
-			d.Timeout = seconds(t, words[i+1])
-		case "target":
-			d.Target = netip.MustParseAddr(words[i+1])
-		case "flags":
-			for name := range strings.SplitSeq(words[i+1], ",") {
-				f, _ := knock.ParseFlag(strings.TrimPrefix(name, "!"))
-				d.Flags = d.Flags.Add(f, name[0] != '!')
-			}
-		}
+		setKey(t, d, words[i], words[i+1])
 	}
 	return d
+}
+
+func setKey(t *testing.T, d *knock.Door, key, value string) {
+	t.Helper()
+	var networks []netip.Prefix
+	if key == "allow" || key == "deny" {
+		for p := range strings.SplitSeq(value, ",") {
+			networks = append(networks, netip.MustParsePrefix(p))
+		}
+	}
+	first, last, _ := strings.Cut(value, "-")
+	low, _ := strconv.Atoi(first)
+	high, _ := strconv.Atoi(last)
+	switch key {
+	case "timeout":
+		d.Timeout = seconds(t, value)
+	case "target":
+		d.Target = netip.MustParseAddr(value)
+	case "flags":
+		for name := range strings.SplitSeq(value, ",") {
+			f, _ := knock.ParseFlag(strings.TrimPrefix(name, "!"))
+			d.Flags = d.Flags.Add(f, name[0] != '!')
+		}
+	case "strict":
+		d.Strict = true
+	case "ignore":
+		h := parseHit(t, 0, []string{"10.0.0.1", value})
+		d.StrictIgnore = append(d.StrictIgnore, knock.Ports{Proto: h.Proto, First: h.DstPort, Last: h.DstPort})
+	case "repeats":
+		d.ForgiveRepeats = true
+	case "allow":
+		d.Allow = networks
+	case "deny":
+		d.Deny = networks
+	case "cooldown":
+		d.Cooldown = seconds(t, value)
+	case "scope":
+		d.CooldownForAll = true
+	case "length":
+		d.PacketLength = knock.Lengths{Min: low, Max: high}
+	case "ports":
+		d.OpenPorts = append(d.OpenPorts, knock.PortRange{First: uint16(low), Last: uint16(high)})
+	default:
+		t.Fatal("no such key: ", key)
+	}
 }
 
 func newTracker(t *testing.T, limit int, doors ...string) *knock.Tracker {

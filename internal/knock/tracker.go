@@ -13,16 +13,20 @@ const DefaultMaxAttempts = 262144
 // steps of which sequence, which attempts fail or expire, which doors open.
 // It is not safe for concurrent use. The times given to it must not decrease.
 type Tracker struct {
-	doors    []*Door
-	queues   []int32 // of each door: its queue in attempts
-	index    index
-	local    map[netip.Addr]struct{}
-	attempts *attempts
-	repeats  *repeats
-	epoch    time.Time // the first time seen
-	events   []Event   // returned by the last call, reused by the next
-	mine     []int32   // scratch for one hit
-	stats    Stats
+	doors     []rules
+	ids       map[doorName]int32 // of the doors
+	lastID    int32
+	index     *index
+	strict    strict
+	local     map[netip.Addr]struct{}
+	attempts  *attempts
+	repeats   *repeats
+	cooldowns cooldowns
+	failures  *failures // nil: nobody is ignored
+	epoch     time.Time // the first time seen
+	events    []Event   // returned by the last call, reused by the next
+	mine      []int32   // scratch for one hit
+	stats     Stats
 }
 
 // Stats counts what a Tracker holds and has given up.
@@ -31,12 +35,15 @@ type Stats struct {
 	Evicted  uint64 // removed before their time, to make room
 	Refused  uint64 // not started, because everyone else was further on
 	Repeats  uint64 // hits ignored as repeats of one that took a step
+	Failed   uint64 // attempts that a hit has ended
 }
 
 // NewTracker returns a Tracker without doors that holds at most maxAttempts
 // attempts at once (at least 1).
 func NewTracker(maxAttempts int) *Tracker {
-	return &Tracker{attempts: newAttempts(max(maxAttempts, 1)), repeats: newRepeats()}
+	return &Tracker{
+		index: &index{}, attempts: newAttempts(max(maxAttempts, 1)), repeats: newRepeats(), cooldowns: newCooldowns(),
+	}
 }
 
 // SetLocal says which addresses are the host's own: the destinations of doors
@@ -49,29 +56,63 @@ func (t *Tracker) SetLocal(addrs []netip.Addr) {
 	t.local = local
 }
 
+// SetFailureLimit says who is ignored. Sources of the networks in never are
+// not, nor are those that spared speaks for (may be nil); it is called before a
+// source is ignored. What is known of failures so far is forgotten.
+func (t *Tracker) SetFailureLimit(l FailureLimit, never []netip.Prefix, spared func(netip.Addr) bool) {
+	t.failures = nil
+	if l.Count > 0 {
+		t.failures = newFailures(l, never, spared)
+	}
+}
+
 // SetDoors replaces the doors, in file order. Attempts at a door that is in
 // the old and the new list (the same pointer, not changed since) go on; all
-// others end without an event.
+// others end without an event. Cooldowns go on at doors of the same name, or
+// the same place among those of one name.
 func (t *Tracker) SetDoors(doors []*Door) {
 	place := make(map[*Door]int32, len(doors))
 	for i, d := range doors {
 		place[d] = int32(i)
 	}
 	moved := make([]int32, len(t.doors))
-	for i, d := range t.doors {
+	for i := range t.doors {
 		moved[i] = none
-		if n, ok := place[d]; ok {
+		if n, ok := place[t.doors[i].Door]; ok {
 			moved[i] = n
 		}
 	}
 	t.attempts.moveDoors(moved)
-	t.doors = append([]*Door(nil), doors...)
 	timeouts := make([]time.Duration, len(doors))
 	for i, d := range doors {
 		timeouts[i] = d.Timeout
 	}
-	t.queues = t.attempts.setQueues(timeouts)
-	t.index = newIndex(doors)
+	t.attempts.setQueues(timeouts)
+	t.setRules(doors)
+	t.index = newIndex(t.doors)
+	t.cooldowns.keep(t.ids)
+}
+
+// setRules takes the doors over, with the ids that they had.
+func (t *Tracker) setRules(doors []*Door) {
+	t.doors, t.strict = make([]rules, len(doors)), nil
+	ids := make(map[doorName]int32, len(doors))
+	count := make(map[string]int, len(doors))
+	for i, d := range doors {
+		name := doorName{d.Name, count[d.Name]}
+		count[d.Name]++
+		id, known := t.ids[name]
+		if !known {
+			t.lastID++
+			id = t.lastID
+		}
+		ids[name] = id
+		t.doors[i] = rules{d, id, newSenders(d)}
+		if d.Strict && len(d.Sequence) > 1 {
+			t.strict.add(d)
+		}
+	}
+	t.ids = ids
 }
 
 // Stats returns the counters.
@@ -87,23 +128,27 @@ func (t *Tracker) Observe(hit Hit, now time.Time) []Event {
 	t.events = t.events[:0]
 	at := t.clock(now)
 	t.expire(at)
-	step := t.index[hit.step().key()]
-	if step == nil {
+	step := t.index.of(&hit)
+	if step == nil && len(t.strict) == 0 {
 		return t.events
 	}
 	_, local := t.local[hit.Dst]
 	s := sighting{Hit: &hit, at: at, local: local}
 	doors := step.at(hit.Dst, local)
-	if !doors.visible(&hit) {
+	s.visible = doors.visible(&hit)
+	if !s.visible && !t.strict.stray(&s) || t.failures.ignores(hit.Src, at) {
+		return t.events
+	}
+	s.src = t.attempts.sources.of(hit.Src)
+	if !s.visible && t.attempts.oldestOf(&s.src) == none {
 		return t.events
 	}
 	if hit.Proto == TCP && t.repeats.known(&hit, at) {
 		t.stats.Repeats++
 		return t.events
 	}
-	s.src = t.attempts.sources.of(hit.Src)
 	took, alive := t.advance(&s)
-	if !alive {
+	if !alive && s.visible {
 		took = t.start(doors, &s)
 	}
 	if took && hit.Proto == TCP {
@@ -115,9 +160,10 @@ func (t *Tracker) Observe(hit Hit, now time.Time) []Event {
 // sighting is a hit with what is found out about it once.
 type sighting struct {
 	*Hit
-	src   source
-	at    int64 // nanoseconds since the tracker's epoch
-	local bool  // the destination is an address of the host
+	src     source
+	at      int64 // nanoseconds since the tracker's epoch
+	local   bool  // the destination is an address of the host
+	visible bool  // some door could use it as a step
 }
 
 // wentTo says whether the hit went to the destination that a door watches.
@@ -160,51 +206,73 @@ func (t *Tracker) advance(s *sighting) (took, alive bool) {
 	t.mine = t.attempts.of(&s.src, t.mine[:0])
 	for _, i := range t.mine {
 		a := t.attempts.at(i)
-		d := t.doors[a.door]
+		d := &t.doors[a.door]
 		if !s.wentTo(d.Target) {
 			continue
 		}
 		alive = true
-		switch {
-		case !s.satisfies(d.Flags):
-		case d.Sequence[a.stage] == s.step():
+		if d.CooldownForAll && t.cooldowns.hold(d, s.Src, s.at) {
+			continue
+		}
+		switch d.judge(a, s) {
+		case step:
 			took = true
-			t.step(i, d, s.Hit)
-		default:
+			t.step(i, d, s)
+		case failed:
 			t.attempts.remove(i)
+			t.fail(d, s)
 		}
 	}
 	return took, alive
 }
 
 // step moves an attempt on by one stage, or through the door.
-func (t *Tracker) step(i int32, d *Door, h *Hit) {
+func (t *Tracker) step(i int32, d *rules, s *sighting) {
 	a := t.attempts.at(i)
+	if d.Sequence[a.stage].Port == 0 {
+		a.port = s.DstPort
+	}
+	port := a.port
 	stage := int(a.stage) + 1
-	t.report(d, h, stage)
 	if stage == len(d.Sequence) {
 		t.attempts.remove(i)
-		return
+	} else {
+		t.attempts.advance(i)
 	}
-	t.attempts.advance(i)
+	t.report(d, s, stage, port)
+}
+
+// fail counts an attempt that has failed.
+func (t *Tracker) fail(d *rules, s *sighting) {
+	t.stats.Failed++
+	if t.failures.add(s.Src, s.at) {
+		t.events = append(t.events, Event{Kind: Ignored, Door: d.Door, Src: s.Src, Hit: *s.Hit})
+	}
 }
 
 // start begins an attempt at every door whose first step the hit is.
 func (t *Tracker) start(doors concerned, s *sighting) (took bool) {
 	doors.each(func(n int32) {
-		d := t.doors[n]
-		if !s.satisfies(d.Flags) || len(d.Sequence) > 1 && !t.remember(s, n) {
+		d := &t.doors[n]
+		if !d.begins(s) || t.cooldowns.hold(d, s.Src, s.at) {
+			return
+		}
+		port := uint16(0)
+		if d.Sequence[0].Port == 0 {
+			port = s.DstPort
+		}
+		if len(d.Sequence) > 1 && !t.remember(attempt{src: s.src, start: s.at, door: n, stage: 1, port: port}) {
 			return
 		}
 		took = true
-		t.report(d, s.Hit, 1)
+		t.report(d, s, 1, port)
 	})
 	return took
 }
 
 // remember enters a new attempt into the table, if there is room for it.
-func (t *Tracker) remember(s *sighting, door int32) bool {
-	evicted, added := t.attempts.add(&s.src, door, t.queues[door], s.at)
+func (t *Tracker) remember(a attempt) bool {
+	evicted, added := t.attempts.add(a)
 	if evicted {
 		t.stats.Evicted++
 	}
@@ -216,11 +284,12 @@ func (t *Tracker) remember(s *sighting, door int32) bool {
 
 // report says that the hit's source has reached a stage, and that the door
 // opens if it was the last.
-func (t *Tracker) report(d *Door, h *Hit, stage int) {
-	e := Event{Kind: Stage, Door: d, Src: h.Src, Stage: stage, Hit: *h}
+func (t *Tracker) report(d *rules, s *sighting, stage int, port uint16) {
+	e := Event{Kind: Stage, Door: d.Door, Src: s.Src, Stage: stage, Hit: *s.Hit}
 	t.events = append(t.events, e)
 	if stage == len(d.Sequence) {
-		e.Kind = Opened
+		t.cooldowns.begin(d, s.Src, s.at)
+		e.Kind, e.Port = Opened, port
 		t.events = append(t.events, e)
 	}
 }
@@ -235,7 +304,7 @@ func (t *Tracker) expire(now int64) {
 		}
 		a := t.attempts.at(i)
 		t.events = append(t.events, Event{
-			Kind: Expired, Door: t.doors[a.door], Src: a.src.addr(), Stage: int(a.stage),
+			Kind: Expired, Door: t.doors[a.door].Door, Src: a.src.addr(), Stage: int(a.stage),
 		})
 		t.attempts.remove(i)
 	}
