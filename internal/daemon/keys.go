@@ -4,53 +4,23 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"knockd/internal/config"
 	"knockd/internal/doors"
 	"knockd/internal/knock"
 	"knockd/internal/spa"
+	"knockd/internal/spaconf"
 )
 
 // keyDoor makes the gate's door of a configured one, with the keys of its
-// file.
+// file. NAT messages are refused: no opening carries them out.
 func keyDoor(c *config.Door) (d *spa.Door, advice []string, err error) {
-	hmac := spa.SHA256
-	if c.SPA.HMAC != "" {
-		hmac, _ = spa.ParseHash(c.SPA.HMAC) // "none" is the zero Hash
+	if d, err = spaconf.Door(c); err != nil {
+		return nil, nil, err
 	}
-	clients, err := spa.LoadKeys(c.SPA.KeyFile, hmac)
-	if err != nil {
-		return nil, nil, &config.Fault{Place: c.Place, Section: c.Name, Key: "spa_key_file", Err: err}
-	}
-	for _, client := range clients {
-		for _, text := range client.Advice() {
-			advice = append(advice, fmt.Sprintf("%s: [%s] spa_key_file: client %s: %s", c.Place, c.Name, client.Name, text))
-		}
-	}
-	s := c.SPA
-	d = &spa.Door{
-		Name: c.Name, Clients: clients,
-		TCP:     slices.Contains(s.Transports, config.TransportTCP),
-		HTTP:    slices.Contains(s.Transports, config.TransportHTTP),
-		Proxies: s.TrustedProxies, Allow: c.Allow, Deny: c.Deny, AllowInside: s.AllowInside,
-		Destination: s.Destination, Open: spaPorts(c.Open), DenyPorts: spaPorts(s.DenyPorts),
-		Timeout: c.CmdTimeout, MaxTimeout: s.MaxTimeout, MaxAge: s.MaxAge, RequireUser: s.RequireUser,
-		RequireSource: s.RequireSource, Expires: s.Expires, IPv6: s.IPv6,
-	}
-	for _, r := range s.Ports {
-		d.Listen = append(d.Listen, spa.ListenOn(r.First, r.Last)...)
-	}
-	return d, advice, nil
-}
-
-func spaPorts(ports []config.Ports) []spa.PortRange {
-	var list []spa.PortRange
-	for _, p := range ports {
-		list = append(list, spa.PortRange{Proto: p.Proto, First: p.First, Last: p.Last})
-	}
-	return list
+	d.NAT = nil
+	return d, spaconf.Advice(c, d), nil
 }
 
 // gate is the doors with keys, and who decides on their packets.

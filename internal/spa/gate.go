@@ -77,9 +77,12 @@ type Opening struct {
 	Local   bool          // NAT to this host itself
 }
 
-// Text returns the decision in the words of knockd's log. Opened has none: the
-// door's own lines say it.
+// Text returns the decision in the words of knockd's log: why the packet opens
+// nothing. Junk has none, nor has Opened, of which the door's own lines speak.
 func (d Decision) Text() string {
+	if d.Verdict == Junk || d.Verdict == Opened {
+		return ""
+	}
 	who := d.Door
 	if d.Client != "" {
 		who += " (" + d.Client + ")"

@@ -282,6 +282,11 @@ func TestStoreFault(t *testing.T) {
 	if got, want := outcome(d), "store-fault: door a replay store: write store: no space left on device"; got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
+	for _, v := range []Verdict{Junk, Opened} {
+		if text := (Decision{Verdict: v, Src: d.Src}).Text(); text != "" {
+			t.Errorf("%v: %s", v, text)
+		}
+	}
 	if got, want := d.Text(), "192.0.2.1: door (a): SPA packet refused: replay store: write store: no space left on device"; got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}

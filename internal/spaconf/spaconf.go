@@ -10,37 +10,41 @@ import (
 	"knockd/internal/spa"
 )
 
-// Doors returns the doors that have keys in place of a sequence, in file order,
-// with their clients. The error holds every fault of every key file, each with
-// its file and line, and no key.
+// Door returns the gate's door of one that has keys in place of a sequence, with
+// the clients of its key file. The error holds every fault of that file, each
+// with its line, and no key.
+func Door(c *config.Door) (*spa.Door, error) {
+	clients, err := spa.LoadKeys(c.SPA.KeyFile, hmac(c.SPA))
+	if err != nil {
+		return nil, &config.Fault{Place: c.Place, Section: c.Name, Key: "spa_key_file", Err: err}
+	}
+	return door(c, clients), nil
+}
+
+// Doors returns the gate's doors of a configuration, in file order, or the faults
+// of all their key files.
 func Doors(all []*config.Door) ([]*spa.Door, error) {
 	var doors []*spa.Door
 	var faults []error
-	for _, d := range all {
-		if d.SPA == nil {
+	for _, c := range all {
+		if c.SPA == nil {
 			continue
 		}
-		clients, err := spa.LoadKeys(d.SPA.KeyFile, hmac(d.SPA))
-		if err != nil {
-			faults = append(faults, fmt.Errorf("%v: [%s] spa_key_file: %w", d.Place, d.Name, err))
-			continue
-		}
-		doors = append(doors, door(d, clients))
+		d, err := Door(c)
+		doors, faults = append(doors, d), append(faults, err)
 	}
-	if len(faults) > 0 {
-		return nil, errors.Join(faults...)
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
 	}
 	return doors, nil
 }
 
-// Advice says what would be safer about the doors' keys, a sentence each.
-func Advice(doors []*spa.Door) []string {
+// Advice says what would be safer about a door's keys, a sentence each.
+func Advice(c *config.Door, d *spa.Door) []string {
 	var advice []string
-	for _, d := range doors {
-		for _, c := range d.Clients {
-			for _, text := range c.Advice() {
-				advice = append(advice, fmt.Sprintf("[%s] client %s: %s", d.Name, c.Name, text))
-			}
+	for _, client := range d.Clients {
+		for _, text := range client.Advice() {
+			advice = append(advice, fmt.Sprintf("%v: [%s] spa_key_file: client %s: %s", c.Place, c.Name, client.Name, text))
 		}
 	}
 	return advice

@@ -107,12 +107,14 @@ func TestFaults(t *testing.T) {
 }
 
 func TestAdvice(t *testing.T) {
-	doors, err := Doors(parse(t, "[a]\nspa_hmac = none\nspa_key_file = "+keyFile(t, "[old]\nKEY a\n")+"\nopen = tcp/22\n"))
+	doors := parse(t, "[a]\nspa_hmac = none\nspa_key_file = "+keyFile(t, "[old]\nKEY a\n")+"\nopen = tcp/22\n")
+	d, err := Door(doors[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := Advice(doors)
-	if len(got) != 2 || !strings.HasPrefix(got[0], "[a] client old: KEY is a passphrase:") || !strings.HasPrefix(got[1], "[a] client old: packets have no HMAC:") {
+	got := Advice(doors[0], d)
+	if len(got) != 2 || !strings.HasPrefix(got[0], "knockd.conf:1: [a] spa_key_file: client old: KEY is a passphrase:") ||
+		!strings.HasPrefix(got[1], "knockd.conf:1: [a] spa_key_file: client old: packets have no HMAC:") {
 		t.Errorf("%q", got)
 	}
 }
