@@ -23,6 +23,10 @@ const maxSetSize = 65535
 // what these take.
 const fullSizeDoors = 8
 
+// manyDoors is from how many doors on the kernel looks for elements whose time
+// is over more rarely than each second: it walks every set for that.
+const manyDoors = 100
+
 // setSize is how many addresses a set of a door holds.
 func (p *plan) setSize() int {
 	return max(1024, maxSetSize*fullSizeDoors/max(fullSizeDoors, len(p.doors)))
@@ -108,7 +112,7 @@ func (n *nft) sets(f family) {
 	n.printf("  set k_seen_%d { typeof %s . tcp sport . tcp dport . tcp sequence; flags dynamic,timeout; timeout %s; size %d; }\n",
 		f, f.saddr(), nftTime(repeatWindow), maxSetSize)
 	n.printf("  # IPv%d: who may be in the middle of a sequence; all others are spared a search of the doors\n", f)
-	n.set(fmt.Sprintf("k_live_%d", f), f, longest, maxSetSize)
+	n.set(fmt.Sprintf("k_live_%d", f), f, longest, 2*maxSetSize)
 	for _, d := range doors {
 		for k := 1; k < d.last(); k++ {
 			if k == 1 {
@@ -128,6 +132,9 @@ func (n *nft) set(name string, f family, timeout time.Duration, size int) {
 	flags := "flags dynamic"
 	if timeout > 0 {
 		flags += ",timeout; timeout " + nftTime(timeout)
+		if len(n.doors) > manyDoors {
+			flags += "; gc-interval 5s"
+		}
 	}
 	n.printf("  set %s { type ipv%d_addr; %s; size %d; }\n", name, f, flags, size)
 }

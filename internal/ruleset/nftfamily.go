@@ -296,7 +296,8 @@ func (n *nft) start(d *door, f family) {
 	c := d.condition(d.Sequence[0], f)
 	act := n.reach(d, 1, f)
 	if d.last() > 1 {
-		act = strings.TrimSpace(fmt.Sprintf("%s update @k_live_%d { %s } %s", d.forget(2, f), f, f.saddr(), act))
+		// The clock first: while a flood keeps it full nothing else fills.
+		act = strings.TrimSpace(fmt.Sprintf("%s %s update @k_live_%d { %s }", d.forget(2, f), act, f, f.saddr()))
 	}
 	n.line("    ", n.destination(d, f), c.flags, c.source, act, "jump", d.chain("took1", f))
 }

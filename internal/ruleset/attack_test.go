@@ -1,0 +1,173 @@
+package ruleset
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"knockd/internal/knock"
+	"knockd/internal/nettest"
+)
+
+// scan sends a SYN to every port in the given order, from the client.
+func (l *lab) scan(ports []int) {
+	h := knock.Hit{Src: netip.MustParseAddr(nettest.Client4), Dst: netip.MustParseAddr(nettest.Server4), Proto: knock.TCP, Flags: knock.SYN}
+	for i, p := range ports {
+		l.used++
+		h.DstPort, h.SrcPort, h.Seq = uint16(p), uint16(2000+l.used%60000), l.used
+		l.send(h)
+		if i%50 == 49 {
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
+
+// TestScans: no full scan opens a strict door; an ascending one opens a door
+// that is neither strict nor well chosen, which shows that the scan scans.
+func TestScans(t *testing.T) {
+	const text = "[strict]\nsequence=7000,9000,8000\nseq_timeout=60\nstrict=yes\nopen=tcp/22\ncmd_timeout=600\n" +
+		"[ascending]\nsequence=17000,18000,19000\nseq_timeout=60\nopen=tcp/23\ncmd_timeout=600\n"
+	random := 1
+	if long() {
+		random = 10
+	}
+	r := rand.New(rand.NewPCG(seed(t), 0))
+	eachBackEnd(t, func(t *testing.T, l *lab, b backEnd) {
+		l.pin()
+		l.server.EchoTCP(nettest.Server4 + ":22")
+		l.server.EchoTCP(nettest.Server4 + ":23")
+		b.load(l, doorsOf(t, text), Options{})
+		ports := make([]int, 65535)
+		for i := range ports {
+			ports[i] = i + 1
+		}
+		l.scan(ports)
+		l.expect(t, nettest.Server4, 22, false, "strict, ascending")
+		l.expect(t, nettest.Server4, 23, true, "not strict, ascending")
+		for i := range ports {
+			ports[i] = 65535 - i
+		}
+		l.scan(ports)
+		l.expect(t, nettest.Server4, 22, false, "strict, descending")
+		for range random {
+			for i, p := range rand.New(rand.NewPCG(r.Uint64(), 1)).Perm(65535) {
+				ports[i] = p + 1
+			}
+			l.scan(ports)
+			l.expect(t, nettest.Server4, 22, false, "strict, in random order")
+		}
+	})
+}
+
+// TestFloodOfFirstKnocks: 100,000 addresses begin; nobody gets in meanwhile
+// who has not begun before, and soon after everybody can again.
+func TestFloodOfFirstKnocks(t *testing.T) {
+	const text = "[ssh]\nsequence=7000,7001,7002,7003\nseq_timeout=5\nopen=tcp/22\ncmd_timeout=600\n"
+	eachBackEnd(t, func(t *testing.T, l *lab, b backEnd) {
+		l.pin()
+		l.server.EchoTCP(nettest.Server4 + ":22")
+		b.load(l, doorsOf(t, text), Options{})
+		l.server.Run("ip", "route", "add", "blackhole", "10.128.0.0/9")
+		h := knock.Hit{Dst: netip.MustParseAddr(nettest.Server4), DstPort: 7000, Proto: knock.TCP, Flags: knock.SYN}
+		honest := map[int]string{70000: "7000", 78000: "7001", 86000: "7002", 94000: "7003"}
+		start := time.Now()
+		for i := range 100000 {
+			h.Src = netip.AddrFrom4([4]byte{10, byte(128 + i>>16), byte(i >> 8), byte(i)})
+			h.SrcPort, h.Seq = uint16(2000+i%60000), uint32(i)
+			l.send(h)
+			if port := honest[i]; port != "" {
+				l.knock(nettest.Server4, port)
+			}
+			if i%50 == 49 && strings.HasPrefix(b.name, "iptables") {
+				time.Sleep(100 * time.Microsecond)
+			}
+		}
+		flood := time.Since(start)
+		during := l.reaches(nettest.Server4, 22)
+		end := time.Now()
+		for !l.reaches(nettest.Server4, 22) && time.Since(end) < 30*time.Second {
+			l.knock(nettest.Server4, "7000", "7001", "7002", "7003")
+			time.Sleep(100 * time.Millisecond)
+		}
+		if during {
+			t.Error("somebody got in during the flood: it floods nothing")
+		}
+		t.Logf("flood of 100,000 in %v; a knock meanwhile opens: %v; open %v after its end", flood.Round(time.Millisecond), during, time.Since(end).Round(100*time.Millisecond))
+		l.expect(t, nettest.Server4, 22, true, "after the flood")
+	})
+}
+
+// TestLastPortAlone: after the door has shut, its last port opens nothing.
+func TestLastPortAlone(t *testing.T) {
+	const text = "[ssh]\nsequence=7000,7001,7002,7003\nopen=tcp/22\ncmd_timeout=2\n"
+	eachBackEnd(t, func(t *testing.T, l *lab, b backEnd) {
+		l.server.EchoTCP(nettest.Server4 + ":22")
+		b.load(l, doorsOf(t, text), Options{})
+		l.knock(nettest.Server4, "7000", "7001", "7002", "7003")
+		l.expect(t, nettest.Server4, 22, true, "open")
+		time.Sleep(3 * time.Second)
+		l.expect(t, nettest.Server4, 22, false, "shut")
+		for range 3 {
+			l.knock(nettest.Server4, "7003")
+			l.expect(t, nettest.Server4, 22, false, "the last port alone")
+		}
+	})
+}
+
+// cost returns the least time that one packet which is no knock takes from
+// the sender's system call to the end of the receiver's work.
+func (l *lab) cost() time.Duration {
+	frame := l.frame(knock.Hit{Src: netip.MustParseAddr(nettest.Client4), Dst: netip.MustParseAddr(nettest.Server4), Proto: knock.TCP, Flags: knock.RST, SrcPort: 1000, DstPort: 12345})
+	to := &syscall.SockaddrLinklayer{Ifindex: l.ifIndex, Protocol: 8}
+	least := time.Hour
+	for range 20 {
+		start := time.Now()
+		for range 2000 {
+			if err := syscall.Sendto(l.socket, frame, 0, to); err != nil {
+				l.t.Fatal(err)
+			}
+		}
+		least = min(least, time.Since(start)/2000)
+	}
+	return least
+}
+
+// TestCost measures what packets that are no knock cost. It fails only in the
+// long form, since a busy machine says nothing.
+func TestCost(t *testing.T) {
+	for _, b := range backEnds() {
+		t.Run(b.name, func(t *testing.T) {
+			l := newLab(t)
+			l.pin()
+			doors := testDoors(1000)
+			empty := l.cost()
+			b.load(l, doors[:1], Options{})
+			one := l.cost()
+			b.load(l, doors, Options{})
+			all := l.cost()
+			t.Logf("a packet that is no knock: empty ruleset %v, 1 door %v, 1,000 doors %v", empty, one, all)
+			if long() && all > 2*one {
+				t.Errorf("1,000 doors cost more than twice what one costs")
+			}
+		})
+	}
+}
+
+// testDoors makes doors with ports of their own.
+func testDoors(n int) []*Door {
+	var out []*Door
+	for i := range n {
+		d := &Door{CmdTimeout: 30 * time.Second, Open: []PortRange{{knock.TCP, uint16(20000 + i), uint16(20000 + i)}}}
+		d.Name = "door" + strings.Repeat("x", i%3) + "." + string(rune('a'+i%26)) + string(rune('a'+i/26%26)) + string(rune('a'+i/676))
+		d.Timeout = 10 * time.Second
+		d.Flags.Set = knock.SYN
+		for k := range 3 {
+			d.Sequence = append(d.Sequence, knock.Step{Proto: knock.TCP, Port: uint16(30000 + 3*i + (k*2)%3)})
+		}
+		out = append(out, d)
+	}
+	return out
+}
