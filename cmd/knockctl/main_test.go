@@ -1,0 +1,124 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"knockd/internal/knock"
+	"knockd/internal/nettest"
+)
+
+func TestMain(m *testing.M) { nettest.Main(m) }
+
+const oneDoor = `[options]
+	logfile = /var/log/knockd.log
+[SSH]
+	sequence      = 8881,9991,7777,7000
+	tcpflags      = syn
+	start_command = /sbin/iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT
+	cmd_timeout   = 30
+	stop_command  = /sbin/iptables -D INPUT -s %IP% -p tcp --dport 22 -j ACCEPT
+`
+
+// session is one run of knockctl.
+type session struct {
+	code           int
+	stdout, stderr string
+}
+
+func call(t *testing.T, run1 runner, args ...string) session {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	code := run(t.Context(), args, &world{strings.NewReader(""), &stdout, &stderr, run1})
+	return session{code, stdout.String(), stderr.String()}
+}
+
+func writeConf(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "knockd.conf")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func noProgram(_ context.Context, _ []byte, name string, _ ...string) (string, error) {
+	return "", fmt.Errorf("%s must not be run", name)
+}
+
+func TestCommandLine(t *testing.T) {
+	good := writeConf(t, oneDoor)
+	bad := writeConf(t, "[door]\nsequence=7000,8000,9000,1\nstart_command=/bin/open %IP%\n")
+	for _, c := range []struct {
+		args   string
+		code   int
+		stderr string
+	}{
+		{"", 2, "knockctl: no command\nknockctl: hint: knockctl --help lists them\n"},
+		{"open", 2, "knockctl: unknown command \"open\"\nknockctl: hint: knockctl --help lists them\n"},
+		{"export", 2, "knockctl: which ruleset: nftables or iptables?\nknockctl: hint: " + exportUsage + "\n"},
+		{"export pf", 2, "knockctl: which ruleset: nftables or iptables?\nknockctl: hint: " + exportUsage + "\n"},
+		{"export nftables --hook forward", 2, "knockctl: --hook forward: must be input or prerouting\nknockctl: hint: " + exportUsage + "\n"},
+		{"export nftables --group 0", 2, "knockctl: --group: must be between 1 and 65534\nknockctl: hint: " + exportUsage + "\n"},
+		{"export nftables --ipv6", 2, "knockctl: --ipv6: an nftables ruleset has both families already\nknockctl: hint: " + exportUsage + "\n"},
+		{"export nftables --apply --remove", 2, "knockctl: --apply and --remove: one or the other\nknockctl: hint: " + exportUsage + "\n"},
+		{"export nftables --remove SSH", 2, "knockctl: --remove: takes out the whole ruleset; name no door\nknockctl: hint: " + exportUsage + "\n"},
+		{"export nftables -c " + good + " nobody", 1, "knockctl: no door is called \"nobody\"\n"},
+		{"export nftables -c " + bad, 1, "knockctl: " + bad + ":1: [door] start_command: is no iptables command; a ruleset runs no commands: add open = tcp/22 (the ports it shall open) or close = DOOR\n"},
+		{"kernel-log now", 2, "knockctl: \"now\": one word too many\nknockctl: hint: " + kernelLogUsage + "\n"},
+		{"export nftables -i eth0,eth0/1 -c " + good, 2, ""},
+	} {
+		got := call(t, noProgram, strings.Fields(c.args)...)
+		if got.code != c.code || got.stdout != "" || c.stderr != "" && got.stderr != c.stderr {
+			t.Errorf("knockctl %s:\n%+v\nwant %d %q", c.args, got, c.code, c.stderr)
+		}
+	}
+	for _, args := range []string{"--help", "export --help", "kernel-log -h", "--version"} {
+		if got := call(t, noProgram, strings.Fields(args)...); got.code != 0 || got.stderr != "" || got.stdout == "" {
+			t.Errorf("knockctl %s: %+v", args, got)
+		}
+	}
+}
+
+func TestExportPrints(t *testing.T) {
+	conf := writeConf(t, oneDoor)
+	for args, want := range map[string]string{
+		"export nftables":                   "set k_SSH_open_4 {",
+		"export nftables SSH":               "table inet knock",
+		"export nftables --hook prerouting": "hook prerouting priority mangle",
+		"export nftables -i wg0":            `iifname { "wg0" }`,
+		"export nftables --group 9":         "group 9",
+		"export iptables":                   "-A SSH-INPUTTWO -m recent --set --name SSH2\n",
+		"export iptables --ipv6":            "-A SSH-INPUTTWO -m recent --set --name SSH2V6\n",
+		"export iptables --observe":         "REJECT --reject-with tcp-reset",
+	} {
+		got := call(t, noProgram, append(strings.Fields(args), "-c", conf)...)
+		if got.code != 0 || !strings.Contains(got.stdout, want) || got.stderr != "" {
+			t.Errorf("knockctl %s: want %q\n%+v", args, want, got)
+		}
+	}
+}
+
+func TestListeners(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"tcp": "  sl  local_address rem_address   st\n" +
+			"   0: 00000000:0016 00000000:0000 0A 0\n   1: 0100007F:0050 00000000:0000 0A 0\n   2: 00000000:1000 0200A8C0:0016 01 0\n",
+		"tcp6": "  sl\n   0: 00000000000000000000000001000000:0051 00000000000000000000000000000000:0000 0A 0\n   1: 00000000000000000000000000000000:01BB 00000000000000000000000000000000:0000 0A 0\n",
+		"udp":  "  sl\n   0: 00000000:0035 00000000:0000 07 0\n junk\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []knock.Step{{Proto: knock.TCP, Port: 22}, {Proto: knock.TCP, Port: 443}, {Proto: knock.UDP, Port: 53}}
+	if got := listeners(dir); !slices.Equal(got, want) {
+		t.Errorf("listeners: %v, want %v", got, want)
+	}
+}
