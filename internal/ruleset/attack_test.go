@@ -160,12 +160,12 @@ func TestCost(t *testing.T) {
 func testDoors(n int) []*Door {
 	var out []*Door
 	for i := range n {
-		d := &Door{CmdTimeout: 30 * time.Second, Open: []PortRange{{knock.TCP, uint16(20000 + i), uint16(20000 + i)}}}
+		d := &Door{CmdTimeout: 30 * time.Second, Open: []PortRange{{knock.TCP, uint16(10000 + 9*i), uint16(10000 + 9*i)}}}
 		d.Name = "door" + strings.Repeat("x", i%3) + "." + string(rune('a'+i%26)) + string(rune('a'+i/26%26)) + string(rune('a'+i/676))
 		d.Timeout = 10 * time.Second
 		d.Flags.Set = knock.SYN
 		for k := range 3 {
-			d.Sequence = append(d.Sequence, knock.Step{Proto: knock.TCP, Port: uint16(30000 + 3*i + (k*2)%3)})
+			d.Sequence = append(d.Sequence, knock.Step{Proto: knock.TCP, Port: uint16(20000 + 15*i + (k*2)%3*5)})
 		}
 		out = append(out, d)
 	}

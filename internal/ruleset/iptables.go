@@ -118,21 +118,27 @@ func (t *ipt) traffic() {
 	t.note("What this host has begun, and what was let in before, goes on; loopback is not looked at.")
 	t.rule(EntryChain, "-i lo -j RETURN")
 	t.rule(EntryChain, `-m conntrack --ctstate ESTABLISHED,RELATED -m comment --comment "`+EntryComment+`" -j ACCEPT`)
+	list := t.sieve()
 	t.note("A packet that some door could use is a knock. The page compares ports and nothing else;",
 		"here the flags that a door's tcpflags ask for count too, and the destination.")
 	for _, c := range t.conditions() {
 		for _, in := range t.interfaces() {
 			for _, src := range c.sources {
-				t.rule(EntryChain, in, c.ports, c.flags, c.destination, src, "-g", EntryChain+"-KNOCK")
+				t.rule(list, in, c.ports, c.flags, c.destination, src, "-g", EntryChain+"-KNOCK")
 			}
 		}
 	}
+	t.stray(list)
+	t.rule(list, "-g", EntryChain+"-END")
+}
+
+// stray sends what is no knock to where attempts at strict doors fail.
+func (t *ipt) stray(chain string) {
 	if t.anyStrict() {
 		for _, in := range t.interfaces() {
-			t.rule(EntryChain, in, "-j", EntryChain+"-STRAY")
+			t.rule(chain, in, "-j", EntryChain+"-STRAY")
 		}
 	}
-	t.rule(EntryChain, "-g", EntryChain+"-END")
 }
 
 // interfaces returns a match for each interface listened on.
