@@ -4,18 +4,15 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"knockd/internal/knock"
 	"knockd/internal/nettest"
 
-	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 )
 
@@ -320,76 +317,6 @@ func TestOpenErrors(t *testing.T) {
 	})
 }
 
-// TestAttachFinest checks what is done when the kernel finds a filter too large.
-func TestAttachFinest(t *testing.T) {
-	w := wantedPorts(rand.New(rand.NewPCG(1, 1)), 5000)
-	for _, tt := range []struct {
-		name    string
-		limits  []syscall.Errno // what each call returns
-		want    string
-		refused bool
-		err     error
-	}{
-		{name: "at once", limits: []syscall.Errno{0}, want: "large"},
-		{name: "after a small one", limits: []syscall.Errno{unix.ENOMEM, 0, 0}, want: "large small large"},
-		{name: "a coarser one", limits: []syscall.Errno{unix.ENOMEM, 0, unix.ENOMEM, 0}, want: "large small large middle", refused: true},
-		{name: "the coarsest", limits: []syscall.Errno{unix.EINVAL, 0, unix.EINVAL, unix.EINVAL}, want: "large small large middle", refused: true},
-		{name: "none", limits: []syscall.Errno{unix.ENOMEM, unix.ENOMEM}, want: "large small", refused: true, err: unix.ENOMEM},
-		{name: "another error", limits: []syscall.Errno{unix.EPERM}, want: "large", err: unix.EPERM},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			var calls []string
-			refused, err := attachFinest(w, func(prog []bpf.Instruction) error {
-				size := "large"
-				if len(prog) <= minInstructions {
-					size = "small"
-				} else if len(prog) <= maxInstructions/4 {
-					size = "middle"
-				}
-				calls = append(calls, size)
-				if e := tt.limits[len(calls)-1]; e != 0 {
-					return os.NewSyscallError("setsockopt", e)
-				}
-				return nil
-			})
-			if got := strings.Join(calls, " "); got != tt.want || refused != nil != tt.refused || !errors.Is(err, tt.err) {
-				t.Errorf("got %s, refused %v, error %v", got, refused, err)
-			}
-		})
-	}
-}
-
-// TestLiveLittleMemory has the kernel refuse filters that it takes elsewhere.
-func TestLiveLittleMemory(t *testing.T) {
-	client, server := nettest.Pair(t)
-	if err := server.Sysctl("net/core/optmem_max", "10000"); err != nil {
-		t.Skipf("the kernel has no such limit for each namespace, or the environment does not let us set it: %v", err)
-	}
-	w := wantedPorts(rand.New(rand.NewPCG(1, 1)), 5000)
-	w.Matches = append(w.Matches, wantUDP(7000).Matches...)
-	var logged []string
-	var l *Live
-	if err := server.Do(func() (err error) {
-		l, err = Open("eth0", w, func(text string) { logged = append(logged, text) })
-		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	for range 3 {
-		if err := l.SetFilter(w); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want := "eth0: setsockopt: cannot allocate memory: using a coarser filter"
-	if len(logged) != 1 || logged[0] != want {
-		t.Errorf("logged %q, want once %q", logged, want)
-	}
-	r := read(l)
-	send(t, client, nettest.Server4, 7000)
-	r.expect(t, 7000)
-}
-
 func TestClock(t *testing.T) {
 	start := time.Now()
 	c := clock{latest: start}
@@ -408,52 +335,5 @@ func TestClock(t *testing.T) {
 		if got := at(tt.read, tt.stamp); got != tt.want {
 			t.Errorf("%d: got %v, want %v", i, got, tt.want)
 		}
-	}
-}
-
-// TestLiveDrops floods a socket that nobody reads: the kernel drops what the
-// ring does not hold, and says so.
-func TestLiveDrops(t *testing.T) {
-	client, server := nettest.Pair(t)
-	w := &Wanted{Matches: []Match{{Proto: knock.TCP, First: 7000, Last: 7000}}}
-	l := listen(t, server, "eth0", w)
-	const frames = ringSize / minFrame
-	if err := flood(client, "eth0", hardwareAddr(server, "eth0"), frames+5000); err != nil {
-		t.Fatal(err)
-	}
-	var drops uint64
-	for deadline := time.Now().Add(patience); drops == 0; time.Sleep(time.Millisecond) {
-		var err error
-		if drops, err = l.Drops(); err != nil || time.Now().After(deadline) {
-			t.Fatalf("%d drops, %v", drops, err)
-		}
-	}
-	for n := 0; n < frames; {
-		batch, err := l.Next()
-		if err != nil {
-			t.Fatal(err)
-		}
-		n += len(batch)
-	}
-	drops, err := l.Drops()
-	if err != nil || drops == 0 || drops > 5000 {
-		t.Errorf("%d drops, %v", drops, err)
-	}
-
-	// A packet that comes after a loss shows it.
-	if err := flood(client, "eth0", hardwareAddr(server, "eth0"), frames+5000); err != nil {
-		t.Fatal(err)
-	}
-	for n := 0; !l.Lossy(); n++ {
-		if n == 2*frames {
-			t.Fatal("the loss is not noticed")
-		}
-		flood(client, "eth0", hardwareAddr(server, "eth0"), 1)
-		if _, err := l.Next(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if more, err := l.Drops(); err != nil || more <= drops || l.Lossy() {
-		t.Errorf("%d drops, then %d, %v; lossy %v", drops, more, err, l.Lossy())
 	}
 }
