@@ -51,6 +51,8 @@ func (o *options) sayChecked(conf *config.Config, stdout, stderr io.Writer) erro
 	for _, a := range advice {
 		fmt.Fprintf(stderr, "knockd: advice: %s\n", a)
 	}
+	names, _ := o.interfacesOf(conf)
+	warnMissing(names, stderr)
 	s := "s"
 	if len(conf.Doors) == 1 {
 		s = ""

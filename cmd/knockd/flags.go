@@ -76,6 +76,9 @@ func parseFlags(args []string) (*options, error) {
 	if f.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", f.Arg(0))
 	}
+	if err := o.checkInterfaces(); err != nil {
+		return o, err
+	}
 	return o, o.conflict()
 }
 

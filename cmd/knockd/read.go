@@ -49,7 +49,7 @@ func (o *options) replay(conf *config.Config, stdout io.Writer) error {
 // localAddresses are those that --address names, else those of the interface.
 func (o *options) localAddresses(conf *config.Config) ([]netip.Addr, error) {
 	if len(o.addresses) == 0 {
-		names := o.interfacesOf(conf)
+		names, _ := o.interfacesOf(conf)
 		local, err := daemon.AddressesOf(names)
 		if err != nil {
 			return nil, hinted(err, "say with --address which addresses are local")
@@ -65,15 +65,4 @@ func (o *options) localAddresses(conf *config.Config) ([]netip.Addr, error) {
 		local = append(local, a)
 	}
 	return local, nil
-}
-
-// interfacesOf is what to listen on: -i, else the file, else the default.
-func (o *options) interfacesOf(conf *config.Config) []string {
-	switch {
-	case len(o.interfaces) > 0:
-		return o.interfaces
-	case len(conf.Interfaces) > 0:
-		return conf.Interfaces
-	}
-	return []string{defaultInterface}
 }

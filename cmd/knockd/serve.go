@@ -30,9 +30,13 @@ func (o *options) serve(ctx context.Context, conf *config.Config, stdout, stderr
 	defer outputs.close()
 	log := eventlog.New(outputs.Outputs, conf.LogRate)
 	defer log.Close()
+	names, note := o.interfacesOf(conf)
+	if note != "" {
+		log.Warn(note)
+	}
 	settings := daemon.Options{
 		ConfigFile: o.config,
-		Interfaces: o.interfacesOf(conf),
+		Interfaces: names,
 		OnlyIPv4:   o.onlyV4,
 		Lookup:     o.lookup,
 		Log:        log,

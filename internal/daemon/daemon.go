@@ -53,6 +53,9 @@ type Daemon struct {
 	manager   *doors.Manager
 	firewall  atomic.Pointer[nft.Firewall] // nil without native doors
 	source    *capture.Followed
+	listening capture.Listening
+	drops     uint64 // told so far
+	limited   bool   // capabilities have been given up
 
 	calls     chan func()   // to be run by the loop
 	ended     chan struct{} // the loop takes no more calls
@@ -103,18 +106,19 @@ func New(conf *config.Config, o Options) (*Daemon, error) {
 // of reload has the configuration read again. An error is that of a capture
 // that ended.
 func (d *Daemon) Run(ctx context.Context, reload <-chan struct{}) error {
-	d.begin(d.source.Now())
+	d.sayListening()
 	d.manager.Adopt()
+	d.dropCapabilities()
 	d.Ready()
 	err := d.loop(ctx, reload)
+	if err == nil {
+		err = d.unheard()
+	}
 	d.Status("closing all doors")
 	d.verbosely("waiting for child processes...")
 	d.shutDown(ctx)
 	d.verbosely("closing...")
 	d.Log.Quiet("shutting down")
-	if err == nil && !d.source.Heard() {
-		return ErrNeverListened
-	}
 	return err
 }
 
@@ -184,12 +188,13 @@ func (d *Daemon) loop(ctx context.Context, reload <-chan struct{}) error {
 		case batch := <-feed.batches:
 			d.batch(batch)
 			feed.done()
+			d.sayDrops()
+		case now := <-d.source.Changes():
+			d.changed(now)
 		case <-timer.C:
 			d.decisions.expire(time.Now())
 		case call := <-d.calls:
 			call()
-		case now := <-d.source.Changes():
-			d.follow(now)
 		case <-reload:
 			d.reload()
 		case err := <-feed.failed:

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -10,56 +9,85 @@ import (
 	"knockd/internal/spa"
 )
 
-// ErrNeverListened: no interface ever came of those waited for.
-var ErrNeverListened = errors.New("stopped before there was an interface to listen on")
-
-// listen opens the capture on the interfaces, as far as they are there, and
-// tells the tracker which addresses are local.
+// listen opens the capture. Interfaces that are not there are waited for.
 func (d *Daemon) listen() error {
 	source, err := capture.Follow(d.Interfaces, d.wanted(), d.Log.Warn)
 	if err != nil {
 		return err
 	}
 	d.source = source
-	d.decisions.tracker.SetLocal(source.Now().Local)
+	d.listens(source.Now())
 	return nil
 }
 
-// begin says what is listened on, and what is waited for.
-func (d *Daemon) begin(now capture.Listening) {
-	if len(now.On) > 0 {
-		d.Log.Quiet("starting up, listening on " + strings.Join(now.On, ", "))
-		d.verbosely("listening on %s...", strings.Join(now.On, ", "))
+// listens takes in what is listened on from now on: the tracker learns the
+// local addresses, and live attempts go on.
+func (d *Daemon) listens(now capture.Listening) {
+	d.listening = now
+	d.decisions.tracker.SetLocal(now.Local)
+}
+
+// sayListening writes how it begins: what is listened on, in knockd 0.8's
+// words, and what is waited for.
+func (d *Daemon) sayListening() {
+	if on := strings.Join(d.listening.On, ", "); on != "" {
+		d.Log.Quiet("starting up, listening on " + on)
+		d.verbosely("listening on %s...", on)
 	} else {
 		d.Log.Quiet("starting up")
 	}
-	for _, text := range now.News {
-		if !strings.HasPrefix(text, "listening") {
-			d.Log.Warn(text)
-		}
+	for _, name := range d.listening.Missing {
+		d.Log.Warn(waitingFor(name))
 	}
-	d.Status(state(now))
+	d.Status(d.status())
 }
 
-// follow takes over what is listened on after a change.
-func (d *Daemon) follow(now capture.Listening) {
-	d.decisions.tracker.SetLocal(now.Local)
+// changed takes in a change of the network and says so.
+func (d *Daemon) changed(now capture.Listening) {
+	d.listens(now)
 	for _, text := range now.News {
 		d.Log.Warn(text)
 	}
-	d.Status(state(now))
+	d.Status(d.status())
 }
 
-// state is what the daemon does, in a few words.
-func state(now capture.Listening) string {
+// status says in a few words what the daemon does.
+func (d *Daemon) status() string {
 	var parts []string
-	if len(now.On) > 0 {
-		parts = append(parts, "listening on "+strings.Join(now.On, ", "))
+	if len(d.listening.On) > 0 {
+		parts = append(parts, "listening on "+strings.Join(d.listening.On, ", "))
 	}
-	if len(now.Missing) > 0 {
-		parts = append(parts, "waiting for interface "+strings.Join(now.Missing, ", "))
+	for _, name := range d.listening.Missing {
+		parts = append(parts, waitingFor(name))
 	}
 	return strings.Join(parts, "; ")
+}
+
+// waitingFor is the line for an interface that is not there.
+func waitingFor(name string) string {
+	if name == capture.DefaultRoute {
+		return "waiting for a default route"
+	}
+	return "waiting for interface " + name
+}
+
+// unheard is the error of a daemon that never had an interface to listen on.
+func (d *Daemon) unheard() error {
+	if d.source.Heard() {
+		return nil
+	}
+	return fmt.Errorf("never listened: still %s", d.status())
+}
+
+// sayDrops says how many packets the kernel had to drop, if it did.
+func (d *Daemon) sayDrops() {
+	if !d.source.Lossy() {
+		return
+	}
+	if total, err := d.source.Drops(); err == nil && total > d.drops {
+		d.Log.Stranger(fmt.Sprintf("the kernel dropped %d packets that came faster than they could be read", total-d.drops))
+		d.drops = total
+	}
 }
 
 // wanted describes what the doors can use, for the kernel's filter.

@@ -83,6 +83,12 @@ func (d *Daemon) refuse(conf *config.Config) error {
 	changed := slices.DeleteFunc(d.conf.OptionsChanged(conf), func(name string) bool {
 		return slices.Contains(changeable, name)
 	})
+	if d.limited && hasCommands(conf) {
+		changed = append(changed, "the first start_command (capabilities were given up)")
+	}
+	if d.limited && neededBy(conf)&^neededBy(d.conf) != 0 {
+		changed = append(changed, "the first native door (capabilities were given up)")
+	}
 	if len(changed) == 0 {
 		return nil
 	}
