@@ -18,7 +18,7 @@ func BenchmarkBulk(b *testing.B) {
 	cli, srv := nettest.Pair(b)
 	l := newLogin(b, cli, srv)
 	l.write(".config/knock/config", profileText)
-	const size = "512"
+	const size = "1024"
 	for _, form := range []struct{ name, lines string }{
 		{"plain", "Host door\n HostName 10.7.0.2\n"},
 		{"proxy", "Host door\n HostName 10.7.0.2\n ProxyCommand " + self(b) + " proxy --profile %n %h %p\n"},
@@ -30,7 +30,7 @@ func BenchmarkBulk(b *testing.B) {
 		} {
 			b.Run(form.name+"/"+way.name, func(b *testing.B) {
 				l.sshConfig(form.lines)
-				b.SetBytes(512 << 20)
+				b.SetBytes(1 << 30)
 				for b.Loop() {
 					if got := l.run("sh", "-c", way.shell); got.code != 0 {
 						b.Fatalf("%+v", got)
