@@ -3,7 +3,6 @@ package livetest
 import (
 	"net"
 	"net/netip"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -79,8 +78,3 @@ func syn(t testing.TB, h *nettest.Host, from, to string, steps ...string) {
 		}
 	}
 }
-
-// join writes steps as knockd.conf has them.
-func join(steps ...string) string { return strings.Join(steps, ",") }
-
-func itoa(n int) string { return strconv.Itoa(n) }
