@@ -140,3 +140,20 @@ func (d *daemon) again(h *nettest.Host) {
 	d.run(h, &exec.Cmd{Path: cmd.Path, Args: cmd.Args, Env: cmd.Env, WaitDelay: cmd.WaitDelay})
 	d.waitFor("starting up", n+1)
 }
+
+// TestOneTimeFin is the door of knockd's manual with its own flags: FIN and
+// no ACK.
+func TestOneTimeFin(t *testing.T) {
+	t.Parallel()
+	client, server := nettest.Pair(t)
+	d := start(t, server, strings.Replace(oneTime, "syn,!ack", "fin,!ack", 1))
+	hping(t, client, "-F", nettest.Server4, "1111:udp")
+	hping(t, client, "-S", nettest.Server4, "2222")
+	hping(t, client, "-FA", nettest.Server4, "2222")
+	d.waitFor("Stage 1", 1)
+	d.lacks("Stage 2")
+	hping(t, client, "-F", nettest.Server4, "2222", "3333:udp")
+	d.waitFor("10.7.0.1: opencloseSMTP: OPEN SESAME", 1)
+	d.waitFor("running command", 2)
+	d.sequencesAre("#1111:udp,2222,3333:udp\n# a comment\n 4444,5555:udp\n")
+}
