@@ -3,6 +3,8 @@ package ruleset
 import (
 	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
 
 	"knockd/internal/config"
 )
@@ -66,12 +68,13 @@ func knows(all []*config.Door, name string) bool {
 
 // converted is a door on its way.
 type converted struct {
-	door       *Door
-	start      rule  // what its start command does, if anything usual
-	startErr   error // why it is not
-	stopErr    error
-	commandErr error // the command that IPv6 knockers get
-	notes      []string
+	door     *Door
+	start    rule  // what its start command does, if anything usual
+	startErr error // why it is not
+	stopErr  error
+	sixErr   error // why IPv6 knockers would get something else
+	stopErr6 error
+	notes    []string
 }
 
 // convert reads a door without looking at the others.
@@ -115,7 +118,11 @@ func (r *converted) replaced(d *config.Door) {
 
 // derive finds out from the start command what opens.
 func (r *converted) derive(d *config.Door) {
-	if r.startErr != nil || d.StartCommand == "" || r.start.delete {
+	if r.startErr != nil || d.StartCommand == "" {
+		return
+	}
+	r.sixth(d)
+	if r.start.delete {
 		return
 	}
 	r.door.Open = r.start.ports
@@ -126,11 +133,33 @@ func (r *converted) derive(d *config.Door) {
 		r.door.CmdTimeout = 0 // nothing closes it, as in knockd 0.8
 		return
 	}
+	if d.CmdTimeout == 0 {
+		r.stopErr = errors.New("runs at once (cmd_timeout = 0), so that the door never is open")
+		return
+	}
 	stop, err := parseRule(d.StopCommand)
 	if err == nil && !(stop.delete && stop.same(r.start)) {
 		err = errors.New("is not the start command's iptables with -D in place of -A")
 	}
 	r.stopErr = err
+}
+
+// sixth compares what IPv6 knockers get with what IPv4 knockers get.
+func (r *converted) sixth(d *config.Door) {
+	if d.StartCommand6 == "" {
+		r.door.Deny = append(slices.Clone(r.door.Deny), netip.PrefixFrom(netip.IPv6Unspecified(), 0))
+		r.notes = append(r.notes, fmt.Sprintf("[%s] start_command_6: is empty, so the door takes no knock over IPv6", d.Name))
+		return
+	}
+	six, err := parseRule(d.StartCommand6)
+	if err != nil || !six.same(r.start) || six.delete != r.start.delete {
+		r.sixErr = errors.New("does not do for IPv6 what start_command does for IPv4")
+		return
+	}
+	stop, err := parseRule(d.StopCommand6)
+	if d.StopCommand6 != d.StopCommand && (err != nil || !stop.delete || !stop.same(r.start)) {
+		r.stopErr6 = errors.New("does not do for IPv6 what stop_command does for IPv4")
+	}
 }
 
 // closing finds the doors whose rule a start command with -D deletes.
@@ -195,8 +224,12 @@ func (r *converted) commandFaults(d *config.Door) (errs []error) {
 	switch {
 	case r.startErr != nil:
 		fault("start_command", r.startErr)
+	case r.sixErr != nil:
+		fault("start_command_6", r.sixErr)
 	case r.stopErr != nil:
 		fault("stop_command", r.stopErr)
+	case r.stopErr6 != nil:
+		fault("stop_command_6", r.stopErr6)
 	case len(r.door.Open) == 0 && len(r.door.Closes) == 0 && !named(d.Open):
 		fault("open", errors.New("nothing says what opens"))
 	}

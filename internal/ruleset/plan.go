@@ -125,6 +125,9 @@ func (p *plan) in(f family) []*door {
 		if len(d.Allow) > 0 && len(ofFamily(d.Allow, f)) == 0 {
 			continue
 		}
+		if slices.ContainsFunc(ofFamily(d.Deny, f), func(p netip.Prefix) bool { return p.Bits() == 0 }) {
+			continue
+		}
 		out = append(out, d)
 	}
 	return out

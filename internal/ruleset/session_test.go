@@ -322,3 +322,18 @@ func TestStrictAndForgive(t *testing.T) {
 		})
 	}
 }
+
+// TestInterfaces: knocks on another interface than those listened on do not
+// count, and the ports are shut on all.
+func TestInterfaces(t *testing.T) {
+	const text = "[ssh]\nsequence=7000,7001,7002,7003\nopen=tcp/22\ncmd_timeout=60\n"
+	eachBackEnd(t, func(t *testing.T, l *lab, b backEnd) {
+		l.server.EchoTCP(nettest.Server4 + ":22")
+		b.load(l, doorsOf(t, text), Options{Interfaces: []string{"eth9"}})
+		l.knock(nettest.Server4, "7000", "7001", "7002", "7003")
+		l.expect(t, nettest.Server4, 22, false, "on another interface")
+		b.load(l, doorsOf(t, text), Options{Interfaces: []string{"eth9", "eth0"}})
+		l.knock(nettest.Server4, "7000", "7001", "7002", "7003")
+		l.expect(t, nettest.Server4, 22, true, "on one of two")
+	})
+}
