@@ -165,14 +165,13 @@ func (d *daemon) run(h *nettest.Host, cmd *exec.Cmd) {
 	d.t.Cleanup(d.end)
 }
 
+// copyProgram leaves the writing to another process: in this one a child
+// started meanwhile would hold the file open for a moment, and a program that
+// is open for writing cannot be run.
 func copyProgram(t testing.TB, from, to string) {
 	t.Helper()
-	data, err := os.ReadFile(from)
-	if err == nil {
-		err = os.WriteFile(to, data, 0o755)
-	}
-	if err != nil {
-		t.Fatal(err)
+	if out, err := exec.Command("cp", from, to).CombinedOutput(); err != nil {
+		t.Fatalf("copy %s: %v\n%s", from, err, out)
 	}
 }
 
