@@ -21,7 +21,9 @@ _knock() {
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
         -d | --delay | -w | --wait | --timeout | --retry | --flags | --source | --interface | --one-time | \
-            --sequence-file | --profile | --config) ((i++)) ;;
+            --sequence-file | --profile | --config | -A | --access | -a | --allow-ip | -f | --fw-timeout | -p | \
+            --server-port | -P | --server-proto | -S | --source-port | -N | --nat-access | --nat-port | --user | --digest | \
+            --time-offset | --key-file | --key-client | -n | --named | --rc-file | --server | --client | --hmac) ((i++)) ;;
         -*) ;;
         *)
             word=${COMP_WORDS[i]}
@@ -30,10 +32,12 @@ _knock() {
         esac
     done
     case $prev in
-    --one-time | --sequence-file | --config)
+    --one-time | --sequence-file | --config | --key-file | --rc-file)
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
         ;;
+    -P | --server-proto) _knock_choose "udp tcp http tcpraw" && return ;;
+    -A | --access) _knock_choose "tcp/22 tcp/80 tcp/443" && return ;;
     --profile) _knock_choose "$(_knock_profiles)" && return ;;
     --flags) _knock_choose "fin syn rst psh ack urg syn,ack" && return ;;
     -w | --wait) _knock_choose "tcp/22 tcp/80 tcp/443" && return ;;
@@ -42,6 +46,10 @@ _knock() {
     esac
     case $word in
     proxy) options+=" --fdpass" ;;
+    spa) options+=" -A --access -a --allow-ip -s --source-ip -f --fw-timeout -p --server-port -P --server-proto
+        -S --source-port -r --rand-port -N --nat-access --nat-local --nat-port --nat-rand-port --user --digest --time-offset
+        --key-file --key-client -n --named --rc-file --ipv6-extension" ;;
+    keygen) options="--profile --server --client -A --access --hmac --qr --help" ;;
     ssh-config) options="--match-exec --config --help" ;;
     ssh)
         # What follows the word is ssh's.
@@ -55,9 +63,9 @@ _knock() {
     -*) _knock_choose "$options" ;;
     *)
         case $word in
-        "") _knock_choose "$(_knock_profiles) proxy ssh ssh-config $(compgen -A hostname)" ;;
+        "") _knock_choose "$(_knock_profiles) proxy ssh ssh-config spa keygen $(compgen -A hostname)" ;;
         ssh-config) _knock_choose "$(_knock_profiles)" ;;
-        proxy | ssh) _knock_choose "$(_knock_profiles) $(compgen -A hostname)" ;;
+        proxy | ssh | spa) _knock_choose "$(_knock_profiles) $(compgen -A hostname)" ;;
         esac
         ;;
     esac

@@ -18,7 +18,9 @@ function __knock_word
             continue
         end
         switch $word
-            case -d --delay -w --wait --timeout --retry --flags --source --interface --one-time --sequence-file --profile --config
+            case -d --delay -w --wait --timeout --retry --flags --source --interface --one-time --sequence-file --profile --config \
+                -A --access -a --allow-ip -f --fw-timeout -p --server-port -P --server-proto -S --source-port -N --nat-access \
+                --nat-port --user --digest --time-offset --key-file --key-client -n --named --rc-file --server --client --hmac
                 set skip 1
             case '-*'
             case '*'
@@ -47,8 +49,10 @@ complete -c knock -n __knock_first -a '(__fish_print_hostnames)' -d host
 complete -c knock -n __knock_first -a proxy -d 'knock, then carry a connection'
 complete -c knock -n __knock_first -a ssh -d 'knock, then log in'
 complete -c knock -n __knock_first -a ssh-config -d 'print lines for ~/.ssh/config'
-complete -c knock -n '__knock_after proxy ssh ssh-config' -a '(__knock_profiles)' -d profile
-complete -c knock -n '__knock_after proxy ssh' -a '(__fish_print_hostnames)' -d host
+complete -c knock -n __knock_first -a spa -d 'ask with one encrypted packet'
+complete -c knock -n __knock_first -a keygen -d 'make keys for that'
+complete -c knock -n '__knock_after proxy ssh ssh-config spa' -a '(__knock_profiles)' -d profile
+complete -c knock -n '__knock_after proxy ssh spa' -a '(__fish_print_hostnames)' -d host
 complete -c knock -n '__knock_after proxy' -l fdpass -d 'hand the connection over to ssh'
 complete -c knock -n '__knock_after ssh-config' -l match-exec -d 'print a Match block'
 
@@ -72,3 +76,28 @@ complete -c knock -l profile -x -a '(__knock_profiles)' -d 'use this profile'
 complete -c knock -l config -r -F -d 'read this configuration'
 complete -c knock -l dry-run -d 'send nothing'
 complete -c knock -l json -d 'print the outcome as JSON'
+
+complete -c knock -n '__knock_after spa keygen' -s A -l access -x -a 'tcp/22 tcp/80 tcp/443' -d 'ports to ask for'
+complete -c knock -n '__knock_after spa' -s a -l allow-ip -x -d 'address to ask for'
+complete -c knock -n '__knock_after spa' -s s -l source-ip -d 'ask for the address of the packet'
+complete -c knock -n '__knock_after spa' -s f -l fw-timeout -x -d 'time to ask for, in seconds'
+complete -c knock -n '__knock_after spa' -s p -l server-port -x -d 'port to send to'
+complete -c knock -n '__knock_after spa' -s P -l server-proto -x -a 'udp tcp http tcpraw' -d 'how to send'
+complete -c knock -n '__knock_after spa' -s S -l source-port -x -d 'port to send from'
+complete -c knock -n '__knock_after spa' -s r -l rand-port -d 'send to a random port'
+complete -c knock -n '__knock_after spa' -s N -l nat-access -x -d 'host and port behind the server'
+complete -c knock -n '__knock_after spa' -l nat-local -d 'a port of the server'
+complete -c knock -n '__knock_after spa' -l nat-port -x -d 'outer port'
+complete -c knock -n '__knock_after spa' -l nat-rand-port -d 'random outer port'
+complete -c knock -n '__knock_after spa' -l user -x -d 'user name in the packet'
+complete -c knock -n '__knock_after spa' -l digest -x -a 'md5 sha1 sha256 sha384 sha512' -d 'digest of the message'
+complete -c knock -n '__knock_after spa' -l time-offset -x -d 'add to the clock'
+complete -c knock -n '__knock_after spa' -l key-file -r -F -d 'read the keys'
+complete -c knock -n '__knock_after spa' -l key-client -x -d 'section of the key file'
+complete -c knock -n '__knock_after spa' -s n -l named -x -d 'stanza of .fwknoprc'
+complete -c knock -n '__knock_after spa' -l rc-file -r -F -d 'read this .fwknoprc'
+complete -c knock -n '__knock_after spa' -l ipv6-extension -d 'ask for an IPv6 address'
+complete -c knock -n '__knock_after keygen' -l server -x -a '(__fish_print_hostnames)' -d 'name of the server'
+complete -c knock -n '__knock_after keygen' -l client -x -d 'name of the client'
+complete -c knock -n '__knock_after keygen' -l hmac -x -a 'md5 sha1 sha256 sha384 sha512' -d 'type of the HMAC'
+complete -c knock -n '__knock_after keygen' -l qr -d 'print the code everywhere'

@@ -37,6 +37,9 @@ func TestCompletions(t *testing.T) {
 			"knock --flags sy":          "syn",
 			"knock homebox 22 --js":     "--json",
 			"knock ssh-conf":            "ssh-config",
+			"knock keyg":                "keygen",
+			"knock spa --nat-l":         "--nat-local",
+			"knock -w 22 keygen --hm":   "--hmac",
 		} {
 			t.Run(shell+" "+line, func(t *testing.T) {
 				t.Parallel()
@@ -65,6 +68,11 @@ func TestCompletionsKnowAllOptions(t *testing.T) {
 		for _, name := range optionNames() {
 			if !strings.Contains(string(text), strings.ReplaceAll(form, "%s", name)) {
 				t.Errorf("%s lacks --%s", file, name)
+			}
+		}
+		for word := range subcommands() {
+			if !strings.Contains(string(text), word) {
+				t.Errorf("%s lacks knock %s", file, word)
 			}
 		}
 	}

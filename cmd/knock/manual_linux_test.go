@@ -37,13 +37,19 @@ func TestManualIsSound(t *testing.T) {
 // TestManualNamesAllOptions: none is missing, and the help has them too.
 func TestManualNamesAllOptions(t *testing.T) {
 	text := manual(t)
-	help := try("-h").stdout + try("proxy", "-h").stdout + try("ssh-config", "-h").stdout
+	help := try("-h").stdout + try("proxy", "-h").stdout + try("ssh-config", "-h").stdout +
+		try("spa", "-h").stdout + try("keygen", "-h").stdout
 	for _, name := range optionNames() {
 		if !strings.Contains(text, "Fl -"+name) {
 			t.Errorf("knock.1 lacks --%s", name)
 		}
 		if !strings.Contains(help, "--"+name) {
 			t.Errorf("the help lacks --%s", name)
+		}
+	}
+	for word := range subcommands() {
+		if !strings.Contains(text, "Cm "+word) {
+			t.Errorf("knock.1 lacks knock %s", word)
 		}
 	}
 }

@@ -77,6 +77,8 @@ func TestHelpAndVersion(t *testing.T) {
 // optionNames are the long names of all options.
 func optionNames() []string {
 	var names []string
-	newOptions().set.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-	return append(names, "fdpass", "match-exec")
+	o := newOptions()
+	(&spaOptions{}).register(o)
+	o.set.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	return append(names, "fdpass", "match-exec", "server", "client", "hmac", "qr")
 }
