@@ -44,7 +44,7 @@ func TestEndings(t *testing.T) {
 		{"-t -c " + bad, 1, "", bad + ":2: [a] sequence: ...\n" + bad + ":3: [a] colour: ...\n" + bad + ":4: [b] sequence: ...\n"},
 		{"-i lo -c " + bad, 1, "", bad + ":2: [a] sequence: ...\n" + bad + ":3: [a] colour: ...\n" + bad + ":4: [b] sequence: ...\n"},
 		{"-c " + dir + "/none.conf", 1, "", "knockd: ...none.conf: no such file or directory\nknockd: hint: name another configuration with -c\n"},
-		{"--bogus", 2, "", "knockd: ...bogus\nusage: ..."},
+		{"--bogus", 2, "", "knockd: unknown flag: --bogus\nknockd: hint: ...\n"},
 		{"-V", 0, "knockd ...\n", ""},
 		{"-h", 0, "usage: knockd ...", ""},
 		{"-r " + dir + "/none.pcap --address 127.0.0.1 -c " + good, 1, "", "knockd: ...none.pcap: no such file or directory\n"},
