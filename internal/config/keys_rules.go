@@ -21,7 +21,7 @@ var ruleKeys = []key[*rawDoor]{
 	parsed(func(d *rawDoor) *time.Duration { return &d.Cooldown }, parseSeconds, "cooldown"),
 	parsed(func(d *rawDoor) *bool { return &d.CooldownForAll }, parseScope, "cooldown_scope"),
 	parsed(func(d *rawDoor) *Lengths { return &d.PacketLength }, parseLengths, "packet_length"),
-	parsed(func(d *rawDoor) *[]PortRange { return &d.OpenPorts }, list(parsePortRange), "open_ports"),
+	parsed(func(d *rawDoor) *[]PortRange { return &d.OpenPorts }, parseOpenPorts, "open_ports"),
 }
 
 func parseRepeats(text string) (forgive bool, err error) {
@@ -32,4 +32,20 @@ func parseRepeats(text string) (forgive bool, err error) {
 func parseScope(text string) (forAll bool, err error) {
 	word, err := oneOf("address", "door")(text)
 	return word == "door", err
+}
+
+// parseOpenPorts reads ranges of ports that do not overlap.
+func parseOpenPorts(text string) ([]PortRange, error) {
+	ranges, err := list(parsePortRange)(text)
+	if err != nil {
+		return nil, err
+	}
+	for i, a := range ranges {
+		for _, b := range ranges[:i] {
+			if a.First <= b.Last && b.First <= a.Last {
+				return nil, rulef("%v and %v overlap: each port must be named once", b, a)
+			}
+		}
+	}
+	return ranges, nil
 }

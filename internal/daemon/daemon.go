@@ -76,7 +76,7 @@ func New(conf *config.Config, o Options) (*Daemon, error) {
 	}
 	d := &Daemon{Options: o, conf: conf, calls: make(chan func()), ended: make(chan struct{}),
 		admitting: make(chan struct{}, maxAdmitting)}
-	d.decisions = newDecisions(conf.MaxAttempts, o.OnlyIPv4, d)
+	d.decisions = newDecisions(conf, o.OnlyIPv4, d)
 	if o.Lookup {
 		d.decisions.names = newNames(d.post)
 	}

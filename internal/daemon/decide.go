@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"knockd/internal/capture"
+	"knockd/internal/config"
 	"knockd/internal/doors"
 	"knockd/internal/knock"
 	"knockd/internal/spa"
@@ -17,12 +18,13 @@ import (
 // decisions turns packets into log lines and openings. The live daemon and
 // --read use the same one.
 type decisions struct {
-	tracker *knock.Tracker
-	doors   doorsInUse
-	onlyV4  bool
-	out     outcomes
-	names   *names // nil without -l
-	gate    *gate  // nil without doors that have keys
+	tracker  *knock.Tracker
+	doors    doorsInUse
+	onlyV4   bool
+	out      outcomes
+	names    *names // nil without -l
+	gate     *gate  // nil without doors that have keys
+	failures config.FailureLimit
 }
 
 // outcomes is what decisions lead to.
@@ -32,6 +34,10 @@ type outcomes interface {
 	// open opens a door; announce writes OPEN SESAME, before the start
 	// command runs and only if the door does open, which is the result.
 	open(at time.Time, o doors.Opening, announce func()) bool
+	// close ends the openings that match, and says why.
+	close(at time.Time, match func(*doors.Opening) bool, why string)
+	// holds says whether a knocker has an opening.
+	holds(knocker netip.Addr) bool
 	// sesame writes a line that is never left out.
 	sesame(at time.Time, text string)
 	// use marks the sequence of a one-time door as used, puts the next one in
@@ -42,8 +48,16 @@ type outcomes interface {
 	admit(at time.Time, g *gate, r *spa.Request)
 }
 
-func newDecisions(maxAttempts int, onlyV4 bool, out outcomes) *decisions {
-	return &decisions{tracker: knock.NewTracker(maxAttempts), onlyV4: onlyV4, out: out}
+func newDecisions(conf *config.Config, onlyV4 bool, out outcomes) *decisions {
+	d := &decisions{tracker: knock.NewTracker(conf.MaxAttempts), onlyV4: onlyV4, out: out}
+	d.limitFailures(conf)
+	return d
+}
+
+// limitFailures has those ignored whom the configuration says.
+func (d *decisions) limitFailures(conf *config.Config) {
+	d.failures = conf.MaxFailures
+	d.tracker.SetFailureLimit(conf.MaxFailures, conf.NeverIgnore, d.out.holds)
 }
 
 // packet shows the tracker one packet.
@@ -77,6 +91,7 @@ func admitted(out outcomes, at time.Time, g *gate, decision spa.Decision) {
 	out.sesame(at, asked(decision))
 	sesame := fmt.Sprintf("%s: %s: OPEN SESAME", decision.Opening.Addr, decision.Door)
 	openAll(out, at, g.requested(decision), sesame)
+	closeOther(out, at, g.doors[decision.Door], decision.Opening.Addr)
 }
 
 // openAll makes all openings of a door, after one OPEN SESAME.
@@ -106,6 +121,9 @@ func (d *decisions) act(events []knock.Event, at time.Time) {
 			d.out.line(at, fmt.Sprintf("%s: %s: sequence timeout (stage %d)", d.who(e), e.Door.Name, e.Stage))
 		case knock.Opened:
 			d.opened(d.doors.byKey[e.Door], e, at)
+		case knock.Ignored:
+			d.out.sesame(at, fmt.Sprintf("%s: ignored for %.0f s after %d failed attempts",
+				d.who(e), d.failures.For.Seconds(), d.failures.Count))
 		}
 	}
 }
@@ -136,7 +154,11 @@ func (d *decisions) opened(door *door, e *knock.Event, at time.Time) {
 	if d.names != nil {
 		host = d.names.of(e.Src)
 	}
-	open := func() { openAll(d.out, at, openingsOf(door, e.Src, host), sesame) }
+	list, src := openingsOf(door, e, host), e.Src
+	open := func() {
+		openAll(d.out, at, list, sesame)
+		closeOther(d.out, at, door, src)
+	}
 	if door.oneTime != nil {
 		d.out.use(at, door, open)
 		return

@@ -161,7 +161,7 @@ func nativeDoors(conf *config.Config) []nft.Door {
 		}
 		list = append(list, nft.Door{
 			Name: d.Name, Nth: d.Occurrence, Ports: portsOf(d), Timeout: d.CmdTimeout,
-			OnePort:    d.SPA != nil,
+			OnePort:    d.SPA != nil || d.Open[0].Named(),
 			PrefixLen4: d.OpenPrefix4, PrefixLen6: d.OpenPrefix6,
 			Set4: setOf(d.NftSet), Set6: setOf(d.NftSet6),
 		})
@@ -169,10 +169,27 @@ func nativeDoors(conf *config.Config) []nft.Door {
 	return list
 }
 
+// portsOf are the ports that a door may open.
 func portsOf(d *config.Door) []nft.PortRange {
 	var ports []nft.PortRange
-	for _, p := range d.Open {
+	for _, p := range mayOpen(d) {
 		ports = append(ports, nft.PortRange{Proto: p.Proto, First: p.First, Last: p.Last})
+	}
+	return ports
+}
+
+// mayOpen are the ports that a door may open: in place of the port that a
+// knock names, all those that it can name.
+func mayOpen(d *config.Door) []config.Ports {
+	var ports []config.Ports
+	for _, p := range d.Open {
+		if !p.Named() {
+			ports = append(ports, p)
+			continue
+		}
+		for _, r := range d.OpenPorts {
+			ports = append(ports, config.Ports{Proto: p.Proto, First: r.First, Last: r.Last})
+		}
 	}
 	return ports
 }
@@ -190,7 +207,7 @@ func portNames(ports []config.Ports) string {
 func guarded(conf *config.Config) string {
 	var all []config.Ports
 	for _, d := range conf.Doors {
-		for _, p := range d.Open {
+		for _, p := range mayOpen(d) {
 			if !slices.Contains(all, p) {
 				all = append(all, p)
 			}

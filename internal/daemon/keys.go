@@ -58,11 +58,9 @@ func newGate(list []*door, once spa.Once) *gate {
 // requested is what a packet with the right keys opens.
 func (g *gate) requested(d spa.Decision) []doors.Opening {
 	door := g.doors[d.Door]
-	base := doors.Opening{
-		Door: door.Name, Occurrence: door.Occurrence, Addr: d.Opening.Addr, Timeout: d.Opening.Timeout,
-		Vars: doors.Vars{IP: d.Opening.Addr.String(), Door: door.Name, Client: d.Client,
-			Src: d.Src.String(), Dst: d.Dst.String()},
-	}
+	base := door.openingFor(d.Opening.Addr)
+	base.Timeout = d.Opening.Timeout
+	base.Vars.Client, base.Vars.Src, base.Vars.Dst = d.Client, d.Src.String(), d.Dst.String()
 	var list []doors.Opening
 	for _, p := range d.Opening.Ports {
 		list = append(list, native(base, nftKind, p.String(), p.String()))

@@ -2,24 +2,32 @@ package daemon
 
 import (
 	"net/netip"
+	"strconv"
+	"time"
 
+	"knockd/internal/config"
 	"knockd/internal/doors"
+	"knockd/internal/knock"
 )
 
-// openingsOf is what opening a door means for a knocker: native ones first,
-// then the commands of the knocker's address family, with everything filled
-// in. A door that opens nothing still has one opening, of no command.
-func openingsOf(d *door, knocker netip.Addr, host string) []doors.Opening {
-	base := doors.Opening{
-		Door:       d.Name,
-		Occurrence: d.Occurrence,
-		Addr:       knocker,
-		Host:       host,
-		Vars:       doors.Vars{IP: knocker.String(), Door: d.Name},
-		Timeout:    d.CmdTimeout,
+// openingsOf is what a knock opens: native ones first, then the commands of the
+// knocker's address family, with everything filled in. A door that opens
+// nothing still has one opening, of no command.
+func openingsOf(d *door, e *knock.Event, host string) []doors.Opening {
+	base := d.openingFor(e.Src)
+	base.Host = host
+	port := e.Port // that the knock named, else the last one hit
+	if port == 0 {
+		port = e.Hit.DstPort
 	}
+	base.Vars.Port, base.Vars.Proto = strconv.Itoa(int(port)), d.protoOf(e).String()
 	var list []doors.Opening
-	if len(d.Open) > 0 {
+	if len(d.Open) > 0 && d.Open[0].Named() {
+		for _, p := range d.Open {
+			name := config.Ports{Proto: p.Proto, First: e.Port, Last: e.Port}.String()
+			list = append(list, native(base, nftKind, name, name))
+		}
+	} else if len(d.Open) > 0 {
 		list = append(list, native(base, nftKind, portNames(d.Open), ""))
 	}
 	if d.XtRecent != "" {
@@ -29,6 +37,42 @@ func openingsOf(d *door, knocker netip.Addr, host string) []doors.Opening {
 		list = append(list, o)
 	}
 	return list
+}
+
+// protoOf is the protocol of the step that named the port, else of the last.
+func (d *door) protoOf(e *knock.Event) knock.Protocol {
+	for _, s := range e.Door.Sequence {
+		if s.Port == 0 {
+			return s.Proto
+		}
+	}
+	return e.Hit.Proto
+}
+
+// openingFor is an opening of the door for a knocker, or for the prefix around
+// it, without what it opens.
+func (d *door) openingFor(knocker netip.Addr) doors.Opening {
+	ip, bits := knocker.String(), d.OpenPrefix4
+	if !knocker.Is4() {
+		bits = d.OpenPrefix6
+	}
+	if bits > 0 && bits < knocker.BitLen() {
+		if p, err := knocker.Prefix(bits); err == nil {
+			ip = p.String()
+		}
+	}
+	return doors.Opening{
+		Door: d.Name, Occurrence: d.Occurrence, Addr: knocker,
+		Vars: doors.Vars{IP: ip, Door: d.Name}, Timeout: d.CmdTimeout,
+	}
+}
+
+// closeOther ends the knocker's openings of the door that this one closes.
+func closeOther(out outcomes, at time.Time, d *door, knocker netip.Addr) {
+	if d.Close == "" {
+		return
+	}
+	out.close(at, func(o *doors.Opening) bool { return o.Door == d.Close && o.For(knocker) }, "knock at "+d.Name)
 }
 
 func native(o doors.Opening, kind, what, data string) doors.Opening {

@@ -3,6 +3,7 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"knockd/internal/doors"
@@ -20,6 +21,14 @@ func (d *Daemon) sesame(_ time.Time, text string) { d.Log.Log(text) }
 func (d *Daemon) open(_ time.Time, o doors.Opening, announce func()) bool {
 	return d.manager.Open(o, announce)
 }
+
+// close implements outcomes.
+func (d *Daemon) close(_ time.Time, match func(*doors.Opening) bool, why string) {
+	d.manager.Close(match, why)
+}
+
+// holds implements outcomes.
+func (d *Daemon) holds(knocker netip.Addr) bool { return d.manager.Holds(knocker) }
 
 // use implements outcomes. The disk is waited for outside of the loop; until
 // the line is marked the door has no sequence, so that nobody uses it twice.

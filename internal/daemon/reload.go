@@ -69,6 +69,9 @@ func (d *Daemon) reloaded(conf *config.Config, list []*door, warnings []string, 
 	for _, text := range append(conf.Warnings, warnings...) {
 		d.Log.Warn(text)
 	}
+	if changed := d.conf.OptionsChanged(conf); slices.Contains(changed, "max_failures") || slices.Contains(changed, "never_ignore") {
+		d.decisions.limitFailures(conf)
+	}
 	d.conf = conf
 	d.Log.SetRate(conf.LogRate)
 	d.manager.SetKeep(conf.KeepOnStop)
@@ -76,7 +79,7 @@ func (d *Daemon) reloaded(conf *config.Config, list []*door, warnings []string, 
 }
 
 // changeable are the options that may change while the daemon runs.
-var changeable = []string{"LogFile", "UseSyslog", "OnStop", "LogRate"}
+var changeable = []string{"LogFile", "UseSyslog", "OnStop", "LogRate", "max_failures", "never_ignore"}
 
 // refuse names the options that cannot change while the daemon runs.
 func (d *Daemon) refuse(conf *config.Config) error {

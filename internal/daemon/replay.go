@@ -34,7 +34,7 @@ func (r *Replay) Run(conf *config.Config, source capture.Source) error {
 	if err != nil {
 		return err
 	}
-	r.start(list, conf.MaxAttempts)
+	r.start(list, conf)
 	batch, err := source.Next()
 	if len(batch) > 0 {
 		for _, text := range warnings {
@@ -54,10 +54,10 @@ func (r *Replay) Run(conf *config.Config, source capture.Source) error {
 	return err
 }
 
-func (r *Replay) start(list []*door, maxAttempts int) {
+func (r *Replay) start(list []*door, conf *config.Config) {
 	r.dry = doors.NewDry(r.Line)
 	r.unused = map[string][]onetime.Line{}
-	r.decisions = newDecisions(maxAttempts, r.OnlyIPv4, r)
+	r.decisions = newDecisions(conf, r.OnlyIPv4, r)
 	r.decisions.tracker.SetLocal(r.Local)
 	r.decisions.doors.set(list, r.decisions.tracker)
 	r.decisions.gate = newGate(list, usedInMemory{})
@@ -108,6 +108,14 @@ func (r *Replay) sesame(at time.Time, text string) { r.Line(at, text) }
 func (r *Replay) open(at time.Time, o doors.Opening, announce func()) bool {
 	return r.dry.Open(o, at, announce)
 }
+
+// close implements outcomes.
+func (r *Replay) close(at time.Time, match func(*doors.Opening) bool, why string) {
+	r.dry.Close(match, why, at)
+}
+
+// holds implements outcomes.
+func (r *Replay) holds(knocker netip.Addr) bool { return r.dry.Holds(knocker) }
 
 // use implements outcomes; it marks nothing, and goes on to the next line of
 // the file as it was at the first use.

@@ -50,7 +50,7 @@ func (j *Journal) found() []saved {
 // adopt takes over one opening of the journal.
 func (s *schedule) adopt(f *saved, boot string, survivor int, now time.Time) {
 	e := &entry{Opening: *f.o, id: f.id, mayHaveRun: f.stopping, survivor: survivor}
-	s.held[e.id] = e
+	s.keep(e)
 	if e.Kind != "" {
 		s.natives[e.key()] = e
 	}

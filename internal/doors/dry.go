@@ -1,6 +1,9 @@
 package doors
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // Dry takes openings as a Manager does and runs nothing: it says which
 // commands would run and when. Time is passed in and must not go back; a
@@ -35,6 +38,9 @@ func (d *Dry) Close(match func(*Opening) bool, why string, now time.Time) int {
 	d.perform(now)
 	return n
 }
+
+// Holds is Manager.Holds.
+func (d *Dry) Holds(knocker netip.Addr) bool { return d.s.byAddr[knocker] > 0 }
 
 // Next is the time of the next stop command; false if none will run.
 func (d *Dry) Next() (time.Time, bool) { return d.s.next() }

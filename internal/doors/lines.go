@@ -27,14 +27,14 @@ func (s *schedule) reportStart(e *entry, r Result) {
 	case e.Kind == "":
 		s.complain(e, r)
 	case r.Err != nil:
-		s.say(fmt.Sprintf("%s: open %s for %s: %v", e.Door, e.What, e.Addr, r.Err))
+		s.say(fmt.Sprintf("%s: open %s for %s: %v", e.Door, e.What, e.whom(), r.Err))
 		if e.why == "" {
 			e.why = "it did not open well" // and what is half open closes
 		}
 	case e.Timeout > 0:
-		s.say(fmt.Sprintf("%s: opened %s for %s (%s)", e.Door, e.What, e.Addr, seconds(e.Timeout)))
+		s.say(fmt.Sprintf("%s: opened %s for %s (%s)", e.Door, e.What, e.whom(), seconds(e.Timeout)))
 	default:
-		s.say(fmt.Sprintf("%s: opened %s for %s", e.Door, e.What, e.Addr))
+		s.say(fmt.Sprintf("%s: opened %s for %s", e.Door, e.What, e.whom()))
 	}
 }
 
@@ -65,17 +65,17 @@ func (s *schedule) reportStop(e *entry, r Result) {
 	case e.Kind == "":
 		s.complain(e, r)
 	case r.Err != nil:
-		s.say(fmt.Sprintf("%s: close %s for %s: %v", e.Door, e.What, e.Addr, r.Err))
+		s.say(fmt.Sprintf("%s: close %s for %s: %v", e.Door, e.What, e.whom(), r.Err))
 	case e.why != "":
-		s.say(fmt.Sprintf("%s: closed for %s: %s", e.Door, e.Addr, e.why))
+		s.say(fmt.Sprintf("%s: closed for %s: %s", e.Door, e.whom(), e.why))
 	default:
-		s.say(fmt.Sprintf("%s: closed for %s", e.Door, e.Addr))
+		s.say(fmt.Sprintf("%s: closed for %s", e.Door, e.whom()))
 	}
 }
 
 func (s *schedule) giveUp(e *entry, r Result) {
 	if e.Kind != "" {
-		s.say(fmt.Sprintf("%s: close given up for %s (%s)", e.Door, e.Addr, r.text()))
+		s.say(fmt.Sprintf("%s: close given up for %s (%s)", e.Door, e.whom(), r.text()))
 		return
 	}
 	s.say(fmt.Sprintf("%s: stop command given up for %s (%s): %s", e.Door, e.Addr, r.text(), e.Stop))

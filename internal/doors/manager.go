@@ -3,6 +3,7 @@ package doors
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -98,6 +99,13 @@ func (m *Manager) Pending() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return len(m.s.held)
+}
+
+// Holds says whether a knocker has an opening that is held.
+func (m *Manager) Holds(knocker netip.Addr) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.s.byAddr[knocker] > 0
 }
 
 // Pending is an opening that is held.

@@ -3,7 +3,6 @@ package doors
 import (
 	"context"
 	"fmt"
-	"net/netip"
 )
 
 // Native opens and closes doors of one kind without a shell. Both calls may
@@ -24,12 +23,12 @@ type Native interface {
 type nativeKey struct {
 	door       string
 	occurrence int
-	addr       netip.Addr
+	whom       string
 	kind, data string
 }
 
 func (e *entry) key() nativeKey {
-	return nativeKey{e.Door, e.Occurrence, e.Addr, e.Kind, e.Data}
+	return nativeKey{e.Door, e.Occurrence, e.whom(), e.Kind, e.Data}
 }
 
 // replaceNative makes e the opening of its key: the one before it ends without
@@ -65,7 +64,7 @@ func (s *schedule) handOver(old, e *entry) {
 // forget ends an opening without a word to the journal.
 func (s *schedule) forget(e *entry) {
 	e.state = ended
-	delete(s.held, e.id)
+	s.release(e)
 }
 
 // openNative opens e in the kernel.

@@ -157,6 +157,7 @@ func TestNativeStorm(t *testing.T) {
 				for i := range 3000 {
 					o := native(time.Duration(1+i%50) * time.Millisecond)
 					o.Addr = netip.AddrFrom4([4]byte{10, 0, 0, byte(i * i % 100)})
+					o.Vars.IP = o.Addr.String()
 					m.Open(o, nil)
 					time.Sleep(time.Duration(i%3) * 100 * time.Microsecond)
 				}

@@ -2,6 +2,7 @@ package doors
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 	"time"
 )
@@ -67,6 +68,7 @@ const (
 type schedule struct {
 	lastID   uint64
 	held     map[uint64]*entry    // all that have not ended
+	byAddr   map[netip.Addr]int   // how many of them each knocker has
 	natives  map[nativeKey]*entry // the last opening of each
 	commands lane
 	kernel   lane // native openings: no command holds them up
@@ -78,6 +80,7 @@ type schedule struct {
 func newSchedule() *schedule {
 	return &schedule{
 		held:     map[uint64]*entry{},
+		byAddr:   map[netip.Addr]int{},
 		natives:  map[nativeKey]*entry{},
 		commands: newLane(),
 		kernel:   newLane(),
@@ -122,8 +125,23 @@ func (s *schedule) open(o Opening) {
 func (s *schedule) hold(o Opening) *entry {
 	s.lastID++
 	e := &entry{Opening: o, id: s.lastID}
-	s.held[e.id] = e
+	s.keep(e)
 	return e
+}
+
+func (s *schedule) keep(e *entry) {
+	s.held[e.id] = e
+	s.byAddr[e.Addr]++
+}
+
+func (s *schedule) release(e *entry) {
+	if s.held[e.id] != e {
+		return
+	}
+	delete(s.held, e.id)
+	if s.byAddr[e.Addr]--; s.byAddr[e.Addr] == 0 {
+		delete(s.byAddr, e.Addr)
+	}
 }
 
 // started takes how a start command ended. Its status does not matter for what
@@ -284,7 +302,7 @@ func (s *schedule) drop(e *entry, why string) {
 
 func (s *schedule) end(e *entry) {
 	e.state = ended
-	delete(s.held, e.id)
+	s.release(e)
 	if e.Kind != "" && s.natives[e.key()] == e {
 		delete(s.natives, e.key())
 	}
