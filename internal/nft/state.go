@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
-	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
 	"knockd/internal/knock"
@@ -121,28 +120,13 @@ func (s *tableState) routes(name string) map[route]nftables.SetElement {
 	return routes
 }
 
-// verdictChain returns the chain that a map's verdict leads to by goto, from
-// the attribute NFTA_DATA_VERDICT; "" if it is another verdict.
+// verdictChain returns the chain that a map's verdict leads to by goto; "" if
+// it is another verdict.
 func verdictChain(b []byte) string {
-	ad, err := netlink.NewAttributeDecoder(b)
-	if err != nil {
-		return ""
+	if v := decodeVerdict(b); v != nil && v.Kind == expr.VerdictGoto {
+		return v.Chain
 	}
-	ad.ByteOrder = binary.BigEndian
-	var code int32
-	var name string
-	for ad.Next() {
-		switch ad.Type() {
-		case unix.NFTA_VERDICT_CODE:
-			code = int32(ad.Uint32())
-		case unix.NFTA_VERDICT_CHAIN:
-			name = ad.String()
-		}
-	}
-	if ad.Err() != nil || code != unix.NFT_GOTO {
-		return ""
-	}
-	return name
+	return ""
 }
 
 // sameRules says whether a chain's rules do what they should.

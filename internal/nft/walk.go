@@ -1,0 +1,300 @@
+package nft
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+
+	"knockd/internal/knock"
+)
+
+// outcome is what a chain does with a packet.
+type outcome uint8
+
+const (
+	through outcome = iota // comes to the end of the chain
+	accepts
+	drops
+	translates // changes its destination
+)
+
+// truth is whether a packet matches.
+type truth uint8
+
+const (
+	no truth = iota
+	maybe
+	yes
+)
+
+func boolean(b bool) truth {
+	if b {
+		return yes
+	}
+	return no
+}
+
+// maxDepth is how deep chains can call (include/net/netfilter/nf_tables.h,
+// NFT_JUMP_STACK_SIZE).
+const maxDepth = 16
+
+// walk follows a packet through a chain.
+func (x *examiner) walk(p packet, c *nftables.Chain, depth int) outcome {
+	if depth > maxDepth {
+		return through
+	}
+	for _, r := range x.rules[keyOf(c)] {
+		m := x.match(p, tableOf(c.Table), r)
+		if m.truth == no || m.verdict == nil {
+			continue
+		}
+		got, stop := x.follow(p, c, m, depth)
+		if stop {
+			return got
+		}
+	}
+	return through
+}
+
+// follow acts on the verdict of a rule that matches, or may. stop says that
+// the chain ends here.
+func (x *examiner) follow(p packet, c *nftables.Chain, m matching, depth int) (got outcome, stop bool) {
+	surely := m.truth == yes
+	switch m.verdict.Kind {
+	case expr.VerdictAccept:
+		return accepts, surely || m.port && !p.surely
+	case expr.VerdictDrop:
+		return drops, surely
+	case expr.VerdictReturn:
+		return through, surely
+	case expr.VerdictJump, expr.VerdictGoto:
+		target := &nftables.Chain{Name: m.verdict.Chain, Table: c.Table}
+		got = x.walk(p, target, depth+1)
+		goes := m.verdict.Kind == expr.VerdictGoto && surely
+		return got, got == accepts || got == translates || got == drops && surely || goes
+	case verdictTranslate:
+		return translates, surely || m.port
+	}
+	return through, false
+}
+
+// verdictTranslate is a verdict of ours, for rules that end in dnat.
+const verdictTranslate expr.VerdictKind = 1 << 30
+
+// matching is what a rule says to a packet.
+type matching struct {
+	truth   truth
+	port    bool // it has looked at the port, or at what a knocker is known by
+	verdict *expr.Verdict
+}
+
+// registers are what a rule has loaded: nil is not known. They are counted
+// in units of four octets from NFT_REG32_00.
+type registers map[uint32]*value
+
+// value is what a register holds.
+type value struct {
+	data    []byte // nil if it cannot be known
+	port    bool   // the destination port is in it
+	foreign bool   // the interface it came in on: anything but loopback
+}
+
+// index turns a register's number into the first unit it covers.
+func index(reg uint32) uint32 {
+	if reg >= unix.NFT_REG32_00 {
+		return reg - unix.NFT_REG32_00
+	}
+	return (reg - 1) * 4
+}
+
+// match evaluates a rule's expressions.
+func (x *examiner) match(p packet, t Table, r *nftables.Rule) matching {
+	m := matching{truth: yes}
+	regs := registers{}
+	for _, e := range r.Exprs {
+		one := yes
+		switch e := e.(type) {
+		case *expr.Meta:
+			one = meta(p, e, regs)
+		case *expr.Payload:
+			regs[index(e.DestRegister)] = payload(p, e)
+		case *expr.Ct:
+			regs[index(e.Register)] = conntrack(e)
+		case *expr.Fib:
+			regs[index(e.Register)] = fib(e)
+		case *expr.Bitwise:
+			regs[index(e.DestRegister)] = bitwise(regs[index(e.SourceRegister)], e)
+		case *expr.Byteorder: // of single octets or host numbers: not followed
+			if v := regs[index(e.SourceRegister)]; v != nil && e.Size > 1 && len(v.data) > 1 {
+				regs[index(e.DestRegister)] = &value{}
+			}
+		case *expr.Immediate:
+			regs[index(e.Register)] = &value{data: e.Data}
+		case *expr.Cmp:
+			one = m.look(regs[index(e.Register)], func(v *value) truth { return compare(v, e) })
+		case *expr.Range:
+			one = m.look(regs[index(e.Register)], func(v *value) truth { return within(v, e) })
+		case *expr.Lookup:
+			one = x.lookup(p, t, e, regs, &m)
+		case *expr.Match:
+			one = xtMatch(p, e, &m)
+		default:
+			one = m.act(e)
+		}
+		if m.truth = min(m.truth, one); m.truth == no {
+			return m
+		}
+	}
+	return m
+}
+
+// look compares a register and notes whether the port was in it.
+func (m *matching) look(v *value, compare func(*value) truth) truth {
+	if v == nil {
+		return maybe
+	}
+	m.port = m.port || v.port
+	return compare(v)
+}
+
+// act takes note of what a rule does.
+func (m *matching) act(e expr.Any) truth {
+	switch e := e.(type) {
+	case *expr.Verdict:
+		m.verdict = e
+	case *expr.Reject:
+		m.verdict = &expr.Verdict{Kind: expr.VerdictDrop}
+	case *expr.NAT:
+		if e.Type == expr.NATTypeDestNAT {
+			m.verdict = &expr.Verdict{Kind: verdictTranslate}
+		}
+	case *expr.Target:
+		switch e.Name {
+		case "DNAT":
+			m.verdict = &expr.Verdict{Kind: verdictTranslate}
+		case "REJECT":
+			m.verdict = &expr.Verdict{Kind: expr.VerdictDrop}
+		}
+	case *expr.Counter, *expr.Log, *expr.Notrack:
+	default: // limit, quota, numgen, dynset and so on: it depends
+		return maybe
+	}
+	return yes
+}
+
+func native(n uint32) []byte { return binary.NativeEndian.AppendUint32(nil, n) }
+
+// meta loads what is known of the packet beside its headers.
+func meta(p packet, e *expr.Meta, regs registers) truth {
+	if e.SourceRegister {
+		return yes // it sets something
+	}
+	v := &value{}
+	switch e.Key {
+	case expr.MetaKeyNFPROTO:
+		v.data = []byte{unix.NFPROTO_IPV4}
+		if p.v6 {
+			v.data = []byte{unix.NFPROTO_IPV6}
+		}
+	case expr.MetaKeyL4PROTO:
+		v.data = []byte{uint8(p.proto)}
+	case expr.MetaKeyPROTOCOL:
+		v.data = []byte{0x08, 0x00}
+		if p.v6 {
+			v.data = []byte{0x86, 0xdd}
+		}
+	case expr.MetaKeyMARK:
+		v.data, v.port = native(p.mark), p.opened != nil
+	case expr.MetaKeyIIF, expr.MetaKeyIIFNAME:
+		v.foreign = true
+	}
+	regs[index(e.Register)] = v
+	return yes
+}
+
+// payload loads what is known of the packet's headers.
+func payload(p packet, e *expr.Payload) *value {
+	switch {
+	case e.Base == expr.PayloadBaseTransportHeader && e.Offset == 2 && e.Len == 2:
+		return &value{data: binary.BigEndian.AppendUint16(nil, p.port), port: true}
+	case e.Base == expr.PayloadBaseTransportHeader && e.Offset == 13 && e.Len == 1 && p.proto == knock.TCP:
+		return &value{data: []byte{byte(knock.SYN)}}
+	case e.Base == expr.PayloadBaseNetworkHeader && e.Offset == 9 && e.Len == 1 && !p.v6,
+		e.Base == expr.PayloadBaseNetworkHeader && e.Offset == 6 && e.Len == 1 && p.v6:
+		return &value{data: []byte{uint8(p.proto)}}
+	}
+	return &value{}
+}
+
+func conntrack(e *expr.Ct) *value {
+	if e.Key == expr.CtKeySTATE {
+		return &value{data: native(expr.CtStateBitNEW)}
+	}
+	return &value{}
+}
+
+func fib(e *expr.Fib) *value {
+	if e.ResultADDRTYPE && e.FlagDADDR {
+		return &value{data: native(unix.RTN_LOCAL)}
+	}
+	return &value{}
+}
+
+func bitwise(v *value, e *expr.Bitwise) *value {
+	if v == nil || v.data == nil || len(v.data) != len(e.Mask) || len(e.Xor) != len(e.Mask) {
+		return &value{}
+	}
+	out := &value{data: make([]byte, len(v.data)), port: v.port}
+	for i := range out.data {
+		out.data[i] = v.data[i]&e.Mask[i] ^ e.Xor[i]
+	}
+	return out
+}
+
+func compare(v *value, e *expr.Cmp) truth {
+	if v.foreign {
+		return notLoopback(e)
+	}
+	if v.data == nil || len(v.data) < len(e.Data) {
+		return maybe
+	}
+	order := bytes.Compare(v.data[:len(e.Data)], e.Data)
+	switch e.Op {
+	case expr.CmpOpEq:
+		return boolean(order == 0)
+	case expr.CmpOpNeq:
+		return boolean(order != 0)
+	case expr.CmpOpLt:
+		return boolean(order < 0)
+	case expr.CmpOpLte:
+		return boolean(order <= 0)
+	case expr.CmpOpGt:
+		return boolean(order > 0)
+	case expr.CmpOpGte:
+		return boolean(order >= 0)
+	}
+	return maybe
+}
+
+// notLoopback compares the interface of a packet from elsewhere.
+func notLoopback(e *expr.Cmp) truth {
+	loopback := bytes.Equal(bytes.TrimRight(e.Data, "\x00"), []byte("lo")) || bytes.Equal(e.Data, native(1))
+	switch {
+	case loopback && e.Op == expr.CmpOpEq:
+		return no
+	case loopback && e.Op == expr.CmpOpNeq:
+		return yes
+	}
+	return maybe
+}
+
+func within(v *value, e *expr.Range) truth {
+	if v.data == nil {
+		return maybe
+	}
+	in := bytes.Compare(v.data, e.FromData) >= 0 && bytes.Compare(v.data, e.ToData) <= 0
+	return boolean(in == (e.Op == expr.CmpOpEq))
+}

@@ -1,0 +1,163 @@
+package nft
+
+import (
+	"bytes"
+	"encoding/binary"
+	"slices"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// contents is a set as far as it can be read.
+type contents struct {
+	set      *nftables.Set
+	elements []nftables.SetElement
+}
+
+func (x *examiner) contents(t Table, name string) *contents {
+	key := setKey{t, name}
+	if c, ok := x.sets[key]; ok {
+		return c
+	}
+	var c *contents
+	sets, err := x.k.sets(t.nf())
+	if i := slices.IndexFunc(sets, func(s *nftables.Set) bool { return s.Name == name }); err == nil && i >= 0 {
+		if elements, err := x.k.elements(sets[i]); err == nil {
+			c = &contents{sets[i], elements}
+		}
+	}
+	x.sets[key] = c
+	return c
+}
+
+// lookup finds the packet in a set or map.
+func (x *examiner) lookup(p packet, t Table, e *expr.Lookup, regs registers, m *matching) truth {
+	if p.opened != nil && p.opened.goesTo(SetName{t, e.SetName}) && !e.Invert {
+		m.port = true
+		return yes
+	}
+	c := x.contents(t, e.SetName)
+	if c == nil {
+		return maybe
+	}
+	key, known := x.key(c.set, e.SourceRegister, regs, m)
+	if !known {
+		if e.IsDestRegSet {
+			m.verdict = x.anyVerdict(c)
+		}
+		return maybe
+	}
+	found := c.find(key)
+	if e.IsDestRegSet && found != nil && e.DestRegister == unix.NFT_REG_VERDICT {
+		m.verdict = decodeVerdict(found.Val)
+	} else if e.IsDestRegSet && found != nil {
+		regs[index(e.DestRegister)] = &value{data: found.Val}
+	}
+	return boolean((found != nil) != e.Invert)
+}
+
+// anyVerdict stands for the verdicts of a map when it is not known which it
+// will be: the first that leads to another chain, since that can be followed.
+func (x *examiner) anyVerdict(c *contents) *expr.Verdict {
+	for _, e := range c.elements {
+		if v := decodeVerdict(e.Val); v != nil && v.Chain != "" {
+			return v
+		}
+	}
+	return nil
+}
+
+// goesTo says whether openings of the door are elements of a set.
+func (s *spec) goesTo(name SetName) bool { return s.Set4 == name || s.Set6 == name }
+
+// key joins the registers that make up a set's key.
+func (x *examiner) key(set *nftables.Set, reg uint32, regs registers, m *matching) (key []byte, known bool) {
+	at := index(reg)
+	known = true
+	for _, part := range nftables.ConcatSetTypeElements(set.KeyType) {
+		size := (part.Bytes + 3) / 4
+		v := regs[at]
+		if v == nil || v.data == nil || part.Bytes == 0 || len(v.data) > int(size*4) {
+			known = false
+		} else {
+			key = append(key, v.data...)
+			if set.Concatenation || int(set.KeyType.Bytes) > len(v.data) {
+				key = append(key, make([]byte, int(size*4)-len(v.data))...)
+			}
+		}
+		if v != nil && v.port {
+			m.port = true
+		}
+		at += size
+	}
+	return key, known
+}
+
+// find returns the element that covers a key.
+func (c *contents) find(key []byte) *nftables.SetElement {
+	if c.set.Interval && !slices.ContainsFunc(c.elements, func(e nftables.SetElement) bool { return len(e.KeyEnd) > 0 }) {
+		return c.interval(key)
+	}
+	for i, e := range c.elements {
+		if bytes.Equal(e.Key, key) || len(e.KeyEnd) == len(key) && between(key, e) {
+			return &c.elements[i]
+		}
+	}
+	return nil
+}
+
+// between compares each part of a concatenation, whose length is four octets
+// or a multiple of that.
+func between(key []byte, e nftables.SetElement) bool {
+	for i := 0; i+4 <= len(key) && i+4 <= len(e.Key); i += 4 {
+		part := key[i : i+4]
+		if bytes.Compare(part, e.Key[i:i+4]) < 0 || bytes.Compare(part, e.KeyEnd[i:i+4]) > 0 {
+			return false
+		}
+	}
+	return len(key) == len(e.Key)
+}
+
+// interval finds a key where elements are the starts and ends of intervals.
+func (c *contents) interval(key []byte) *nftables.SetElement {
+	var start *nftables.SetElement
+	for i, e := range c.elements {
+		if bytes.Compare(e.Key, key) > 0 {
+			continue
+		}
+		later := start == nil || bytes.Compare(e.Key, start.Key) > 0 ||
+			bytes.Equal(e.Key, start.Key) && start.IntervalEnd
+		if later {
+			start = &c.elements[i]
+		}
+	}
+	if start == nil || start.IntervalEnd {
+		return nil
+	}
+	return start
+}
+
+// decodeVerdict reads a map's verdict (NFTA_DATA_VERDICT).
+func decodeVerdict(b []byte) *expr.Verdict {
+	ad, err := netlink.NewAttributeDecoder(b)
+	if err != nil {
+		return nil
+	}
+	ad.ByteOrder = binary.BigEndian
+	v := &expr.Verdict{}
+	for ad.Next() {
+		switch ad.Type() {
+		case unix.NFTA_VERDICT_CODE:
+			v.Kind = expr.VerdictKind(int32(ad.Uint32()))
+		case unix.NFTA_VERDICT_CHAIN:
+			v.Chain = ad.String()
+		}
+	}
+	if ad.Err() != nil {
+		return nil
+	}
+	return v
+}
