@@ -3,8 +3,10 @@ package nft
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
 )
 
 // Cleanup takes out of the kernel all that this package ever put there, by
@@ -76,9 +78,22 @@ func (c *cleaner) say(format string, args ...any) {
 	c.done = append(c.done, fmt.Sprintf(format, args...))
 }
 
+// apply changes a table of ours. A daemon that has just ended may own it for
+// a moment longer, while a child of it is between fork and exec.
+func (c *cleaner) apply(change func(*nftables.Conn)) (err error) {
+	for range 20 {
+		err = c.f.k.apply(0, func(nf *nftables.Conn) error { change(nf); return nil })
+		if !errors.Is(err, unix.EPERM) {
+			return err
+		}
+		time.Sleep(25 * time.Millisecond)
+	}
+	return err
+}
+
 // drop deletes a table of ours.
 func (c *cleaner) drop(t *nftables.Table) error {
-	err := c.f.k.apply(0, func(nf *nftables.Conn) error { nf.DelTable(t); return nil })
+	err := c.apply(func(nf *nftables.Conn) { nf.DelTable(t) })
 	if err != nil {
 		return fmt.Errorf("delete table %s: %w", tableOf(t), reason(err))
 	}
@@ -92,14 +107,14 @@ func (c *cleaner) empty(t *nftables.Table, sets []*nftables.Set) error {
 		if s.IsMap || !s.HasTimeout || s.Anonymous {
 			continue
 		}
-		elements, err := c.f.k.elements(s)
+		elements, err := listSet(c.f.k, s)
 		if err != nil {
 			return fmt.Errorf("list set %s %s: %w", tableOf(t), s.Name, reason(err))
 		}
 		if len(elements) == 0 {
 			continue
 		}
-		if err := c.f.k.apply(0, func(nf *nftables.Conn) error { nf.FlushSet(s); return nil }); err != nil {
+		if err := c.apply(func(nf *nftables.Conn) { nf.FlushSet(s) }); err != nil {
 			return fmt.Errorf("empty set %s %s: %w", tableOf(t), s.Name, reason(err))
 		}
 		c.say("closed %d openings in set %s %s", len(elements), tableOf(t), s.Name)
@@ -113,7 +128,7 @@ func (c *cleaner) guests(t *nftables.Table, sets []*nftables.Set) error {
 		if s.IsMap || s.Anonymous || s.Interval {
 			continue
 		}
-		elements, err := c.f.k.elements(s)
+		elements, err := listSet(c.f.k, s)
 		if err != nil {
 			return fmt.Errorf("list set %s %s: %w", tableOf(t), s.Name, reason(err))
 		}

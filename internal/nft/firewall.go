@@ -116,12 +116,6 @@ func (f *Firewall) ensureTable(specs []*spec) error {
 	}
 	m := newModel(&f.opt, specs)
 	was, _, err := f.settle(m, nil)
-	// Of a program that has just ended, children may hold the connection for
-	// a moment, between fork and exec.
-	for try := 0; try < 10 && errors.Is(err, errOwned); try++ {
-		time.Sleep(50 * time.Millisecond)
-		was, _, err = f.settle(m, nil)
-	}
 	if err != nil {
 		return err
 	}
@@ -136,12 +130,18 @@ func (f *Firewall) ensureTable(specs []*spec) error {
 // changes rules meanwhile or the kernel is old. After an error openings are in
 // the kernel as they were.
 func (f *Firewall) settle(m *model, lost func(*tableState) map[string][]nftables.SetElement) (was *tableState, changed bool, err error) {
-	for range 10 {
+	for range 20 {
 		// The name is ours for as long as we guard with it.
 		if was, err = readTable(f.k, f.opt.Table, f.model != nil); err != nil {
 			return nil, changed, err
 		}
-		if err = f.usable(was); err != nil {
+		if err = f.usable(was); errors.Is(err, errOwned) {
+			// Of a program that has just ended, or of a connection that we
+			// have closed, children may hold the socket for a moment, between
+			// fork and exec.
+			time.Sleep(25 * time.Millisecond)
+			continue
+		} else if err != nil {
 			return nil, changed, err
 		}
 		var missing map[string][]nftables.SetElement
@@ -167,6 +167,9 @@ func (f *Firewall) settle(m *model, lost func(*tableState) map[string][]nftables
 				return nil, changed, fmt.Errorf("write table %s: %w", f.opt.Table, errors.Join(reason(err), e))
 			}
 		}
+	}
+	if errors.Is(err, errOwned) {
+		return nil, changed, err
 	}
 	return nil, changed, fmt.Errorf("write table %s: others change the rules all the time: %w", f.opt.Table, cmp.Or(err, error(unix.ERESTART)))
 }

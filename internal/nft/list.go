@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/google/nftables"
 )
 
 // present is an element that is in the kernel.
@@ -26,7 +28,7 @@ func (f *Firewall) present(doors map[doorID]*spec) (map[element]present, error) 
 				continue
 			}
 			seen[name] = true
-			elements, err := f.k.elements(t.nf())
+			elements, err := listSet(f.k, t.nf())
 			if missing(err) {
 				continue
 			}
@@ -39,6 +41,38 @@ func (f *Firewall) present(doors map[doorID]*spec) (map[element]present, error) 
 		}
 	}
 	return have, nil
+}
+
+// listSet lists a set's elements. While the kernel enlarges a hash table after
+// many additions, a listing may lack some (nft_set_hash.c, nft_rhash_walk);
+// so a set of some size is listed until that brings nothing more.
+func listSet(k kernel, set *nftables.Set) ([]nftables.SetElement, error) {
+	const small, tries = 64, 5
+	elements, err := k.elements(set)
+	if err != nil || len(elements) < small || set.IsMap {
+		return elements, err
+	}
+	known := map[string]bool{}
+	for _, e := range elements {
+		known[string(e.Key)] = true
+	}
+	for range tries {
+		again, err := k.elements(set)
+		if err != nil {
+			return nil, err
+		}
+		before := len(elements)
+		for _, e := range again {
+			if !known[string(e.Key)] {
+				known[string(e.Key)] = true
+				elements = append(elements, e)
+			}
+		}
+		if len(elements) == before {
+			break
+		}
+	}
+	return elements, nil
 }
 
 // alive returns the end of an opening by what the kernel has of it.
@@ -68,20 +102,48 @@ func (f *Firewall) List() ([]Open, error) {
 	for k, end := range f.holds.until {
 		s := f.doors[k.id]
 		_, needs := s.elements(k)
-		if kernel, ok := alive(have, needs); ok && end.After(now) {
-			if kernel.Before(end) {
-				end = kernel
-			}
-			all = append(all, s.open(k, end, now))
+		if !end.After(now) {
+			continue
 		}
+		if kernel, ok := alive(have, needs); ok {
+			end = earlier(end, kernel)
+		} else if gone, err := f.gone(s, k); err != nil {
+			return nil, err
+		} else if gone {
+			continue
+		}
+		all = append(all, s.open(k, end, now))
 	}
 	slices.SortFunc(all, compareOpen)
 	return all, nil
 }
 
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
 func compareOpen(a, b Open) int {
 	return cmp.Or(cmp.Compare(a.Door, b.Door), cmp.Compare(a.Nth, b.Nth),
 		a.Prefix.Addr().Compare(b.Prefix.Addr()), cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.Port, b.Port))
+}
+
+// gone says whether the kernel has nothing of an opening that a listing
+// lacked (see listSet).
+func (f *Firewall) gone(s *spec, k holdKey) (bool, error) {
+	t, needs := s.elements(k)
+	for _, e := range needs {
+		found, err := f.k.find(t.nf(), nftables.SetElement{Key: []byte(e.key)})
+		if err != nil {
+			return false, fmt.Errorf("look into set %s: %w", e.set, reason(err))
+		}
+		if len(found) > 0 {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // closedByOthers takes openings out of the book that the kernel no longer
@@ -99,11 +161,16 @@ func (f *Firewall) closedByOthers() ([]Open, error) {
 		if _, ok := alive(have, needs); ok {
 			continue
 		}
-		f.holds.drop(k, needs)
 		// One that ends in this moment was ended by the kernel.
 		if end.Sub(now) > 100*time.Millisecond {
+			if gone, err := f.gone(s, k); err != nil {
+				return closed, err
+			} else if !gone {
+				continue
+			}
 			closed = append(closed, s.open(k, end, now))
 		}
+		f.holds.drop(k, needs)
 	}
 	slices.SortFunc(closed, compareOpen)
 	return closed, nil

@@ -95,7 +95,7 @@ func (s *tableState) readContents(k kernel) (err error) {
 		}
 	}
 	for name, set := range s.sets {
-		if s.elements[name], err = k.elements(set); err != nil {
+		if s.elements[name], err = listSet(k, set); err != nil {
 			return err
 		}
 	}

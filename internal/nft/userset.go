@@ -228,7 +228,7 @@ func (f *Firewall) sweepSets(old, doors map[doorID]*spec) error {
 
 // sweepSet deletes those of our elements in a set whose door is to go.
 func (f *Firewall) sweepSet(t *target, goes func(doorID) bool) error {
-	elements, err := f.k.elements(t.nf())
+	elements, err := listSet(f.k, t.nf())
 	if missing(err) {
 		return nil
 	}
