@@ -309,3 +309,47 @@ func usage(t *testing.T, pid int) (u footprint) {
 	}
 	return u
 }
+
+// TestDefaultRoute: when nobody names an interface and there is no eth0, that
+// of the default route is taken, and followed.
+func TestDefaultRoute(t *testing.T) {
+	t.Parallel()
+	client, server := nettest.NewHost(t, "client"), nettest.NewHost(t, "server")
+	for i, name := range []string{"lan0", "lan1"} {
+		nettest.Join(nettest.Cable{Host: client, Interface: name, Addresses: []string{fmt.Sprintf("10.%d.0.1/24", i)}},
+			nettest.Cable{Host: server, Interface: name, Addresses: []string{fmt.Sprintf("10.%d.0.2/24", i)}})
+	}
+	server.Run("ip", "route", "add", "default", "via", "10.0.0.1")
+	d := start(t, server, countDoor("7000:udp,8000", ""))
+	d.waitFor("no eth0", 1)
+	d.waitFor("listening on lan0", 1)
+	syn(t, client, "10.1.0.1", "10.1.0.2", "7000:udp", "8000")
+	knockUntil(t, d, client, "10.0.0.1", "10.0.0.2", "7000:udp", "8000")
+	server.Run("ip", "route", "replace", "default", "via", "10.1.0.1")
+	d.waitFor("listening on lan1", 1)
+	knockUntil(t, d, client, "10.1.0.1", "10.1.0.2", "7000:udp", "8000")
+	if text, _, _ := strings.Cut(d.text(), "listening on lan1"); strings.Contains(text, "10.1.0.1") {
+		t.Error("heard on lan1 before the route led there")
+	}
+}
+
+// TestMissingInterfaceChecked: -t warns, and a name that can never be one is a
+// fault.
+func TestMissingInterfaceChecked(t *testing.T) {
+	t.Parallel()
+	h := nettest.NewHost(t, "h")
+	conf := t.TempDir() + "/knockd.conf"
+	write(t, conf, "[a]\n\tsequence = 7000,8000\n\tcommand = true\n")
+	status, stdout, stderr := outcome(t, h, program(t, "knockd"), "-t", "-c", conf, "-i", "eth7")
+	if status != 0 || stdout != conf+": 1 door, no faults\n" || !like("knockd: warning: waiting for interface eth7: ...\n", stderr) {
+		t.Errorf("status %d\n%s%s", status, stdout, stderr)
+	}
+	for _, name := range []string{"", "much-too-long-a-name", "a/b", "a b"} {
+		for _, check := range []string{"-t", "-v"} {
+			status, _, stderr := outcome(t, h, program(t, "knockd"), check, "-c", conf, "-i", name)
+			if status != 2 || !like("knockd: -i: ...\nknockd: hint: ...\n", stderr) {
+				t.Errorf("-i %q: status %d\n%s", name, status, stderr)
+			}
+		}
+	}
+}
