@@ -186,6 +186,7 @@ func (d *Daemon) loop(ctx context.Context, reload <-chan struct{}) error {
 		case <-ctx.Done():
 			return nil
 		case batch := <-feed.batches:
+			d.catchUp()
 			d.batch(batch)
 			feed.done()
 			d.sayDrops()
@@ -200,6 +201,16 @@ func (d *Daemon) loop(ctx context.Context, reload <-chan struct{}) error {
 		case err := <-feed.failed:
 			return fmt.Errorf("capture: %w", err)
 		}
+	}
+}
+
+// catchUp takes in a change of the network that came before packets: they may
+// be for an address that is new.
+func (d *Daemon) catchUp() {
+	select {
+	case now := <-d.source.Changes():
+		d.changed(now)
+	default:
 	}
 }
 

@@ -114,6 +114,9 @@ func keyMatches(d *spa.Door) []capture.Match {
 	var list []capture.Match
 	for _, r := range d.Listen {
 		m := capture.Match{Proto: r.Proto, First: r.First, Last: r.Last, Payload: spa.MaxPayload}
+		if r.Proto == knock.UDP {
+			m.MinPayload, m.MaxPayload, m.Begins = spa.MinPayload, spa.MaxPayload, spa.FirstOctets
+		}
 		if r.Proto == knock.TCP && !d.TCP && !d.HTTP {
 			m.Flags.Set = knock.SYN // a SYN's own payload
 		}

@@ -69,8 +69,11 @@ func plausible(payload []byte) bool {
 	return true
 }
 
-// FirstOctet says whether a packet can begin with this octet; a kernel filter
-// may ask the same: 8, 9, + and / are the only ones.
+// FirstOctets are those that a packet can begin with; a kernel filter may ask
+// for them too.
+const FirstOctets = "89+/"
+
+// FirstOctet says whether a packet can begin with this octet.
 func FirstOctet(c byte) bool {
 	return c == '8' || c == '9' || c == '+' || c == '/'
 }
