@@ -40,18 +40,23 @@ tool() {
     exit 1
 }
 
-# Send one knock: start the tool, give it the pause, end it.
+# Send one knock: start the tool, give it the pause, end it. The exec makes
+# the tool itself what is ended.
 knock() {
     host=$1 port=$2 proto=$3 six=
     case $host in *:*) six=-6 ;; esac
     case $with-$proto in
-    nc-tcp) nc -n -z "$host" "$port" ;;
-    nc-udp) printf . | nc -n -u "$host" "$port" ;;
-    bash-tcp) bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$host" "$port" ;;
-    bash-udp) bash -c 'printf . >"/dev/udp/$0/$1"' "$host" "$port" ;;
+    nc-tcp) exec nc -n -z "$host" "$port" ;;
+    nc-udp)
+        exec nc -n -u "$host" "$port" <<EOF
+
+EOF
+        ;;
+    bash-tcp) exec bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$host" "$port" ;;
+    bash-udp) exec bash -c 'printf . >"/dev/udp/$0/$1"' "$host" "$port" ;;
     # One probe, no look-up, no check whether the host is up.
-    nmap-tcp) nmap $six -n -Pn --max-retries 0 --host-timeout 5 -p "$port" "$host" ;;
-    nmap-udp) nmap $six -n -Pn --max-retries 0 --host-timeout 5 -sU -p "$port" "$host" ;;
+    nmap-tcp) exec nmap $six -n -Pn --max-retries 0 --host-timeout 5 -p "$port" "$host" ;;
+    nmap-udp) exec nmap $six -n -Pn --max-retries 0 --host-timeout 5 -sU -p "$port" "$host" ;;
     esac >/dev/null 2>&1 </dev/null &
     sleep "$pause"
     kill $! 2>/dev/null

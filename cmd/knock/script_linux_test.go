@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"knockd/internal/nettest"
 )
@@ -30,6 +31,8 @@ func TestScript(t *testing.T) {
 					if got := finish(t, cli, cmd); got.code != 0 || got.stdout+got.stderr != "" {
 						t.Errorf("%+v", got)
 					}
+					// Whoever was not ended would repeat its SYN within a second.
+					time.Sleep(1200 * time.Millisecond)
 					var ports []string
 					for line := range strings.Lines(tap.from(from)) {
 						ports = append(ports, strings.Join(strings.Fields(line)[:2], " "))
