@@ -68,7 +68,7 @@ func Check(conf *config.Config) (warnings, advice []string, err error) {
 			advice = append(advice, said...)
 		}
 	}
-	return warnings, append(conf.Advice, advice...), err
+	return append(warnings, examine(conf)...), append(conf.Advice, advice...), err
 }
 
 // withOneTime returns the door with its first unused sequence.

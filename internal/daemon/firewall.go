@@ -78,7 +78,7 @@ func (d *Daemon) ensure(conf *config.Config) error {
 		}
 	}
 	warnings, err := fw.Ensure(nativeDoors(conf))
-	for _, text := range warnings {
+	for _, text := range append(warnings, examine(conf)...) {
 		d.Log.Warn(text)
 	}
 	if err == nil {
@@ -116,17 +116,21 @@ func hasNative(conf *config.Config) bool {
 
 // openFirewall connects to the kernel's firewall as a configuration wants it.
 func openFirewall(conf *config.Config, notify func(nft.Notice)) (*nft.Firewall, error) {
-	fw, err := nft.New(nft.Options{
+	fw, err := nft.New(firewallOptions(conf, notify))
+	if err != nil {
+		return nil, fmt.Errorf("connect to nf_tables: %w", err)
+	}
+	return fw, nil
+}
+
+func firewallOptions(conf *config.Config, notify func(nft.Notice)) nft.Options {
+	return nft.Options{
 		Mode:   modes[conf.NftMode],
 		Table:  tableOf(conf.NftTable),
 		Hook:   hooks[conf.GuardHook],
 		Mark:   nft.Marking(conf.NftMark),
 		Notify: notify,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("connect to nf_tables: %w", err)
 	}
-	return fw, nil
 }
 
 var (
