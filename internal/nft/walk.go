@@ -46,10 +46,17 @@ func (x *examiner) walk(p packet, c *nftables.Chain, depth int) outcome {
 	if depth > maxDepth {
 		return through
 	}
+	left := false // the packet may have left the chain
 	for _, r := range x.rules[keyOf(c)] {
 		m := x.match(p, tableOf(c.Table), r)
 		if m.truth == no || m.verdict == nil {
 			continue
+		}
+		if left && m.truth == yes {
+			m.truth = maybe
+		}
+		if m.verdict.Kind == expr.VerdictReturn && m.truth == maybe {
+			left = true
 		}
 		got, stop := x.follow(p, c, m, depth)
 		if stop {

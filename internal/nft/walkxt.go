@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/nftables/expr"
 	"github.com/google/nftables/xt"
+	"golang.org/x/sys/unix"
 
 	"knockd/internal/knock"
 )
@@ -26,6 +27,13 @@ func xtMatch(p packet, e *expr.Match, m *matching) truth {
 		return stateOf(info.ConntrackMtinfoBase, info.StateMask)
 	case *xt.ConntrackMtinfo3:
 		return stateOf(info.ConntrackMtinfoBase, info.StateMask)
+	case *xt.AddrType:
+		return destination(info.Source, info.Dest, info.InvertDest)
+	case *xt.AddrTypeV1:
+		if info.Flags&^invertDest != 0 {
+			return maybe // limited to an interface, or about the source
+		}
+		return destination(info.Source, info.Dest, info.Flags&invertDest != 0)
 	case *xt.Unknown:
 		return xtUnknown(p, e.Name, []byte(*info), m)
 	}
@@ -59,6 +67,18 @@ func stateOf(info xt.ConntrackMtinfoBase, mask uint16) truth {
 		return maybe
 	}
 	return boolean((mask&stateNew != 0) != (info.InvertFlags&stateFlag != 0))
+}
+
+// invertDest is XT_ADDRTYPE_INVERT_DEST.
+const invertDest = 0x2
+
+// destination: -m addrtype --dst-type (linux/netfilter/xt_addrtype.h). The
+// packet is for the host itself.
+func destination(source, dest uint16, invert bool) truth {
+	if source != 0 {
+		return maybe
+	}
+	return boolean((dest&(1<<unix.RTN_LOCAL) != 0) != invert)
 }
 
 func xtUnknown(p packet, name string, b []byte, m *matching) truth {
