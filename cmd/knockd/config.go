@@ -21,6 +21,7 @@ func (o *options) load(stdout, stderr io.Writer) (*config.Config, error) {
 		return nil, hinted(err, "name another configuration with -c")
 	}
 	o.trace(stdout, conf.Trace)
+	conf.Trace = nil
 	for _, w := range conf.Warnings {
 		fmt.Fprintf(stderr, "knockd: warning: %s\n", w)
 	}

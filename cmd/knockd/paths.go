@@ -30,7 +30,11 @@ func (o *options) path(path string) string {
 // loadConfig reads the configuration from the given path, with the paths in it
 // made absolute.
 func (o *options) loadConfig(path string) (*config.Config, error) {
-	conf, err := config.Load(path)
+	load := config.Load
+	if o.debug {
+		load = config.LoadTraced
+	}
+	conf, err := load(path)
 	if err != nil {
 		return nil, err
 	}

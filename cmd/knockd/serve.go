@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"knockd/internal/config"
@@ -44,8 +45,11 @@ func (o *options) serve(ctx context.Context, conf *config.Config, stdout, stderr
 		OnceFile:   o.onceFile(conf.StateDir, journal),
 		Load:       func() (*config.Config, error) { return o.loadConfig(o.path(o.config)) },
 		ReopenLog:  func(conf *config.Config) { outputs.reopen(log, conf) },
-		Ready:      o.ready,
-		Status:     notifyStatus,
+		Ready: func() {
+			o.ready()
+			go debug.FreeOSMemory() // what reading the configuration took
+		},
+		Status: notifyStatus,
 	}
 	if o.verbose {
 		settings.Verbose = stdout

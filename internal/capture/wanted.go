@@ -170,11 +170,12 @@ type portRange struct {
 func (w *Wanted) ranges(proto knock.Protocol) []portRange {
 	type edge struct {
 		at    int
-		match Match
+		match *Match
 		start bool
 	}
-	var edges []edge
-	for _, m := range w.Matches {
+	edges := make([]edge, 0, 2*len(w.Matches))
+	for i := range w.Matches {
+		m := &w.Matches[i]
 		if m.Proto == proto && m.First <= m.Last {
 			edges = append(edges, edge{int(m.First), m, true}, edge{int(m.Last) + 1, m, false})
 		}
@@ -182,8 +183,9 @@ func (w *Wanted) ranges(proto knock.Protocol) []portRange {
 	slices.SortFunc(edges, func(a, b edge) int { return cmp.Compare(a.at, b.at) })
 	var out []portRange
 	open := map[Match]int{} // by what the match asks for: ports set to 0
+	known := map[Match]class{}
 	for i, e := range edges {
-		key := e.match
+		key := *e.match
 		key.First, key.Last = 0, 0
 		if e.start {
 			open[key]++
@@ -191,17 +193,24 @@ func (w *Wanted) ranges(proto knock.Protocol) []portRange {
 			delete(open, key)
 		}
 		if i+1 < len(edges) && edges[i+1].at > e.at && len(open) > 0 {
-			out = appendRange(out, portRange{uint16(e.at), uint16(edges[i+1].at - 1), classOf(open)})
+			out = appendRange(out, portRange{uint16(e.at), uint16(edges[i+1].at - 1), classOf(open, known)})
 		}
 	}
 	return out
 }
 
-func classOf(open map[Match]int) class {
+// classOf joins the classes of all that is open. Those of single matches are
+// kept in known.
+func classOf(open map[Match]int, known map[Match]class) class {
 	var c class
 	first := true
 	for m := range open {
-		if d := classOfMatch(m); first {
+		d, ok := known[m]
+		if !ok {
+			d = classOfMatch(m)
+			known[m] = d
+		}
+		if first {
 			c, first = d, false
 		} else {
 			c = c.join(d)
@@ -231,7 +240,7 @@ func coarsen(ranges []portRange, limit int) []portRange {
 	}
 	width := func(i int) int { return int(ranges[i+1].first) - int(ranges[i].last) }
 	slices.SortStableFunc(gaps, func(a, b int) int { return cmp.Compare(width(a), width(b)) })
-	closed := make(map[int]bool, len(gaps))
+	closed := make([]bool, len(gaps))
 	for _, i := range gaps[:len(ranges)-max(limit, 1)] {
 		closed[i] = true
 	}

@@ -53,7 +53,7 @@ func FuzzDropIn(f *testing.F) {
 	f.Add([]byte("[a]\nsequence=1\n[b]\nsequence=2\n"), []byte("[a]\ncmd_timeout=5\n[c]\nnew=yes\nsequence=1\n[options]\nlograte=5\n"))
 	f.Add([]byte("[a]\nsequence=1\n[a]\nsequence=2\n"), []byte("[a]\nsequence=3\n[a]\nnew=yes\n"))
 	f.Fuzz(func(t *testing.T, main, dropIn []byte) {
-		c, err := parseAll(source{"m", main}, []source{{"d", dropIn}})
+		c, err := newParser("m").parse(source{"m", main}, []source{{"d", dropIn}})
 		if (c == nil) == (err == nil) {
 			t.Fatalf("config %v and error %v", c, err)
 		}

@@ -16,15 +16,22 @@ const maxFile = 64 << 20
 
 // Load reads a file and its drop-ins, FILE.d/*.conf in the order of their
 // names. Run by root, it refuses drop-ins that others could have written; for
-// the main file that is a warning, since knockd 0.8 takes it.
+// the main file that is a warning, since knockd 0.8 takes it. There is no
+// Trace: it takes more memory than all doors.
 func Load(path string) (*Config, error) {
 	l := loader{root: os.Geteuid() == 0}
 	return l.load(path)
 }
 
+// LoadTraced is Load with a Trace.
+func LoadTraced(path string) (*Config, error) {
+	l := loader{root: os.Geteuid() == 0, traced: true}
+	return l.load(path)
+}
+
 type loader struct {
-	root   bool
-	faults []*Fault
+	root, traced bool
+	faults       []*Fault
 }
 
 func (l *loader) load(path string) (*Config, error) {
@@ -33,7 +40,9 @@ func (l *loader) load(path string) (*Config, error) {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
 	dropIns := l.dropIns(path + ".d")
-	c, err := parseAll(source{path, text}, dropIns, l.faults...)
+	p := newParser(path)
+	p.faults, p.traced = l.faults, l.traced
+	c, err := p.parse(source{path, text}, dropIns)
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // notRoot loads as an ordinary user does, whoever owns the files of testdata.
-func notRoot(path string) (*Config, error) { return (&loader{}).load(path) }
+func notRoot(path string) (*Config, error) { return (&loader{traced: true}).load(path) }
 
 func TestLoad(t *testing.T) {
 	dir := t.TempDir()
@@ -27,7 +27,10 @@ func TestLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	c, err := Load(path)
-	if err != nil || len(c.Doors) != 1 || c.Doors[0].Place != (Place{path, 1}) {
+	if err != nil || len(c.Doors) != 1 || c.Doors[0].Place != (Place{path, 1}) || c.Trace != nil {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if c, err := LoadTraced(path); err != nil || len(c.Trace) != 2 {
 		t.Errorf("%+v, %v", c, err)
 	}
 }

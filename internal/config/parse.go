@@ -15,7 +15,9 @@ import (
 // read. The error is a *FaultError that holds every fault; then there is no
 // Config.
 func Parse(name string, src []byte) (*Config, error) {
-	return parseAll(source{name, src}, nil)
+	p := newParser(name)
+	p.traced = true
+	return p.parse(source{name, src}, nil)
 }
 
 // source is a file that was read.
@@ -24,10 +26,8 @@ type source struct {
 	text []byte
 }
 
-// parseAll reads a main file and its drop-ins, in this order.
-func parseAll(main source, dropIns []source, faults ...*Fault) (*Config, error) {
-	p := newParser(main.name)
-	p.faults = faults
+// parse reads a main file and its drop-ins, in this order.
+func (p *parser) parse(main source, dropIns []source) (*Config, error) {
 	for _, f := range append([]source{main}, dropIns...) {
 		p.files[f.name] = len(p.files)
 		for s := range split(f.name, f.text, p.fault) {
@@ -47,6 +47,7 @@ type parser struct {
 	named   map[string][]*rawDoor // the same, by name
 	options placed                // where each option stands
 	faults  []*Fault
+	traced  bool // traces are kept
 	traces  []traceLine
 }
 
@@ -79,7 +80,9 @@ func (p *parser) rank(file string) int {
 
 func (p *parser) result() (*Config, error) {
 	if len(p.faults) == 0 {
-		p.config.Trace = p.traceUntil(nil)
+		if p.traced {
+			p.config.Trace = p.traceUntil(nil)
+		}
 		return p.config, nil
 	}
 	slices.SortStableFunc(p.faults, func(a, b *Fault) int { return p.before(a.Place, b.Place) })
@@ -114,6 +117,9 @@ func (p *parser) advise(f *Fault) {
 }
 
 func (p *parser) trace(place Place, prefix string, lines ...string) {
+	if !p.traced {
+		return
+	}
 	for _, line := range lines {
 		p.traces = append(p.traces, traceLine{place, "config: " + prefix + line})
 	}

@@ -29,8 +29,9 @@ type decisions struct {
 
 // outcomes is what decisions lead to.
 type outcomes interface {
-	// line writes a line that a stranger can cause.
-	line(at time.Time, text string)
+	// line writes a line that a stranger can cause. In a flood most are left
+	// out: the text is asked for, at once, only if the line is written.
+	line(at time.Time, text func() string)
 	// open opens a door; announce writes OPEN SESAME, before the start
 	// command runs and only if the door does open, which is the result.
 	open(at time.Time, o doors.Opening, announce func()) bool
@@ -76,8 +77,8 @@ func (d *decisions) examine(p *capture.Captured, at time.Time) {
 	r, decision := d.gate.Examine(spa.Packet{Hit: p.Hit, Payload: p.Payload, Local: d.tracker.Local(p.Dst)}, at)
 	if r != nil {
 		d.out.admit(at, d.gate, r)
-	} else if text := decision.Text(); text != "" {
-		d.out.line(at, text)
+	} else if decision.Told() {
+		d.out.line(at, decision.Text)
 	}
 }
 
@@ -85,7 +86,7 @@ func (d *decisions) examine(p *capture.Captured, at time.Time) {
 // called from any goroutine if the outcomes may.
 func admitted(out outcomes, at time.Time, g *gate, decision spa.Decision) {
 	if decision.Verdict != spa.Opened {
-		out.line(at, decision.Text())
+		out.line(at, decision.Text)
 		return
 	}
 	out.sesame(at, asked(decision))
@@ -114,11 +115,14 @@ func (d *decisions) expire(at time.Time) {
 func (d *decisions) act(events []knock.Event, at time.Time) {
 	for i := range events {
 		e := &events[i]
+		d.lookUp(e)
 		switch e.Kind {
 		case knock.Stage:
-			d.out.line(at, fmt.Sprintf("%s: %s: Stage %d", d.who(e), e.Door.Name, e.Stage))
+			d.out.line(at, func() string { return fmt.Sprintf("%s: %s: Stage %d", d.who(e), e.Door.Name, e.Stage) })
 		case knock.Expired:
-			d.out.line(at, fmt.Sprintf("%s: %s: sequence timeout (stage %d)", d.who(e), e.Door.Name, e.Stage))
+			d.out.line(at, func() string {
+				return fmt.Sprintf("%s: %s: sequence timeout (stage %d)", d.who(e), e.Door.Name, e.Stage)
+			})
 		case knock.Opened:
 			d.opened(d.doors.byKey[e.Door], e, at)
 		case knock.Ignored:
@@ -128,15 +132,20 @@ func (d *decisions) act(events []knock.Event, at time.Time) {
 	}
 }
 
+// lookUp begins to look for the knocker's host name, with -l. Nobody is looked
+// up at the first stage: the question would tell those who watch the name
+// server which port comes first.
+func (d *decisions) lookUp(e *knock.Event) {
+	if d.names != nil && (e.Kind == knock.Opened || e.Stage > 1) {
+		d.names.want(e.Src)
+	}
+}
+
 // who is the knocker as the log names it: the address and, with -l, the host
-// name if it is known by now. Nobody is looked up at the first stage: the
-// question would tell those who watch the name server which port comes first.
+// name if it is known by now.
 func (d *decisions) who(e *knock.Event) string {
 	if d.names == nil {
 		return e.Src.String()
-	}
-	if e.Kind == knock.Opened || e.Stage > 1 {
-		d.names.want(e.Src)
 	}
 	return named(e.Src, d.names.of(e.Src))
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // line implements outcomes.
-func (d *Daemon) line(_ time.Time, text string) { d.Log.Stranger(text) }
+func (d *Daemon) line(_ time.Time, text func() string) { d.Log.StrangerFunc(text) }
 
 // sesame implements outcomes.
 func (d *Daemon) sesame(_ time.Time, text string) { d.Log.Log(text) }

@@ -99,7 +99,7 @@ func (r *Replay) next() (time.Time, bool) {
 }
 
 // line implements outcomes.
-func (r *Replay) line(at time.Time, text string) { r.Line(at, text) }
+func (r *Replay) line(at time.Time, text func() string) { r.Line(at, text()) }
 
 // sesame implements outcomes.
 func (r *Replay) sesame(at time.Time, text string) { r.Line(at, text) }

@@ -78,7 +78,11 @@ func (l *Log) Warn(text string) { l.put(text, toLog|toTerminal) }
 
 // Stranger writes a line that anybody who can send a packet can cause: beyond
 // the rate it is left out, and one line says how many were.
-func (l *Log) Stranger(text string) {
+func (l *Log) Stranger(text string) { l.StrangerFunc(func() string { return text }) }
+
+// StrangerFunc is Stranger for a text that is made only if the line is
+// written. The function must not use the Log.
+func (l *Log) StrangerFunc(text func() string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
@@ -91,7 +95,7 @@ func (l *Log) Stranger(text string) {
 		ok = false
 	}
 	if ok {
-		l.append(line{now, text, toLog | toVerbose})
+		l.append(line{now, text(), toLog | toVerbose})
 		return
 	}
 	if l.limit.missed == 1 {

@@ -77,10 +77,13 @@ type Opening struct {
 	Local   bool          // NAT to this host itself
 }
 
+// Told says whether there is a line to write.
+func (d Decision) Told() bool { return d.Verdict != Junk && d.Verdict != Opened }
+
 // Text returns the decision in the words of knockd's log: why the packet opens
 // nothing. Junk has none, nor has Opened, of which the door's own lines speak.
 func (d Decision) Text() string {
-	if d.Verdict == Junk || d.Verdict == Opened {
+	if !d.Told() {
 		return ""
 	}
 	who := d.Door
