@@ -11,11 +11,12 @@ SBIN    = $(DESTDIR)$(PREFIX)/sbin
 BIN     = $(DESTDIR)$(PREFIX)/bin
 MAN     = $(DESTDIR)$(PREFIX)/share/man/man1
 DOC     = $(DESTDIR)$(PREFIX)/share/doc/knockd
+SHARE   = $(DESTDIR)$(PREFIX)/share
 UNITS   = $(DESTDIR)/lib/systemd/system
 # Existing files of the administrator are never overwritten.
 KEEP    = sh -c 'test -e "$$2" || install -D -m "$$0" "$$1" "$$2"'
 
-.PHONY: all build install uninstall test check demo clean deps test-systemd
+.PHONY: all build install uninstall test check demo cross clean deps test-systemd test-firewalls test-long
 
 all: build
 
@@ -31,6 +32,10 @@ install: build
 	for unit in configs/*.service; do \
 		install -d $(UNITS) && sed 's|/usr/sbin/|$(PREFIX)/sbin/|' $$unit >$(UNITS)/$${unit##*/} || exit 1; \
 	done
+	install -D -m 644 configs/knock.bash $(SHARE)/bash-completion/completions/knock
+	install -D -m 644 configs/_knock $(SHARE)/zsh/site-functions/_knock
+	install -D -m 644 configs/knock.fish $(SHARE)/fish/vendor_completions.d/knock.fish
+	install -D -m 644 configs/knock.sh $(DOC)/knock.sh
 	$(KEEP) 600 configs/knockd.conf $(DESTDIR)/etc/knockd.conf
 	$(KEEP) 644 configs/knockd.default $(DESTDIR)/etc/default/knockd
 	$(KEEP) 644 configs/knockd.logrotate $(DESTDIR)/etc/logrotate.d/knockd
@@ -41,6 +46,8 @@ uninstall:
 	rm -f $(SBIN)/knockd $(BIN)/knock $(SBIN)/knockctl
 	for page in cmd/*/*.1; do rm -f $(MAN)/$${page##*/}; done
 	for unit in configs/*.service; do rm -f $(UNITS)/$${unit##*/}; done
+	rm -f $(SHARE)/bash-completion/completions/knock $(SHARE)/zsh/site-functions/_knock \
+		$(SHARE)/fish/vendor_completions.d/knock.fish
 	rm -rf $(DOC)
 
 # The programs that the tests compare with and send packets with.
@@ -66,6 +73,20 @@ demo: build
 # systemd-container. Takes some minutes the first time.
 test-systemd: build
 	sh internal/livetest/systemd/run bin
+
+# Beside the host firewalls of Debian's packages; installs ufw and firewalld.
+test-firewalls: deps
+	KNOCKD_TEST_FIREWALLS=1 $(GO) test -timeout 30m -run 'Firewall|Coexist' -v ./internal/nft ./internal/livetest
+
+# What is too long for every day: more random doors, traces, changes and hits.
+test-long: deps
+	KNOCKD_LONG=1 $(GO) test -timeout 60m ./internal/ruleset ./internal/livetest ./internal/knock
+	$(GO) test -timeout 30m ./internal/conformance -traces 1000
+	$(GO) test -timeout 30m ./internal/livetest -run Changes -changes 1000
+
+# The client's other systems.
+cross:
+	sh .ci/cross
 
 clean:
 	rm -rf bin dist
