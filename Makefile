@@ -75,7 +75,8 @@ test-systemd: build
 	sh internal/livetest/systemd/run bin
 
 # Beside the host firewalls of Debian's packages; installs ufw and firewalld.
-test-firewalls: deps
+test-firewalls:
+	KNOCKD_TEST_FIREWALLS=1 sh .ci/deps
 	KNOCKD_TEST_FIREWALLS=1 $(GO) test -timeout 30m -run 'Firewall|Coexist' -v ./internal/nft ./internal/livetest
 
 # What is too long for every day: more random doors, traces, changes and hits.
