@@ -96,10 +96,14 @@ func New(conf *config.Config, o Options) (*Daemon, error) {
 		Runner: command.Shell{}, Log: o.Log, Natives: d.natives(),
 		Journal: o.Journal, Keep: conf.KeepOnStop,
 	})
-	for _, text := range warnings {
+	d.warn(append(warnings, examine(conf)...))
+	return d, nil
+}
+
+func (d *Daemon) warn(lines []string) {
+	for _, text := range lines {
 		d.Log.Warn(text)
 	}
-	return d, nil
 }
 
 // Run decides on packets until ctx ends, then closes every door. Each value

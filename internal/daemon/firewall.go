@@ -18,12 +18,12 @@ import (
 // The kinds of openings that need no shell: doors.Opening.Kind.
 const (
 	nftKind    = "nft"
-	recentKind = doors.RecentKind
+	recentKind = "xt_recent"
 )
 
 // natives are the openers of all kinds.
 func (d *Daemon) natives() map[string]doors.Native {
-	return map[string]doors.Native{recentKind: doors.Recent{}, nftKind: nftOpener{&d.firewall}}
+	return map[string]doors.Native{recentKind: recentOpener{}, nftKind: nftOpener{&d.firewall}}
 }
 
 // nftOpener opens doors in the kernel's own firewall, which is there only while
@@ -78,9 +78,7 @@ func (d *Daemon) ensure(conf *config.Config) error {
 		}
 	}
 	warnings, err := fw.Ensure(nativeDoors(conf))
-	for _, text := range append(warnings, examine(conf)...) {
-		d.Log.Warn(text)
-	}
+	d.warn(warnings)
 	if err == nil {
 		d.firewall.Store(fw)
 	} else if d.firewall.Load() == nil {
@@ -238,5 +236,5 @@ func Guard(conf *config.Config) (ports string, warnings []string, err error) {
 // StoppedNatives are the openers while no daemon runs: for closing what the
 // journal holds. What is open in nf_tables is closed all at once, elsewhere.
 func StoppedNatives() map[string]doors.Native {
-	return map[string]doors.Native{recentKind: doors.Recent{}, nftKind: nftOpener{new(atomic.Pointer[nft.Firewall])}}
+	return map[string]doors.Native{recentKind: recentOpener{}, nftKind: nftOpener{new(atomic.Pointer[nft.Firewall])}}
 }

@@ -38,6 +38,7 @@ func (d *Daemon) read() {
 		}
 		if err == nil {
 			err = d.ensure(conf)
+			warnings = append(warnings, examine(conf)...)
 		}
 		d.post(func() {
 			if d.marks.running > 0 || d.marks.begun != begun {
@@ -66,9 +67,7 @@ func (d *Daemon) reloaded(conf *config.Config, list []*door, warnings []string, 
 		return
 	}
 	d.ReopenLog(conf)
-	for _, text := range append(conf.Warnings, warnings...) {
-		d.Log.Warn(text)
-	}
+	d.warn(append(conf.Warnings, warnings...))
 	if changed := d.conf.OptionsChanged(conf); slices.Contains(changed, "max_failures") || slices.Contains(changed, "never_ignore") {
 		d.decisions.limitFailures(conf)
 	}

@@ -5,10 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -203,53 +199,4 @@ func TestNativeUnknown(t *testing.T) {
 3600 ssh: close given up for 192.0.2.1 (nothing here closes openings of kind "nft")
 `)
 	})
-}
-
-// TestRecent opens a door of a real iptables ruleset.
-func TestRecent(t *testing.T) {
-	if !hasIptables(t) {
-		t.Skip("needs root and the package iptables")
-	}
-	inOwnNetwork(t, func() {
-		rule := []string{"-A", "INPUT", "-m", "recent", "--rcheck", "--name", "KNOCKTEST", "-j", "ACCEPT"}
-		if out, err := exec.Command("iptables", rule...).CombinedOutput(); err != nil {
-			t.Skipf("the kernel has no match recent: %s", out)
-		}
-		r := Recent{Dir: "/proc/thread-self/net/xt_recent"}
-		list := filepath.Join(r.Dir, "KNOCKTEST")
-		o := opening("", "", 0)
-		o.Data = "KNOCKTEST"
-		for _, c := range []struct {
-			do   func(context.Context, *Opening) error
-			want int
-		}{{r.Close, 0}, {r.Open, 1}, {r.Open, 1}, {r.Close, 0}, {r.Close, 0}} {
-			if err := c.do(t.Context(), &o); err != nil {
-				t.Error(err)
-			}
-			if text, _ := os.ReadFile(list); strings.Count(string(text), "src=192.0.2.1") != c.want {
-				t.Errorf("list: %q, want %d", text, c.want)
-			}
-		}
-		o.Data = "ABSENT"
-		if err := r.Close(t.Context(), &o); err != nil {
-			t.Errorf("close: %v", err)
-		}
-		if err := r.Open(t.Context(), &o); !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("open: %v", err)
-		}
-	})
-}
-
-func TestRecentName(t *testing.T) {
-	for _, name := range []string{"", "a/b", "..", "a\n", strings.Repeat("x", 200)} {
-		want := fmt.Sprintf("xt_recent: %q: must be the name of a list: 1 to 199 characters without /", name)
-		o := opening("", "", 0)
-		o.Data = name
-		if err := (Recent{Dir: t.TempDir()}).Open(t.Context(), &o); err == nil || err.Error() != want {
-			t.Errorf("error %v, want %s", err, want)
-		}
-	}
-	if err := ValidRecentName("SSH2"); err != nil {
-		t.Error(err)
-	}
 }

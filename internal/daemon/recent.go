@@ -1,0 +1,42 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+
+	"knockd/internal/config"
+	"knockd/internal/doors"
+	"knockd/internal/nft"
+)
+
+// recentOpener opens doors of iptables rulesets by writing to a list of the
+// match recent; Opening.Data is its name.
+type recentOpener struct{}
+
+// Open implements doors.Native.
+func (recentOpener) Open(_ context.Context, o *doors.Opening) error {
+	return nft.Recent{Name: o.Data}.Open(o.Addr)
+}
+
+// Close implements doors.Native.
+func (recentOpener) Close(_ context.Context, o *doors.Opening) error {
+	err := nft.Recent{Name: o.Data}.Close(o.Addr)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // no rule has that list any more
+	}
+	return err
+}
+
+// examineLists says which lists of xt_recent cannot be written.
+func examineLists(conf *config.Config) (warnings []string) {
+	for _, d := range conf.Doors {
+		if d.XtRecent == "" {
+			continue
+		}
+		if err := (nft.Recent{Name: d.XtRecent}).Check(); err != nil {
+			warnings = append(warnings, "door "+d.Name+": "+err.Error())
+		}
+	}
+	return warnings
+}
