@@ -3,11 +3,36 @@ package livetest
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
 	"knockd/internal/nettest"
 )
+
+const nobody = 65534
+
+// asNobody is what setpriv needs to leave a program nothing but CAP_NET_RAW.
+var asNobody = []string{"--reuid", fmt.Sprint(nobody), "--regid", fmt.Sprint(nobody), "--clear-groups",
+	"--inh-caps", "-all,+net_raw", "--ambient-caps", "+net_raw", "--bounding-set", "-all,+net_raw", "--no-new-privs"}
+
+// nobodysDir makes a directory that belongs to nobody, with knockd in it.
+func nobodysDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "knockd-nobody-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	copyProgram(t, program(t, "knockd"), dir+"/knockd")
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(dir, nobody, nobody); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
 
 // TestAsNobody: without root, CAP_NET_RAW is enough for a door with commands.
 func TestAsNobody(t *testing.T) {
@@ -15,23 +40,10 @@ func TestAsNobody(t *testing.T) {
 	nettest.NeedProgram(t, "setpriv")
 	t.Parallel()
 	client, server := nettest.Pair(t)
-	dir, err := os.MkdirTemp("", "knockd-nobody-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	copyProgram(t, program(t, "knockd"), dir+"/knockd")
+	dir := nobodysDir(t)
 	write(t, dir+"/knockd.conf", "[options]\nStateDir = "+dir+"/state\n[door]\nsequence = 7000,8000:udp\nstart_command = id -u > "+dir+"/opened\n")
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	const nobody = 65534
-	if err := os.Chown(dir, nobody, nobody); err != nil {
-		t.Fatal(err)
-	}
-	d := prepareCommand(t, server, dir+"/log", "setpriv", "--reuid", fmt.Sprint(nobody), "--regid", fmt.Sprint(nobody), "--clear-groups",
-		"--inh-caps", "-all,+net_raw", "--ambient-caps", "+net_raw", "--bounding-set", "-all,+net_raw", "--no-new-privs",
-		dir+"/knockd", "-c", dir+"/knockd.conf", "-g", dir+"/log")
+	d := prepareCommand(t, server, dir+"/log", "setpriv", slices.Concat(asNobody,
+		[]string{dir + "/knockd", "-c", dir + "/knockd.conf", "-g", dir + "/log"})...)
 	d.waitFor("starting up, listening on eth0", 1)
 	syn(t, client, nettest.Client4, nettest.Server4, "7000", "8000:udp")
 	eventually(t, "opened by nobody", func() bool {

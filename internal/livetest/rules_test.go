@@ -244,3 +244,39 @@ func reachesFrom(h *nettest.Host, from, to string) bool {
 	})
 	return err == nil
 }
+
+// TestWakeOnConnect: the shipped example, without root: of a busy port only the
+// first packet counts.
+func TestWakeOnConnect(t *testing.T) {
+	nettest.NeedRealRoot(t)
+	nettest.NeedProgram(t, "setpriv")
+	t.Parallel()
+	client, server := nettest.Pair(t)
+	src, err := os.ReadFile("../../configs/wake-on-connect.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := nobodysDir(t)
+	conf := strings.NewReplacer("/var/lib/knockd-wake", dir+"/state", "\tUseSyslog\n", "",
+		"/usr/bin/wakeonlan", "echo >> "+dir+"/opened wake", "/usr/bin/logger -t wake", "echo >> "+dir+"/opened",
+		"192.0.2.0/24, ", "10.7.0.0/24, ").Replace(string(src))
+	write(t, dir+"/knockd.conf", conf)
+	d := prepareCommand(t, server, dir+"/log", "setpriv", slices.Concat(asNobody,
+		[]string{dir + "/knockd", "-c", dir + "/knockd.conf", "-g", dir + "/log"})...)
+	d.waitFor("starting up, listening on eth0", 1)
+	client.Run("ip", "route", "add", "192.0.2.20", "via", nettest.Server4)
+	for range 10 {
+		syn(t, client, nettest.Client4, "192.0.2.20", "25565")
+	}
+	for i := range 300 {
+		client.Send(nettest.Server4+":2456", make([]byte, 1200-4*i))
+	}
+	d.waitFor("valheim: OPEN SESAME", 1)
+	want := []string{"00:00:5e:00:53:20", "10.7.0.1", "udp/2456", "valheim:", "wake", "wants"}
+	eventually(t, fmt.Sprint(want), func() bool {
+		return fmt.Sprint(slices.Sorted(slices.Values(d.opened()))) == fmt.Sprint(want)
+	})
+	if n := strings.Count(d.text(), "OPEN SESAME"); n != 2 {
+		t.Errorf("%d openings, want 2", n)
+	}
+}
