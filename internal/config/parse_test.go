@@ -211,7 +211,10 @@ func TestEqual(t *testing.T) {
 		t.Error("a door that moved is another")
 	}
 	for _, other := range []string{"[b]\n" + base, "[a]\n" + base + "sequence=2\n", "[a]\n" + base + "target=192.0.2.2\n",
-		"[a]\n" + base + "tcpflags=ack\n", "[a]\n" + base + "command_6=y\n", "[a]\n" + base + "cmd_timeout=9\n"} {
+		"[a]\n" + base + "tcpflags=ack\n", "[a]\n" + base + "command_6=y\n", "[a]\n" + base + "cmd_timeout=9\n",
+		"[a]\n" + base + "repeats=forgive\n", "[a]\n" + base + "allow=192.0.2.1\n", "[a]\n" + base + "deny=192.0.2.1\n",
+		"[a]\n" + base + "cooldown=9\n", "[a]\n" + base + "packet_length=9\n", "[a]\n" + base + "open_prefix_4=24\n",
+		"[a]\n" + base + "close=b\n[b]\nsequence=7"} {
 		if b := parse(t, other).Doors[0]; a.Equal(b) {
 			t.Errorf("%q: is the same door", other)
 		}

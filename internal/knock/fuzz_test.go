@@ -52,9 +52,36 @@ func (in *input) doors() (doors []*knock.Door) {
 		if in.n(4) == 0 {
 			d.Target = netip.AddrFrom4([4]byte{192, 0, 2, byte(in.n(2))})
 		}
+		if in.n(3) == 0 {
+			in.rules(d)
+		}
 		doors = append(doors, d)
 	}
 	return doors
+}
+
+// rules gives a door some of the keys that knockd 0.8 does not know.
+func (in *input) rules(d *knock.Door) {
+	d.Strict, d.ForgiveRepeats = in.n(2) == 1, in.n(2) == 1
+	if in.n(2) == 1 {
+		d.StrictIgnore = []knock.Ports{{Proto: knock.TCP, First: 2, Last: uint16(2 + in.n(3))}}
+	}
+	if in.n(3) == 1 {
+		d.Deny = []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, 2}), 31)}
+	}
+	if in.n(3) == 1 {
+		d.Allow = []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, 0}), 30+in.n(3))}
+	}
+	if in.n(3) == 1 {
+		d.Cooldown, d.CooldownForAll = time.Duration(1+in.n(5))*time.Second, in.n(2) == 1
+	}
+	if in.n(3) == 1 {
+		d.PacketLength = knock.Lengths{Min: in.n(2), Max: in.n(3)}
+	}
+	if n := in.n(8); n < len(d.Sequence) {
+		d.Sequence[n].Port = 0
+		d.OpenPorts = []knock.PortRange{{First: 1, Last: 3}, {First: 5, Last: uint16(5 + in.n(2))}}
+	}
 }
 
 func (in *input) fuzzStep() knock.Step {
@@ -74,6 +101,7 @@ type witness struct {
 	doors   []*knock.Door
 	local   []netip.Addr
 	reached map[attempt]*progress
+	opened  map[attempt]time.Time // last, by source and door; by the zero Addr for all
 	taken   map[segment]time.Time // when a segment that took a step was last seen
 }
 
@@ -85,6 +113,7 @@ type attempt struct {
 type progress struct {
 	stage int
 	begun time.Time
+	port  uint16 // that a step of any port was hit on
 }
 
 // segment is what tells a repeat: a hit reduced to four of its fields.
@@ -96,7 +125,7 @@ type segment struct {
 
 func newWitness(t *testing.T, limit int) *witness {
 	w := &witness{t: t, tracker: knock.NewTracker(limit), limit: limit, now: start, local: conformance.Local,
-		reached: map[attempt]*progress{}, taken: map[segment]time.Time{}}
+		reached: map[attempt]*progress{}, opened: map[attempt]time.Time{}, taken: map[segment]time.Time{}}
 	w.tracker.SetLocal(w.local)
 	return w
 }
@@ -138,6 +167,7 @@ func (in *input) hit() knock.Hit {
 	if h.Proto == knock.TCP {
 		h.Flags, h.Seq = knock.Flags(in.n(64)), uint32(in.n(200))
 	}
+	h.PayloadLen = in.n(4)
 	return h
 }
 
@@ -146,10 +176,16 @@ func (w *witness) hit(h knock.Hit) {
 	seen, known := w.taken[seg]
 	repeat := h.Proto == knock.TCP && known && w.now.Sub(seen) < knock.RepeatWindow
 	repeats := w.tracker.Stats().Repeats
+	spoiled := w.spoiled(h, repeat)
 	took := false
 	for _, e := range w.tracker.Observe(h, w.now) {
 		w.judge(e, h)
 		took = took || e.Kind != knock.Expired
+	}
+	for at := range spoiled {
+		if p := w.reached[at]; p == spoiled[at] {
+			delete(w.reached, at)
+		}
 	}
 	if took && repeat {
 		w.t.Fatalf("a repeat took a step: %+v", h)
@@ -157,6 +193,60 @@ func (w *witness) hit(h knock.Hit) {
 	if h.Proto == knock.TCP && (took || w.tracker.Stats().Repeats > repeats) {
 		w.taken[seg] = w.now
 	}
+}
+
+// spoiled returns the attempts at strict doors that a hit has to end, by the
+// words of the manual.
+func (w *witness) spoiled(h knock.Hit, repeat bool) map[attempt]*progress {
+	out := map[attempt]*progress{}
+	for at, p := range w.reached {
+		d := at.door
+		if at.src != h.Src || !d.Strict || repeat || p.stage >= len(d.Sequence) || !w.fits(d, h) || w.cooling(at) {
+			continue
+		}
+		flags := h.Proto == knock.UDP || h.Flags&d.Flags.Set == d.Flags.Set && h.Flags&d.Flags.Clear == 0
+		ignored := false
+		for _, i := range d.StrictIgnore {
+			ignored = ignored || i.Proto == h.Proto && i.First <= h.DstPort && h.DstPort <= i.Last
+		}
+		latest := d.Sequence[p.stage-1]
+		forgiven := d.ForgiveRepeats && latest.Proto == h.Proto && (latest.Port == h.DstPort || latest.Port == 0 && p.port == h.DstPort)
+		if flags && !ignored && !forgiven && !stepOf(d, p.stage, h) {
+			out[at] = p
+		}
+	}
+	return out
+}
+
+// stepOf says whether a hit has the port and protocol of the n-th step, from 0.
+func stepOf(d *knock.Door, n int, h knock.Hit) bool {
+	s := d.Sequence[n]
+	for _, r := range d.OpenPorts {
+		if s.Port == 0 && r.First <= h.DstPort && h.DstPort <= r.Last {
+			return s.Proto == h.Proto
+		}
+	}
+	return s.Port == h.DstPort && s.Port != 0 && s.Proto == h.Proto
+}
+
+func (w *witness) cooling(at attempt) bool {
+	if at.door.CooldownForAll {
+		at.src = netip.Addr{}
+	}
+	opened, ok := w.opened[at]
+	return ok && w.now.Sub(opened) < at.door.Cooldown
+}
+
+func (w *witness) fits(d *knock.Door, h knock.Hit) bool {
+	if d.Target.IsValid() {
+		return h.Dst == d.Target
+	}
+	for _, a := range w.local {
+		if a == h.Dst {
+			return true
+		}
+	}
+	return false
 }
 
 // judge says whether an event may be.
@@ -170,7 +260,7 @@ func (w *witness) judge(e knock.Event, h knock.Hit) {
 			w.t.Fatalf("an event of another hit: %+v", e)
 		}
 		if e.Stage == 1 {
-			p = &progress{0, w.now}
+			p = &progress{begun: w.now}
 			w.reached[at] = p
 		}
 		if p == nil || e.Stage != p.stage+1 || e.Stage > len(e.Door.Sequence) {
@@ -181,11 +271,18 @@ func (w *witness) judge(e knock.Event, h knock.Hit) {
 			w.t.Fatalf("stage %d %v after the first hit, timeout %v", e.Stage, w.now.Sub(p.begun), e.Door.Timeout)
 		}
 		w.judgeHit(e, h)
+		if e.Door.Sequence[e.Stage-1].Port == 0 {
+			p.port = h.DstPort
+		}
 	case knock.Opened:
 		if p == nil || p.stage != len(e.Door.Sequence) || e.Stage != p.stage {
 			w.t.Fatalf("opened at stage %+v of %d", p, len(e.Door.Sequence))
 		}
+		if e.Port != p.port {
+			w.t.Fatalf("opened for port %d, named was %d", e.Port, p.port)
+		}
 		delete(w.reached, at)
+		w.opened[at], w.opened[attempt{door: e.Door}] = w.now, w.now
 	case knock.Expired:
 		if p == nil || p.stage != e.Stage || e.Stage >= len(e.Door.Sequence) || w.now.Sub(p.begun) < e.Door.Timeout {
 			w.t.Fatalf("expired at stage %d, was %+v", e.Stage, p)
@@ -200,20 +297,28 @@ func (w *witness) judge(e knock.Event, h knock.Hit) {
 func (w *witness) judgeHit(e knock.Event, h knock.Hit) {
 	w.t.Helper()
 	d := e.Door
-	if want := d.Sequence[e.Stage-1]; want.Port != h.DstPort || want.Proto != h.Proto {
+	if !stepOf(d, e.Stage-1, h) {
 		w.t.Fatalf("stage %d of %v by a hit of %d:%v", e.Stage, d.Sequence, h.DstPort, h.Proto)
 	}
 	if h.Proto == knock.TCP && (h.Flags&d.Flags.Set != d.Flags.Set || h.Flags&d.Flags.Clear != 0) {
 		w.t.Fatalf("flags %v passed %+v", h.Flags, d.Flags)
 	}
-	fits := h.Dst == d.Target
-	if !d.Target.IsValid() {
-		for _, a := range w.local {
-			fits = fits || a == h.Dst
+	if !w.fits(d, h) {
+		w.t.Fatalf("destination %v passed target %v", h.Dst, d.Target)
+	}
+	if w.cooling(attempt{e.Src, d}) {
+		w.t.Fatal("a step during the cooldown")
+	}
+	if h.PayloadLen < d.PacketLength.Min || d.PacketLength.Max > 0 && h.PayloadLen > d.PacketLength.Max {
+		w.t.Fatalf("length %d passed %+v", h.PayloadLen, d.PacketLength)
+	}
+	for _, p := range d.Deny {
+		if p.Contains(h.Src) {
+			w.t.Fatalf("%v passed %v", h.Src, d.Deny)
 		}
 	}
-	if !fits {
-		w.t.Fatalf("destination %v passed target %v", h.Dst, d.Target)
+	if len(d.Allow) > 0 && !d.Allow[0].Contains(h.Src) {
+		w.t.Fatalf("%v passed %v", h.Src, d.Allow)
 	}
 	found := false
 	for _, known := range w.doors {
