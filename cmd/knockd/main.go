@@ -49,7 +49,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprint(stdout, usage(o))
 		return exitOK
 	case err != nil:
-		fmt.Fprintf(stderr, "knockd: %v\n%s", err, usage(o))
+		fmt.Fprintf(stderr, "knockd: %v\nknockd: hint: knockd --help lists the options\n", err)
 		return exitUsage
 	case o.version:
 		fmt.Fprintf(stdout, "knockd %s\n", version)
