@@ -128,7 +128,6 @@ func TestNativeAsNobody(t *testing.T) {
 	t.Parallel()
 	client, server := openSite(t)
 	dir := nobodysDir(t)
-	copyProgram(t, program(t, "knockd"), dir+"/knockd")
 	conf := strings.ReplaceAll(fmt.Sprintf(nativeDoor, 600), "LOG", dir+"/log")
 	write(t, dir+"/knockd.conf", strings.Replace(conf, "[ssh]", "\tStateDir = "+dir+"/state\n[ssh]", 1))
 	const caps = "+net_raw,+net_admin"
@@ -139,23 +138,6 @@ func TestNativeAsNobody(t *testing.T) {
 	shut(t, client, bothFamilies[0])
 	knockAt(t, client)
 	opens(t, client, bothFamilies[0])
-}
-
-// nobodysDir is a directory of the user nobody's own.
-func nobodysDir(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "knockd-nobody-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chown(dir, 65534, 65534); err != nil {
-		t.Fatal(err)
-	}
-	return dir
 }
 
 // TestCapabilitiesGivenUp: a daemon whose doors run nothing keeps only what
