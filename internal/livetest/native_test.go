@@ -115,8 +115,7 @@ func TestNativeDoorEvents(t *testing.T) {
 
 // again starts the same daemon once more, beside its first one's state.
 func again(d *daemon, server *nettest.Host) {
-	next := *d
-	next.done = make(chan struct{})
+	next := &daemon{t: d.t, conf: d.conf, log: d.log, done: make(chan struct{})}
 	next.run(server, exec.Command(d.cmd.Path, d.cmd.Args[1:]...))
 	next.waitFor("starting up, listening on", 2)
 }
