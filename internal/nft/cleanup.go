@@ -1,8 +1,10 @@
 package nft
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/nftables"
@@ -15,7 +17,11 @@ import (
 // daemon lives, the kernel refuses to let go of its table.
 func Cleanup(netns int) (done []string, err error) {
 	return everywhere(netns, dial, func(c *cleaner, t *nftables.Table, sets []*nftables.Set) error {
-		return c.drop(t)
+		what := ""
+		if slices.ContainsFunc(sets, func(s *nftables.Set) bool { return s.Name == mapName(NAT) }) {
+			what = "its ports no longer lead elsewhere"
+		}
+		return c.drop(t, what)
 	})
 }
 
@@ -92,19 +98,19 @@ func (c *cleaner) apply(change func(*nftables.Conn)) (err error) {
 }
 
 // drop deletes a table of ours.
-func (c *cleaner) drop(t *nftables.Table) error {
+func (c *cleaner) drop(t *nftables.Table, what string) error {
 	err := c.apply(func(nf *nftables.Conn) { nf.DelTable(t) })
 	if err != nil {
 		return fmt.Errorf("delete table %s: %w", tableOf(t), reason(err))
 	}
-	c.say("deleted table %s: the ports it guarded are no longer closed by it", tableOf(t))
+	c.say("deleted table %s: %s", tableOf(t), cmp.Or(what, "the ports it guarded are no longer closed by it"))
 	return nil
 }
 
 // empty takes all openings out of a table of ours.
 func (c *cleaner) empty(t *nftables.Table, sets []*nftables.Set) error {
 	for _, s := range sets {
-		if s.IsMap || !s.HasTimeout || s.Anonymous {
+		if !s.HasTimeout || s.Anonymous {
 			continue
 		}
 		elements, err := listSet(c.f.k, s)

@@ -23,7 +23,8 @@ func (f *Firewall) CloseFor(door string, nth int, addr netip.Addr) ([]Open, erro
 }
 
 // CloseOpening is CloseFor for an opening: if it names a port, of a door with
-// OnePort, the openings of other ports stay.
+// OnePort, the openings of other ports stay; in mode NAT also those that lead
+// elsewhere.
 func (f *Firewall) CloseOpening(o Opening) ([]Open, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -37,7 +38,7 @@ func (f *Firewall) CloseOpening(o Opening) ([]Open, error) {
 	}
 	keys := f.holdsOf(s, addr)
 	if o.Port != 0 {
-		one := s.hold(addr, o.Proto, o.Port)
+		one := s.hold(addr, o)
 		keys = slices.DeleteFunc(keys, func(k holdKey) bool { return k != one })
 	}
 	closed, err := f.closeHolds(keys)
@@ -74,7 +75,7 @@ func (f *Firewall) CloseAll() ([]Open, error) {
 // holdsOf returns the openings of a door that cover an address.
 func (f *Firewall) holdsOf(s *spec, addr netip.Addr) []holdKey {
 	if !s.OnePort {
-		k := s.hold(addr, 0, 0)
+		k := s.hold(addr, Opening{})
 		if _, ok := f.holds.until[k]; ok {
 			return []holdKey{k}
 		}
@@ -137,10 +138,10 @@ func (f *Firewall) removal(t *target, k holdKey, needs []element, closing []hold
 		}
 		other, end := f.holds.holder(e, closing...)
 		if end.After(now) {
-			shorten = append(shorten, nftables.SetElement{Key: []byte(e.key), Timeout: left(end, now), Comment: f.comment(other.id)})
+			shorten = append(shorten, f.marked(other, e, left(end, now)))
 			continue
 		}
-		remove = append(remove, nftables.SetElement{Key: []byte(e.key), Timeout: time.Second, Comment: f.comment(k.id)})
+		remove = append(remove, f.marked(k, e, time.Second))
 	}
 	var b batch
 	if len(remove) > 0 {

@@ -3,6 +3,7 @@ package nft
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -147,7 +148,7 @@ func TestFaults(t *testing.T) {
 		"rules changed":   {err: answer(unix.ERESTART)},
 		"nothing is left": {err: answer(unix.ENOENT)},
 	}
-	for _, mode := range []Mode{Guard, Set} {
+	for _, mode := range []Mode{Guard, Set, NAT} {
 		for name, fault := range errs {
 			for _, many := range []int{1, 4} {
 				if many > 1 && refused(fault.err) {
@@ -189,6 +190,14 @@ func day(t *testing.T, mode Mode, fault *faults) {
 			doors[i].Set4, doors[i].Set6 = filterSet("addr4"), filterSet("port6")
 		}
 	}
+	opening := func(door, a string) Opening { return Opening{Door: door, Addr: addr(a)} }
+	if mode == NAT {
+		doors[0].OnePort, doors[1].OnePort = true, true
+		opening = func(door, a string) Opening {
+			to := netip.AddrPortFrom(addr(a), 1)
+			return Opening{Door: door, Addr: addr(a), Proto: doors[0].Ports[0].Proto, Port: 22, To: to}
+		}
+	}
 	f := faulty(t, server, Options{Mode: mode}, fault)
 	twice := func(what string, do func() error) {
 		t.Helper()
@@ -206,11 +215,11 @@ func day(t *testing.T, mode Mode, fault *faults) {
 	}
 	twice("", func() error { _, err := f.Ensure(doors[:1]); return err })
 	for _, a := range []string{"192.0.2.1", "2001:db8::1"} {
-		twice("open door a for "+a, func() error { _, err := f.Open(Opening{Door: "a", Addr: addr(a)}); return err })
+		twice("open door a for "+a, func() error { _, err := f.Open(opening("a", a)); return err })
 	}
 	wantKernel(t, f, true)
 	twice("", func() error { _, err := f.Ensure(doors); return err })
-	twice("open door b for 192.0.2.2", func() error { _, err := f.Open(Opening{Door: "b", Addr: addr("192.0.2.2")}); return err })
+	twice("open door b for 192.0.2.2", func() error { _, err := f.Open(opening("b", "192.0.2.2")); return err })
 	twice("close door a for 192.0.2.1", func() error { _, err := f.CloseFor("a", 1, addr("192.0.2.1")); return err })
 	wantKernel(t, f, true)
 	twice("", func() error { _, err := f.Ensure(doors[1:]); return err })

@@ -109,7 +109,7 @@ func (f *Firewall) Ensure(doors []Door) (warnings []string, err error) {
 	return warnings, nil
 }
 
-// ensureTable is Ensure for guard and mark.
+// ensureTable is Ensure for all modes but set.
 func (f *Firewall) ensureTable(specs []*spec) error {
 	if len(specs) == 0 {
 		return f.removeTable()
@@ -160,6 +160,9 @@ func (f *Firewall) settle(m *model, lost func(*tableState) map[string][]nftables
 		case errors.Is(err, unix.ERESTART): // somebody was faster
 		case f.owner(was) != 0 && (errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL)):
 			f.noOwner = true // before Linux 6.9, or a table loaded by nft
+		case f.opt.Mode == NAT && !f.opt.oneLookup && errors.Is(err, unix.EINVAL):
+			f.opt.oneLookup = true
+			*m = *newModel(&f.opt, m.doors)
 		case refused(err):
 			return nil, changed, fmt.Errorf("write table %s: %w", f.opt.Table, reason(err))
 		default:
@@ -213,7 +216,7 @@ func (f *Firewall) adopt(specs []*spec, was *tableState) {
 		f.doors[s.id] = s
 		for _, t := range s.targets() {
 			for _, e := range was.elements[t.name] {
-				if k, ok := s.holdOf(t, e.Key); ok {
+				if k, ok := s.holdOf(t, e); ok {
 					f.put(s, k, t.until(e, now))
 				}
 			}
@@ -222,11 +225,14 @@ func (f *Firewall) adopt(specs []*spec, was *tableState) {
 }
 
 // holdOf returns the opening that an element stands for.
-func (s *spec) holdOf(t *target, key []byte) (holdKey, bool) {
-	p, proto, port, ok := t.parseKey(key)
+func (s *spec) holdOf(t *target, e nftables.SetElement) (holdKey, bool) {
+	p, proto, port, ok := t.parseKey(e.Key)
 	k := holdKey{id: s.id, prefix: p}
 	if s.OnePort {
 		k.proto, k.port = protocol(proto), port
+	}
+	if t.nat && ok {
+		k.to, ok = t.parseValue(e.Val)
 	}
 	return k, ok
 }

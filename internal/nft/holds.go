@@ -17,6 +17,7 @@ type holdKey struct {
 	prefix netip.Prefix
 	proto  knock.Protocol
 	port   uint16
+	to     netip.AddrPort // in mode NAT
 }
 
 // forever is the end of an opening that lasts until it is closed.
@@ -124,7 +125,7 @@ func (s *spec) elements(k holdKey) (t *target, needs []element) {
 
 // open words an opening of the book.
 func (s *spec) open(k holdKey, until, now time.Time) Open {
-	o := Open{Door: s.Name, Nth: s.Nth, Prefix: k.prefix, Proto: k.proto, Port: k.port}
+	o := Open{Door: s.Name, Nth: s.Nth, Prefix: k.prefix, Proto: k.proto, Port: k.port, To: k.to}
 	if !until.Equal(forever) {
 		o.Left = until.Sub(now)
 	}

@@ -49,7 +49,7 @@ func (f *Firewall) present(doors map[doorID]*spec) (map[element]present, error) 
 func listSet(k kernel, set *nftables.Set) ([]nftables.SetElement, error) {
 	const small, tries = 64, 5
 	elements, err := k.elements(set)
-	if err != nil || len(elements) < small || set.IsMap {
+	if err != nil || len(elements) < small || set.Interval {
 		return elements, err
 	}
 	known := map[string]bool{}

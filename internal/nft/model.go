@@ -38,7 +38,7 @@ func (r route) element() nftables.SetElement {
 	}
 }
 
-// newModel designs the table for guard and mark mode.
+// newModel designs the table for all modes but set.
 func newModel(o *Options, doors []*spec) *model {
 	m := &model{opt: o, doors: doors, ports: portsMap(o)}
 	for _, d := range doors {
@@ -49,9 +49,13 @@ func newModel(o *Options, doors []*spec) *model {
 		m.chains = append(m.chains, c)
 		m.routes = append(m.routes, route{s.PortRange, c.nf.Name})
 	}
-	if o.Mode == Mark {
+	switch o.Mode {
+	case Mark:
 		m.base = m.markChain()
-	} else {
+	case NAT:
+		m.base = m.natChain()
+		m.chains = append(m.chains, m.masqueradeChains()...)
+	default:
 		m.base = m.guardChain()
 	}
 	m.chains = append(m.chains, m.base)
@@ -74,10 +78,13 @@ func (m *model) portChain(s segment) *chain {
 	c := &chain{nf: &nftables.Chain{Name: chainName(m.opt.Mode, s.PortRange), Table: m.opt.Table.nf()}}
 	for _, d := range s.doors {
 		for _, t := range d.targets() {
-			if m.opt.Mode == Mark {
+			switch m.opt.Mode {
+			case Mark:
 				// ip saddr @door4_ssh meta mark set meta mark | 0x00100000
 				c.rules = append(c.rules, append(source(t), setMark(m.opt.Mark)...))
-			} else {
+			case NAT:
+				c.rules = append(c.rules, translation(t, m.opt.Mark, m.opt.oneLookup))
+			default:
 				// ip saddr @door4_ssh accept
 				c.rules = append(c.rules, append(source(t), verdict(expr.VerdictAccept)))
 			}

@@ -72,7 +72,7 @@ const maxBatch = 512
 
 func (f *Firewall) openAll(all []*request) {
 	for len(all) > 0 {
-		n := min(len(all), maxBatch)
+		n := min(len(all), f.batchSize())
 		f.openBatch(all[:n])
 		all = all[n:]
 	}
@@ -91,7 +91,10 @@ func (f *Firewall) openBatch(all []*request) {
 			good = append(good, r)
 		}
 	}
-	err := f.send(good, now)
+	err := f.displace(good)
+	if err == nil {
+		err = f.send(good, now)
+	}
 	if err == nil {
 		return
 	}
@@ -127,10 +130,12 @@ func (f *Firewall) prepare(r *request, now time.Time) error {
 		return fault("not an address")
 	case r.Timeout < 0 || r.Timeout > 0 && r.Timeout < time.Second:
 		return fault("the time must be at least a second")
-	case r.spec.OnePort && !r.spec.opens(PortRange{r.Proto, r.Port, r.Port}):
+	case r.spec.OnePort && !r.spec.mayOpen(PortRange{r.Proto, r.Port, r.Port}):
 		return fault("the door does not open this port")
+	case (f.opt.Mode == NAT) != validTarget(r.To, r.Addr):
+		return fault(fmt.Sprintf("it cannot lead to %v", r.To))
 	}
-	r.key = r.spec.hold(r.Addr, r.Proto, r.Port)
+	r.key = r.spec.hold(r.Addr, r.Opening)
 	if r.target, r.needs = r.spec.elements(r.key); r.target == nil {
 		return fault("no set is configured for this IP version")
 	}
@@ -143,13 +148,13 @@ func (f *Firewall) prepare(r *request, now time.Time) error {
 }
 
 // hold names the opening of a door for an address.
-func (s *spec) hold(a netip.Addr, proto knock.Protocol, port uint16) holdKey {
+func (s *spec) hold(a netip.Addr, o Opening) holdKey {
 	k := holdKey{id: s.id}
 	if t := s.targetOf(a); t != nil {
 		k.prefix, _ = a.Prefix(t.bits)
 	}
 	if s.OnePort {
-		k.proto, k.port = proto, port
+		k.proto, k.port, k.to = o.Proto, o.Port, o.To
 	}
 	return k
 }
@@ -221,13 +226,13 @@ func (f *Firewall) additions(all []*request, free func(element) bool, now time.T
 				lists[e.set] = append(lists[e.set], nftables.SetElement{})
 			}
 			// Others may need it longer.
-			id, end := r.key.id, r.until
+			by, end := r.key, r.until
 			if k, until := f.holds.holder(e, r.key); until.After(end) {
-				id, end = k.id, until
+				by, end = k, until
 			}
 			if end.After(ends[e]) {
 				ends[e] = end
-				lists[e.set][i] = nftables.SetElement{Key: []byte(e.key), Timeout: left(end, now), Comment: f.comment(id)}
+				lists[e.set][i] = f.marked(by, e, left(end, now))
 			}
 		}
 	}

@@ -20,6 +20,9 @@ const (
 	Guard Mode = iota
 	Mark
 	Set
+	// NAT is beside one of them, in a table of its own: it leads the ports of
+	// openings elsewhere. No configuration names it.
+	NAT
 )
 
 // ParseMode reads a mode as the configuration writes it.
@@ -32,8 +35,8 @@ func ParseMode(s string) (Mode, error) {
 	return 0, fmt.Errorf("%q: must be guard, mark or set", s)
 }
 
-// String returns "guard", "mark" or "set".
-func (m Mode) String() string { return [...]string{"guard", "mark", "set"}[m] }
+// String returns "guard", "mark", "set" or "nat".
+func (m Mode) String() string { return [...]string{"guard", "mark", "set", "nat"}[m] }
 
 // Hook says where the guard stands.
 type Hook uint8
@@ -234,6 +237,12 @@ type Door struct {
 	// Set4 and Set6 are the host's sets, in mode Set only. Without the one
 	// the door does not open for addresses of that version.
 	Set4, Set6 SetName
+	// Inner are ports that local NAT may lead to: with OnePort they can be
+	// opened too, but a guard does not close them for that.
+	Inner []PortRange
+	// Masquerade are the targets of NAT that are to see the knocker's
+	// connection as coming from this host. In mode NAT only.
+	Masquerade []Target
 }
 
 // Opening asks for a door to be opened for an address.
@@ -246,6 +255,8 @@ type Opening struct {
 	// Proto and Port name the port, for a door with OnePort only.
 	Proto knock.Protocol
 	Port  uint16
+	// To is where the port leads, in mode NAT: of Addr's IP version.
+	To netip.AddrPort
 }
 
 // Open is a door that is open for an address.
@@ -254,8 +265,9 @@ type Open struct {
 	Nth    int          // 1 for the first door of that name
 	Prefix netip.Prefix // the address, with the door's prefix length
 	Proto  knock.Protocol
-	Port   uint16        // with OnePort, else 0
-	Left   time.Duration // 0 if it lasts until it is closed
+	Port   uint16         // with OnePort, else 0
+	To     netip.AddrPort // in mode NAT
+	Left   time.Duration  // 0 if it lasts until it is closed
 }
 
 // Notice is something the owner of the machine should read in the log.
@@ -267,13 +279,17 @@ type Notice struct {
 // Options are what a Firewall needs to know beside its doors.
 type Options struct {
 	Mode  Mode
-	Table Table   // guard and mark; the zero value means DefaultTable
+	Table Table   // guard, mark and NAT; the zero value means DefaultTable
 	Hook  Hook    // guard
-	Mark  Marking // mark; the zero value means DefaultMarking
+	Mark  Marking // mark and NAT; the zero value means DefaultMarking
 	// Notify is called from a goroutine of the Firewall's own, one call at a
 	// time, when something has happened to the rules. It may be nil.
 	Notify func(Notice)
 	// NetNS is a descriptor of the network namespace to work in; 0 means the
 	// current one. Another one needs CAP_SYS_ADMIN.
 	NetNS int
+
+	// oneLookup: the kernel does not look into a map for the key alone, as
+	// those before Linux 6.8. In mode NAT.
+	oneLookup bool
 }

@@ -145,7 +145,7 @@ func stillOpen(elements []nftables.SetElement) []nftables.SetElement {
 		if e.Timeout != 0 || e.Expires != 0 {
 			e.Timeout = atLeast(e.Expires)
 		}
-		keep = append(keep, nftables.SetElement{Key: e.Key, Timeout: e.Timeout, Comment: e.Comment})
+		keep = append(keep, nftables.SetElement{Key: e.Key, Val: e.Val, Timeout: e.Timeout, Comment: e.Comment})
 	}
 	return keep
 }

@@ -75,7 +75,7 @@ func (f *Firewall) repair(emptied bool) (changed bool, err error) {
 			}
 			for _, e := range needs {
 				if !have[e] {
-					lost[t.name] = append(lost[t.name], nftables.SetElement{Key: []byte(e.key), Timeout: left(end, now)})
+					lost[t.name] = append(lost[t.name], k.element(e, left(end, now)))
 				}
 			}
 		}

@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
 	"testing"
@@ -30,6 +31,24 @@ var rulesets = []struct {
 			{Name: "nets", Ports: ports(t, "tcp/8050"), Timeout: time.Minute, OnePort: true, PrefixLen4: 16, PrefixLen6: 56},
 		}
 	}},
+	{"guard-inner", Options{}, func(t testing.TB) []Door {
+		return []Door{
+			{Name: "ssh", Ports: ports(t, "tcp/22"), Timeout: time.Minute},
+			{Name: "nat", Ports: ports(t, "tcp/2200-2210"), Inner: ports(t, "tcp/20-30, udp/53"), Timeout: time.Minute, OnePort: true},
+		}
+	}},
+	{"nat", Options{Mode: NAT, Table: NATTable(DefaultTable)}, natDoors},
+}
+
+// natDoors lead ports elsewhere, one of them hiding the knockers.
+func natDoors(t testing.TB) []Door {
+	return []Door{
+		{Name: "nat", Ports: ports(t, "tcp/2200-2210, udp/53"), Timeout: time.Minute, OnePort: true},
+		{Name: "office", Ports: ports(t, "tcp/2210-2220"), Timeout: time.Minute, OnePort: true, PrefixLen4: 24, PrefixLen6: 64, Masquerade: []Target{
+			{netip.MustParsePrefix("10.9.0.0/24"), ports(t, "tcp/22")[0]},
+			{netip.MustParsePrefix("fd09::/64"), ports(t, "udp/53-54")[0]},
+		}},
+	}
 }
 
 // threeDoors share ports, bear one name twice and names that nft cannot read.

@@ -27,12 +27,14 @@ func segmentsOf(doors []*spec, proto knock.Protocol) []segment {
 	cuts := cuts(doors, proto)
 	for i := 0; i+1 < len(cuts); i++ {
 		s := segment{PortRange{proto, uint16(cuts[i]), uint16(cuts[i+1] - 1)}, nil}
+		ours := false
 		for _, d := range doors {
-			if d.opens(s.PortRange) {
+			if d.mayOpen(s.PortRange) {
 				s.doors = append(s.doors, d)
 			}
+			ours = ours || d.opens(s.PortRange)
 		}
-		if len(s.doors) == 0 {
+		if !ours { // inner ports of NAT alone close nothing
 			continue
 		}
 		last := len(all) - 1
@@ -49,7 +51,7 @@ func segmentsOf(doors []*spec, proto knock.Protocol) []segment {
 func cuts(doors []*spec, proto knock.Protocol) []int {
 	var cuts []int
 	for _, d := range doors {
-		for _, r := range d.Ports {
+		for _, r := range slices.Concat(d.Ports, d.Inner) {
 			if r.Proto == proto {
 				cuts = append(cuts, int(r.First), int(r.Last)+1)
 			}
@@ -60,8 +62,15 @@ func cuts(doors []*spec, proto knock.Protocol) []int {
 }
 
 // opens says whether all ports of a range are among the door's.
-func (d *spec) opens(s PortRange) bool {
-	return slices.ContainsFunc(d.Ports, func(r PortRange) bool {
+func (d *spec) opens(s PortRange) bool { return holdAll(d.Ports, s) }
+
+// mayOpen says whether the door can be open for a range of ports: its own, or
+// the inner ones of NAT.
+func (d *spec) mayOpen(s PortRange) bool { return d.opens(s) || holdAll(d.Inner, s) }
+
+// holdAll says whether one of the ranges holds all of another.
+func holdAll(all []PortRange, s PortRange) bool {
+	return slices.ContainsFunc(all, func(r PortRange) bool {
 		return r.Proto == s.Proto && r.First <= s.First && s.Last <= r.Last
 	})
 }

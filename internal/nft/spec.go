@@ -29,6 +29,7 @@ type target struct {
 	bits    int           // of the address that count
 	timeout time.Duration // of a host's set: the default of its elements
 	untimed bool          // of a host's set: elements cannot have a timeout
+	nat     bool          // a map to an address and a port
 }
 
 // maxElements bounds a set of ours, and with it the kernel's memory (about
@@ -57,6 +58,7 @@ func (t *target) nf() *nftables.Set {
 	return &nftables.Set{
 		Table: t.table.nf(), Name: t.name, KeyType: t.keyType(), Concatenation: t.kind != keyAddr,
 		HasTimeout: !t.untimed, Size: maxElements,
+		IsMap: t.nat, DataType: t.dataType(),
 	}
 }
 
@@ -113,7 +115,7 @@ func (s *spec) check(m Mode) error {
 
 // target names the set for one IP version.
 func (s *spec) target(o *Options, v6 bool) *target {
-	t := &target{table: o.Table, v6: v6, bits: s.PrefixLen4}
+	t := &target{table: o.Table, v6: v6, bits: s.PrefixLen4, nat: o.Mode == NAT}
 	full, foreign := 32, s.Set4
 	if v6 {
 		t.bits, full, foreign = s.PrefixLen6, 128, s.Set6
@@ -135,13 +137,17 @@ func (s *spec) target(o *Options, v6 bool) *target {
 	return t
 }
 
-// ourName is the name of a set of ours: door4_ssh, door6/64_ssh, port4_ssh. It
+// ourName is the name of a set of ours: door4_ssh, door6/64_ssh, port4_ssh,
+// nat4_ssh. It
 // says all that the keys mean, so that no element is taken for another when
 // the configuration has changed.
 func (t *target) ourName(id doorID, prefix bool) string {
 	name, version := "door", "4"
 	if t.kind == keyAddrProtoPort {
 		name = "port"
+	}
+	if t.nat {
+		name = "nat"
 	}
 	if t.v6 {
 		version = "6"

@@ -180,7 +180,7 @@ func sameBase(have, want *nftables.Chain) bool {
 
 // sameSet says whether a set of ours can hold the elements of a target.
 func sameSet(have *nftables.Set, want *target) bool {
-	return have.KeyType.Name == want.keyType().Name && have.HasTimeout && have.Timeout == 0 && !have.IsMap && !have.Interval
+	return have.KeyType.Name == want.keyType().Name && have.HasTimeout && have.Timeout == 0 && have.IsMap == want.nat && !have.Interval
 }
 
 // samePorts says whether a set is a map of ports as ours.

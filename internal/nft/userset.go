@@ -56,7 +56,7 @@ func (f *Firewall) changeSets(specs []*spec) error {
 	for e, p := range have {
 		id, ours := idFromComment(p.comment)
 		if s := doors[id]; ours && s != nil {
-			if k, ok := s.holdOf(p.target, []byte(e.key)); ok {
+			if k, ok := s.holdOf(p.target, nftables.SetElement{Key: []byte(e.key)}); ok {
 				f.put(s, k, p.until)
 			}
 		}
