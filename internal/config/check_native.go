@@ -28,6 +28,11 @@ func (p *parser) checkNative(d *rawDoor) {
 	case d.NftSet6 == SetRef{}:
 		p.warn(d.fault("open", rulef("opens nothing for IPv6: there is no nft_set_6")))
 	}
+	for _, key := range []string{"open_prefix_4", "open_prefix_6"} {
+		if p.config.NftMode == NftSet && len(d.Open) > 0 && d.has(key) {
+			p.advise(d.fault(key, rulef("with nft_mode = set the set gets the network's first address: the rule must look up the masked one, as ip saddr & 255.255.255.0 @set")))
+		}
+	}
 	ports := 0
 	for _, o := range d.Open {
 		ports += o.Len()

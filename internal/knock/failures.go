@@ -6,7 +6,7 @@ import (
 )
 
 // Bounds of what failures can lead to. Whoever can forge addresses decides who
-// is ignored; so it must not become too many.
+// is ignored; so it must not become too many. All of it takes about 3 MB.
 const (
 	maxFailures   = 16384 // remembered; when there are more, the first are forgotten
 	maxIgnored    = 1024  // at once
