@@ -15,7 +15,6 @@ import (
 	"knockd/internal/eventlog"
 	"knockd/internal/nft"
 	"knockd/internal/once"
-	"knockd/internal/spa"
 )
 
 // Options is what the command line adds to a configuration, and what the
@@ -41,6 +40,8 @@ type Options struct {
 	ReopenLog func(*config.Config)
 	// Ready is called once the daemon listens.
 	Ready func()
+	// Now is the wall clock; nil: time.Now.
+	Now func() time.Time
 	// Status is told what the daemon does, in a few words, when it changes.
 	Status func(text string)
 }
@@ -77,6 +78,9 @@ func New(conf *config.Config, o Options) (*Daemon, error) {
 	d := &Daemon{Options: o, conf: conf, calls: make(chan func()), ended: make(chan struct{}),
 		admitting: make(chan struct{}, maxAdmitting)}
 	d.decisions = newDecisions(conf, o.OnlyIPv4, d)
+	if o.Now == nil {
+		d.Now = time.Now
+	}
 	if o.Lookup {
 		d.decisions.names = newNames(d.post)
 	}
@@ -84,6 +88,7 @@ func New(conf *config.Config, o Options) (*Daemon, error) {
 	if err := d.openOnce(list); err != nil {
 		return nil, err
 	}
+	d.waitForOnce()
 	d.decisions.gate = d.gateOf(list)
 	if err := d.listen(); err != nil {
 		return nil, err
@@ -142,41 +147,6 @@ func (d *Daemon) shutDown(ctx context.Context) {
 	}
 }
 
-// openOnce opens the store of used messages if a door has keys, or tells it
-// how old messages may be now.
-func (d *Daemon) openOnce(list []*door) error {
-	var keyed []*spa.Door
-	for _, door := range list {
-		if door.keys != nil {
-			keyed = append(keyed, door.keys)
-		}
-	}
-	switch age := spa.LargestAge(keyed); {
-	case len(keyed) == 0:
-		return nil
-	case d.once != nil:
-		d.once.SetAge(age)
-		return nil
-	case d.OnceFile == "":
-		return errNoStore
-	default:
-		store, err := once.Open(d.OnceFile, age, time.Now())
-		if err != nil {
-			return fmt.Errorf("open the store of used messages: %w", err)
-		}
-		d.once = store
-		return nil
-	}
-}
-
-// gateOf returns the gate of the doors with keys, nil without any.
-func (d *Daemon) gateOf(list []*door) *gate {
-	if d.once == nil {
-		return nil
-	}
-	return newGate(list, d.once)
-}
-
 // loop is the one goroutine that owns the tracker.
 func (d *Daemon) loop(ctx context.Context, reload <-chan struct{}) error {
 	feed := startFeed(d.source)
@@ -197,7 +167,7 @@ func (d *Daemon) loop(ctx context.Context, reload <-chan struct{}) error {
 		case now := <-d.source.Changes():
 			d.changed(now)
 		case <-timer.C:
-			d.decisions.expire(time.Now())
+			d.decisions.expire(d.Now())
 		case call := <-d.calls:
 			call()
 		case <-reload:
@@ -238,7 +208,7 @@ func (d *Daemon) setTimer(timer *time.Timer) {
 // batch decides on packets that arrived together. The clock is read here: it
 // never goes back, as the capture's time stamps may.
 func (d *Daemon) batch(batch []capture.Captured) {
-	now := time.Now()
+	now := d.Now()
 	for i := range batch {
 		d.debugPacket(&batch[i], now)
 		d.decisions.packet(&batch[i], now)

@@ -8,7 +8,6 @@ import (
 
 	"knockd/internal/doors"
 	"knockd/internal/onetime"
-	"knockd/internal/spa"
 )
 
 // line implements outcomes.
@@ -52,24 +51,6 @@ func (d *Daemon) use(_ time.Time, old *door, then func()) {
 				d.changeDoor(waiting, old.with(next))
 			}
 		})
-	})
-}
-
-// maxAdmitting bounds the requests that wait for the disk at once. Each has
-// passed the HMAC, so only holders of keys can get here.
-const maxAdmitting = 256
-
-// admit implements outcomes. The disk is waited for outside of the loop.
-func (d *Daemon) admit(at time.Time, g *gate, r *spa.Request) {
-	select {
-	case d.admitting <- struct{}{}:
-	default:
-		d.Log.Stranger("too many requests with keys at once: one not taken")
-		return
-	}
-	d.marking.Go(func() {
-		defer func() { <-d.admitting }()
-		admitted(d, at, g, g.Admit(r, at))
 	})
 }
 

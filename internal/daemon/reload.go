@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -127,8 +128,11 @@ func (d *Daemon) swap(list []*door) {
 }
 
 // same says whether a door was written as before, and waits for the same
-// sequence.
+// sequence, or has the same keys.
 func (d *door) same(o *door) bool {
+	if !reflect.DeepEqual(d.keys, o.keys) {
+		return false
+	}
 	if (d.oneTime == nil) != (o.oneTime == nil) {
 		return false
 	}

@@ -3,13 +3,13 @@ package daemon
 import (
 	"errors"
 	"io"
-	"io/fs"
 	"net/netip"
 	"time"
 
 	"knockd/internal/capture"
 	"knockd/internal/config"
 	"knockd/internal/doors"
+	"knockd/internal/once"
 	"knockd/internal/onetime"
 	"knockd/internal/spa"
 )
@@ -150,7 +150,7 @@ type usedInMemory map[spa.Token]bool
 // Use implements spa.Once.
 func (u usedInMemory) Use(token spa.Token, _, _ time.Time) error {
 	if u[token] {
-		return fs.ErrExist
+		return once.ErrUsed
 	}
 	u[token] = true
 	return nil

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"knockd/internal/nettest"
 )
@@ -40,10 +39,7 @@ func startKeyed(t *testing.T, h *nettest.Host, conf, keys string) *daemon {
 	if err := os.WriteFile(file, []byte(keys), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	d := start(t, h, strings.ReplaceAll(conf, "DIR/ssh.keys", file))
-	// A message is taken if it is newer than the store, in whole seconds.
-	time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(1010 * time.Millisecond)))
-	return d
+	return start(t, h, strings.ReplaceAll(conf, "DIR/ssh.keys", file))
 }
 
 // fwknop runs Debian's client in a host; rc is its .fwknoprc.

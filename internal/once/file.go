@@ -110,6 +110,9 @@ func (s *Store) rewrite(now time.Time) error {
 	s.dirty = true
 	s.mu.Unlock()
 	f, err := replace(s.path, data)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("write store: %v", err) // not what Use says of a token
+	}
 	if err != nil {
 		return fmt.Errorf("write store: %w", err)
 	}

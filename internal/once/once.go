@@ -7,6 +7,10 @@
 // are old: the newest time that went becomes the floor. So a clock that is set
 // back, a machine without a clock and a restored disk cannot make an old token
 // new again. What a file lost together with its newest lines cannot be known.
+//
+// A lock file stays beside it. If the lock is there and the file is gone, it was
+// taken away while nobody watched: tokens with a time somewhat ahead, as of a
+// client with a fast clock, may have been used, so the floor is as far ahead.
 package once
 
 import (
@@ -21,9 +25,10 @@ import (
 // Token is what is used: a hash of it.
 type Token = [32]byte
 
-// errUsed and belowFloor satisfy errors.Is(err, fs.ErrExist): the token was used,
-// or nobody can say any more that it was not.
-var errUsed = &usedError{"used before"}
+// ErrUsed is the error of a token that was used. As that of one at or below the
+// floor, of which nobody can say any more that it was not, it satisfies
+// errors.Is(err, fs.ErrExist).
+var ErrUsed error = &usedError{"used before"}
 
 type usedError struct{ text string }
 
@@ -44,8 +49,9 @@ const rewriteLines = 1024
 
 // Store is an open file of tokens. It may be used by many goroutines.
 type Store struct {
-	path string
-	lock *os.File
+	path   string
+	lock   *os.File
+	origin Origin
 
 	writing sync.Mutex // held by the one that writes; taken before mu
 
@@ -70,32 +76,59 @@ type batch struct {
 	err   error
 }
 
-// Open opens the store, or makes one whose floor is now: nothing of the past can
-// be told from a replay. A token may be forgotten when its time is older than
+// Origin says where a store comes from.
+type Origin uint8
+
+const (
+	// Found is a store that was there.
+	Found Origin = iota
+	// New is the first one at its place.
+	New
+	// Remade is in the place of one that was taken away.
+	Remade
+)
+
+// Open opens the store, or makes one whose floor is now, or now and the age if
+// there was one before: what is at or below it cannot be told from a replay. A
+// token may be forgotten when its time is older than
 // now less twice the age. A file that cannot be read whole is an error and stays
 // as it is, but for a last line that a crash cut short.
 func Open(path string, age time.Duration, now time.Time) (*Store, error) {
+	_, err := os.Lstat(path + ".lock")
+	before := err == nil
 	lock, err := lockFile(path + ".lock")
 	if err != nil {
 		return nil, err
 	}
 	s := &Store{path: path, lock: lock, used: map[Token]int64{}, age: age, next: newBatch(), dirty: true}
-	if err := s.start(now); err != nil {
+	if err := s.start(before, now); err != nil {
 		lock.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *Store) start(now time.Time) error {
-	err := s.read()
-	if errors.Is(err, fs.ErrNotExist) {
-		s.floor, err = now.Unix(), nil
-	}
-	if err != nil {
+// start reads the store; before says that there was one at some time.
+func (s *Store) start(before bool, now time.Time) error {
+	switch err := s.read(); {
+	case errors.Is(err, fs.ErrNotExist) && before:
+		s.origin, s.floor = Remade, now.Add(s.age).Unix()
+	case errors.Is(err, fs.ErrNotExist):
+		s.origin, s.floor = New, now.Unix()
+	case err != nil:
 		return err
 	}
 	return s.rewrite(now)
+}
+
+// Origin says where the store comes from.
+func (s *Store) Origin() Origin { return s.origin }
+
+// Floor is the time at or below which nothing is new, in whole seconds.
+func (s *Store) Floor() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return time.Unix(s.floor, 0)
 }
 
 func newBatch() *batch { return &batch{done: make(chan struct{})} }
@@ -125,7 +158,7 @@ func (s *Store) enter(token Token, stamp int64) (b *batch, first bool, err error
 		return nil, false, fmt.Errorf("%s: %w", s.path, fs.ErrClosed)
 	}
 	if _, ok := s.used[token]; ok {
-		return nil, false, errUsed
+		return nil, false, ErrUsed
 	}
 	if stamp <= s.floor {
 		return nil, false, belowFloor(s.floor)
@@ -191,7 +224,8 @@ func (s *Store) SetAge(age time.Duration) {
 	s.age = age
 }
 
-// Close waits for what is being written. Later calls of Use fail.
+// Close waits for what is being written, and writes the file once more if it is
+// not as we left it. Later calls of Use fail.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	s.closed = true
@@ -200,7 +234,10 @@ func (s *Store) Close() error {
 	defer s.writing.Unlock()
 	var err error
 	if s.file != nil {
-		err = s.file.Close()
+		if !s.intact() {
+			err = s.rewrite(time.Unix(0, 0)) // forgets nothing
+		}
+		err = errors.Join(err, s.file.Close())
 		s.file = nil
 	}
 	return errors.Join(err, s.lock.Close())

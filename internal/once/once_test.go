@@ -273,6 +273,45 @@ func TestTakenAway(t *testing.T) {
 	}
 }
 
+// TestTakenAwayUnused is the same if nothing was used after it, and with a daemon
+// that ends by itself or is killed: what was used stays so, also if its time is
+// ahead, and only in the second case has the store to guess.
+func TestTakenAwayUnused(t *testing.T) {
+	ahead := noon.Add(age)
+	for _, killed := range []bool{false, true} {
+		path := filepath.Join(t.TempDir(), "store")
+		s := open(t, path, noon)
+		if s.Origin() != New || !s.Floor().Equal(noon) {
+			t.Errorf("origin %v, floor %v", s.Origin(), s.Floor())
+		}
+		if got := word(s.Use(token(1), ahead, noon)); got != "new" {
+			t.Fatal(got)
+		}
+		if !killed {
+			os.Remove(path)
+		}
+		s.Close()
+		if killed {
+			os.Remove(path)
+		}
+		s = open(t, path, noon)
+		want := map[bool]Origin{false: Found, true: Remade}[killed]
+		if s.Origin() != want {
+			t.Errorf("killed %v: origin %v", killed, s.Origin())
+		}
+		if err := s.Use(token(1), ahead, noon); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("killed %v: used again: %v", killed, err)
+		}
+		if got := word(s.Use(token(2), ahead.Add(time.Second), noon)); got != "new" {
+			t.Errorf("killed %v: a later one: %s", killed, got)
+		}
+		s.Close()
+		if s = open(t, path, noon); s.Origin() != Found {
+			t.Errorf("killed %v: origin after all %v", killed, s.Origin())
+		}
+	}
+}
+
 // TestUnwritable: nothing is new while the file cannot be written; afterwards
 // what was refused for that reason is used up.
 func TestUnwritable(t *testing.T) {

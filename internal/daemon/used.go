@@ -1,0 +1,87 @@
+package daemon
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"knockd/internal/once"
+	"knockd/internal/spa"
+)
+
+// openOnce opens the store of used messages if a door has keys, or tells it
+// how old messages may be now.
+func (d *Daemon) openOnce(list []*door) error {
+	var keyed []*spa.Door
+	for _, door := range list {
+		if door.keys != nil {
+			keyed = append(keyed, door.keys)
+		}
+	}
+	switch age := spa.LargestAge(keyed); {
+	case len(keyed) == 0:
+		return nil
+	case d.once != nil:
+		d.once.SetAge(age)
+		return nil
+	case d.OnceFile == "":
+		return errNoStore
+	default:
+		store, err := once.Open(d.OnceFile, age, d.Now())
+		if err != nil {
+			return fmt.Errorf("open the store of used messages: %w", err)
+		}
+		d.once = store
+	}
+	if d.once.Origin() == once.Remade {
+		d.Log.Warn(d.OnceFile + ": the store of used messages was taken away: messages stamped up to " +
+			d.once.Floor().UTC().Format("2006-01-02 15:04:05 UTC") + " may have been used, and are refused")
+	}
+	return nil
+}
+
+// waitForOnce waits for the end of the second in which the first store was
+// made, so that a daemon that says it listens takes the messages of its own
+// clock: they have whole seconds.
+func (d *Daemon) waitForOnce() {
+	if d.once != nil && d.once.Origin() == once.New {
+		time.Sleep(min(d.once.Floor().Add(time.Second).Sub(d.Now()), time.Second))
+	}
+}
+
+// gateOf returns the gate of the doors with keys, nil without any.
+func (d *Daemon) gateOf(list []*door) *gate {
+	if d.once == nil {
+		return nil
+	}
+	return newGate(list, d.once)
+}
+
+// maxAdmitting bounds the requests that wait for the disk at once. Each has
+// passed the HMAC, so only holders of keys can get here.
+const maxAdmitting = 256
+
+// admit implements outcomes. The disk is waited for outside of the loop; the
+// loop opens, so that no reload comes between.
+func (d *Daemon) admit(at time.Time, g *gate, r *spa.Request) {
+	select {
+	case d.admitting <- struct{}{}:
+	default:
+		d.Log.Stranger("too many requests with keys at once: one not taken")
+		return
+	}
+	d.marking.Go(func() {
+		defer func() { <-d.admitting }()
+		decision := g.Admit(r, at)
+		d.post(func() { d.decided(at, g, decision) })
+	})
+}
+
+// decided carries out what the gate has decided, unless a reload has taken or
+// changed the door since.
+func (d *Daemon) decided(at time.Time, g *gate, decision spa.Decision) {
+	if decision.Verdict == spa.Opened && !slices.Contains(d.decisions.doors.list, g.doors[decision.Door]) {
+		decision.Verdict, decision.Reason = spa.Denied, "the door was changed meanwhile"
+	}
+	admitted(d, at, g, decision)
+}

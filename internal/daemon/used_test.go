@@ -1,0 +1,311 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"knockd/internal/capture"
+	"knockd/internal/config"
+	"knockd/internal/doors"
+	"knockd/internal/eventlog"
+	"knockd/internal/knock"
+	"knockd/internal/spa"
+)
+
+// noon is a time of which all others here are told.
+var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+// kernel counts openings in place of a firewall.
+type kernel struct{ opened atomic.Int64 }
+
+func (k *kernel) Open(context.Context, *doors.Opening) error {
+	k.opened.Add(1)
+	return nil
+}
+
+func (k *kernel) Close(context.Context, *doors.Opening) error { return nil }
+
+// host is a machine on which daemons follow each other: what is right of the
+// capture, with a clock that the test sets.
+type host struct {
+	t      *testing.T
+	dir    string
+	clock  time.Time
+	keys   spa.Client
+	kernel kernel
+	log    strings.Builder
+	d      *Daemon
+	lines  *eventlog.Log
+}
+
+func newHost(t *testing.T) *host {
+	h := &host{t: t, dir: t.TempDir(), clock: noon, keys: spa.NewClient("laptop", spa.SHA256)}
+	h.write("keys", "[laptop]\n"+h.keys.KeyLines())
+	h.start()
+	t.Cleanup(h.stop)
+	return h
+}
+
+func (h *host) write(name, text string) {
+	h.t.Helper()
+	if err := os.WriteFile(filepath.Join(h.dir, name), []byte(text), 0o600); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func (h *host) store() string { return filepath.Join(h.dir, "used") }
+
+func (h *host) prepare(rest string) []*door {
+	h.t.Helper()
+	conf, err := config.Parse("k.conf", []byte("[ssh]\nspa_key_file = "+filepath.Join(h.dir, "keys")+"\nopen = tcp/22\n"+rest))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	list, _, err := Prepare(conf)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return list
+}
+
+// start starts a daemon.
+func (h *host) start() {
+	h.t.Helper()
+	h.lines = eventlog.New(eventlog.Outputs{Log: eventlog.Plain{W: &h.log}}, 1000)
+	h.d = &Daemon{
+		Options: Options{Log: h.lines, OnceFile: h.store(), Now: func() time.Time { return h.clock }},
+		conf:    &config.Config{}, calls: make(chan func()), ended: make(chan struct{}),
+		admitting: make(chan struct{}, maxAdmitting),
+		manager:   doors.New(doors.Options{Log: h.lines, Natives: map[string]doors.Native{nftKind: &h.kernel}}),
+	}
+	h.d.decisions = newDecisions(h.d.conf, false, h.d)
+	h.d.decisions.tracker.SetLocal([]netip.Addr{local4})
+	h.use(h.prepare(""))
+}
+
+// use has the daemon use these doors, as a reload does.
+func (h *host) use(list []*door) {
+	h.t.Helper()
+	if err := h.d.openOnce(list); err != nil {
+		h.t.Fatal(err)
+	}
+	h.d.decisions.doors.set(list, h.d.decisions.tracker)
+	h.d.decisions.gate = h.d.gateOf(list)
+}
+
+// stop ends the daemon in good order.
+func (h *host) stop() {
+	h.d.manager.Shutdown(context.Background())
+	h.d.once.Close()
+	h.lines.Close()
+}
+
+func (h *host) restart() {
+	h.t.Helper()
+	h.stop()
+	h.start()
+}
+
+// message is a packet of the client's, whose clock is off by ahead.
+func (h *host) message(ahead time.Duration) []byte {
+	h.t.Helper()
+	m := spa.Message{User: "tester", Time: h.clock.Add(ahead), Type: spa.Access, Address: netip.IPv4Unspecified(),
+		Ports: []spa.Port{{Proto: knock.TCP, Number: 22}}}
+	p, err := spa.Seal(m, h.keys, 0)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return p
+}
+
+// send has the daemon see a packet, and waits until that led to what it leads
+// to.
+func (h *host) send(payload []byte, from string) {
+	c := capture.Captured{}
+	c.Hit = knock.Hit{Src: netip.MustParseAddr(from), Dst: local4, SrcPort: 40000, DstPort: spa.DefaultPort,
+		Proto: knock.UDP, PayloadLen: len(payload)}
+	c.Payload = payload
+	h.d.batch([]capture.Captured{c})
+	h.settle()
+}
+
+func (h *host) settle() {
+	done := make(chan struct{})
+	go func() {
+		h.d.marking.Wait()
+		close(done)
+	}()
+	for {
+		select {
+		case call := <-h.d.calls:
+			call()
+		case <-done:
+			return
+		}
+	}
+}
+
+// opens says that a packet opens, once that is done.
+func (h *host) opens(payload []byte) {
+	h.t.Helper()
+	before := h.kernel.opened.Load()
+	h.send(payload, "192.0.2.1")
+	for range 1000 {
+		if h.kernel.opened.Load() == before+1 {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	h.lines.Flush()
+	h.t.Fatalf("not opened\n%s", h.log.String())
+}
+
+// shut says that a packet opens for nobody, and what the log says of it.
+func (h *host) shut(when string, payload []byte, want string) {
+	h.t.Helper()
+	h.lines.Flush()
+	before, length := h.kernel.opened.Load(), h.log.Len()
+	for _, from := range []string{"192.0.2.1", "198.51.100.66"} {
+		h.send(payload, from)
+	}
+	h.lines.Flush()
+	said := h.log.String()[length:]
+	if n := strings.Count(said, want); n != 2 || strings.Contains(said, "SESAME") || h.kernel.opened.Load() != before {
+		h.t.Errorf("%s: opened %d times, said:\n%swant twice: %s", when, h.kernel.opened.Load()-before, said, want)
+	}
+}
+
+// TestUsedOnce: what was used opens no second time, whatever becomes of the
+// clock, the daemon and the store.
+func TestUsedOnce(t *testing.T) {
+	const used, floor, early = "refused: used before", "what was used up to then is no longer remembered", "too early (limit 120 s), check the clocks"
+	for _, ahead := range []time.Duration{0, 119 * time.Second, -118 * time.Second} {
+		t.Run(fmt.Sprint(ahead), func(t *testing.T) {
+			h := newHost(t)
+			h.clock = noon.Add(200 * time.Second)
+			p := h.message(ahead)
+			h.opens(p)
+			h.shut("at once", p, used)
+			h.restart()
+			h.shut("after a restart", p, used)
+
+			h.clock = noon.Add(190 * time.Second)
+			want := used
+			if ahead > 110*time.Second {
+				want = early
+			}
+			h.shut("clock set back a little", p, want)
+			h.clock = time.Unix(1000, 0)
+			h.shut("no clock", p, early)
+			h.restart()
+			h.shut("no clock at the start", p, early)
+
+			h.clock = noon.Add(time.Hour)
+			h.restart()
+			h.shut("long after", p, "too old (limit 120 s), check the clocks")
+			h.clock = noon.Add(200 * time.Second)
+			h.shut("forgotten, clock set back", p, floor)
+			h.restart()
+			h.shut("forgotten, clock set back, restart", p, floor)
+		})
+	}
+}
+
+// TestStoreTakenAway: a store that was deleted while no daemon ran makes
+// nothing new that could have been used, also by clients with a fast clock.
+func TestStoreTakenAway(t *testing.T) {
+	h := newHost(t)
+	h.clock = noon.Add(time.Minute)
+	all := [][]byte{h.message(0), h.message(119 * time.Second)}
+	for _, p := range all {
+		h.opens(p)
+	}
+	h.stop()
+	if err := os.Remove(h.store()); err != nil {
+		t.Fatal(err)
+	}
+	h.clock = h.clock.Add(time.Second)
+	h.start()
+	for _, p := range all {
+		h.shut("deleted", p, "not newer than 2026-11-23 12:03:01 UTC")
+	}
+	h.lines.Flush()
+	if want := h.store() + ": the store of used messages was taken away: messages stamped up to 2026-11-23 12:03:01 UTC may have been used, and are refused\n"; !strings.Contains(h.log.String(), want) {
+		t.Errorf("log:\n%swant %s", h.log.String(), want)
+	}
+	h.clock = noon.Add(3*time.Minute + time.Second)
+	h.shut("as soon as it is not early", all[1], "not newer than")
+	h.shut("a new one too soon", h.message(0), "not newer than")
+	h.clock = h.clock.Add(time.Second)
+	h.opens(h.message(0))
+}
+
+// TestStoreUnwritable: nothing opens, and the log says why.
+func TestStoreUnwritable(t *testing.T) {
+	h := newHost(t)
+	h.clock = noon.Add(time.Minute)
+	os.Remove(h.store())
+	if err := os.Mkdir(h.store(), 0o700); err != nil { // nothing can be moved there
+		t.Fatal(err)
+	}
+	p := h.message(0)
+	h.send(p, "192.0.2.1")
+	h.lines.Flush()
+	if h.kernel.opened.Load() != 0 || !strings.Contains(h.log.String(), "192.0.2.1: ssh (laptop): SPA packet refused: replay store: write store: ") {
+		t.Errorf("opened %d times\n%s", h.kernel.opened.Load(), h.log.String())
+	}
+	os.Remove(h.store())
+	h.shut("refused and used up", p, "refused: used before")
+	h.opens(h.message(0))
+}
+
+// TestChangedMeanwhile: a message that waits for the disk while a reload
+// changes or takes its door opens nothing; an unchanged door notices nothing.
+func TestChangedMeanwhile(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		same  bool
+		rest  string
+		keyed bool
+	}{
+		{name: "unchanged", same: true},
+		{name: "another setting", rest: "max_timeout = 60\n"},
+		{name: "another key", keyed: true},
+	} {
+		h := newHost(t)
+		h.clock = noon.Add(time.Minute)
+		old := h.d.decisions.doors.list[0]
+		if c.keyed {
+			h.write("keys", "[laptop]\n"+spa.NewClient("laptop", spa.SHA256).KeyLines())
+		}
+		now := h.prepare(c.rest)[0]
+		if got := old.same(now); got != c.same {
+			t.Errorf("%s: the same: %v", c.name, got)
+		}
+		p := capture.Captured{}
+		p.Payload = h.message(0)
+		p.Hit = knock.Hit{Src: netip.MustParseAddr("192.0.2.1"), Dst: local4, DstPort: spa.DefaultPort, Proto: knock.UDP, PayloadLen: len(p.Payload)}
+		h.d.batch([]capture.Captured{p})
+		call := <-h.d.calls // the disk is done, the loop is busy
+		if c.same {
+			now = old
+		}
+		h.use([]*door{now})
+		call()
+		h.settle()
+		h.stop()
+		opened := strings.Contains(h.log.String(), "SESAME")
+		refused := strings.Contains(h.log.String(), "192.0.2.1: ssh (laptop): SPA packet refused: the door was changed meanwhile\n")
+		if opened != c.same || refused == c.same {
+			t.Errorf("%s:\n%s", c.name, h.log.String())
+		}
+		h.start()
+	}
+}
