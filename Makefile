@@ -36,6 +36,7 @@ install: build
 	install -D -m 644 configs/_knock $(SHARE)/zsh/site-functions/_knock
 	install -D -m 644 configs/knock.fish $(SHARE)/fish/vendor_completions.d/knock.fish
 	install -D -m 644 configs/knock.sh $(DOC)/knock.sh
+	install -D -m 644 configs/wake-on-connect.conf $(DOC)/wake-on-connect.conf
 	$(KEEP) 600 configs/knockd.conf $(DESTDIR)/etc/knockd.conf
 	$(KEEP) 644 configs/knockd.default $(DESTDIR)/etc/default/knockd
 	$(KEEP) 644 configs/knockd.logrotate $(DESTDIR)/etc/logrotate.d/knockd

@@ -231,8 +231,8 @@ func TestPrefixAndClose(t *testing.T) {
 	open_prefix_4 = 24
 	open_prefix_6 = 64
 	cmd_timeout = 600
-	start_command = echo start %IP% >> DIR/opened
-	stop_command = echo stop %IP% >> DIR/opened
+	start_command = echo start-%IP% >> DIR/opened
+	stop_command = echo stop-%IP% >> DIR/opened
 [shut]
 	sequence = 9000,7000
 	close = ssh
@@ -257,7 +257,7 @@ func TestPrefixAndClose(t *testing.T) {
 	if !reaches(client, ssh6) {
 		t.Error("the other family was closed too")
 	}
-	want := "start 10.7.0.0/24 start fd07::/64 stop 10.7.0.0/24" // in any order: they run side by side
+	want := "start-10.7.0.0/24 start-fd07::/64 stop-10.7.0.0/24" // in any order: they run side by side
 	eventually(t, want, func() bool {
 		ran := d.opened()
 		slices.Sort(ran)
