@@ -154,10 +154,31 @@ func TestVLAN(t *testing.T) {
 	}
 }
 
-func TestWireGuardAndPPP(t *testing.T) {
-	h := nettest.NewHost(t, "h")
-	h.NeedLink("wireguard")
-	t.Error("this kernel has WireGuard, but nobody has written how to test it")
+// TestWireGuard: an interface without link headers, where the kernel has it.
+func TestWireGuard(t *testing.T) {
+	client, server := nettest.Pair(t)
+	server.NeedLink("wireguard")
+	nettest.NeedProgram(t, "wg")
+	t.Parallel()
+	hosts := [2]*nettest.Host{client, server}
+	inside := [2]string{"10.9.0.1", "10.9.0.2"}
+	outside := [2]string{nettest.Client4, nettest.Server4}
+	var public [2]string
+	for i, h := range hosts {
+		key := filepath.Join(t.TempDir(), "key")
+		write(t, key, h.Run("wg", "genkey"))
+		public[i] = strings.TrimSpace(h.Run("sh", "-c", "wg pubkey <"+key))
+		h.Run("ip", "link", "add", "wg0", "type", "wireguard")
+		h.Run("wg", "set", "wg0", "private-key", key, "listen-port", "51820")
+		h.AddAddress("wg0", inside[i]+"/24")
+		h.Run("ip", "link", "set", "wg0", "up")
+	}
+	for i, h := range hosts {
+		h.Run("wg", "set", "wg0", "peer", public[1-i], "allowed-ips", inside[1-i]+"/32", "endpoint", outside[1-i]+":51820")
+	}
+	d := start(t, server, countDoor("7000:udp,8000", "tcpflags = syn"), "-i", "wg0")
+	syn(t, client, inside[0], inside[1], "7000:udp", "8000")
+	d.opensFor(inside[0])
 }
 
 // TestTun: an interface without link headers.
