@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/netip"
 	"os"
 	"strings"
@@ -154,6 +155,11 @@ func (o *options) findProfile(sys system, r *report, host string) (profile.Profi
 		file = profile.Path(sys.getenv)
 	}
 	config, err := profile.Load(file, sys.getenv("HOME"))
+	if errors.Is(err, fs.ErrPermission) && o.config == "" && o.profile == "" {
+		// Somebody else's HOME, as after su: what the command line says may do.
+		r.warn(err.Error(), "set HOME, or name a file of your own with --config")
+		return profile.Profile{}, nil
+	}
 	if err != nil {
 		return profile.Profile{}, &usageError{err: err, hint: "correct the file; knock(1) lists its keys under PROFILES"}
 	}
