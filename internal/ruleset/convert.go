@@ -80,15 +80,11 @@ type converted struct {
 // convert reads a door without looking at the others.
 func convert(d *config.Door) *converted {
 	r := &converted{door: &Door{
-		Door: d.Door, CmdTimeout: d.CmdTimeout, Allow: d.Allow, Deny: d.Deny,
-		Strict: d.Strict, Forgive: d.ForgiveRepeats,
+		Door: d.Door, CmdTimeout: d.CmdTimeout,
 		OpenPrefix4: d.OpenPrefix4, OpenPrefix6: d.OpenPrefix6,
 	}}
 	for _, p := range d.Open {
 		r.door.Open = append(r.door.Open, PortRange{p.Proto, p.First, p.Last})
-	}
-	for _, p := range d.StrictIgnore {
-		r.door.Ignore = append(r.door.Ignore, PortRange{p.Proto, p.First, p.Last})
 	}
 	if d.Close != "" {
 		r.door.Closes = []string{d.Close}

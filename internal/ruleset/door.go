@@ -10,7 +10,6 @@ package ruleset
 
 import (
 	"fmt"
-	"net/netip"
 	"strconv"
 	"time"
 
@@ -44,11 +43,6 @@ type Door struct {
 	Open       []PortRange   // the ports it opens to the knocker
 	CmdTimeout time.Duration // how long it stays open; 0: until another door closes it
 	Closes     []string      // the doors whose openings it ends, by name
-	Allow      []netip.Prefix
-	Deny       []netip.Prefix // may not knock, even if in Allow
-	Strict     bool           // any other port touched in the middle of an attempt fails it
-	Ignore     []PortRange    // what Strict does not look at
-	Forgive    bool           // the step just done, done again, fails nothing
 	// OpenPrefix4 and OpenPrefix6 say how much is opened around the knocker,
 	// as the length of a prefix; 0 stands for the address alone.
 	OpenPrefix4, OpenPrefix6 int

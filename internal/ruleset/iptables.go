@@ -170,6 +170,9 @@ func (t *ipt) conditions() []iptCondition {
 	var order []key
 	for _, d := range t.in(t.f) {
 		src := t.sources(d)
+		if len(src) == 0 {
+			continue // deny holds all of allow
+		}
 		joined := strings.Join(src, " ")
 		sources[joined] = src
 		for _, s := range d.Sequence {

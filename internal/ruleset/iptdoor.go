@@ -120,8 +120,11 @@ func (t *ipt) step(d *door, k int) {
 		at = recent("--rcheck", t.list(d, k))
 	}
 	t.rule(d.id+"-STEP", iptStep(d.Sequence[k]), at, "-g", d.inputChain(k+1))
-	if d.Forgive && d.Sequence[k-1] != d.Sequence[k] {
+	if d.ForgiveRepeats && d.Sequence[k-1] != d.Sequence[k] {
 		t.rule(d.id+"-STEP", iptStep(d.Sequence[k-1]), at, "-j RETURN")
+	}
+	for _, r := range d.spared() {
+		t.rule(d.id+"-STEP", iptPort(r.Proto, r.ports(":")), at, "-j RETURN")
 	}
 	t.rule(d.id+"-STEP", at, "-g", d.id+"-RESET")
 }
@@ -192,7 +195,7 @@ func (t *ipt) strays() {
 		if d.Strict && d.last() > 1 {
 			t.rule(chain, "-p tcp -m tcp", iptFlags(d.Flags, knock.Step{Proto: knock.TCP}, ""), t.destination(d), t.clock(d), "-j", d.id+"-STRAY")
 			t.rule(chain, "-p udp", t.destination(d), t.clock(d), "-j", d.id+"-STRAY")
-			for _, r := range d.Ignore {
+			for _, r := range d.spared() {
 				t.rule(d.id+"-STRAY", iptPort(r.Proto, r.ports(":")), "-j RETURN")
 			}
 			t.rule(d.id+"-STRAY", "-g", d.id+"-RESET")

@@ -149,8 +149,10 @@ func (l *lab) send(h knock.Hit) {
 	}
 }
 
-// probe counts what arrives, before any ruleset sees it.
+// probe counts what arrives, before any ruleset sees it. Nothing answers: what
+// was answered and comes again would be of an established connection.
 const probe = `table inet probe {
+	chain out { type filter hook output priority -300; policy accept; ip daddr 10.99.0.0/16 drop; ip6 daddr fd99::/16 drop; }
 	chain in { type filter hook input priority filter - 11; policy accept; ip saddr 10.99.0.0/16 counter; ip6 saddr fd99::/16 counter; }
 }
 `

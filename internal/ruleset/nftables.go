@@ -72,6 +72,9 @@ func (f family) saddr() string {
 	return "ip6 saddr"
 }
 
+// tuple is how they name a TCP packet, and with it what is sent again.
+func (f family) tuple() string { return f.saddr() + " . tcp sport . tcp dport . tcp sequence" }
+
 func (f family) daddr() string { return strings.Replace(f.saddr(), "saddr", "daddr", 1) }
 
 // stage is the set of those who have done k steps; the first is the clock.
@@ -109,8 +112,8 @@ func (n *nft) sets(f family) {
 		longest = max(longest, d.Timeout+time.Second) // never before the clocks
 	}
 	n.printf("  # IPv%d: TCP packets that took a step, to know them when they are sent again\n", f)
-	n.printf("  set k_seen_%d { typeof %s . tcp sport . tcp dport . tcp sequence; flags dynamic,timeout; timeout %s; size %d; }\n",
-		f, f.saddr(), nftTime(repeatWindow), maxSetSize)
+	n.printf("  set k_seen_%d { typeof %s; flags dynamic,timeout; timeout %s; size %d; }\n",
+		f, f.tuple(), nftTime(repeatWindow), maxSetSize)
 	n.printf("  # IPv%d: who may be in the middle of a sequence; all others are spared a search of the doors\n", f)
 	n.set(fmt.Sprintf("k_live_%d", f), f, longest, 2*maxSetSize)
 	for _, d := range doors {

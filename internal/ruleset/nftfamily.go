@@ -125,24 +125,29 @@ func (n *nft) visible(doors []*door, f family) {
 		n.line("    ", key, "{ "+strings.Join(elements[c], ", ")+" }", local, c.flags, c.source, "return")
 	}
 	if n.anyStrict() {
-		n.printf("    %s @k_live_%d jump k_stray_%d\n", f.saddr(), f, f)
+		n.printf("    %s != @k_live_%d goto k_end\n", f.saddr(), f)
+		if n.anyTCP(doors) {
+			n.printf("    meta l4proto tcp %s @k_seen_%d return\n", f.tuple(), f)
+		}
+		n.printf("    jump k_stray_%d\n", f)
 	}
 	n.printf("    goto k_end\n  }\n\n")
 }
 
 // entry writes what every visible packet passes.
 func (n *nft) entry(doors []*door, f family) {
-	tuple := f.saddr() + " . tcp sport . tcp dport . tcp sequence"
 	n.printf("  chain k_go_%d {\n", f)
-	if slices.ContainsFunc(steps(doors), func(s knock.Step) bool { return s.Proto == knock.TCP }) {
-		n.printf("    meta l4proto tcp %s @k_seen_%d goto k_again_%d\n", tuple, f, f)
+	if n.anyTCP(doors) {
+		n.printf("    meta l4proto tcp %s @k_seen_%d goto k_again_%d\n", f.tuple(), f, f)
 	}
 	n.printf("    %s != @k_live_%d goto k_start_%d\n", f.saddr(), f, f)
 	n.printf("    jump k_live_%d\n    goto k_step_%d\n  }\n", f, f)
 	n.printf("  # a packet sent again: renew it, decide nothing\n")
-	n.printf("  chain k_again_%d {\n    update @k_seen_%d { %s }\n  }\n\n", f, f, tuple)
+	n.printf("  chain k_again_%d {\n    update @k_seen_%d { %s }\n  }\n\n", f, f, f.tuple())
 	n.live(doors, f)
 }
+
+func (n *nft) anyTCP(doors []*door) bool { return len(tcpOnly(steps(doors))) > 0 }
 
 // live writes the chains for a source that may have attempts.
 func (n *nft) live(doors []*door, f family) {
@@ -206,10 +211,18 @@ func (n *nft) door(d *door, f family) {
 func (n *nft) at(d *door, k int, f family) {
 	next := d.Sequence[k]
 	n.line("    ", dport(next), n.reach(d, k+1, f), "goto", d.chain(fmt.Sprintf("took%d", k+1), f))
-	if done := d.Sequence[k-1]; d.Forgive && done != next {
+	if done := d.Sequence[k-1]; d.ForgiveRepeats && done != next {
 		n.line("    ", dport(done), "return")
 	}
+	n.spare(d)
 	n.printf("    goto %s\n  }\n", d.chain("fail", f))
+}
+
+// spare writes the rules for what a strict door does not look at.
+func (n *nft) spare(d *door) {
+	for _, r := range d.spared() {
+		n.line("    ", r.Proto.String(), "dport", r.ports("-"), "return")
+	}
 }
 
 // reach returns the statements that bring the source to stage k.
@@ -257,7 +270,7 @@ func (d *door) forget(k int, f family) string {
 func (n *nft) took(d *door, k int, f family) {
 	n.printf("  chain %s {\n", d.chain(fmt.Sprintf("took%d", k), f))
 	if d.Sequence[k-1].Proto == knock.TCP {
-		n.printf("    update @k_seen_%d { %s . tcp sport . tcp dport . tcp sequence }\n", f, f.saddr())
+		n.printf("    update @k_seen_%d { %s }\n", f, f.tuple())
 	}
 	n.printf("    goto k_%s_log%d\n  }\n", d.id, k)
 }
@@ -321,9 +334,7 @@ func (n *nft) strays(doors []*door, f family) {
 	for _, d := range strict {
 		n.printf("  chain %s {\n", d.chain("stray", f))
 		n.line("    ", "meta l4proto tcp", strings.Replace(flagMatch(d.Flags), "==", "!=", 1), "return")
-		for _, r := range d.Ignore {
-			n.line("    ", r.Proto.String(), "dport", r.ports("-"), "return")
-		}
+		n.spare(d)
 		n.printf("    goto %s\n  }\n", d.chain("fail", f))
 	}
 	n.printf("\n")

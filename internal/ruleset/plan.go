@@ -156,6 +156,18 @@ func (d *door) prefix(f family) int {
 	return n
 }
 
+// spared returns the ports that fail no attempt at a strict door, steps of
+// whatever door among them.
+func (d *door) spared() (ranges []PortRange) {
+	if !d.Strict {
+		return nil
+	}
+	for _, p := range d.StrictIgnore {
+		ranges = append(ranges, PortRange{p.Proto, p.First, p.Last})
+	}
+	return ranges
+}
+
 // last is the number of the last step.
 func (d *door) last() int { return len(d.Sequence) }
 

@@ -106,7 +106,35 @@ func (w *world) door(i int) *Door {
 		}
 	}
 	d.CmdTimeout = pick(w, 0, time.Minute)
+	w.rules(d)
 	return d
+}
+
+// rules gives a door some of the keys that knockd 0.8 does not know.
+func (w *world) rules(d *Door) {
+	d.ForgiveRepeats = w.IntN(3) == 0
+	if w.IntN(3) == 0 {
+		d.Strict = true
+		if d.Flags == (knock.FlagMatch{}) || w.IntN(2) == 0 {
+			d.Flags = knock.FlagMatch{Set: knock.SYN, Clear: knock.ACK}
+		}
+		for range w.IntN(3) {
+			d.StrictIgnore = append(d.StrictIgnore, pick(w,
+				knock.Ports{Proto: knock.TCP, First: 9999, Last: 10000}, knock.Ports{Proto: knock.TCP, First: 7001, Last: 7002},
+				knock.Ports{Proto: knock.UDP, First: 1, Last: 7002}, knock.Ports{Proto: knock.UDP, First: 7003, Last: 65535}))
+		}
+	}
+	prefixes := []string{"10.99.0.0/28", "10.99.0.8/29", "10.99.0.5/32", "fd99::/124", "fd99::8/125", "10.0.0.0/8", "fd00::/8"}
+	if w.IntN(4) == 0 {
+		for range 1 + w.IntN(3) {
+			d.Allow = append(d.Allow, netip.MustParsePrefix(pick(w, prefixes...)))
+		}
+	}
+	if w.IntN(4) == 0 {
+		for range 1 + w.IntN(3) {
+			d.Deny = append(d.Deny, netip.MustParsePrefix(pick(w, append(prefixes[:5:5], "10.99.0.16/29", "fd99::4/126", "::/0")...)))
+		}
+	}
 }
 
 // hits returns what one source sends, in order.
@@ -117,16 +145,28 @@ func (w *world) hits(src netip.Addr) []knock.Hit {
 			d := pick(w, w.doors...)
 			for _, s := range d.Sequence {
 				out = append(out, w.hit(src, s, d))
+				if w.IntN(12) == 0 {
+					out = append(out, w.hit(src, pick(w, append(w.others(), s)...), d))
+				}
 			}
 			continue
 		}
 		if len(out) > 0 && w.IntN(3) == 0 {
-			out = append(out, pick(w, out...)) // sent again
+			again := pick(w, out...)
+			if again.Proto == knock.TCP && !w.onlySteps && w.IntN(4) == 0 {
+				again.Flags = pick(w, knock.SYN, knock.ACK, knock.SYN|knock.PSH)
+			}
+			out = append(out, again)
 			continue
 		}
-		out = append(out, w.hit(src, pick(w, append(w.pool, knock.Step{Proto: knock.TCP, Port: 9999})...), nil))
+		out = append(out, w.hit(src, pick(w, append(w.pool, w.others()...)...), nil))
 	}
 	return out
+}
+
+// others are ports in no sequence, some of which doors open.
+func (w *world) others() []knock.Step {
+	return []knock.Step{{Proto: knock.TCP, Port: 9999}, {Proto: knock.UDP, Port: 9999}, {Proto: knock.TCP, Port: 2000}, {Proto: knock.UDP, Port: 2001}}
 }
 
 // hit makes one packet; one for a door has, more often than not, the

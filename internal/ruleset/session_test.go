@@ -337,3 +337,17 @@ func TestInterfaces(t *testing.T) {
 		l.expect(t, nettest.Server4, 22, true, "on one of two")
 	})
 }
+
+// TestNobodyAllowed: a door that nobody may knock at takes nothing from the
+// others.
+func TestNobodyAllowed(t *testing.T) {
+	const text = "[ssh]\nsequence=7000,7001,7002,7003\nopen=tcp/22\ncmd_timeout=60\n" +
+		"[none]\nsequence=7000,7001,7002,7003\nopen=tcp/23\ncmd_timeout=60\nallow=10.99.0.0/16\ndeny=10.0.0.0/8\n"
+	eachBackEnd(t, func(t *testing.T, l *lab, b backEnd) {
+		l.server.EchoTCP(nettest.Server4 + ":22")
+		b.load(l, doorsOf(t, text), Options{})
+		l.knock(nettest.Server4, "7000", "7001", "7002", "7003")
+		l.expect(t, nettest.Server4, 22, true, "the door for everybody")
+		l.expect(t, nettest.Server4, 23, false, "the door for nobody")
+	})
+}
