@@ -15,6 +15,7 @@ import (
 type rule struct {
 	delete     bool
 	ports      []PortRange
+	in         string // the only interface, as iptables writes it; "" for all
 	assumedTCP bool
 	rest       string // all else that makes two rules equal
 }
@@ -64,6 +65,8 @@ func (p *ruleParser) parse() (rule, error) {
 	switch {
 	case p.chain == "":
 		return rule{}, errors.New("adds no rule (-A) and deletes none (-D)")
+	case !p.rule.delete && (p.chain == "FORWARD" || p.chain == "OUTPUT"):
+		return rule{}, fmt.Errorf("is about packets that are not for this host (%s)", p.chain)
 	case p.jump != "ACCEPT":
 		return rule{}, errors.New("does not end in -j ACCEPT")
 	case !p.from:
@@ -122,10 +125,15 @@ func (p *ruleParser) option() error {
 		}
 	case "-4", "-6", "-v", "-n", "--syn": // say nothing about what opens
 	case "-m", "--match":
-		p.match(p.next())
+		return p.match(p.next())
 	case "--state", "--ctstate":
-		p.next() // established connections pass in any case
-	case "--comment", "-i", "--in-interface":
+		// Established connections pass in any case.
+		if !slices.Contains(strings.Split(p.next(), ","), "NEW") {
+			return errors.New("lets in no new connection")
+		}
+	case "-i", "--in-interface":
+		return p.in(p.next())
+	case "--comment":
 		p.rest = append(p.rest, w, p.next())
 	default:
 		return fmt.Errorf("has an option that is not understood: %s", w)
@@ -133,12 +141,25 @@ func (p *ruleParser) option() error {
 	return nil
 }
 
-// match takes the name of a match; those that say nothing about what opens
-// are dropped, others make their options not understood.
-func (p *ruleParser) match(name string) {
+// match takes the name of a match: of those that say nothing about what opens,
+// beside their options.
+func (p *ruleParser) match(name string) error {
 	if !slices.Contains([]string{"tcp", "udp", "multiport", "state", "conntrack", "comment"}, name) {
-		p.rest = append(p.rest, "-m "+name)
+		return fmt.Errorf("has a match that is not understood: -m %s", name)
 	}
+	return nil
+}
+
+// in takes the name of an interface; + at its end stands for any ending.
+func (p *ruleParser) in(name string) error {
+	if name == "" || len(name) > 15 || strings.ContainsAny(name, "/!") {
+		return fmt.Errorf("names an interface that cannot be one: %q", name)
+	}
+	if name != "+" { // that is all
+		p.rule.in = name
+	}
+	p.rest = append(p.rest, "-i", name)
+	return nil
 }
 
 func (p *ruleParser) protocol(name string) error {

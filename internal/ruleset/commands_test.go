@@ -24,6 +24,13 @@ func TestParseRule(t *testing.T) {
 		{"iptables -A INPUT -s %IP% -p tcp --dport 0 -j ACCEPT", `names a port that is not understood: "0"`},
 		{"iptables -A INPUT -s %IP% -p tcp --dport 30:20 -j ACCEPT", `names a port that is not understood: "30:20"`},
 		{"iptables -A INPUT -s %IP% -p tcp --dport 70000 -j ACCEPT", `names a port that is not understood: "70000"`},
+		{"iptables -A INPUT -i ppp+ -s %IP% -p tcp --dport 22 -j ACCEPT", "add tcp/22 on ppp+"},
+		{"iptables -A INPUT -i + -s %IP% -p tcp --dport 22 -j ACCEPT", "add tcp/22"},
+		{"iptables -A INPUT -i eth0/1 -s %IP% -p tcp --dport 22 -j ACCEPT", `names an interface that cannot be one: "eth0/1"`},
+		{"iptables -A INPUT -m socket -s %IP% -p tcp --dport 22 -j ACCEPT", "has a match that is not understood: -m socket"},
+		{"iptables -A INPUT -m state --state RELATED -s %IP% -p tcp --dport 22 -j ACCEPT", "lets in no new connection"},
+		{"iptables -A INPUT -m state --state NEW,ESTABLISHED -s %IP% -p tcp --dport 22 -j ACCEPT", "add tcp/22"},
+		{"iptables -A FORWARD -s %IP% -p tcp --dport 22 -j ACCEPT", "is about packets that are not for this host (FORWARD)"},
 		{"iptables -F", "has an option that is not understood: -F"},
 		{"iptables -s %IP% -p tcp --dport 22 -j ACCEPT", "adds no rule (-A) and deletes none (-D)"},
 		{"iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT && mail", "is more than one plain iptables command"},
@@ -37,6 +44,9 @@ func TestParseRule(t *testing.T) {
 		}
 		for _, p := range r.ports {
 			got += " " + p.String()
+		}
+		if r.in != "" {
+			got += " on " + r.in
 		}
 		if r.assumedTCP {
 			got += " (assumed)"
@@ -74,6 +84,18 @@ func TestClosingCommand(t *testing.T) {
 		} else if got := fmt.Sprint(doors[2].Closes); got != want {
 			t.Errorf("%s: closes %s, want %s", command, got, want)
 		}
+	}
+}
+
+// TestMaxFailures: what knockd would ignore must not open.
+func TestMaxFailures(t *testing.T) {
+	c, err := config.Parse("x", []byte("[options]\nmax_failures=20 / 60s, 10m\n[a]\nsequence=1,5,9\nopen=tcp/22\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "[options] max_failures: a ruleset cannot do that; leave the doors to knockd"
+	if _, _, err := FromConfig(c, nil); err == nil || err.Error() != want {
+		t.Errorf("%v\nwant %s", err, want)
 	}
 }
 

@@ -17,6 +17,9 @@ func FromConfig(c *config.Config, names []string) (doors []*Door, notes []string
 	var errs []error
 	chosen, err := choose(c.Doors, names)
 	errs = append(errs, err)
+	if c.MaxFailures != (config.FailureLimit{}) {
+		errs = append(errs, errors.New("[options] max_failures: a ruleset cannot do that; leave the doors to knockd"))
+	}
 	rules := map[*config.Door]*converted{}
 	for _, d := range c.Doors {
 		rules[d] = convert(d)
@@ -121,7 +124,7 @@ func (r *converted) derive(d *config.Door) {
 	if r.start.delete {
 		return
 	}
-	r.door.Open = r.start.ports
+	r.door.Open, r.door.OpenOn = r.start.ports, r.start.in
 	if r.start.assumedTCP {
 		r.notes = append(r.notes, fmt.Sprintf("[%s] start_command: names no protocol (-p), read as tcp", d.Name))
 	}

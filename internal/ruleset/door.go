@@ -41,6 +41,7 @@ func (r PortRange) contains(s knock.Step) bool {
 type Door struct {
 	knock.Door
 	Open       []PortRange   // the ports it opens to the knocker
+	OpenOn     string        // the interface on which it opens them, as iptables writes it (ppp+); "" for all
 	CmdTimeout time.Duration // how long it stays open; 0: until another door closes it
 	Closes     []string      // the doors whose openings it ends, by name
 	// OpenPrefix4 and OpenPrefix6 say how much is opened around the knocker,

@@ -235,7 +235,11 @@ func (t *ipt) isOpen(d *door) string {
 	if d.CmdTimeout > 0 {
 		what = fmt.Sprintf("--rcheck --seconds %d --reap", int(d.CmdTimeout.Seconds()))
 	}
-	return strings.TrimSpace(recent(what, t.list(d, d.last())) + " " + t.mask(d))
+	in := ""
+	if d.OpenOn != "" {
+		in = "-i " + d.OpenOn + " "
+	}
+	return in + strings.TrimSpace(recent(what, t.list(d, d.last()))+" "+t.mask(d))
 }
 
 // destinations returns the matches of the destinations whose open ports are ours.

@@ -99,6 +99,18 @@ func (d *door) opened(f family) string {
 	return f.saddr() + " & " + mask(f, n)
 }
 
+// openOn returns the match of the interface on which a door opens; empty for all.
+func (d *door) openOn() string {
+	if d.OpenOn == "" {
+		return ""
+	}
+	name, wild := strings.CutSuffix(d.OpenOn, "+")
+	if wild {
+		name += "*"
+	}
+	return `iifname "` + name + `"`
+}
+
 func (d *door) chain(name string, f family) string { return fmt.Sprintf("k_%s_%s_%d", d.id, name, f) }
 
 // sets writes the sets of a family.
@@ -235,7 +247,7 @@ func (n *nft) opening(s span) {
 		for _, d := range n.in(f) {
 			for _, o := range s.doors {
 				if o == d {
-					n.line("    ", d.opened(f), "@"+d.openSet(f), "accept")
+					n.line("    ", d.openOn(), d.opened(f), "@"+d.openSet(f), "accept")
 				}
 			}
 		}

@@ -351,3 +351,17 @@ func TestNobodyAllowed(t *testing.T) {
 		l.expect(t, nettest.Server4, 23, false, "the door for nobody")
 	})
 }
+
+// TestOpenOnInterface: what a start command opens on one interface stays shut
+// on the others.
+func TestOpenOnInterface(t *testing.T) {
+	const text = "[ssh]\nsequence=7000,7001,7002,7003\nstart_command=iptables -A INPUT -i %s -s %%IP%% -p tcp --dport 22 -j ACCEPT\n"
+	eachBackEnd(t, func(t *testing.T, l *lab, b backEnd) {
+		l.server.EchoTCP(nettest.Server4 + ":22")
+		for name, open := range map[string]bool{"eth9": false, "eth0": true, "eth+": true} {
+			b.load(l, doorsOf(t, fmt.Sprintf(text, name)), Options{})
+			l.knock(nettest.Server4, "7000", "7001", "7002", "7003")
+			l.expect(t, nettest.Server4, 22, open, name)
+		}
+	})
+}

@@ -61,7 +61,7 @@ func (d *door) describe() string {
 	}
 	parts = append(parts, strings.Join(names, ", ")+" within "+d.Timeout.String())
 	if len(d.Open) > 0 {
-		parts = append(parts, "opens "+d.openList()+d.duration())
+		parts = append(parts, "opens "+d.openList()+d.where()+d.duration())
 	}
 	for _, c := range d.closes {
 		parts = append(parts, "closes "+c.Name)
@@ -75,6 +75,13 @@ func (d *door) openList() string {
 		names = append(names, r.String())
 	}
 	return strings.Join(names, ", ")
+}
+
+func (d *door) where() string {
+	if d.OpenOn == "" {
+		return ""
+	}
+	return " on " + d.OpenOn
 }
 
 func (d *door) duration() string {
