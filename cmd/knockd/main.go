@@ -77,6 +77,11 @@ func (o *options) do(ctx context.Context, stdout, stderr io.Writer) error {
 	case o.cleanup:
 		return o.takeOut(stdout)
 	}
+	var reload <-chan os.Signal
+	if o.serves() {
+		surviveReaders()
+		reload = hangups()
+	}
 	conf, err := o.load(stdout, stderr)
 	if err != nil {
 		return err
@@ -89,5 +94,5 @@ func (o *options) do(ctx context.Context, stdout, stderr io.Writer) error {
 	case o.guard:
 		return sayGuarded(conf, stdout, stderr)
 	}
-	return o.serve(ctx, conf, stdout, stderr)
+	return o.serve(ctx, conf, reload, stdout, stderr)
 }

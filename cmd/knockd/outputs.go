@@ -14,44 +14,65 @@ type outputs struct {
 	eventlog.Outputs
 	options        *options
 	stdout, stderr io.Writer
-	conf           *config.Config // the one that the outputs were opened for
-	closers        []io.Closer
+	conf           *config.Config   // the one that the outputs were opened for
+	file           *eventlog.File   // nil: none
+	syslog         *eventlog.Syslog // nil: none
 }
 
 // open opens the outputs of a configuration. A log file that cannot be opened
-// is a warning, as with knockd 0.8: the doors matter more.
-func (o *outputs) open(conf *config.Config) {
+// is a warning, as with knockd 0.8: the doors matter more. Then one that is
+// open already goes on.
+func (o *outputs) open(conf *config.Config) (warnings []string) {
 	o.conf = conf
-	o.Outputs = eventlog.Outputs{Terminal: eventlog.Plain{W: o.stderr}}
+	o.Outputs = eventlog.Outputs{Terminal: eventlog.Plain{W: o.stderr}, Watchers: eventlog.Plain{W: o.stdout}}
 	if o.options.verbose {
 		o.Verbose = eventlog.Plain{W: o.stdout}
 	}
-	path := o.options.logFile
-	if conf.LogFile != "" {
-		path = conf.LogFile
+	if err := o.openFile(conf.LogFile); err != nil {
+		warnings = append(warnings, err.Error())
 	}
-	if path != "" {
-		file, err := eventlog.OpenFile(path)
-		o.add(file, err)
-	}
-	if conf.UseSyslog {
-		s, err := eventlog.OpenSyslog()
-		o.add(s, err)
+	if err := o.openSyslog(conf.UseSyslog); err != nil {
+		warnings = append(warnings, err.Error())
 	}
 	if o.Log == nil {
 		o.logToStderr()
 	}
+	return warnings
 }
 
-func (o *outputs) add(sink interface {
-	eventlog.Sink
-	io.Closer
-}, err error) {
-	if err != nil {
-		fmt.Fprintf(o.stderr, "knockd: warning: %v\n", err)
-		return
+// openFile opens the log file that the configuration names, else -g.
+func (o *outputs) openFile(path string) error {
+	if path == "" {
+		path = o.options.logFile
 	}
-	o.closers = append(o.closers, sink)
+	if path == "" {
+		o.file = nil
+		return nil
+	}
+	file, err := eventlog.OpenFile(path)
+	switch {
+	case err == nil:
+		o.file = file
+	case o.file == nil:
+		return err
+	default:
+		err = fmt.Errorf("%w: the log goes on in the file that was open", err)
+	}
+	o.add(o.file)
+	return err
+}
+
+func (o *outputs) openSyslog(wanted bool) (err error) {
+	o.syslog = nil
+	if wanted {
+		if o.syslog, err = eventlog.OpenSyslog(); err == nil {
+			o.add(o.syslog)
+		}
+	}
+	return err
+}
+
+func (o *outputs) add(sink eventlog.Sink) {
 	if o.Log == nil {
 		o.Log = sink
 	} else {
@@ -68,24 +89,32 @@ func (o *outputs) logToStderr() {
 	}
 }
 
-// reopen closes the outputs and opens those of a configuration, or the same
-// once more if conf is nil.
+// reopen opens the outputs of a configuration, or the same once more if conf
+// is nil, and closes those that were open.
 func (o *outputs) reopen(log *eventlog.Log, conf *config.Config) {
 	if conf == nil {
 		conf = o.conf
 	}
-	old := o.closers
-	o.closers = nil
-	o.open(conf)
-	log.SetOutputs(o.Outputs)
-	for _, c := range old {
-		c.Close()
+	old := *o
+	warnings := o.open(conf)
+	file := o.file
+	log.SetOutputs(o.Outputs, func() {
+		if old.file == file {
+			old.file = nil
+		}
+		old.close()
+	})
+	for _, w := range warnings {
+		log.Warn(w)
 	}
 }
 
 func (o *outputs) close() {
-	for _, c := range o.closers {
-		c.Close()
+	if o.file != nil {
+		o.file.Close()
+	}
+	if o.syslog != nil {
+		o.syslog.Close()
 	}
 }
 

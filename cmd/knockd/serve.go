@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -15,7 +16,7 @@ import (
 )
 
 // serve is the daemon itself.
-func (o *options) serve(ctx context.Context, conf *config.Config, stdout, stderr io.Writer) error {
+func (o *options) serve(ctx context.Context, conf *config.Config, reload <-chan os.Signal, stdout, stderr io.Writer) error {
 	if err := o.settle(); err != nil {
 		return err
 	}
@@ -27,7 +28,9 @@ func (o *options) serve(ctx context.Context, conf *config.Config, stdout, stderr
 		defer journal.Close()
 	}
 	outputs := &outputs{options: o, stdout: stdout, stderr: stderr}
-	outputs.open(conf)
+	for _, w := range outputs.open(conf) {
+		fmt.Fprintf(stderr, "knockd: warning: %s\n", w)
+	}
 	defer outputs.close()
 	log := eventlog.New(outputs.Outputs, conf.LogRate)
 	defer log.Close()
@@ -49,13 +52,9 @@ func (o *options) serve(ctx context.Context, conf *config.Config, stdout, stderr
 			o.ready()
 			go debug.FreeOSMemory() // what reading the configuration took
 		},
-		Status: notifyStatus,
-	}
-	if o.verbose {
-		settings.Verbose = stdout
-	}
-	if o.debug {
-		settings.Debug = stdout
+		Status:  notifyStatus,
+		Verbose: o.verbose,
+		Debug:   o.debug,
 	}
 	d, err := daemon.New(conf, settings)
 	if errors.Is(err, os.ErrPermission) {
@@ -70,28 +69,18 @@ func (o *options) serve(ctx context.Context, conf *config.Config, stdout, stderr
 		return err
 	}
 	defer remove()
-	return d.Run(ctx, hangups(ctx))
+	return d.Run(ctx, reload)
 }
 
-// hangups gives a value for each SIGHUP until ctx ends.
-func hangups(ctx context.Context) <-chan struct{} {
+// hangups takes SIGHUP from now on until the process ends: it would end a daemon
+// that does not listen yet, or that is closing its doors.
+func hangups() <-chan os.Signal {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGHUP)
-	out := make(chan struct{})
-	go func() {
-		defer signal.Stop(signals)
-		for {
-			select {
-			case <-signals:
-			case <-ctx.Done():
-				return
-			}
-			select {
-			case out <- struct{}{}:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return out
+	return signals
 }
+
+// surviveReaders has writes fail when nobody reads our output any more, where
+// SIGPIPE would end us with doors open. Commands get SIGPIPE as ever: a signal
+// that is caught, not ignored, is none of theirs.
+func surviveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }

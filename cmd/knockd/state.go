@@ -68,6 +68,7 @@ func (o *options) onceFile(named string, journal *doors.Journal) string {
 // journal holds, and ends openings in the kernel. It needs no configuration
 // without faults.
 func (o *options) closeEverything(ctx context.Context, stdout, stderr io.Writer) error {
+	surviveReaders()
 	journal, err := o.openJournal(o.path(config.StateDir(o.config)), stderr)
 	if err != nil {
 		return err

@@ -3,7 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
-	"io"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,9 +29,8 @@ type Options struct {
 	// OnceFile is where the messages that were used are kept; "" if there is
 	// no place for it.
 	OnceFile string
-	// Verbose takes what -v says beside the log; Debug every packet that could
-	// be a knock. Either may be nil.
-	Verbose, Debug io.Writer
+	Verbose  bool // say on standard output, beside the log, what goes on
+	Debug    bool // and every packet that could be a knock
 
 	// Load reads and checks the configuration again.
 	Load func() (*config.Config, error)
@@ -114,7 +113,7 @@ func (d *Daemon) warn(lines []string) {
 // Run decides on packets until ctx ends, then closes every door. Each value
 // of reload has the configuration read again. An error is that of a capture
 // that ended.
-func (d *Daemon) Run(ctx context.Context, reload <-chan struct{}) error {
+func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 	d.sayListening()
 	d.manager.Adopt()
 	d.dropCapabilities()
@@ -148,7 +147,7 @@ func (d *Daemon) shutDown(ctx context.Context) {
 }
 
 // loop is the one goroutine that owns the tracker.
-func (d *Daemon) loop(ctx context.Context, reload <-chan struct{}) error {
+func (d *Daemon) loop(ctx context.Context, reload <-chan os.Signal) error {
 	feed := startFeed(d.source)
 	defer feed.stop()
 	defer close(d.ended)
@@ -215,16 +214,16 @@ func (d *Daemon) batch(batch []capture.Captured) {
 	}
 }
 
-func (d *Daemon) verbosely(format string, args ...any) {
-	if d.Verbose != nil {
-		d.Log.Flush()
-		fmt.Fprintf(d.Verbose, format+"\n", args...)
+// verbosely tells those who watch.
+func (d *Daemon) verbosely(text string) {
+	if d.Verbose {
+		d.Log.Chat(text)
 	}
 }
 
 func (d *Daemon) debugPacket(p *capture.Captured, now time.Time) {
-	if d.Debug != nil {
-		fmt.Fprintf(d.Debug, "%s: %s: %s:%d -> %s:%d %d bytes\n", now.Format(time.DateTime),
-			p.Proto, p.Src, p.SrcPort, p.Dst, p.DstPort, p.PayloadLen)
+	if d.Debug {
+		d.Log.Chat(fmt.Sprintf("%s: %s: %s:%d -> %s:%d %d bytes", now.Format(time.DateTime),
+			p.Proto, p.Src, p.SrcPort, p.Dst, p.DstPort, p.PayloadLen))
 	}
 }

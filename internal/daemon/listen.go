@@ -32,7 +32,7 @@ func (d *Daemon) listens(now capture.Listening) {
 func (d *Daemon) sayListening() {
 	if on := strings.Join(d.listening.On, ", "); on != "" {
 		d.Log.Quiet("starting up, listening on " + on)
-		d.verbosely("listening on %s...", on)
+		d.verbosely("listening on " + on + "...")
 	} else {
 		d.Log.Quiet("starting up")
 	}

@@ -29,12 +29,20 @@ const (
 	toLog      audience = 1 << iota // the log: file, syslog or standard error
 	toVerbose                       // standard output, with -v
 	toTerminal                      // standard error, beside the log
+	toWatchers                      // standard output, and nowhere else
 )
 
 type line struct {
 	at   time.Time
 	text string
 	to   audience
+	move *move // in place of a line
+}
+
+// move is a change of outputs, between two lines.
+type move struct {
+	to    Outputs
+	moved func()
 }
 
 // Log takes lines from any goroutine and never makes the caller wait for a
@@ -49,7 +57,6 @@ type Log struct {
 	closed  bool
 	done    chan struct{}
 	limit   limiter
-	out     Outputs
 }
 
 // Outputs is where lines go; a nil Sink takes none.
@@ -57,13 +64,14 @@ type Outputs struct {
 	Log      Sink // the log proper
 	Verbose  Sink // what -v shows besides
 	Terminal Sink // warnings, besides
+	Watchers Sink // what is said to those who watch, and not logged
 }
 
 // New returns a Log that limits the lines of strangers to rate a second.
 func New(out Outputs, rate int) *Log {
-	l := &Log{now: time.Now, done: make(chan struct{}), out: out, limit: limiter{rate: rate}}
+	l := &Log{now: time.Now, done: make(chan struct{}), limit: limiter{rate: rate}}
 	l.wake = sync.NewCond(&l.mu)
-	go l.write()
+	go l.write(out)
 	return l
 }
 
@@ -75,6 +83,16 @@ func (l *Log) Quiet(text string) { l.put(text, toLog) }
 
 // Warn writes a line to the log and to standard error.
 func (l *Log) Warn(text string) { l.put(text, toLog|toTerminal) }
+
+// Chat says something to those who watch (Outputs.Watchers), between the lines
+// that they see. It is not logged, and left out while they do not read.
+func (l *Log) Chat(text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.full() {
+		l.append(line{at: l.now(), text: text, to: toWatchers})
+	}
+}
 
 // Stranger writes a line that anybody who can send a packet can cause: beyond
 // the rate it is left out, and one line says how many were.
@@ -88,20 +106,24 @@ func (l *Log) StrangerFunc(text func() string) {
 	now := l.now()
 	ok, missed := l.limit.take(now)
 	if missed > 0 {
-		l.append(line{now, leftOut(missed), toLog | toVerbose})
+		l.append(line{at: now, text: leftOut(missed), to: toLog | toVerbose})
 	}
-	if ok && len(l.queue)+l.writing >= maxQueued {
+	if ok && l.full() {
 		l.limit.miss()
 		ok = false
 	}
 	if ok {
-		l.append(line{now, text(), toLog | toVerbose})
+		l.append(line{at: now, text: text(), to: toLog | toVerbose})
 		return
 	}
 	if l.limit.missed == 1 {
 		time.AfterFunc(time.Second, l.summarize)
 	}
 }
+
+// full says whether more lines wait for a slow disk than those must that can
+// be left out. The lock is held.
+func (l *Log) full() bool { return len(l.queue)+l.writing >= maxQueued }
 
 func leftOut(n int) string { return fmt.Sprintf("%d lines left out (LogRate)", n) }
 
@@ -110,7 +132,7 @@ func (l *Log) summarize() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if n := l.limit.flush(); n > 0 && !l.closed {
-		l.append(line{l.now(), leftOut(n), toLog | toVerbose})
+		l.append(line{at: l.now(), text: leftOut(n), to: toLog | toVerbose})
 	}
 }
 
@@ -121,38 +143,49 @@ func (l *Log) SetRate(rate int) {
 	l.limit.rate = rate
 }
 
-// SetOutputs changes where lines go, after all earlier lines are written.
-// The caller closes the old outputs.
-func (l *Log) SetOutputs(out Outputs) {
+// SetOutputs changes where lines go, once all earlier lines are written. Then
+// moved is called, which may close the old outputs. It does not wait for that.
+func (l *Log) SetOutputs(out Outputs, moved func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.drain()
-	l.out = out
+	l.append(line{move: &move{out, moved}})
 }
 
-// Flush returns when all lines so far are written.
+// Flush waits until all lines so far are written, however long that takes.
 func (l *Log) Flush() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.drain()
+	for len(l.queue)+l.writing > 0 {
+		l.wake.Wait()
+	}
 }
 
-// Close writes what is left and ends the Log; later lines are lost.
+// closeLimit is how long Close waits for who does not take what is written.
+const closeLimit = 5 * time.Second
+
+// Close writes what is left and ends the Log; later lines are lost. So are
+// those that nobody has taken within five seconds: nobody may read our
+// standard output, and a daemon that was told to end has to.
 func (l *Log) Close() {
 	l.mu.Lock()
 	if n := l.limit.flush(); n > 0 && !l.closed {
-		l.append(line{l.now(), leftOut(n), toLog | toVerbose})
+		l.append(line{at: l.now(), text: leftOut(n), to: toLog | toVerbose})
 	}
 	l.closed = true
 	l.wake.Broadcast()
 	l.mu.Unlock()
-	<-l.done
+	limit := time.NewTimer(closeLimit)
+	defer limit.Stop()
+	select {
+	case <-l.done:
+	case <-limit.C:
+	}
 }
 
 func (l *Log) put(text string, to audience) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.append(line{l.now(), text, to})
+	l.append(line{at: l.now(), text: text, to: to})
 }
 
 func (l *Log) append(n line) {
@@ -163,15 +196,8 @@ func (l *Log) append(n line) {
 	l.wake.Broadcast()
 }
 
-// drain waits, with the lock held, until the writer has nothing to do.
-func (l *Log) drain() {
-	for len(l.queue)+l.writing > 0 {
-		l.wake.Wait()
-	}
-}
-
 // write is the goroutine that alone touches the sinks.
-func (l *Log) write() {
+func (l *Log) write(out Outputs) {
 	defer close(l.done)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -182,24 +208,29 @@ func (l *Log) write() {
 		if len(l.queue) == 0 {
 			return
 		}
-		batch, out := l.queue, l.out
+		batch := l.queue
 		l.queue, l.writing = nil, len(batch)
 		l.mu.Unlock()
-		out.write(batch)
+		for _, n := range batch {
+			if n.move != nil {
+				out = n.move.to
+				n.move.moved()
+			} else {
+				out.write(n)
+			}
+		}
 		l.mu.Lock()
 		l.writing = 0
 		l.wake.Broadcast()
 	}
 }
 
-// write gives each line to those who are to read it. A sink that fails has
-// nobody to tell, and a full disk must not stop the daemon.
-func (o Outputs) write(batch []line) {
-	for _, n := range batch {
-		for i, sink := range [...]Sink{o.Log, o.Verbose, o.Terminal} {
-			if sink != nil && n.to&(1<<i) != 0 {
-				_ = sink.WriteLine(n.at, n.text)
-			}
+// write gives a line to those who are to read it. A sink that fails has nobody
+// to tell, and a full disk must not stop the daemon.
+func (o Outputs) write(n line) {
+	for i, sink := range [...]Sink{o.Log, o.Verbose, o.Terminal, o.Watchers} {
+		if sink != nil && n.to&(1<<i) != 0 {
+			_ = sink.WriteLine(n.at, n.text)
 		}
 	}
 }

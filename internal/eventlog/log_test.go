@@ -30,12 +30,13 @@ func (m *memory) WriteLine(_ time.Time, text string) error {
 }
 
 func TestAudiences(t *testing.T) {
-	var log, verbose, terminal memory
-	l := New(Outputs{&log, &verbose, &terminal}, 10)
+	var log, verbose, terminal, watchers memory
+	l := New(Outputs{&log, &verbose, &terminal, &watchers}, 10)
 	l.Log("a")
 	l.Quiet("b")
 	l.Warn("c")
 	l.Stranger("d")
+	l.Chat("e")
 	l.Close()
 	l.Log("after the end")
 	for _, c := range []struct {
@@ -46,6 +47,7 @@ func TestAudiences(t *testing.T) {
 		{"log", log.lines, []string{"a", "b", "c", "d"}},
 		{"verbose", verbose.lines, []string{"a", "d"}},
 		{"terminal", terminal.lines, []string{"c"}},
+		{"watchers", watchers.lines, []string{"e"}},
 	} {
 		if !slices.Equal(c.got, c.want) {
 			t.Errorf("%s: %q, want %q", c.name, c.got, c.want)
@@ -113,6 +115,44 @@ func TestSlowDisk(t *testing.T) {
 	if !strings.HasSuffix(m.lines[len(m.lines)-1], "lines left out (LogRate)") {
 		t.Errorf("the last line is %q, want the number of lines left out", m.lines[len(m.lines)-1])
 	}
+}
+
+// TestSetOutputs: earlier lines go to the old outputs, then these are let go of.
+// Nobody waits for that.
+func TestSetOutputs(t *testing.T) {
+	before, after := memory{block: make(chan struct{})}, memory{}
+	l := New(Outputs{Log: &before}, 10)
+	l.Log("a")
+	moved := false
+	l.SetOutputs(Outputs{Log: &after}, func() { moved = len(before.lines) == 1 && len(after.lines) == 0 })
+	l.Log("b")
+	close(before.block)
+	l.Close()
+	if !moved || !slices.Equal(before.lines, []string{"a"}) || !slices.Equal(after.lines, []string{"b"}) {
+		t.Errorf("moved %v, before %q, after %q", moved, before.lines, after.lines)
+	}
+}
+
+// TestNobodyReads: a daemon that is to end does, although its standard output
+// takes nothing; what is only said does not gather.
+func TestNobodyReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stuck := memory{block: make(chan struct{})}
+		l := New(Outputs{Watchers: &stuck}, 10)
+		for range 3 * maxQueued {
+			l.Chat("x")
+		}
+		begin := time.Now()
+		l.Close()
+		if took := time.Since(begin); took != closeLimit {
+			t.Errorf("Close took %v, want %v", took, closeLimit)
+		}
+		close(stuck.block)
+		synctest.Wait()
+		if n := len(stuck.lines); n != maxQueued {
+			t.Errorf("%d lines were kept, want %d", n, maxQueued)
+		}
+	})
 }
 
 func TestFile(t *testing.T) {

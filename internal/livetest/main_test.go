@@ -153,7 +153,9 @@ func prepareCommand(t testing.TB, h *nettest.Host, log, name string, args ...str
 func (d *daemon) run(h *nettest.Host, cmd *exec.Cmd) {
 	d.t.Helper()
 	d.cmd = cmd
-	d.cmd.Stdout, d.cmd.Stderr = &d.output, &d.output
+	if d.cmd.Stderr = &d.output; cmd.Stdout == nil {
+		d.cmd.Stdout = &d.output
+	}
 	d.cmd.WaitDelay = time.Second
 	if err := h.Start(d.cmd); err != nil {
 		d.t.Fatal(err)

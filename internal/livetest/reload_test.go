@@ -78,3 +78,24 @@ func TestLogRotated(t *testing.T) {
 		}
 	}
 }
+
+// TestLogGone: a log file that cannot be opened on a reload is said where the
+// log was before, and there it goes on.
+func TestLogGone(t *testing.T) {
+	t.Parallel()
+	client, server := nettest.Pair(t)
+	conf := countDoor("7000:udp", "")
+	d := start(t, server, conf)
+	d.configure(strings.Replace(conf, "LOG", "DIR/gone/log", 1))
+	d.reload(1)
+	d.waitFor("open log file: open "+d.file("gone/log")+": no such file or directory: the log goes on in the file that was open", 1)
+	syn(t, client, nettest.Client4, nettest.Server4, "7000:udp")
+	d.waitFor("OPEN SESAME", 1)
+	if err := os.Mkdir(d.file("gone"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	d.reload(2)
+	d.log = d.file("gone/log") // from here on
+	syn(t, client, nettest.Client4, nettest.Server4, "7000:udp")
+	d.waitFor("OPEN SESAME", 1)
+}
