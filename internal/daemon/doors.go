@@ -68,6 +68,9 @@ func Check(conf *config.Config) (warnings, advice []string, err error) {
 			advice = append(advice, said...)
 		}
 	}
+	if rule := markRule(conf); rule != "" {
+		advice = append(advice, rule)
+	}
 	return append(warnings, examine(conf)...), append(conf.Advice, advice...), err
 }
 

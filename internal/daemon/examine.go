@@ -20,3 +20,15 @@ func examine(conf *config.Config) []string {
 	}
 	return append(lists, warnings...)
 }
+
+// markRule is the one rule that the host's firewall needs for nft_mode = mark,
+// ready to paste; "" in other modes.
+func markRule(conf *config.Config) string {
+	if conf.NftMode != config.NftMark || !hasNative(conf) {
+		return ""
+	}
+	m := conf.NftMark
+	return fmt.Sprintf("nft_mode = mark: the host's firewall has to accept marked packets: "+
+		"iptables -I INPUT -m mark --mark %s -j ACCEPT, ip6tables alike, or "+
+		"nft insert rule inet filter input 'meta mark & 0x%x == 0x%x accept'", m, m.Mask, m.Value)
+}
