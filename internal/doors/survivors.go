@@ -46,7 +46,7 @@ func survivors(journal string, found []saved) map[uint64]int {
 		}
 		id, ok := markedAs(env, wanted)
 		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
-		if ok && isCommand(pid) {
+		if ok && isCommand(pid) && isOurs(pid) {
 			alive[id] = pid
 		}
 	}
@@ -70,6 +70,19 @@ func isCommand(pid int) bool {
 	group, err := unix.Getpgid(pid)
 	session, err2 := unix.Getsid(pid)
 	return err == nil && err2 == nil && group == pid && session != pid
+}
+
+// isOurs reports whether a process was started by our user. Whoever else names
+// an opening in an environment wants to decide when its door closes. The real
+// user counts: a set-user-ID program has another effective one.
+func isOurs(pid int) bool {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return false
+	}
+	_, uids, _ := bytes.Cut(status, []byte("\nUid:\t"))
+	uid, _, _ := bytes.Cut(uids, []byte{'\t'})
+	return string(uid) == strconv.Itoa(os.Getuid())
 }
 
 // outlive waits for the end of an opening's command that another daemon has
