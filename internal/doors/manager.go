@@ -69,20 +69,21 @@ func New(o Options) *Manager {
 
 // Open opens a door: it queues the start command. It returns false if too many
 // openings are held already; then nothing happens but a line in the log, not
-// one for each. So it does once Shutdown has begun, without a line. Announce (may be nil) is called before the start command
-// begins: it is the place to log OPEN SESAME.
-func (m *Manager) Open(o Opening, announce func()) bool {
-	if line, full := m.refuse(&o); full {
-		if line != "" {
-			m.o.Log.Log(line)
+// one for each. So it does once Shutdown has begun, without a line. Announce
+// (may be nil) is called before the start command begins: it is the place to
+// log OPEN SESAME. It must be quick and must not call the Manager.
+func (m *Manager) Open(o Opening, announce func()) (opened bool) {
+	m.do(func(now time.Time) {
+		if m.refuse(&o, now) {
+			return
 		}
-		return false
-	}
-	if announce != nil {
-		announce()
-	}
-	m.do(func(time.Time) { m.s.open(o) })
-	return true
+		if announce != nil {
+			announce()
+		}
+		m.s.open(o)
+		opened = true
+	})
+	return opened
 }
 
 // Close closes the openings that match before their time, each with its own
@@ -214,23 +215,19 @@ func (m *Manager) runStop(e *entry) {
 	m.do(func(now time.Time) { m.s.stopped(e, r, now) })
 }
 
-// refuse reports whether an opening has to be refused, and the line to log.
-func (m *Manager) refuse(o *Opening) (line string, full bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.s.draining {
-		return "", true
+// refuse reports whether an opening has to be refused. The lock is held.
+func (m *Manager) refuse(o *Opening, now time.Time) bool {
+	if m.s.draining || !m.s.full() {
+		return m.s.draining
 	}
-	if !m.s.full() {
-		return "", false
-	}
-	if left, ok := m.refused.say(m.o.Now()); ok {
-		line = fmt.Sprintf("%s: not opened: %d openings are held already", o.who(), MaxWaiting)
+	if left, ok := m.refused.say(now); ok {
+		line := fmt.Sprintf("%s: not opened: %d openings are held already", o.who(), MaxWaiting)
 		if left > 0 {
 			line += fmt.Sprintf(" (%d such lines left out)", left)
 		}
+		m.s.say(line)
 	}
-	return line, true
+	return true
 }
 
 // refusals limits the lines about refused openings to one in ten seconds.

@@ -75,3 +75,21 @@ func TestShutdownQueue(t *testing.T) {
 		}
 	})
 }
+
+// TestNothingAnnouncedInVain: a shutdown between OPEN SESAME and the start
+// command does not take the start command away without a word.
+func TestNothingAnnouncedInVain(t *testing.T) {
+	m, shell, log := fakes(Options{})
+	down := make(chan int, 1)
+	opened := m.Open(opening("true", "close", time.Hour), func() {
+		go func() { down <- m.Shutdown(t.Context()) }()
+		time.Sleep(20 * time.Millisecond) // for it to begin, if it can
+	})
+	if left := <-down; left != 0 {
+		t.Errorf("%d left", left)
+	}
+	dropped := contains(log.String(), "dropped before their start command ran: 1 openings")
+	if ran := shell.lines(); !opened || !dropped && len(ran) != 2 {
+		t.Errorf("opened %v, ran %q, log:\n%s", opened, ran, log)
+	}
+}
