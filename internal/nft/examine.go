@@ -91,7 +91,7 @@ func (x *examiner) read() error {
 		return err
 	}
 	for _, c := range chains {
-		if c.Table.Family == x.opt.Table.Family && c.Table.Name == x.opt.Table.Name && x.opt.Mode != Set {
+		if t := tableOf(c.Table); t == x.opt.Table && x.opt.Mode != Set || t == NATTable(x.opt.Table) {
 			continue // our own
 		}
 		rules, err := x.k.rules(c)
@@ -209,6 +209,8 @@ type packet struct {
 	mark   uint32
 	opened *spec // the door that has been opened for its source, if any
 	surely bool  // only what accepts it whatever it is counts
+
+	established bool // not the first of its connection, but the answer
 }
 
 // sees says whether a table gets to see the packet.

@@ -56,8 +56,10 @@ func (m *model) masqueradeChains() []*chain {
 	c := baseChain(m.opt.Table, "nat_postrouting", nftables.ChainHookPostrouting, srcnatPriority)
 	c.nf.Type = nftables.ChainTypeNAT
 	for _, d := range m.doors {
-		for _, t := range d.Masquerade {
-			c.rules = append(c.rules, m.masquerade(t))
+		for _, t := range d.NAT {
+			if d.Masquerade {
+				c.rules = append(c.rules, m.masquerade(t))
+			}
 		}
 	}
 	if len(c.rules) == 0 {

@@ -237,12 +237,13 @@ type Door struct {
 	// Set4 and Set6 are the host's sets, in mode Set only. Without the one
 	// the door does not open for addresses of that version.
 	Set4, Set6 SetName
-	// Inner are ports that local NAT may lead to: with OnePort they can be
-	// opened too, but a guard does not close them for that.
-	Inner []PortRange
-	// Masquerade are the targets of NAT that are to see the knocker's
-	// connection as coming from this host. In mode NAT only.
-	Masquerade []Target
+	// NAT is where openings of mode NAT may lead; with OnePort. In the other
+	// modes ports of this host to which NAT leads can be opened too, but a
+	// guard does not close them for that.
+	NAT []Target
+	// Masquerade: the hosts to which NAT leads are to see connections as
+	// coming from this host. In mode NAT.
+	Masquerade bool
 }
 
 // Opening asks for a door to be opened for an address.

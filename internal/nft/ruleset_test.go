@@ -34,7 +34,7 @@ var rulesets = []struct {
 	{"guard-inner", Options{}, func(t testing.TB) []Door {
 		return []Door{
 			{Name: "ssh", Ports: ports(t, "tcp/22"), Timeout: time.Minute},
-			{Name: "nat", Ports: ports(t, "tcp/2200-2210"), Inner: ports(t, "tcp/20-30, udp/53"), Timeout: time.Minute, OnePort: true},
+			{Name: "nat", Ports: ports(t, "tcp/2200-2210"), NAT: []Target{{Ports: ports(t, "tcp/20-30")[0]}, {Ports: ports(t, "udp/53")[0]}}, Timeout: time.Minute, OnePort: true},
 		}
 	}},
 	{"nat", Options{Mode: NAT, Table: NATTable(DefaultTable)}, natDoors},
@@ -44,7 +44,7 @@ var rulesets = []struct {
 func natDoors(t testing.TB) []Door {
 	return []Door{
 		{Name: "nat", Ports: ports(t, "tcp/2200-2210, udp/53"), Timeout: time.Minute, OnePort: true},
-		{Name: "office", Ports: ports(t, "tcp/2210-2220"), Timeout: time.Minute, OnePort: true, PrefixLen4: 24, PrefixLen6: 64, Masquerade: []Target{
+		{Name: "office", Ports: ports(t, "tcp/2210-2220"), Timeout: time.Minute, OnePort: true, PrefixLen4: 24, PrefixLen6: 64, Masquerade: true, NAT: []Target{
 			{netip.MustParsePrefix("10.9.0.0/24"), ports(t, "tcp/22")[0]},
 			{netip.MustParsePrefix("fd09::/64"), ports(t, "udp/53-54")[0]},
 		}},

@@ -51,7 +51,7 @@ func segmentsOf(doors []*spec, proto knock.Protocol) []segment {
 func cuts(doors []*spec, proto knock.Protocol) []int {
 	var cuts []int
 	for _, d := range doors {
-		for _, r := range slices.Concat(d.Ports, d.Inner) {
+		for _, r := range slices.Concat(d.Ports, d.inner) {
 			if r.Proto == proto {
 				cuts = append(cuts, int(r.First), int(r.Last)+1)
 			}
@@ -66,7 +66,7 @@ func (d *spec) opens(s PortRange) bool { return holdAll(d.Ports, s) }
 
 // mayOpen says whether the door can be open for a range of ports: its own, or
 // the inner ones of NAT.
-func (d *spec) mayOpen(s PortRange) bool { return d.opens(s) || holdAll(d.Inner, s) }
+func (d *spec) mayOpen(s PortRange) bool { return d.opens(s) || holdAll(d.inner, s) }
 
 // holdAll says whether one of the ranges holds all of another.
 func holdAll(all []PortRange, s PortRange) bool {

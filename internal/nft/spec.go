@@ -65,9 +65,10 @@ func (t *target) nf() *nftables.Set {
 // spec is a door as the kernel's side sees it.
 type spec struct {
 	Door
-	id doorID
-	v4 *target // nil if the door does not open for IPv4
-	v6 *target
+	id    doorID
+	inner []PortRange // ports that local NAT may lead to
+	v4    *target     // nil if the door does not open for IPv4
+	v6    *target
 }
 
 // newSpecs checks doors and gives them their sets.
@@ -86,6 +87,11 @@ func newSpecs(o *Options, doors []Door) ([]*spec, error) {
 			return nil, fmt.Errorf("door %s: there are two of this name and number", d.Name)
 		}
 		seen[s.id] = true
+		if s.OnePort && o.Mode != NAT {
+			for _, t := range d.NAT {
+				s.inner = append(s.inner, t.Ports)
+			}
+		}
 		s.v4, s.v6 = s.target(o, false), s.target(o, true)
 		specs = append(specs, s)
 	}

@@ -129,7 +129,7 @@ func (x *examiner) match(p packet, t Table, r *nftables.Rule) matching {
 		case *expr.Payload:
 			regs[index(e.DestRegister)] = payload(p, e)
 		case *expr.Ct:
-			regs[index(e.Register)] = conntrack(e)
+			regs[index(e.Register)] = conntrack(p, e)
 		case *expr.Fib:
 			regs[index(e.Register)] = fib(e)
 		case *expr.Bitwise:
@@ -236,8 +236,11 @@ func payload(p packet, e *expr.Payload) *value {
 	return &value{}
 }
 
-func conntrack(e *expr.Ct) *value {
+func conntrack(p packet, e *expr.Ct) *value {
 	if e.Key == expr.CtKeySTATE {
+		if p.established {
+			return &value{data: native(expr.CtStateBitESTABLISHED)}
+		}
 		return &value{data: native(expr.CtStateBitNEW)}
 	}
 	return &value{}

@@ -22,11 +22,11 @@ func xtMatch(p packet, e *expr.Match, m *matching) truth {
 		m.port = true
 		return boolean(p.proto == knock.UDP).and(ports16(p, info.DstPorts)).and(limited(info.SrcPorts)).and(plain(uint8(info.InvFlags)))
 	case *xt.ConntrackMtinfo1:
-		return stateOf(info.ConntrackMtinfoBase, uint16(info.StateMask))
+		return stateOf(p, info.ConntrackMtinfoBase, uint16(info.StateMask))
 	case *xt.ConntrackMtinfo2:
-		return stateOf(info.ConntrackMtinfoBase, info.StateMask)
+		return stateOf(p, info.ConntrackMtinfoBase, info.StateMask)
 	case *xt.ConntrackMtinfo3:
-		return stateOf(info.ConntrackMtinfoBase, info.StateMask)
+		return stateOf(p, info.ConntrackMtinfoBase, info.StateMask)
 	case *xt.AddrType:
 		return destination(info.Source, info.Dest, info.InvertDest)
 	case *xt.AddrTypeV1:
@@ -61,12 +61,16 @@ func plain(flags uint8) truth {
 }
 
 // stateOf: -m conntrack --ctstate (linux/netfilter/xt_conntrack.h).
-func stateOf(info xt.ConntrackMtinfoBase, mask uint16) truth {
-	const stateFlag, stateNew = 1 << 0, 1 << 3
+func stateOf(p packet, info xt.ConntrackMtinfoBase, mask uint16) truth {
+	const stateFlag, stateEstablished, stateNew = 1 << 0, 1 << 1, 1 << 3
 	if info.MatchFlags&^0x2000 != stateFlag { // 0x2000: --state was written
 		return maybe
 	}
-	return boolean((mask&stateNew != 0) != (info.InvertFlags&stateFlag != 0))
+	state := uint16(stateNew)
+	if p.established {
+		state = stateEstablished
+	}
+	return boolean((mask&state != 0) != (info.InvertFlags&stateFlag != 0))
 }
 
 // invertDest is XT_ADDRTYPE_INVERT_DEST.
