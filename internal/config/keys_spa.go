@@ -53,6 +53,9 @@ func parseNATTarget(text string) (t NATTarget, err error) {
 	if t.Net, err = parsePrefix(words[0]); err != nil {
 		return t, err
 	}
+	if a := t.Net.Addr(); t.Net.Bits() > 0 && (a.IsLoopback() || a.IsMulticast() || a.IsUnspecified()) {
+		return t, rulef("%v: must not be loopback, multicast or unspecified: the kernel leads no packets there", t.Net)
+	}
 	t.Ports, err = parsePorts(words[1])
 	return t, err
 }

@@ -52,6 +52,7 @@ type Daemon struct {
 	decisions *decisions
 	manager   *doors.Manager
 	firewall  atomic.Pointer[nft.Firewall] // nil without native doors
+	nat       atomic.Pointer[nft.Firewall] // nil without doors that lead elsewhere
 	source    *capture.Followed
 	listening capture.Listening
 	drops     uint64 // told so far

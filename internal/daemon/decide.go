@@ -39,6 +39,8 @@ type outcomes interface {
 	close(at time.Time, match func(*doors.Opening) bool, why string)
 	// holds says whether a knocker has an opening.
 	holds(knocker netip.Addr) bool
+	// isLocal says whether an address is this host's.
+	isLocal(netip.Addr) bool
 	// sesame writes a line that is never left out.
 	sesame(at time.Time, text string)
 	// use marks the sequence of a one-time door as used, puts the next one in
@@ -85,6 +87,9 @@ func (d *decisions) examine(p *capture.Captured, at time.Time) {
 // admitted carries out what the gate has decided on a request. It may be
 // called from any goroutine if the outcomes may.
 func admitted(out outcomes, at time.Time, g *gate, decision spa.Decision) {
+	if fault := possible(out, &decision.Opening); decision.Verdict == spa.Opened && fault != "" {
+		decision.Verdict, decision.Reason = spa.Denied, fault
+	}
 	if decision.Verdict != spa.Opened {
 		out.line(at, decision.Text)
 		return

@@ -18,7 +18,7 @@ func examine(conf *config.Config) []string {
 	if err != nil {
 		warnings = append(warnings, fmt.Sprintf("the host's rulesets are not examined: %v", err))
 	}
-	return append(lists, warnings...)
+	return append(append(lists, warnings...), examineNAT(conf)...)
 }
 
 // markRule is the one rule that the host's firewall needs for nft_mode = mark,

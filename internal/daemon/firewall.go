@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -23,7 +24,7 @@ const (
 
 // natives are the openers of all kinds.
 func (d *Daemon) natives() map[string]doors.Native {
-	return map[string]doors.Native{recentKind: recentOpener{}, nftKind: nftOpener{&d.firewall}}
+	return map[string]doors.Native{recentKind: recentOpener{}, nftKind: nftOpener{&d.firewall}, natKind: nftOpener{&d.nat}}
 }
 
 // nftOpener opens doors in the kernel's own firewall, which is there only while
@@ -55,33 +56,45 @@ func (n nftOpener) Close(_ context.Context, o *doors.Opening) error {
 }
 
 // nftOpening is an opening as the firewall knows it. Its Data names the port,
-// as "tcp/22", where the door opens one at a time.
+// as "tcp/22", where the door opens one at a time, and behind it where NAT
+// leads, as "10.0.0.5:22".
 func nftOpening(o *doors.Opening) nft.Opening {
 	n := nft.Opening{Door: o.Door, Nth: o.Occurrence, Addr: o.Addr, Timeout: o.Timeout}
-	if ports, err := nft.ParsePorts(o.Data); o.Data != "" && err == nil {
+	port, to, _ := strings.Cut(o.Data, " ")
+	if ports, err := nft.ParsePorts(port); port != "" && err == nil {
 		n.Proto, n.Port = ports[0].Proto, ports[0].First
 	}
+	n.To, _ = netip.ParseAddrPort(to) // the zero value if there is none
 	return n
 }
 
-// ensure makes the firewall fit the doors of a configuration. It is connected
-// to when the first native door appears.
+// ensure makes the firewall fit the doors of a configuration, and what leads
+// elsewhere beside it.
 func (d *Daemon) ensure(conf *config.Config) error {
-	fw := d.firewall.Load()
+	if err := d.ensureOne(&d.firewall, firewallOptions(conf, d.noticed), nativeDoors(conf)); err != nil {
+		return err
+	}
+	return d.ensureOne(&d.nat, natOptions(conf, d.noticed), natDoors(conf))
+}
+
+// ensureOne makes one table fit. It is connected to when its first door
+// appears.
+func (d *Daemon) ensureOne(in *atomic.Pointer[nft.Firewall], o nft.Options, list []nft.Door) error {
+	fw := in.Load()
 	if fw == nil {
-		if !hasNative(conf) {
+		if len(list) == 0 {
 			return nil
 		}
 		var err error
-		if fw, err = openFirewall(conf, d.noticed); err != nil {
-			return err
+		if fw, err = nft.New(o); err != nil {
+			return fmt.Errorf("connect to nf_tables: %w", err)
 		}
 	}
-	warnings, err := fw.Ensure(nativeDoors(conf))
+	warnings, err := fw.Ensure(list)
 	d.warn(warnings)
 	if err == nil {
-		d.firewall.Store(fw)
-	} else if d.firewall.Load() == nil {
+		in.Store(fw)
+	} else if in.Load() == nil {
 		fw.Close()
 	}
 	return err
@@ -92,6 +105,7 @@ func (d *Daemon) noticed(n nft.Notice) { d.Log.Warn(n.Text) }
 
 // leaveFirewall lets go of the firewall and says what stays.
 func (d *Daemon) leaveFirewall() {
+	d.leaveNAT()
 	fw := d.firewall.Load()
 	if fw == nil {
 		return
@@ -110,15 +124,6 @@ func hasNative(conf *config.Config) bool {
 		}
 	}
 	return false
-}
-
-// openFirewall connects to the kernel's firewall as a configuration wants it.
-func openFirewall(conf *config.Config, notify func(nft.Notice)) (*nft.Firewall, error) {
-	fw, err := nft.New(firewallOptions(conf, notify))
-	if err != nil {
-		return nil, fmt.Errorf("connect to nf_tables: %w", err)
-	}
-	return fw, nil
 }
 
 func firewallOptions(conf *config.Config, notify func(nft.Notice)) nft.Options {
@@ -165,7 +170,7 @@ func nativeDoors(conf *config.Config) []nft.Door {
 			Name: d.Name, Nth: d.Occurrence, Ports: portsOf(d), Timeout: d.CmdTimeout,
 			OnePort:    d.SPA != nil || d.Open[0].Named(),
 			PrefixLen4: d.OpenPrefix4, PrefixLen6: d.OpenPrefix6,
-			Set4: setOf(d.NftSet), Set6: setOf(d.NftSet6),
+			Set4: setOf(d.NftSet), Set6: setOf(d.NftSet6), NAT: targetsOf(d),
 		})
 	}
 	return list
@@ -224,9 +229,9 @@ func Guard(conf *config.Config) (ports string, warnings []string, err error) {
 	if conf.NftMode != config.NftGuard || !hasNative(conf) {
 		return "", nil, errors.New("no door with open in nft_mode = guard: nothing to guard")
 	}
-	fw, err := openFirewall(conf, nil)
+	fw, err := nft.New(firewallOptions(conf, nil))
 	if err != nil {
-		return "", nil, err
+		return "", nil, fmt.Errorf("connect to nf_tables: %w", err)
 	}
 	defer fw.Close()
 	warnings, err = fw.Ensure(nativeDoors(conf))
@@ -236,5 +241,5 @@ func Guard(conf *config.Config) (ports string, warnings []string, err error) {
 // StoppedNatives are the openers while no daemon runs: for closing what the
 // journal holds. What is open in nf_tables is closed all at once, elsewhere.
 func StoppedNatives() map[string]doors.Native {
-	return map[string]doors.Native{recentKind: recentOpener{}, nftKind: nftOpener{new(atomic.Pointer[nft.Firewall])}}
+	return map[string]doors.Native{recentKind: recentOpener{}, nftKind: nftOpener{new(atomic.Pointer[nft.Firewall])}, natKind: nftOpener{new(atomic.Pointer[nft.Firewall])}}
 }

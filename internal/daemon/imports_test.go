@@ -15,7 +15,7 @@ var mayImport = map[string]string{
 	"command":     "golang.org/x/sys",
 	"config":      "knock gopkg.in/ini.v1",
 	"conformance": "knock nettest github.com/google/gopacket",
-	"daemon": "capture command config doors eventlog knock nft once onetime spa spaconf " +
+	"daemon": "capture command config doors eventlog knock netstate nft once onetime spa spaconf " +
 		"github.com/google/nftables golang.org/x/sys",
 	"demo":      "github.com/vishvananda/netlink github.com/vishvananda/netns",
 	"doors":     "golang.org/x/sys",

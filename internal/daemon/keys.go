@@ -14,12 +14,11 @@ import (
 )
 
 // keyDoor makes the gate's door of a configured one, with the keys of its
-// file. NAT messages are refused: no opening carries them out.
+// file.
 func keyDoor(c *config.Door) (d *spa.Door, advice []string, err error) {
 	if d, err = spaconf.Door(c); err != nil {
 		return nil, nil, err
 	}
-	d.NAT = nil
 	return d, spaconf.Advice(c, d), nil
 }
 
@@ -28,11 +27,15 @@ type gate struct {
 	*spa.Gate
 	doors map[string]*door
 	ports map[knock.Step]bool // where packets may arrive
+	// early: the guard stands before translation of addresses, where the
+	// outer port of NAT is seen.
+	early bool
 }
 
 // newGate returns the gate of the doors with keys; nil if there are none.
-func newGate(list []*door, once spa.Once) *gate {
-	g := &gate{doors: map[string]*door{}, ports: map[knock.Step]bool{}}
+func newGate(conf *config.Config, list []*door, once spa.Once) *gate {
+	g := &gate{early: conf.NftMode == config.NftGuard && conf.GuardHook == config.HookPrerouting,
+		doors: map[string]*door{}, ports: map[knock.Step]bool{}}
 	var keyed []*spa.Door
 	for _, d := range list {
 		if d.keys == nil {
@@ -62,8 +65,11 @@ func (g *gate) requested(d spa.Decision) []doors.Opening {
 	base.Timeout = d.Opening.Timeout
 	base.Vars.Client, base.Vars.Src, base.Vars.Dst = d.Client, d.Src.String(), d.Dst.String()
 	var list []doors.Opening
-	for _, p := range d.Opening.Ports {
+	for _, p := range g.opened(&d.Opening) {
 		list = append(list, native(base, nftKind, p.String(), p.String()))
+	}
+	if d.Opening.NAT != nil {
+		list = append(list, translated(base, &d.Opening))
 	}
 	return append(list, commandsFor(base, door, d.Opening.Ports)...)
 }
@@ -101,7 +107,7 @@ func asked(d spa.Decision) string {
 		ports[i] = p.String()
 	}
 	text := fmt.Sprintf("%s: %s: client %s asks for %s for %s", d.Src, d.Door, d.Client,
-		strings.Join(ports, ", "), d.Opening.Addr)
+		strings.Join(ports, ", ")+leading(d.Opening.NAT), d.Opening.Addr)
 	if d.Opening.Timeout > 0 {
 		text += fmt.Sprintf(" (%.0f s)", d.Opening.Timeout.Seconds())
 	}

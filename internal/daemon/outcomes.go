@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"knockd/internal/doors"
@@ -28,6 +29,9 @@ func (d *Daemon) close(_ time.Time, match func(*doors.Opening) bool, why string)
 
 // holds implements outcomes.
 func (d *Daemon) holds(knocker netip.Addr) bool { return d.manager.Holds(knocker) }
+
+// isLocal implements outcomes.
+func (d *Daemon) isLocal(a netip.Addr) bool { return slices.Contains(ownAddresses(), a) }
 
 // use implements outcomes. The disk is waited for outside of the loop; until
 // the line is marked the door has no sequence, so that nobody uses it twice.

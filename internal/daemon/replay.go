@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/netip"
+	"slices"
 	"time"
 
 	"knockd/internal/capture"
@@ -60,7 +61,7 @@ func (r *Replay) start(list []*door, conf *config.Config) {
 	r.decisions = newDecisions(conf, r.OnlyIPv4, r)
 	r.decisions.tracker.SetLocal(r.Local)
 	r.decisions.doors.set(list, r.decisions.tracker)
-	r.decisions.gate = newGate(list, usedInMemory{})
+	r.decisions.gate = newGate(conf, list, usedInMemory{})
 }
 
 // passTime lets expiries and stop commands that are due by now happen, each
@@ -116,6 +117,9 @@ func (r *Replay) close(at time.Time, match func(*doors.Opening) bool, why string
 
 // holds implements outcomes.
 func (r *Replay) holds(knocker netip.Addr) bool { return r.dry.Holds(knocker) }
+
+// isLocal implements outcomes.
+func (r *Replay) isLocal(a netip.Addr) bool { return slices.Contains(r.Local, a) }
 
 // use implements outcomes; it marks nothing, and goes on to the next line of
 // the file as it was at the first use.

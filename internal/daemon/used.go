@@ -54,7 +54,7 @@ func (d *Daemon) gateOf(list []*door) *gate {
 	if d.once == nil {
 		return nil
 	}
-	return newGate(list, d.once)
+	return newGate(d.conf, list, d.once)
 }
 
 // maxAdmitting bounds the requests that wait for the disk at once. Each has

@@ -12,6 +12,9 @@ import (
 
 // accessDoors turns a scenario's access.conf into doors: as much of the format
 // as the scenarios use.
+// anywhere permits NAT as fwknopd does where it is enabled.
+var anywhere = []NATRule{{netip.MustParsePrefix("0.0.0.0/0"), PortRange{knock.TCP, 1, 65535}}, {netip.MustParsePrefix("0.0.0.0/0"), PortRange{knock.UDP, 1, 65535}}}
+
 func accessDoors(t *testing.T, access, server string) []*Door {
 	var doors []*Door
 	var keys string
@@ -32,6 +35,9 @@ func accessDoors(t *testing.T, access, server string) []*Door {
 			d := wideDoor()
 			d.Name, d.MaxAge = strconv.Itoa(len(doors)), serverAge(t, server)
 			d.AllowInside = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}
+			if strings.Contains(server, "ENABLE_IPT_FORWARDING Y") || strings.Contains(server, "ENABLE_IPT_LOCAL_NAT Y") {
+				d.NAT = anywhere
+			}
 			doors = append(doors, d)
 		}
 		if strings.HasPrefix(name, "KEY") || strings.HasPrefix(name, "HMAC") {

@@ -27,10 +27,11 @@ func (d *Door) judge(r *Request, now time.Time) (Opening, error) {
 	}
 	o := Opening{Addr: addr, Ports: m.Ports, Timeout: d.timeout(m.Timeout)}
 	if m.Type.nat() {
-		if err := d.nat(m, addr); err != nil {
+		o.Local = m.Type == LocalNAT || m.Type == LocalNATTimed
+		o.NAT = r.natTarget(o.Local)
+		if err := d.nat(m, *o.NAT, addr); err != nil {
 			return Opening{}, err
 		}
-		o.NAT, o.Local = &m.NAT, m.Type == LocalNAT || m.Type == LocalNATTimed
 	}
 	return o, nil
 }
@@ -48,7 +49,7 @@ func (d *Door) address(r *Request) (netip.Addr, error) {
 		}
 	}
 	switch {
-	case addr.IsUnspecified() || addr.IsLoopback() || addr.IsMulticast() || addr.Zone() != "":
+	case special(addr):
 		return addr, errors.New("the address to open is unspecified, loopback, multicast or has a zone")
 	case !addr.Is4() && !d.IPv6:
 		return addr, errors.New("the address to open is IPv6; the door lacks spa_ipv6 = yes")
@@ -58,6 +59,11 @@ func (d *Door) address(r *Request) (netip.Addr, error) {
 		return addr, fmt.Errorf("the address to open, %v, is not in allow or allow_inside", addr)
 	}
 	return addr, nil
+}
+
+// special says whether an address is nobody's in particular.
+func special(a netip.Addr) bool {
+	return a.IsUnspecified() || a.IsLoopback() || a.IsMulticast() || a.Zone() != ""
 }
 
 func (d *Door) ports(ports []Port) error {
@@ -81,22 +87,35 @@ func (d *Door) timeout(asked time.Duration) time.Duration {
 	return min(asked, d.MaxTimeout)
 }
 
-func (d *Door) nat(m *Message, opened netip.Addr) error {
+// natTarget is where a NAT message leads. The stock client fills in for local
+// NAT what it calls the server by: a name, or an address that means nothing
+// here, stands for the one that the packet was sent to.
+func (r *Request) natTarget(local bool) *NATTarget {
+	to := r.msg.NAT
+	if local && (!to.Addr.IsValid() || special(to.Addr)) {
+		to.Addr = r.dst
+	}
+	return &to
+}
+
+func (d *Door) nat(m *Message, target NATTarget, opened netip.Addr) error {
 	switch {
 	case len(d.NAT) == 0:
 		return errors.New("it asks for NAT, which the door does not allow")
-	case !m.NAT.Addr.IsValid():
+	case !target.Addr.IsValid():
 		return errors.New("it asks for NAT to a name; only addresses are taken")
-	case m.NAT.Addr.Is4() != opened.Is4():
+	case special(target.Addr):
+		return fmt.Errorf("it asks for NAT to %v, which is unspecified, loopback, multicast or has a zone", target.Addr)
+	case target.Addr.Is4() != opened.Is4():
 		return errors.New("it asks for NAT between IPv4 and IPv6")
 	case len(m.Ports) != 1:
 		return errors.New("it asks for NAT of more than one port")
 	}
-	to := Port{m.Ports[0].Proto, m.NAT.Port}
+	to := Port{m.Ports[0].Proto, target.Port}
 	for _, rule := range d.NAT {
-		if rule.To.Contains(m.NAT.Addr) && rule.Port.Contains(to) {
+		if rule.To.Contains(target.Addr) && rule.Port.Contains(to) {
 			return nil
 		}
 	}
-	return fmt.Errorf("it asks for NAT to %v %v, which is not in nat_allow", m.NAT.Addr, to)
+	return fmt.Errorf("it asks for NAT to %v %v, which is not in nat_allow", target.Addr, to)
 }

@@ -222,8 +222,36 @@ func TestPositive(t *testing.T) {
 			}
 			d := NewGate([]*Door{wideDoor(c)}, memory{}).Decide(packet(octets(v.Packet), "192.0.2.9"), m.Time)
 			checkPositive(t, m, d)
+			if m.Type.nat() {
+				door := wideDoor(c)
+				door.NAT = anywhere
+				checkNAT(t, m, NewGate([]*Door{door}, memory{}).Decide(packet(octets(v.Packet), "192.0.2.9"), m.Time))
+			}
 			checkSecrets(t, d.Text(), v.secrets(t))
 		})
+	}
+}
+
+// checkNAT compares a decision with what a door that leads anywhere makes of a
+// NAT message.
+func checkNAT(t *testing.T, m Message, d Decision) {
+	t.Helper()
+	local := m.Type == LocalNAT || m.Type == LocalNATTimed
+	want := netip.AddrPortFrom(m.NAT.Addr, m.NAT.Port)
+	switch {
+	case local && (!m.NAT.Addr.IsValid() || m.NAT.Addr.IsLoopback()):
+		want = netip.AddrPortFrom(netip.MustParseAddr("10.9.9.2"), m.NAT.Port)
+	case !m.NAT.Addr.IsValid():
+		if d.Verdict != Denied || d.Reason != "it asks for NAT to a name; only addresses are taken" {
+			t.Errorf("NAT to a name: %v %s", d.Verdict, d.Reason)
+		}
+		return
+	}
+	if d.Verdict != Opened || d.Opening.NAT == nil || d.Opening.Local != local {
+		t.Fatalf("NAT: %v %s %+v", d.Verdict, d.Reason, d.Opening)
+	}
+	if got := netip.AddrPortFrom(d.Opening.NAT.Addr, d.Opening.NAT.Port); got != want {
+		t.Errorf("NAT to %v, want %v", got, want)
 	}
 }
 
@@ -332,15 +360,16 @@ type scenario struct {
 			Ports   string
 			Seconds int64
 			Open    string
+			Port    string // of NAT
+			To      string
 			Weak    bool `json:"weakness"`
 		}
 	}
 }
 
-// refusedHere are the scenarios whose result is refused on purpose: commands and
-// NAT that no door allows, replays with the cache switched off, ports that the
-// door does not open.
-var refusedHere = []string{"command-enabled", "nat-enabled", "local-nat-enabled", "cmd-cycle-nat-message", "cmd-cycle-ignores-open-ports-and-max"}
+// refusedHere are the scenarios whose result is refused on purpose: commands,
+// replays with the cache switched off, ports that the door does not open.
+var refusedHere = []string{"command-enabled", "cmd-cycle-ignores-open-ports-and-max"}
 
 func TestScenarios(t *testing.T) {
 	for _, sc := range readLines[scenario](t, "scenarios.jsonl") {
@@ -360,7 +389,14 @@ func TestScenarios(t *testing.T) {
 				if slices.Contains(refusedHere, sc.Name) || want.Weak || sc.Name == "replay-cache-off" && i > 0 {
 					want.Result = "deny"
 				}
-				checkScenario(t, i, d, want.Result, scenarioText(want.AllowIP, want.Ports, want.Seconds, want.Open))
+				text := scenarioText(want.AllowIP, want.Ports+want.Port, want.Seconds, want.Open)
+				switch {
+				case want.To != "":
+					text = fmt.Sprintf("%s: %s to %s", want.Result, text, want.To)
+				case sc.Name == "cmd-cycle-nat-message": // here the command does not keep NAT from being
+					text = "nat: " + text + " to 10.5.5.5:80"
+				}
+				checkScenario(t, i, d, want.Result, text)
 			}
 		})
 	}
@@ -381,7 +417,12 @@ func checkScenario(t *testing.T, i int, d Decision, result, want string) {
 	for _, p := range d.Opening.Ports {
 		ports = append(ports, p.String())
 	}
-	if got := scenarioText(d.Opening.Addr.String(), strings.Join(ports, ","), int64(d.Opening.Timeout/time.Second), ""); got != want {
+	got := scenarioText(d.Opening.Addr.String(), strings.Join(ports, ","), int64(d.Opening.Timeout/time.Second), "")
+	if to := d.Opening.NAT; to != nil {
+		kind := map[bool]string{false: "nat", true: "local nat"}[d.Opening.Local]
+		got = fmt.Sprintf("%s: %s to %s", kind, got, netip.AddrPortFrom(to.Addr, to.Port))
+	}
+	if got != want {
 		t.Errorf("packet %d: %s, want %s", i, got, want)
 	}
 }

@@ -1,0 +1,96 @@
+package daemon
+
+import (
+	"fmt"
+	"net/netip"
+
+	"knockd/internal/config"
+	"knockd/internal/doors"
+	"knockd/internal/nft"
+	"knockd/internal/spa"
+)
+
+// natKind is the kind of openings that lead a port elsewhere.
+const natKind = "nat"
+
+// natOptions are for the table of what leads elsewhere.
+func natOptions(conf *config.Config, notify func(nft.Notice)) nft.Options {
+	o := firewallOptions(conf, notify)
+	o.Mode, o.Table = nft.NAT, nft.NATTable(o.Table)
+	return o
+}
+
+// natDoors are the doors that may lead elsewhere.
+func natDoors(conf *config.Config) []nft.Door {
+	var list []nft.Door
+	for _, d := range nativeDoors(conf) {
+		if len(d.NAT) > 0 {
+			list = append(list, d)
+		}
+	}
+	return list
+}
+
+// targetsOf is where NAT messages to a door may lead.
+func targetsOf(d *config.Door) []nft.Target {
+	if d.SPA == nil {
+		return nil
+	}
+	var list []nft.Target
+	for _, t := range d.SPA.NATAllow {
+		list = append(list, nft.Target{Net: t.Net, Ports: nft.PortRange{Proto: t.Ports.Proto, First: t.Ports.First, Last: t.Ports.Last}})
+	}
+	return list
+}
+
+// leaveNAT lets go of what leads elsewhere. Without openings it is of no use.
+func (d *Daemon) leaveNAT() {
+	fw := d.nat.Load()
+	if fw == nil {
+		return
+	}
+	if !d.conf.KeepOnStop {
+		if _, err := fw.Ensure(nil); err != nil {
+			d.Log.Warn(err.Error())
+		}
+	}
+	fw.Close()
+}
+
+// opened are the ports of this host that an opening opens: those asked for, or
+// with NAT what the packets need that a port leads elsewhere.
+func (g *gate) opened(o *spa.Opening) []spa.Port {
+	if o.NAT == nil {
+		return o.Ports
+	}
+	var ports []spa.Port
+	if g.early {
+		ports = append(ports, o.Ports[0])
+	}
+	if inner := (spa.Port{Proto: o.Ports[0].Proto, Number: o.NAT.Port}); o.Local && (!g.early || inner != o.Ports[0]) {
+		ports = append(ports, inner)
+	}
+	return ports
+}
+
+// translated is the opening that leads a port elsewhere.
+func translated(base doors.Opening, o *spa.Opening) doors.Opening {
+	to := netip.AddrPortFrom(o.NAT.Addr, o.NAT.Port)
+	return native(base, natKind, fmt.Sprintf("%v to %v", o.Ports[0], to), fmt.Sprintf("%v %v", o.Ports[0], to))
+}
+
+// leading says where NAT leads, "" without it.
+func leading(to *spa.NATTarget) string {
+	if to == nil {
+		return ""
+	}
+	return fmt.Sprintf(" to %v", netip.AddrPortFrom(to.Addr, to.Port))
+}
+
+// possible says why an opening that the door allows cannot be, "" if it can.
+func possible(out outcomes, o *spa.Opening) string {
+	if o.Local && !out.isLocal(o.NAT.Addr) {
+		return fmt.Sprintf("it asks for local NAT to %v, which is not an address of this host", o.NAT.Addr)
+	}
+	return ""
+}

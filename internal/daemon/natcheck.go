@@ -1,0 +1,82 @@
+package daemon
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+
+	"knockd/internal/config"
+	"knockd/internal/netstate"
+	"knockd/internal/nft"
+)
+
+// examineNAT says what doors that lead elsewhere lack on this host: forwarding,
+// rules that let it through, and a way there and back.
+func examineNAT(conf *config.Config) []string {
+	list := natDoors(conf)
+	if len(list) == 0 {
+		return nil
+	}
+	own := ownAddresses()
+	warnings, err := nft.ExamineNAT(firewallOptions(conf, nil), list, own)
+	if err != nil {
+		warnings = append(warnings, fmt.Sprintf("whether the host's rulesets let NAT through is not examined: %v", err))
+	}
+	for _, d := range conf.Doors {
+		for _, t := range targetsOf(d) {
+			if t.Net.IsSingleIP() && slices.Contains(own, t.Net.Addr()) {
+				continue // this host itself
+			}
+			for _, text := range []string{notForwarded(t), noWay(t, d.SPA.NATMasquerade)} {
+				if text = "door " + d.Name + ": " + text; text != "door "+d.Name+": " && !slices.Contains(warnings, text) {
+					warnings = append(warnings, text)
+				}
+			}
+		}
+	}
+	return warnings
+}
+
+// ownAddresses are this host's now; none if they cannot be read.
+func ownAddresses() []netip.Addr {
+	s, err := netstate.Read()
+	if err != nil {
+		return nil
+	}
+	return s.Addrs(nil)
+}
+
+// notForwarded says that the kernel forwards nothing of the target's IP version.
+func notForwarded(t nft.Target) string {
+	name, file := "net.ipv4.ip_forward", "/proc/sys/net/ipv4/ip_forward"
+	if t.Net.Addr().Is6() {
+		name, file = "net.ipv6.conf.all.forwarding", "/proc/sys/net/ipv6/conf/all/forwarding"
+	}
+	if text, err := os.ReadFile(file); err != nil || !bytes.Equal(bytes.TrimSpace(text), []byte("0")) {
+		return ""
+	}
+	return fmt.Sprintf("nothing is forwarded to %v: %s is 0; add: sysctl -w %s=1, and the same to /etc/sysctl.d", t.Net, name, name)
+}
+
+// noWay says that there is no way to the target, or that its answers may not
+// find back. Of a network, its first host speaks for all; of the whole
+// Internet, none does.
+func noWay(t nft.Target, masquerade bool) string {
+	if t.Net.Bits() == 0 {
+		return ""
+	}
+	host := t.Net.Masked().Addr()
+	if !t.Net.IsSingleIP() {
+		host = host.Next()
+	}
+	way, err := netstate.WayTo(host)
+	switch {
+	case err != nil:
+		return fmt.Sprintf("there is no way to %v; add a route", t.Net)
+	case way.Default && !masquerade:
+		return fmt.Sprintf("%v is reached over the interface of the default route, over which knockers come too: its answers may pass this host by; add: nat_masquerade = yes, or there a route back by way of this host", t.Net)
+	}
+	return ""
+}
