@@ -170,7 +170,8 @@ func nativeDoors(conf *config.Config) []nft.Door {
 			Name: d.Name, Nth: d.Occurrence, Ports: portsOf(d), Timeout: d.CmdTimeout,
 			OnePort:    d.SPA != nil || d.Open[0].Named(),
 			PrefixLen4: d.OpenPrefix4, PrefixLen6: d.OpenPrefix6,
-			Set4: setOf(d.NftSet), Set6: setOf(d.NftSet6), NAT: targetsOf(d),
+			Set4: setOf(d.NftSet), Set6: setOf(d.NftSet6),
+			NAT: targetsOf(d), Masquerade: d.SPA != nil && d.SPA.NATMasquerade,
 		})
 	}
 	return list

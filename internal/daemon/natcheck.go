@@ -29,7 +29,7 @@ func examineNAT(conf *config.Config) []string {
 			if t.Net.IsSingleIP() && slices.Contains(own, t.Net.Addr()) {
 				continue // this host itself
 			}
-			for _, text := range []string{notForwarded(t), noWay(t, d.SPA.NATMasquerade)} {
+			for _, text := range []string{notForwarded(t), noWay(t, own, d.SPA.NATMasquerade)} {
 				if text = "door " + d.Name + ": " + text; text != "door "+d.Name+": " && !slices.Contains(warnings, text) {
 					warnings = append(warnings, text)
 				}
@@ -61,14 +61,14 @@ func notForwarded(t nft.Target) string {
 }
 
 // noWay says that there is no way to the target, or that its answers may not
-// find back. Of a network, its first host speaks for all; of the whole
+// find back. Of a network, its first host but this one speaks for all; of the whole
 // Internet, none does.
-func noWay(t nft.Target, masquerade bool) string {
+func noWay(t nft.Target, own []netip.Addr, masquerade bool) string {
 	if t.Net.Bits() == 0 {
 		return ""
 	}
 	host := t.Net.Masked().Addr()
-	if !t.Net.IsSingleIP() {
+	for !t.Net.IsSingleIP() && (host == t.Net.Masked().Addr() || slices.Contains(own, host)) {
 		host = host.Next()
 	}
 	way, err := netstate.WayTo(host)

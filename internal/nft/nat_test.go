@@ -264,3 +264,23 @@ func TestNATExamine(t *testing.T) {
 		})
 	}
 }
+
+// TestNATReload: masquerading comes and goes, the openings stay.
+func TestNATReload(t *testing.T) {
+	t.Parallel()
+	client, box, _ := natSite(t)
+	f := natFirewall(t, box, nil)
+	with := natDoor(t, time.Minute)
+	without := with
+	without.Masquerade = false
+	ensure(t, f, without)
+	open(t, f, natOpening(t, nettest.Client6, "["+inner6+"]:22", 2200))
+	shut(t, client, nat6)
+	plain := ruleset(box)
+	ensure(t, f, with)
+	reaches(t, client, nat6)
+	ensure(t, f, without)
+	if got := ruleset(box); got != plain {
+		t.Errorf("before:\n%s\nafter:\n%s", plain, got)
+	}
+}

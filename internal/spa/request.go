@@ -51,16 +51,14 @@ func (p Profile) Message(now time.Time, allow netip.Addr) (Message, error) {
 // addNAT makes a NAT message of it, as fwknop's -N and --nat-local do.
 func (p Profile) addNAT(m *Message) error {
 	m.Type = NATAccess
-	host, port := p.NATAccess, ""
+	host := p.NATAccess
 	if p.NATLocal {
 		m.Type = LocalNAT
 		if host == "" {
 			host = p.Server
 		}
 	}
-	if i := strings.LastIndexAny(host, ":,"); i >= 0 {
-		host, port = host[:i], host[i+1:]
-	}
+	host, port := splitTarget(host)
 	m.NAT = NATTarget{Host: host, Port: m.Ports[0].Number}
 	m.NAT.Addr, _ = parseAddress(host)
 	if port != "" {
@@ -70,6 +68,22 @@ func (p Profile) addNAT(m *Message) error {
 		}
 	}
 	return nil
+}
+
+// splitTarget cuts "HOST:PORT", "HOST,PORT", "[IPV6]:PORT", "IPV6,PORT" or a host
+// alone.
+func splitTarget(s string) (host, port string) {
+	if host, port, ok := strings.Cut(s, ","); ok {
+		return strings.Trim(host, "[]"), port
+	}
+	if strings.HasPrefix(s, "[") {
+		host, port, _ := strings.Cut(s[1:], "]")
+		return host, strings.TrimPrefix(port, ":")
+	}
+	if i := strings.LastIndexByte(s, ':'); i >= 0 && strings.Count(s, ":") == 1 {
+		return s[:i], s[i+1:]
+	}
+	return s, ""
 }
 
 // outerPort is what fwknop's --nat-port and --nat-rand-port put in the place of
