@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -86,6 +87,7 @@ type daemon struct {
 	conf   string // the configuration
 	log    string // the log file
 	output syncBuffer
+	marks  int // packets that settled has sent
 	done   chan struct{}
 }
 
@@ -129,6 +131,7 @@ func prepare(t testing.TB, h *nettest.Host, path, conf string, args ...string) *
 	d.conf = name
 	d.configure(conf)
 	if strings.Contains(conf, "ONETIME") {
+		secrets.oneTime(oneTimeLines)
 		write(t, d.file("sequences"), oneTimeLines)
 	}
 	// The state stays out of the machine's own directory; the configuration
@@ -187,6 +190,7 @@ func write(t testing.TB, name, text string) {
 // configure writes the configuration.
 func (d *daemon) configure(conf string) {
 	d.t.Helper()
+	secrets.config(conf)
 	dir := filepath.Dir(d.log)
 	write(d.t, d.conf, strings.NewReplacer("LOG", d.log, "DIR", dir, "ONETIME", d.file("sequences")).Replace(conf))
 }
@@ -204,8 +208,19 @@ func (d *daemon) end() {
 		<-d.done
 		d.t.Error("the daemon did not end")
 	}
+	d.search()
 	if d.t.Failed() {
 		d.t.Logf("log:\n%soutput:\n%s", d.text(), d.output.String())
+	}
+}
+
+// search looks for secrets in all that the daemon has written. With -D it
+// prints the configuration.
+func (d *daemon) search() {
+	d.t.Helper()
+	secrets.check(d.t, "the log", d.text())
+	if !slices.Contains(d.cmd.Args, "-D") {
+		secrets.check(d.t, "the output", d.output.String())
 	}
 }
 

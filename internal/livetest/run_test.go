@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,6 +25,10 @@ func outcome(t *testing.T, h *nettest.Host, name string, args ...string) (status
 		t.Fatal(err)
 	}
 	cmd.Wait()
+	if !slices.Contains(args, "-D") {
+		secrets.check(t, name+" on standard output", out.String())
+		secrets.check(t, name+" on standard error", errs.String())
+	}
 	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
 }
 

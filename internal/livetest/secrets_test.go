@@ -1,0 +1,158 @@
+package livetest
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"knockd/internal/spa"
+)
+
+// secrets are what no log, error or crash output of this package's tests may
+// hold: keys, packets, random values, sequences, one-time lines. All that a
+// daemon or another of our programs writes is searched for all that are known
+// by then, of whichever test.
+var secrets = collector{known: map[string]string{}}
+
+// piece is how much of a long secret gives it away.
+const piece = 12
+
+type collector struct {
+	mu       sync.Mutex
+	known    map[string]string // short ones, or the pieces of long ones: what they are
+	searched int               // octets
+	outputs  int
+}
+
+// add has a secret known. What is too short to be found for sure is left out.
+func (c *collector) add(what, secret string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(secret) < 8 {
+		return
+	}
+	for i := 0; i == 0 || i+piece <= len(secret); i++ {
+		c.known[secret[i:min(i+piece, len(secret))]] = what
+	}
+}
+
+// key has a key known as it stands in files and as it would stand in dumps.
+func (c *collector) key(what string, key []byte) {
+	for _, form := range []string{string(key), base64.StdEncoding.EncodeToString(key), hex.EncodeToString(key),
+		strings.Trim(fmt.Sprint(key), "[]"), strings.TrimSuffix(strings.TrimPrefix(fmt.Sprintf("%#v", key), "[]byte{"), "}")} {
+		c.add(what, strings.TrimRight(form, "="))
+	}
+}
+
+// packet has a packet known, its text, and the random value in it.
+func (c *collector) packet(packet []byte, client spa.Client) {
+	c.add("packet", string(packet))
+	if text := plaintext(packet, client); text != nil && bytes.HasPrefix(text[16:], []byte(":")) {
+		c.add("random value", string(text[:16]))
+		c.add("message", string(text[17:]))
+	}
+}
+
+var (
+	sequenceLine = regexp.MustCompile(`(?mi)^\s*sequence\s*=\s*(\S.*)$`)
+	keyFileLine  = regexp.MustCompile(`(?m)^(?:HMAC_)?KEY(_BASE64)?[: \t]+(\S+)$`)
+)
+
+// config has the sequences of a configuration known.
+func (c *collector) config(text string) {
+	for _, m := range sequenceLine.FindAllStringSubmatch(text, -1) {
+		c.sequence(m[1])
+	}
+}
+
+func (c *collector) sequence(line string) {
+	line = strings.TrimSpace(line)
+	if strings.Contains(line, ",") {
+		c.add("sequence", line)
+		c.add("sequence", strings.ReplaceAll(line, ",", " "))
+		c.add("sequence", strings.ReplaceAll(line, ",", ", "))
+	}
+}
+
+// oneTime has the lines of a file of one-time sequences known.
+func (c *collector) oneTime(text string) {
+	for line := range strings.Lines(text) {
+		c.sequence(strings.TrimPrefix(strings.TrimSpace(line), "#"))
+	}
+}
+
+// keyFile has the keys of a key file known.
+func (c *collector) keyFile(text string) {
+	for _, m := range keyFileLine.FindAllStringSubmatch(text, -1) {
+		key := []byte(m[2])
+		if m[1] != "" {
+			key, _ = base64.StdEncoding.DecodeString(m[2])
+		}
+		c.key("key", key)
+	}
+}
+
+// find returns what of the secrets stands in a text.
+func (c *collector) find(text string) (found []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.searched += len(text)
+	c.outputs++
+	for i := range text {
+		for n := 8; n <= piece && i+n <= len(text); n++ {
+			if what, ok := c.known[text[i:i+n]]; ok && !slices.Contains(found, what) {
+				found = append(found, fmt.Sprintf("%s in %q", what, around(text, i)))
+			}
+		}
+		if len(found) > 3 {
+			return found
+		}
+	}
+	return found
+}
+
+// around is the line at an offset, or what of it fits.
+func around(text string, i int) string {
+	line := text[strings.LastIndexByte(text[:i], '\n')+1:]
+	line, _, _ = strings.Cut(line, "\n")
+	return line[:min(len(line), 200)]
+}
+
+// check fails the test if an output holds a secret.
+func (c *collector) check(t testing.TB, where, text string) {
+	t.Helper()
+	for _, f := range c.find(text) {
+		t.Errorf("%s holds a %s", where, f)
+	}
+}
+
+// TestSecretsAreFound: the search finds what it is to find, however it is
+// written.
+func TestSecretsAreFound(t *testing.T) {
+	c := collector{known: map[string]string{}}
+	client := spa.NewClient("x", spa.SHA256)
+	c.keyFile(client.KeyLines())
+	packet := message(t, client, "192.0.2.1")
+	c.packet(packet, client)
+	c.config("[options]\n\tlogfile = x\n[a]\n\tSequence = 7101,8102:udp\n")
+	c.oneTime(" 1113:udp,2224\n#3335,4446\n")
+	text := plaintext(packet, client)
+	for _, leak := range []string{
+		fmt.Sprintf("%x", client.Key), fmt.Sprintf("%v", client.HMACKey), fmt.Sprintf("%#v", client.Key),
+		string(packet[20:40]), string(text[:16]), string(text[17:40]),
+		"door a waits for 7101,8102:udp", "steps 7101, 8102:udp", "1113:udp,2224", "3335,4446",
+	} {
+		if c.find("a line\nand "+leak+" more") == nil {
+			t.Errorf("not found: %q", leak)
+		}
+	}
+	if found := c.find("10.7.0.1: ssh: Stage 1\nport 7101 of 8102\n"); found != nil {
+		t.Error(found)
+	}
+}
