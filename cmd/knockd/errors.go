@@ -27,6 +27,10 @@ func complain(w io.Writer, err error) {
 		fmt.Fprintln(w, strings.TrimRight(faults.Error(), "\n"))
 		return
 	}
+	if fault := (*config.Fault)(nil); errors.As(err, &fault) { // in a file that the configuration names
+		fmt.Fprintln(w, err)
+		return
+	}
 	fmt.Fprintf(w, "knockd: %v\n", err)
 	if h := (*hintedError)(nil); errors.As(err, &h) {
 		fmt.Fprintf(w, "knockd: hint: %s\n", h.hint)

@@ -134,7 +134,7 @@ func TestSPAKilled(t *testing.T) {
 		addr := fmt.Sprintf("10.%d.%d.1", 100+round/200, round%200)
 		packet := message(t, laptop, addr)
 		sendMessage(t, client, packet)
-		time.Sleep(time.Duration(random.IntN(3000)) * time.Microsecond)
+		time.Sleep(time.Duration(random.IntN(1500)) * time.Microsecond)
 		d.stop(syscall.SIGKILL)
 		first := d.openedFor(addr)
 		d.again(server)
