@@ -7,9 +7,19 @@ _knock_profiles() {
     sed -n 's/^[[:space:]]*\[\(.*\)\][[:space:]]*$/\1/p' "$file" 2>/dev/null | tr -s '[:blank:]' '\n' | grep -v '[*?]'
 }
 
+# Offer those of the words that begin with what was typed. Not compgen -W, which
+# runs commands in names, nor what the shell would read anything into.
 _knock_choose() {
-    local IFS=$' \t\n'
-    mapfile -t COMPREPLY < <(compgen -W "$1" -- "$cur")
+    local IFS=$' \t\n' words word
+    read -rd '' -a words <<<"$1"
+    COMPREPLY=()
+    for word in "${words[@]}"; do
+        case $word in
+        *[^[:alnum:]_.:,/@%+-]*) ;;
+        "$cur"*) COMPREPLY+=("$word") ;;
+        esac
+    done
+    return 0
 }
 
 _knock() {

@@ -58,6 +58,42 @@ func TestCompletions(t *testing.T) {
 	}
 }
 
+// TestCompletionsRunNothing: a name is a name, whatever stands in it.
+func TestCompletionsRunNothing(t *testing.T) {
+	home := t.TempDir()
+	os.Mkdir(filepath.Join(home, "knock"), 0o700)
+	const names = "[ho$(touch${IFS}made) ho`touch${IFS}made` ho${HOME} homebox]\n"
+	os.WriteFile(filepath.Join(home, "knock", "config"), []byte(names), 0o600)
+	for shell, argv := range completers {
+		for _, line := range []string{"knock ho", "knock --profile ho", "knock ssh-config hom"} {
+			t.Run(shell+" "+line, func(t *testing.T) {
+				nettest.NeedProgram(t, shell)
+				dir := t.TempDir()
+				script := strings.ReplaceAll(strings.Join(argv, "\x00"), "../../configs", absolute(t, "../../configs"))
+				words := strings.Split(strings.ReplaceAll(script, "testdata/", absolute(t, "testdata")+"/"), "\x00")
+				cmd := exec.Command(words[0], append(words[1:], line)...)
+				cmd.Dir, cmd.Env = dir, append(os.Environ(), "XDG_CONFIG_HOME="+home, "HOME="+home)
+				out, err := cmd.CombinedOutput()
+				if err != nil || !strings.Contains(string(out), "homebox") {
+					t.Errorf("%v: %q does not offer homebox", err, out)
+				}
+				if _, err := os.Stat(filepath.Join(dir, "made")); err == nil {
+					t.Errorf("the name was run: %q", out)
+				}
+			})
+		}
+	}
+}
+
+func absolute(t *testing.T, name string) string {
+	t.Helper()
+	path, err := filepath.Abs(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // TestCompletionsKnowAllOptions: each option stands in each file.
 func TestCompletionsKnowAllOptions(t *testing.T) {
 	for file, form := range map[string]string{"knock.bash": "--%s", "_knock": "--%s", "knock.fish": "-l %s"} {
