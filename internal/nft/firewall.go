@@ -126,7 +126,7 @@ func (f *Firewall) ensureTable(specs []*spec) error {
 
 // settle changes the table until it fits the model, and returns what it was
 // like before the last change and whether anything was changed. It takes two
-// rounds when the base chain changes (see plan), and more if somebody else
+// or three rounds when the base chain changes (see plan), and more if somebody else
 // changes rules meanwhile or the kernel is old. After an error openings are in
 // the kernel as they were.
 func (f *Firewall) settle(m *model, lost func(*tableState) map[string][]nftables.SetElement) (was *tableState, changed bool, err error) {
@@ -153,7 +153,7 @@ func (f *Firewall) settle(m *model, lost func(*tableState) map[string][]nftables
 			return was, changed, nil
 		}
 		switch err = f.k.apply(was.generation, p.run); {
-		case err == nil && !p.takeover:
+		case err == nil && !p.more:
 			return was, true, nil
 		case err == nil:
 			changed = true

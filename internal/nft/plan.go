@@ -37,6 +37,7 @@ type plan struct {
 	flags    nftables.TableFlags
 	addTable bool
 	takeover bool
+	more     bool            // another transaction has to follow
 	rewrite  map[string]bool // chains whose rules are written again
 	remake   map[string]bool // sets that are removed and made again
 	lost     map[string][]nftables.SetElement
@@ -52,8 +53,16 @@ func newPlan(m *model, was *tableState, owner uint32, lost map[string][]nftables
 		p.flags = nftables.TableFlagOwner | nftables.TableFlagPersist
 		p.addTable = p.addTable || was.table.Owner != owner
 	}
+	if p.addTable && was.table != nil && !sameBase(was.chains[m.base.nf.Name], m.base.nf) {
+		// The kernel makes no base chain in the transaction that changes the
+		// flags of its table (nf_tables_addchain, __NFT_TABLE_F_UPDATE).
+		p.table()
+		p.more = true
+		return p
+	}
 	p.takeover = was.chains[m.base.nf.Name] == nil && p.hasOtherBase()
 	p.compare()
+	p.more = p.takeover
 	p.table()
 	p.clear()
 	p.makeSets()

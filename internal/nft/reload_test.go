@@ -126,3 +126,24 @@ func TestReload(t *testing.T) {
 	eventually(t, "all of the knocker's datagrams arrive", func() bool { return knocker.got.Load() == knocker.sent.Load() })
 	t.Logf("%d sent by the knocker, %d by the stranger", knocker.sent.Load(), other.sent.Load())
 }
+
+// TestOwnedInAnotherPlace: a table that an earlier run has left is owned again,
+// also when its base chain moves.
+func TestOwnedInAnotherPlace(t *testing.T) {
+	t.Parallel()
+	_, server := nettest.Pair(t)
+	door := Door{Name: "a", Ports: ports(t, "tcp/22"), Timeout: time.Minute}
+	first := firewall(t, server, Options{})
+	ensure(t, first, door)
+	first.Close()
+	if first.noOwner {
+		t.Skip("the kernel knows no owners of tables")
+	}
+	for _, o := range []Options{{Hook: Prerouting}, {Mode: Mark}, {}} {
+		f := firewall(t, server, o)
+		if warnings := ensure(t, f, door); f.noOwner || len(warnings) > 0 {
+			t.Errorf("%v %v: %q", o.Mode, o.Hook, warnings)
+		}
+		f.Close()
+	}
+}
