@@ -16,7 +16,8 @@ const relayBuffer = 128 << 10
 // connection to out, until both directions have ended. The end of one is
 // passed on, and the other goes on: in's end closes the connection for
 // writing, the connection's closes out. It returns what went wrong, or
-// the context's error, after which in and out may still be in use.
+// the context's error, after which in and out may still be in use. That nobody
+// reads out any more is no fault: it ends both.
 func Relay(ctx context.Context, conn net.Conn, in io.Reader, out io.WriteCloser) error {
 	defer conn.Close()
 	sent, received := make(chan error, 1), make(chan error, 1)
@@ -29,6 +30,9 @@ func Relay(ctx context.Context, conn net.Conn, in io.Reader, out io.WriteCloser)
 			// What the other side has still said is worth having.
 			sent, failed = nil, err
 		case err := <-received:
+			if errors.Is(err, syscall.EPIPE) {
+				return nil
+			}
 			if received = nil; err != nil {
 				return err
 			}

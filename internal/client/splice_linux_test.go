@@ -75,6 +75,19 @@ func TestRelayPipesReset(t *testing.T) {
 	}
 }
 
+// TestRelayPipesReaderGone: ssh may end before all is said to it.
+func TestRelayPipesReaderGone(t *testing.T) {
+	conn := serve(t, func(c *net.TCPConn) { io.Copy(c, endless{}) })
+	in, _, out, fromOut := pipes(t)
+	done := make(chan error, 1)
+	go func() { done <- Relay(t.Context(), conn, in, out) }()
+	io.ReadFull(fromOut, make([]byte, 10))
+	fromOut.Close()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 // TestRelayPipesEndWithContext: while both pipes are idle, and while the
 // output is full.
 func TestRelayPipesEndWithContext(t *testing.T) {
