@@ -34,7 +34,7 @@ const (
 )
 
 // startKeyed starts the daemon with a key file beside its configuration.
-func startKeyed(t *testing.T, h *nettest.Host, conf, keys string) *daemon {
+func startKeyed(t testing.TB, h *nettest.Host, conf, keys string) *daemon {
 	t.Helper()
 	secrets.keyFile(keys)
 	file := t.TempDir() + "/ssh.keys"
