@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"knockd/internal/nettest"
 )
@@ -236,5 +237,44 @@ func TestKnockSSH(t *testing.T) {
 	}
 	if got := ssh("-Z", "door"); got.code != 255 || !strings.Contains(got.stderr, "usage: ssh") {
 		t.Errorf("-Z: %+v", got)
+	}
+}
+
+// TestKnockSSHWithKeys runs ssh by way of knock ssh through doors with keys, of
+// Debian's fwknopd and of our knockd.
+func TestKnockSSHWithKeys(t *testing.T) {
+	for name, start := range map[string]func(t *testing.T, srv *nettest.Host){
+		"fwknopd": func(t *testing.T, srv *nettest.Host) {
+			shutPort(t, srv, "drop")
+			fwknopd(t, srv, udpServer, "SOURCE ANY\nREQUIRE_SOURCE_ADDRESS Y\n"+testKeys+cycle)
+		},
+		"ours": func(t *testing.T, srv *nettest.Host) {
+			dir := home(t, map[string]string{"keys": testKeys})
+			ours, ok := daemons(t)["ours"]
+			if !ok {
+				nettest.Missing(t, "needs the sources of knockd")
+			}
+			ours.start(t, srv, "eth0", "[options]\nlogfile = %[1]s/log\nStateDir = %[1]s/state\n[ssh]\nspa_key_file = "+dir+
+				"/keys\nopen = tcp/22\nrequire_source = yes\ncmd_timeout = 5\n")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cli, srv := nettest.Pair(t)
+			l := newLogin(t, cli, srv)
+			start(t, srv)
+			l.write(".config/knock/config", "[door]\nhost = 10.7.0.2\nspa_key_file = keys\nspa_access = tcp/22\n")
+			l.write(".config/knock/keys", testKeys)
+			l.sshConfig("")
+			if cli.Reaches("10.7.0.2:22", 300*time.Millisecond) {
+				t.Fatal("open before")
+			}
+			if got := l.run(self(t), "ssh", "-F", l.path("ssh_config"), "door", "echo in; exit 7"); got.code != 7 || got.stdout != "in\n" || strings.Contains(got.stderr, "knock:") {
+				t.Errorf("%+v", got)
+			}
+			if n := strings.Count(l.log(), "Connection from"); n != 1 {
+				t.Errorf("sshd saw %d connections", n)
+			}
+		})
 	}
 }
