@@ -97,7 +97,7 @@ func admitted(out outcomes, at time.Time, g *gate, decision spa.Decision) {
 	out.sesame(at, asked(decision))
 	sesame := fmt.Sprintf("%s: %s: OPEN SESAME", decision.Opening.Addr, decision.Door)
 	openAll(out, at, g.requested(decision), sesame)
-	closeOther(out, at, g.doors[decision.Door], decision.Opening.Addr)
+	closeOther(out, at, g.doors[decision.By], decision.Opening.Addr)
 }
 
 // openAll makes all openings of a door, after one OPEN SESAME.

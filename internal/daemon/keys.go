@@ -25,7 +25,7 @@ func keyDoor(c *config.Door) (d *spa.Door, advice []string, err error) {
 // gate is the doors with keys, and who decides on their packets.
 type gate struct {
 	*spa.Gate
-	doors map[string]*door
+	doors map[*spa.Door]*door
 	ports map[knock.Step]bool // where packets may arrive
 	// early: the guard stands before translation of addresses, where the
 	// outer port of NAT is seen.
@@ -35,16 +35,14 @@ type gate struct {
 // newGate returns the gate of the doors with keys; nil if there are none.
 func newGate(conf *config.Config, list []*door, once spa.Once) *gate {
 	g := &gate{early: conf.NftMode == config.NftGuard && conf.GuardHook == config.HookPrerouting,
-		doors: map[string]*door{}, ports: map[knock.Step]bool{}}
+		doors: map[*spa.Door]*door{}, ports: map[knock.Step]bool{}}
 	var keyed []*spa.Door
 	for _, d := range list {
 		if d.keys == nil {
 			continue
 		}
 		keyed = append(keyed, d.keys)
-		if g.doors[d.Name] == nil {
-			g.doors[d.Name] = d
-		}
+		g.doors[d.keys] = d
 		for _, r := range d.keys.Listen {
 			for port := int(r.First); port <= int(r.Last); port++ {
 				g.ports[knock.Step{Proto: r.Proto, Port: uint16(port)}] = true
@@ -60,7 +58,7 @@ func newGate(conf *config.Config, list []*door, once spa.Once) *gate {
 
 // requested is what a packet with the right keys opens.
 func (g *gate) requested(d spa.Decision) []doors.Opening {
-	door := g.doors[d.Door]
+	door := g.doors[d.By]
 	base := door.openingFor(d.Opening.Addr)
 	base.Timeout = d.Opening.Timeout
 	base.Vars.Client, base.Vars.Src, base.Vars.Dst = d.Client, d.Src.String(), d.Dst.String()

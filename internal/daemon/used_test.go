@@ -309,3 +309,30 @@ func TestChangedMeanwhile(t *testing.T) {
 		h.start()
 	}
 }
+
+// TestDoorsOfOneName: of two doors with keys that bear the same name, the one
+// opens whose keys they are.
+func TestDoorsOfOneName(t *testing.T) {
+	h := newHost(t)
+	h.clock = noon.Add(time.Minute)
+	other := filepath.Join(h.dir, "other")
+	h.write("other", "[phone]\n"+spa.NewClient("phone", spa.SHA256).KeyLines())
+	conf, err := config.Parse("k.conf", []byte("[ssh]\nspa_key_file = "+other+"\nopen = tcp/22\n[ssh]\nspa_key_file = "+filepath.Join(h.dir, "keys")+
+		"\nopen = tcp/22\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, _, err := Prepare(conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.use(list)
+	c := capture.Captured{}
+	c.Payload = h.message(0)
+	c.Hit = knock.Hit{Src: netip.MustParseAddr("192.0.2.1"), Dst: local4, DstPort: spa.DefaultPort, Proto: knock.UDP, PayloadLen: len(c.Payload)}
+	r, _ := h.d.decisions.gate.Examine(spa.Packet{Hit: c.Hit, Payload: c.Payload, Local: true}, h.clock)
+	d := h.d.decisions.gate.Admit(r, h.clock)
+	if got := h.d.decisions.gate.doors[d.By]; d.Verdict != spa.Opened || got == nil || got.Occurrence != 2 {
+		t.Errorf("%v by %+v", d.Verdict, got)
+	}
+}

@@ -66,6 +66,7 @@ type Decision struct {
 	Door    string     // the door that opens, or that refused first
 	Client  string     // whose keys
 	Opening Opening    // with Opened
+	By      *Door      // with Opened: the door that opens
 }
 
 // Opening is what a door opens.
@@ -274,7 +275,7 @@ func (g *Gate) Admit(r *Request, now time.Time) Decision {
 		opening, err := m.door.judge(r, now)
 		if err == nil {
 			d.Verdict, d.Reason, d.Opening = Opened, "", opening
-			d.Door, d.Client = m.door.Name, m.client.Name
+			d.By, d.Door, d.Client = m.door, m.door.Name, m.client.Name
 			return d
 		}
 		if d.Reason == "" {
