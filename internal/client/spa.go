@@ -166,9 +166,9 @@ func (s *SPA) send(ctx context.Context, proto string, to netip.AddrPort, packet 
 	case "udp":
 		return s.spaUDP(ctx, to, packet)
 	case "tcp":
-		return s.spaTCP(ctx, to, packet)
+		return s.spaTCP(ctx, to, packet, true)
 	case "http":
-		return s.spaTCP(ctx, to, httpRequest(to, s.Server, packet))
+		return s.spaTCP(ctx, to, httpRequest(to, s.Server, packet), false)
 	case "tcpraw":
 		raw := Sender{Route: s.Route, Flags: knock.SYN}
 		return raw.segment(ctx, to, packet)
@@ -205,8 +205,10 @@ func (s *SPA) spaUDP(ctx context.Context, to netip.AddrPort, packet []byte) erro
 }
 
 // spaTCP connects and sends the packet as the first data. What the program at
-// the other end says is of no interest, but it may say it.
-func (s *SPA) spaTCP(ctx context.Context, to netip.AddrPort, data []byte) error {
+// the other end says is of no interest, but it may say it. A web server that
+// passes requests on lets go of one whose client seems to have gone, so the end
+// of the data is not always shown.
+func (s *SPA) spaTCP(ctx context.Context, to netip.AddrPort, data []byte, end bool) error {
 	ctx, cancel := context.WithTimeout(ctx, spaPatience)
 	defer cancel()
 	conn, err := s.from("tcp").DialContext(ctx, "tcp", to.String())
@@ -217,7 +219,9 @@ func (s *SPA) spaTCP(ctx context.Context, to netip.AddrPort, data []byte) error 
 	if _, err := conn.Write(data); err != nil {
 		return withoutAddress(err)
 	}
-	conn.(*net.TCPConn).CloseWrite()
+	if end {
+		conn.(*net.TCPConn).CloseWrite()
+	}
 	conn.SetReadDeadline(time.Now().Add(time.Second))
 	io.Copy(io.Discard, io.LimitReader(conn, 1<<16))
 	return nil

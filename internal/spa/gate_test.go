@@ -392,6 +392,8 @@ func TestForwarded(t *testing.T) {
 	for _, x := range []struct{ name, src, inside, header, want string }{
 		{"trusted", "192.0.2.1", "0.0.0.0", "X-Forwarded-For: 198.51.100.7\r\n", "door a opened [tcp/22] for 198.51.100.7, 30s"},
 		{"the nearest of several", "192.0.2.1", "0.0.0.0", "X-Forwarded-For: 203.0.113.9, ::ffff:198.51.100.7\r\n", "door a opened [tcp/22] for 198.51.100.7, 30s"},
+		{"a line of its own", "192.0.2.1", "0.0.0.0", "X-Forwarded-For: 203.0.113.9\r\nVia: a\r\nx-forwarded-for: 198.51.100.7\r\n", "door a opened [tcp/22] for 198.51.100.7, 30s"},
+		{"behind the header", "192.0.2.1", "0.0.0.0", "\r\nX-Forwarded-For: 198.51.100.7\r\n", "door a opened [tcp/22] for 192.0.2.1, 30s"},
 		{"address named", "192.0.2.1", "10.1.2.3", "X-Forwarded-For: 198.51.100.7\r\n", "door a opened [tcp/22] for 10.1.2.3, 30s"},
 		{"not trusted", "192.0.2.2", "0.0.0.0", "X-Forwarded-For: 198.51.100.7\r\n", "door a opened [tcp/22] for 192.0.2.2, 30s"},
 		{"no address", "192.0.2.1", "0.0.0.0", "X-Forwarded-For: unknown\r\n", "door a opened [tcp/22] for 192.0.2.1, 30s"},

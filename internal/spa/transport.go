@@ -54,15 +54,19 @@ func (p *Packet) unwrap() (transport, netip.Addr) {
 }
 
 // forwardedFor returns the last address of X-Forwarded-For: the one that the
-// nearest proxy wrote, and the only one that it vouches for.
+// nearest proxy wrote, and the only one that it vouches for. Some proxies add
+// it to the line that is there, others as a line of their own behind it.
 func forwardedFor(head []byte) netip.Addr {
-	_, rest, ok := bytes.Cut(head, []byte("\r\nX-Forwarded-For:"))
-	if !ok {
-		return netip.Addr{}
-	}
-	line, _, ok := bytes.Cut(rest, []byte("\r\n"))
-	if !ok {
-		return netip.Addr{}
+	const name = "X-Forwarded-For"
+	var line []byte
+	for rest, more := head, true; more; {
+		var field []byte
+		if field, rest, more = bytes.Cut(rest, []byte("\r\n")); !more || len(field) == 0 {
+			break // cut short, or the end of the header
+		}
+		if n, value, ok := bytes.Cut(field, []byte(":")); ok && bytes.EqualFold(n, []byte(name)) {
+			line = value
+		}
 	}
 	if i := bytes.LastIndexByte(line, ','); i >= 0 {
 		line = line[i+1:]
