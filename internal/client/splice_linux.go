@@ -23,7 +23,8 @@ func spliceIn(conn net.Conn, in io.Reader) (done bool, err error) {
 	return splice(pipe, unix.POLLIN, func(move func(int) bool) error {
 		return raw.Write(func(fd uintptr) bool { return move(int(fd)) })
 	}, func(socket int) (int64, error) {
-		return unix.Splice(pipe, nil, socket, nil, pipeSize, unix.SPLICE_F_NONBLOCK)
+		n, err := unix.Splice(pipe, nil, socket, nil, pipeSize, unix.SPLICE_F_NONBLOCK)
+		return int64(n), err // an int on 32-bit systems
 	})
 }
 
@@ -36,7 +37,8 @@ func spliceOut(out io.Writer, conn net.Conn) (done bool, err error) {
 	return splice(pipe, unix.POLLOUT, func(move func(int) bool) error {
 		return raw.Read(func(fd uintptr) bool { return move(int(fd)) })
 	}, func(socket int) (int64, error) {
-		return unix.Splice(socket, nil, pipe, nil, pipeSize, unix.SPLICE_F_NONBLOCK)
+		n, err := unix.Splice(socket, nil, pipe, nil, pipeSize, unix.SPLICE_F_NONBLOCK)
+		return int64(n), err // an int on 32-bit systems
 	})
 }
 
