@@ -43,6 +43,21 @@ type Options struct {
 	Now func() time.Time
 	// Status is told what the daemon does, in a few words, when it changes.
 	Status func(text string)
+
+	// For tests; nil: capture.Follow and command.Shell.
+	follow func(*capture.Wanted) (source, error)
+	runner doors.Runner
+}
+
+// source is where packets come from.
+type source interface {
+	capture.Source
+	SetFilter(*capture.Wanted) error
+	Now() capture.Listening
+	Changes() <-chan capture.Listening
+	Heard() bool
+	Lossy() bool
+	Drops() (uint64, error)
 }
 
 // Daemon is knockd while it runs.
@@ -53,19 +68,25 @@ type Daemon struct {
 	manager   *doors.Manager
 	firewall  atomic.Pointer[nft.Firewall] // nil without native doors
 	nat       atomic.Pointer[nft.Firewall] // nil without doors that lead elsewhere
-	source    *capture.Followed
+	source    source
 	listening capture.Listening
 	drops     uint64 // told so far
 	limited   bool   // capabilities have been given up
 
-	calls     chan func()   // to be run by the loop
-	ended     chan struct{} // the loop takes no more calls
-	once      *once.Store   // nil without doors that have keys
-	admitting chan struct{} // as many as requests are being admitted
-	marking   sync.WaitGroup
-	marks     struct{ begun, running int } // of one-time lines; the loop's
+	calls     chan func()    // to be run by the loop
+	ended     chan struct{}  // the loop takes no more calls
+	once      *once.Store    // nil without doors that have keys
+	admitting chan struct{}  // as many as requests are being admitted
+	marking   sync.WaitGroup // what waits for the disk or the kernel, outside of the loop
+	marks     marks
 	reloading bool
 	again     bool // one more reload was asked for meanwhile
+}
+
+// marks counts one-time lines that are marked. It is the loop's.
+type marks struct {
+	begun, running int
+	awaited        bool // a reload goes on when none is running
 }
 
 // New readies the firewall and opens the capture. Its error is about one-time
@@ -78,9 +99,7 @@ func New(conf *config.Config, o Options) (*Daemon, error) {
 	d := &Daemon{Options: o, conf: conf, calls: make(chan func()), ended: make(chan struct{}),
 		admitting: make(chan struct{}, maxAdmitting)}
 	d.decisions = newDecisions(conf, o.OnlyIPv4, d)
-	if o.Now == nil {
-		d.Now = time.Now
-	}
+	d.fillIn()
 	if o.Lookup {
 		d.decisions.names = newNames(d.post)
 	}
@@ -98,11 +117,26 @@ func New(conf *config.Config, o Options) (*Daemon, error) {
 		return nil, err
 	}
 	d.manager = doors.New(doors.Options{
-		Runner: command.Shell{}, Log: o.Log, Natives: d.natives(),
+		Runner: d.runner, Log: o.Log, Natives: d.natives(),
 		Journal: o.Journal, Keep: conf.KeepOnStop,
 	})
 	d.warn(append(warnings, examine(conf)...))
 	return d, nil
+}
+
+// fillIn sets what tests set otherwise.
+func (d *Daemon) fillIn() {
+	if d.Now == nil {
+		d.Now = time.Now
+	}
+	if d.runner == nil {
+		d.runner = command.Shell{}
+	}
+	if d.follow == nil {
+		d.follow = func(w *capture.Wanted) (source, error) {
+			return capture.Follow(d.Interfaces, w, d.Log.Warn)
+		}
+	}
 }
 
 func (d *Daemon) warn(lines []string) {
@@ -131,9 +165,34 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 	return err
 }
 
+// diskLimit is how long the end waits for what goes on outside of the loop: a
+// disk that does not answer must not keep doors open.
+const diskLimit = 15 * time.Second
+
+// settled waits for what goes on outside of the loop. It says whether all has
+// ended.
+func (d *Daemon) settled() bool {
+	done := make(chan struct{})
+	go func() {
+		d.marking.Wait()
+		close(done)
+	}()
+	limit := time.NewTimer(diskLimit)
+	defer limit.Stop()
+	select {
+	case <-done:
+		return true
+	case <-limit.C:
+		return false
+	}
+}
+
 // shutDown closes every door and lets go of the firewall.
 func (d *Daemon) shutDown(ctx context.Context) {
-	d.marking.Wait()
+	settled := d.settled()
+	if !settled {
+		d.Log.Warn("the disk does not answer: not waited for any longer")
+	}
 	if left := d.manager.Shutdown(context.WithoutCancel(ctx)); left > 0 {
 		then := ""
 		if d.Journal != nil {
@@ -142,7 +201,7 @@ func (d *Daemon) shutDown(ctx context.Context) {
 		d.Log.Warn(fmt.Sprintf("doors that could not be closed: %d%s", left, then))
 	}
 	d.leaveFirewall()
-	if d.once != nil {
+	if d.once != nil && settled { // else somebody may hold it
 		d.once.Close()
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 // listen opens the capture. Interfaces that are not there are waited for.
 func (d *Daemon) listen() error {
-	source, err := capture.Follow(d.Interfaces, d.wanted(), d.Log.Warn)
+	source, err := d.follow(d.wanted())
 	if err != nil {
 		return err
 	}

@@ -50,9 +50,12 @@ func (d *Daemon) use(_ time.Time, old *door, then func()) {
 		}
 		d.sayNext(old.Name, nextErr)
 		d.post(func() {
-			d.marks.running--
 			if nextErr == nil {
 				d.changeDoor(waiting, old.with(next))
+			}
+			if d.marks.running--; d.marks.running == 0 && d.marks.awaited {
+				d.marks.awaited = false
+				d.read()
 			}
 		})
 	})

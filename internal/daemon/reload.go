@@ -24,35 +24,50 @@ func (d *Daemon) reload() {
 }
 
 // read is the reading of a reload. A one-time line that is being marked just
-// then has it read once more: it might have been read as unused.
+// then has it read once more, when it is marked: it might have been read as
+// unused.
 func (d *Daemon) read() {
 	begun := d.marks.begun
-	go func() {
-		conf, err := d.Load()
-		var list []*door
-		var warnings []string
-		if err == nil {
-			err = d.refuse(conf)
-		}
-		if err == nil {
-			list, warnings, err = Prepare(conf)
-		}
-		if err == nil {
-			err = d.ensure(conf)
-			warnings = append(warnings, examine(conf)...)
-		}
+	d.marking.Go(func() {
+		conf, list, warnings, err := d.readied()
 		d.post(func() {
-			if d.marks.running > 0 || d.marks.begun != begun {
+			switch {
+			case d.marks.running > 0:
+				d.marks.awaited = true
+			case d.marks.begun != begun:
 				d.read()
-				return
-			}
-			d.reloaded(conf, list, warnings, err)
-			if d.reloading = false; d.again {
-				d.again = false
-				d.reload()
+			default:
+				d.reloaded(conf, list, warnings, err)
+				if d.reloading = false; d.again {
+					d.again = false
+					d.reload()
+				}
 			}
 		})
-	}()
+	})
+}
+
+// readied reads the configuration and makes all ready that it needs, the
+// firewall last: what comes before may find a fault.
+func (d *Daemon) readied() (conf *config.Config, list []*door, warnings []string, err error) {
+	if conf, err = d.Load(); err != nil {
+		return nil, nil, nil, err
+	}
+	if err = d.refuse(conf); err != nil {
+		return nil, nil, nil, err
+	}
+	if list, warnings, err = Prepare(conf); err != nil {
+		return nil, nil, nil, err
+	}
+	if d.once == nil {
+		if err = d.openOnce(list); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	if err = d.ensure(conf); err != nil {
+		return nil, nil, nil, err
+	}
+	return conf, list, append(warnings, examine(conf)...), nil
 }
 
 func (d *Daemon) reloaded(conf *config.Config, list []*door, warnings []string, err error) {

@@ -167,7 +167,8 @@ func unused(text []byte, use func(Line) bool) {
 	var offset int64
 	number := 0
 	for raw := range bytes.Lines(text) {
-		l := Line{Number: number + 1, offset: offset, text: string(raw)}
+		// Without its end: somebody may add a line to the last one, that has none.
+		l := Line{Number: number + 1, offset: offset, text: string(bytes.TrimRight(raw, "\r\n"))}
 		offset += int64(len(raw))
 		number++
 		if line := bytes.TrimSpace(raw); len(line) == 0 || line[0] == '#' {

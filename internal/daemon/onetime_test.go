@@ -1,0 +1,132 @@
+package daemon
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"knockd/internal/knock"
+)
+
+const oneTimeDoor = "[a]\none_time_sequences = DIR/lines\ncmd_timeout = 3600\ncommand = open-a\n"
+
+func (w *world) linesAre(want string) {
+	w.t.Helper()
+	text, _ := os.ReadFile(w.file("lines"))
+	if string(text) != want {
+		w.t.Errorf("lines %q, want %q", text, want)
+	}
+}
+
+func inOneTimeWorld(t *testing.T, lines string, test func(w *world)) {
+	t.Helper()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, dir)
+		w.write("lines", lines)
+		w.write("k.conf", oneTimeDoor)
+		w.start()
+		w.said()
+		test(w)
+		w.stop()
+		synctest.Wait()
+	})
+}
+
+// TestRotation: each line opens once, and is marked first; after the last the
+// door is shut, until a reload finds more.
+func TestRotation(t *testing.T) {
+	inOneTimeWorld(t, " 1,2\nrubbish\n 3,4\n", func(w *world) {
+		w.knock("192.0.2.1", 1, 2)
+		w.linesAre("#1,2\nrubbish\n 3,4\n")
+		w.ran("open-a")
+		w.said()
+		w.knock("192.0.2.2", 1, 2) // not again
+		w.says("")
+		w.knock("192.0.2.2", 3, 4)
+		const last = "192.0.2.2: a: OPEN SESAME\n"
+		text := strings.Replace(w.said(), "a: running command: open-a\n", "", 1) // anywhere behind it
+		if !strings.HasSuffix(text, last+"no more sequences left in the one time sequences file for door a --> disabling the door\n") {
+			t.Errorf("log:\n%s", text)
+		}
+		w.linesAre("#1,2\nrubbish\n#3,4\n")
+		w.ran("open-a")
+		w.write("lines", "#1,2\n 5,6\n")
+		w.reload(oneTimeDoor)
+		w.knock("192.0.2.2", 5, 6)
+		w.ran("open-a")
+		w.linesAre("#1,2\n#5,6\n")
+	})
+}
+
+// TestNotMarked: a line that cannot be marked opens nothing.
+func TestNotMarked(t *testing.T) {
+	const stages = "192.0.2.1: a: Stage 1\n192.0.2.1: a: Stage 2\n"
+	for _, c := range []struct {
+		name   string
+		change func(w *world)
+		want   string
+		then   []uint16 // opens
+	}{
+		{"marked by another", func(w *world) { w.write("lines", "#1,2\n 3,4\n") },
+			"a: not opened: mark the sequence as used: DIR/lines: the sequence in use is not in the file any more\n", []uint16{3, 4}},
+		{"no file", func(w *world) { os.Remove(w.file("lines")) },
+			"a: not opened: mark the sequence as used: open DIR/lines: no such file or directory\n" +
+				"a: read the next sequence: open DIR/lines: no such file or directory --> disabling the door\n", nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inOneTimeWorld(t, " 1,2\n 3,4\n", func(w *world) {
+				c.change(w)
+				w.knock("192.0.2.1", 1, 2)
+				w.says(stages + c.want)
+				w.ran()
+				if c.then != nil {
+					w.knock("192.0.2.1", c.then...)
+					w.ran("open-a")
+				}
+			})
+		})
+	}
+}
+
+// TestLinesAdded: whoever adds a line to a file whose last one, in use, has no
+// end does not take that one away.
+func TestLinesAdded(t *testing.T) {
+	inOneTimeWorld(t, " 1,2", func(w *world) {
+		w.write("lines", " 1,2\n 3,4\n")
+		w.knock("192.0.2.1", 1, 2, 3, 4)
+		w.ran("open-a", "open-a")
+		w.linesAre("#1,2\n#3,4\n")
+	})
+}
+
+// TestReloadWhileMarking: a reload that begins while a line is marked does not
+// bring it back, and reads the file no more often than it must.
+func TestReloadWhileMarking(t *testing.T) {
+	inOneTimeWorld(t, " 1,2\n 3,4\n", func(w *world) {
+		w.slow = make(chan struct{})
+		w.reload(oneTimeDoor) // waits
+		file, disk := w.d.decisions.doors.list[0].oneTime.file, make(chan struct{})
+		parse := file.Parse
+		file.Parse = func(text string) ([]knock.Step, error) { <-disk; return parse(text) }
+		w.knock("192.0.2.1", 1, 2) // waits
+		w.slow <- struct{}{}       // read, while the next line is not known
+		time.Sleep(time.Minute)
+		if w.loads != 1 {
+			t.Errorf("read %d times while a line was being marked, want 1", w.loads)
+		}
+		close(disk)
+		w.slow <- struct{}{}
+		w.said()
+		w.knock("192.0.2.2", 1, 2) // is not in use any more
+		w.says("")
+		w.knock("192.0.2.2", 3, 4)
+		w.ran("open-a", "open-a")
+		if want := []bool{true}; !slices.Equal(w.reopen, want) {
+			t.Errorf("log file opened again: %v, want %v", w.reopen, want)
+		}
+	})
+}

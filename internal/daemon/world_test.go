@@ -1,0 +1,179 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"knockd/internal/capture"
+	"knockd/internal/config"
+	"knockd/internal/eventlog"
+	"knockd/internal/knock"
+)
+
+// world is a daemon at work in a synctest bubble, where packets, network and
+// shell are the test's. Its configuration is a file; DIR in it is the file's
+// directory.
+type world struct {
+	t      *testing.T
+	dir    string
+	d      *Daemon
+	packet *fakeSource
+	shell  *fakeShell
+	log    bytes.Buffer
+	status []string
+	reopen []bool // for each: whether for a new configuration
+	loads  int
+	slow   chan struct{} // if set, each load of the configuration waits for a value
+
+	hangup chan os.Signal
+	stop   context.CancelFunc
+	ended  chan error
+}
+
+// inWorld runs a test beside a daemon with this configuration.
+func inWorld(t *testing.T, conf string, test func(w *world)) {
+	t.Helper()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, dir)
+		w.write("k.conf", conf)
+		w.start()
+		test(w)
+		w.stop()
+		synctest.Wait()
+	})
+}
+
+func newWorld(t *testing.T, dir string) *world {
+	return &world{t: t, dir: dir,
+		packet: newFakeSource(), shell: &fakeShell{}, hangup: make(chan os.Signal, 1), ended: make(chan error, 1),
+	}
+}
+
+func (w *world) start() {
+	w.t.Helper()
+	conf, err := w.load()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	log := eventlog.New(eventlog.Outputs{Log: eventlog.Plain{W: &w.log}}, conf.LogRate)
+	w.d, err = New(conf, Options{
+		ConfigFile: "k.conf", Log: log,
+		Load: func() (*config.Config, error) {
+			if w.loads++; w.slow != nil {
+				<-w.slow
+			}
+			return w.load()
+		},
+		ReopenLog: func(c *config.Config) { w.reopen = append(w.reopen, c != nil) },
+		Ready:     func() {},
+		Status:    func(text string) { w.status = append(w.status, text) },
+		follow:    func(*capture.Wanted) (source, error) { return w.packet, nil },
+		runner:    w.shell,
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	w.stop = stop
+	go func() {
+		w.ended <- w.d.Run(ctx, w.hangup)
+		log.Close()
+	}()
+	synctest.Wait()
+}
+
+func (w *world) load() (*config.Config, error) {
+	text, err := os.ReadFile(w.file("k.conf"))
+	if err != nil {
+		return nil, err
+	}
+	return config.Parse("k.conf", text)
+}
+
+func (w *world) file(name string) string { return filepath.Join(w.dir, name) }
+
+func (w *world) write(name, text string) {
+	w.t.Helper()
+	if err := os.WriteFile(w.file(name), []byte(strings.ReplaceAll(text, "DIR", w.dir)), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// reload has the daemon read another configuration.
+func (w *world) reload(conf string) {
+	w.t.Helper()
+	w.write("k.conf", conf)
+	w.hangup <- os.Interrupt
+	synctest.Wait()
+}
+
+// knock hits ports of TCP, one after the other.
+func (w *world) knock(from string, ports ...uint16) {
+	for _, port := range ports {
+		c := capture.Captured{}
+		c.Hit = knock.Hit{Src: netip.MustParseAddr(from), Dst: local4, SrcPort: 40000, DstPort: port,
+			Proto: knock.TCP, Flags: knock.SYN, Seq: w.packet.seq.Add(1)}
+		w.packet.packets <- []capture.Captured{c}
+		synctest.Wait()
+	}
+}
+
+// said returns the lines since it was last asked.
+func (w *world) said() string {
+	synctest.Wait()
+	defer w.log.Reset()
+	return strings.ReplaceAll(w.log.String(), w.dir, "DIR")
+}
+
+func (w *world) says(want string) {
+	w.t.Helper()
+	if got := w.said(); got != strings.TrimPrefix(want, "\n") {
+		w.t.Errorf("log:\n%swant:%s", got, want)
+	}
+}
+
+func (w *world) ran(want ...string) {
+	w.t.Helper()
+	synctest.Wait()
+	w.shell.mu.Lock()
+	defer w.shell.mu.Unlock()
+	if got := slices.Sorted(slices.Values(w.shell.ran)); fmt.Sprint(got) != fmt.Sprint(want) {
+		w.t.Errorf("ran %q, want %q", got, want)
+	}
+	w.shell.ran = nil
+}
+
+// ends waits for the daemon's end.
+func (w *world) ends() (after time.Duration) {
+	w.t.Helper()
+	begin := time.Now()
+	w.stop()
+	if err := <-w.ended; err != nil {
+		w.t.Error(err)
+	}
+	return time.Since(begin)
+}
+
+// fakeShell notes what it was to run.
+type fakeShell struct {
+	mu  sync.Mutex
+	ran []string
+}
+
+func (f *fakeShell) Run(_ context.Context, line string, _ []string, _ time.Duration) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ran = append(f.ran, line)
+	return 0, nil
+}
