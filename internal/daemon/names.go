@@ -13,40 +13,49 @@ const (
 	maxLookups    = 8
 	lookupTimeout = 2 * time.Second
 	maxNames      = 1024
+	nameAge       = time.Hour // then a name is asked for again
 )
 
 // names looks host names up, in the background. It belongs to the loop's
 // goroutine.
 type names struct {
-	known   map[netip.Addr]string // "" while being looked up, or without name
+	known   map[netip.Addr]hostName
 	running int
 	post    func(func()) // runs a function in the loop
 	lookup  func(ctx context.Context, addr string) ([]string, error)
 }
 
+// hostName is a name, or none yet.
+type hostName struct {
+	name  string
+	until time.Time // zero while it is being looked up
+}
+
 func newNames(post func(func())) *names {
-	return &names{known: map[netip.Addr]string{}, post: post, lookup: net.DefaultResolver.LookupAddr}
+	return &names{known: map[netip.Addr]hostName{}, post: post, lookup: net.DefaultResolver.LookupAddr}
 }
 
 // of returns the name of an address, if it is known.
-func (n *names) of(addr netip.Addr) string { return n.known[addr] }
+func (n *names) of(addr netip.Addr) string { return n.known[addr].name }
 
 // want asks for the name of an address. Beyond what may run at once nothing
 // happens: a name is not worth waiting for.
 func (n *names) want(addr netip.Addr) {
-	if _, asked := n.known[addr]; asked || n.running >= maxLookups {
+	was, asked := n.known[addr]
+	fresh := asked && (was.until.IsZero() || time.Now().Before(was.until))
+	if fresh || n.running >= maxLookups {
 		return
 	}
 	if len(n.known) >= maxNames {
 		clear(n.known)
 	}
-	n.known[addr] = ""
+	n.known[addr] = hostName{name: was.name}
 	n.running++
 	go func() {
 		name := n.ask(addr)
 		n.post(func() {
 			n.running--
-			if n.known[addr] = name; name == "" {
+			if n.known[addr] = (hostName{name, time.Now().Add(nameAge)}); name == "" {
 				delete(n.known, addr) // to be asked again
 			}
 		})
