@@ -11,6 +11,7 @@ import (
 // work with them. What cannot be looked at is said too, and no fault.
 func examine(conf *config.Config) []string {
 	lists := examineLists(conf)
+	lists = append(lists, leftovers(conf)...)
 	if !hasNative(conf) {
 		return lists
 	}
@@ -19,6 +20,20 @@ func examine(conf *config.Config) []string {
 		warnings = append(warnings, fmt.Sprintf("the host's rulesets are not examined: %v", err))
 	}
 	return append(append(lists, warnings...), examineNAT(conf)...)
+}
+
+// leftovers says which tables of ours this configuration does not use. Without
+// the privilege to look nobody is told.
+func leftovers(conf *config.Config) []string {
+	var used []nft.Table
+	if hasNative(conf) && conf.NftMode != config.NftSet {
+		used = append(used, tableOf(conf.NftTable))
+	}
+	if len(natDoors(conf)) > 0 {
+		used = append(used, nft.NATTable(tableOf(conf.NftTable)))
+	}
+	warnings, _ := nft.Leftovers(0, used...)
+	return warnings
 }
 
 // markRule is the one rule that the host's firewall needs for nft_mode = mark,

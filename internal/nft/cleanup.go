@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/nftables"
@@ -31,6 +32,54 @@ func CloseEverything(netns int) (done []string, err error) {
 	return everywhere(netns, dial, func(c *cleaner, t *nftables.Table, sets []*nftables.Set) error {
 		return c.empty(t, sets)
 	})
+}
+
+// Leftovers says which tables of ours are still there although this
+// configuration does not use them and no program owns them: a guard that an
+// earlier one has left keeps its ports closed to all. They may be another
+// daemon's that is down, so nothing is done about them.
+func Leftovers(netns int, used ...Table) (warnings []string, err error) {
+	k, err := dial(netns)
+	if err != nil {
+		return nil, err
+	}
+	defer k.close()
+	tables, err := k.tables()
+	if err != nil {
+		return nil, fmt.Errorf("list the tables: %w", reason(err))
+	}
+	for _, t := range tables {
+		if t.Owner != 0 || t.Family != nftables.TableFamilyINet || slices.Contains(used, tableOf(t)) {
+			continue
+		}
+		sets, err := k.sets(t)
+		if err != nil {
+			return warnings, fmt.Errorf("list the sets of table %s: %w", tableOf(t), reason(err))
+		}
+		if isOurTable(sets) {
+			warnings = append(warnings, leftover(k, t, sets))
+		}
+	}
+	return warnings, nil
+}
+
+// leftover says what a table of ours still does.
+func leftover(k kernel, t *nftables.Table, sets []*nftables.Set) string {
+	does := "is still there"
+	for _, s := range sets {
+		elements, err := k.elements(s)
+		if s.Name != mapName(Guard) || !s.IsMap || err != nil {
+			continue
+		}
+		state := tableState{elements: map[string][]nftables.SetElement{s.Name: elements}}
+		var ports []string
+		for r := range state.routes(s.Name) {
+			ports = append(ports, r.PortRange.String())
+		}
+		slices.Sort(ports)
+		does = "still closes " + strings.Join(ports, ", ") + " to all"
+	}
+	return fmt.Sprintf("table %s, which another configuration has left, %s; if no other knockd uses it: nft delete table %s", tableOf(t), does, tableOf(t))
 }
 
 // cleaner goes through all tables of the kernel.

@@ -282,3 +282,26 @@ func TestCleanupWhileRunning(t *testing.T) {
 		t.Errorf("Cleanup: %v, %v", done, err)
 	}
 }
+
+// TestLeftovers: what an earlier configuration has left is said, what a living
+// program or this configuration uses is not.
+func TestLeftovers(t *testing.T) {
+	t.Parallel()
+	_, server := nettest.Pair(t)
+	door := Door{Name: "a", Ports: ports(t, "tcp/22, udp/60001-60010"), Timeout: time.Minute}
+	f := firewall(t, server, Options{})
+	ensure(t, f, door)
+	netns := f.opt.NetNS
+	if got, err := Leftovers(netns, DefaultTable); err != nil || len(got) > 0 {
+		t.Errorf("used: %q, %v", got, err)
+	}
+	if got, err := Leftovers(netns); err != nil || len(got) > 0 && !f.noOwner {
+		t.Errorf("owned: %q, %v", got, err)
+	}
+	f.Close()
+	const want = "table inet knockd, which another configuration has left, still closes tcp/22, udp/60001-60010 to all; " +
+		"if no other knockd uses it: nft delete table inet knockd"
+	if got, err := Leftovers(netns); err != nil || lines(got) != want {
+		t.Errorf("left: %q, %v", got, err)
+	}
+}

@@ -53,7 +53,7 @@ func newPlan(m *model, was *tableState, owner uint32, lost map[string][]nftables
 		p.flags = nftables.TableFlagOwner | nftables.TableFlagPersist
 		p.addTable = p.addTable || was.table.Owner != owner
 	}
-	if p.addTable && was.table != nil && !sameBase(was.chains[m.base.nf.Name], m.base.nf) {
+	if p.addTable && was.table != nil && p.needsBase() {
 		// The kernel makes no base chain in the transaction that changes the
 		// flags of its table (nf_tables_addchain, __NFT_TABLE_F_UPDATE).
 		p.table()
@@ -71,6 +71,13 @@ func newPlan(m *model, was *tableState, owner uint32, lost map[string][]nftables
 	p.sweep()
 	p.restore()
 	return p
+}
+
+// needsBase says whether a base chain has to be made.
+func (p *plan) needsBase() bool {
+	return slices.ContainsFunc(p.chains, func(c *chain) bool {
+		return c.nf.Hooknum != nil && !sameBase(p.was.chains[c.nf.Name], c.nf)
+	})
 }
 
 func (p *plan) hasOtherBase() bool {
