@@ -58,16 +58,23 @@ func (p *Pace) send(ctx context.Context, hosts []netip.Addr, steps []knock.Step)
 	return nil
 }
 
-// step sends one hit to each host. It suffices that one of them can be
-// reached: this machine may have one family only.
+// step sends one hit to each host.
 func (p *Pace) step(ctx context.Context, hosts []netip.Addr, step knock.Step) error {
-	var failed error
-	sent := 0
-	for _, host := range hosts {
+	return anyOf(hosts, func(host netip.Addr) error {
 		if p.OnHit != nil {
 			p.OnHit(host, step)
 		}
-		err := p.Hit(ctx, host, step, p.Delay)
+		return p.Hit(ctx, host, step, p.Delay)
+	})
+}
+
+// anyOf sends something to each host. It suffices that one of them can be
+// reached: this machine may have one family only. The error is the first.
+func anyOf(hosts []netip.Addr, send func(netip.Addr) error) error {
+	var failed error
+	sent := 0
+	for _, host := range hosts {
+		err := send(host)
 		switch {
 		case err == nil:
 			sent++

@@ -43,21 +43,7 @@ func (e *SPAProtoError) Error() string { return "transport " + e.Proto + " is no
 
 // Ask sends a packet to each host. It suffices that one of them can be reached.
 func (s *SPA) Ask(ctx context.Context, hosts []netip.Addr, _ int) error {
-	var failed error
-	sent := 0
-	for _, host := range hosts {
-		err := s.ask(ctx, host)
-		switch {
-		case err == nil:
-			sent++
-		case failed == nil:
-			failed = err
-		}
-	}
-	if sent > 0 {
-		return nil
-	}
-	return failed
+	return anyOf(hosts, func(host netip.Addr) error { return s.ask(ctx, host) })
 }
 
 func (s *SPA) ask(ctx context.Context, host netip.Addr) error {
