@@ -8,6 +8,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"syscall"
 )
 
 // Client is who may send packets to a door, or what we are to a server.
@@ -43,12 +44,13 @@ const (
 	maxClients = 1000
 )
 
-// LoadKeys reads a door's key file. Its mode must be 0600 or 0400. The Hash is
+// LoadKeys reads a door's key file. Its mode must be 0600 or 0400, and its owner
+// root or who runs this. The Hash is
 // the door's spa_hmac: what a client without HMAC_DIGEST_TYPE uses; zero (none)
 // lets clients without HMAC_KEY be. All faults are returned at once, without
 // any key in them.
 func LoadKeys(path string, hmac Hash) ([]Client, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe would block
 	if err != nil {
 		return nil, fmt.Errorf("read key file: %w", err)
 	}
@@ -62,6 +64,9 @@ func LoadKeys(path string, hmac Hash) ([]Client, error) {
 	}
 	if perm := info.Mode().Perm(); perm&0o177 != 0 {
 		return nil, fmt.Errorf("%s: mode %04o: must be 0600, since it holds keys", path, perm)
+	}
+	if err := foreign(info); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	src, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
 	if err != nil {

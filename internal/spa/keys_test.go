@@ -5,7 +5,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+
+	"knockd/internal/nettest"
 )
 
 const (
@@ -114,6 +117,28 @@ func TestLoadKeys(t *testing.T) {
 	}
 	dir := t.TempDir()
 	if _, err := LoadKeys(dir, SHA256); textOf(err) != dir+": not a regular file" {
+		t.Error(err)
+	}
+}
+
+// TestLoadKeysOfOthers: whoever owns the file could put other keys there. A
+// pipe is refused, not waited for.
+func TestLoadKeysOfOthers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ssh.keys")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LoadKeys(path, SHA256); textOf(err) != path+": not a regular file" {
+		t.Error(err)
+	}
+	nettest.NeedRoot(t)
+	os.Remove(path)
+	if err := os.WriteFile(path, []byte("KEY_BASE64: "+key32+"\nHMAC_KEY_BASE64: "+hmac64+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	os.Chown(path, 65534, 0)
+	const want = ": belongs to user 65534: must belong to root, or to the user that knockd runs as"
+	if _, err := LoadKeys(path, SHA256); textOf(err) != path+want {
 		t.Error(err)
 	}
 }
