@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
@@ -23,7 +24,9 @@ type Live struct {
 	log  func(text string)
 	file *os.File
 	conn syscall.RawConn
+	wait *waiter
 	hear *ear
+	pace pace // of Next
 
 	mu         sync.Mutex // guards what follows
 	wanted     Wanted
@@ -40,16 +43,19 @@ type Live struct {
 // told once of each thing that makes capturing dearer and does not end it.
 func Listen(name string, w *Wanted, log func(text string)) (*Live, error) {
 	l := &Live{name: name, log: log, interfaces: []int{}, wanted: *w}
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, l.failed("open", os.NewSyscallError("socket", err))
 	}
-	// Non-blocking, it obeys the runtime's poller: Close wakes a reader.
+	// Since it blocks, the runtime's poll leaves it to the waiter.
 	l.file = os.NewFile(uintptr(fd), name)
 	if l.conn, err = l.file.SyscallConn(); err == nil {
 		err = l.control(l.prepare)
 	}
 	if err != nil {
+		if l.wait != nil {
+			l.wait.close()
+		}
 		l.file.Close()
 		return nil, l.failed("open", err)
 	}
@@ -105,7 +111,11 @@ func (l *Live) control(f func(fd int) error) error {
 
 // prepare readies the socket. It has no protocol yet and so receives nothing.
 func (l *Live) prepare(fd int) error {
-	if err := l.filter(fd); err != nil {
+	err := l.filter(fd)
+	if err == nil {
+		l.wait, err = newWaiter(fd, l.name)
+	}
+	if err != nil {
 		return err
 	}
 	r, err := openRing(fd, l.wanted.MaxPayload())
@@ -234,24 +244,61 @@ func (l *Live) Next() ([]Captured, error) {
 	l.mu.Lock()
 	l.lent = true
 	l.mu.Unlock()
-	var batch []Captured
-	var err error
-	woken := false
-	ended := l.conn.Read(func(fd uintptr) bool {
-		batch, err = l.hear.packets(int(fd))
-		if len(batch) == 0 && err == nil && woken {
-			err = fault(int(fd))
+	batch, err := l.gather()
+	if len(batch) == 0 && err == nil {
+		batch, err = l.listen()
+	}
+	if err != nil {
+		return nil, l.ended(err)
+	}
+	l.pace.handed(len(batch), time.Now())
+	return batch, nil
+}
+
+// gather lets packets gather, if they come one close upon the other, and
+// returns them.
+func (l *Live) gather() (batch []Captured, err error) {
+	changed, napping := l.pace.change()
+	if changed {
+		if err = l.control(func(fd int) error { return l.wait.listen(fd, !napping) }); err != nil {
+			return nil, err
 		}
+	}
+	if !napping {
+		return nil, nil
+	}
+	if !l.pace.full {
+		time.Sleep(nap)
+	}
+	err = l.control(func(fd int) error {
+		batch, err = l.hear.packets(fd)
+		if len(batch) == 0 && err == nil {
+			l.pace.calm()
+			err = l.wait.listen(fd, true)
+		}
+		return err
+	})
+	return batch, err
+}
+
+// listen waits for packets.
+func (l *Live) listen() (batch []Captured, err error) {
+	woken := false
+	ended := l.wait.wait(func() bool {
+		err = l.control(func(fd int) error {
+			batch, err = l.hear.packets(fd)
+			if len(batch) == 0 && err == nil && woken {
+				err = fault(fd)
+			}
+			return err
+		})
 		woken = true
 		return len(batch) > 0 || err != nil
 	})
 	if err == nil {
 		err = ended
 	}
-	if err != nil {
-		return nil, l.ended(err)
-	}
-	return batch, nil
+	return batch, err
 }
 
 // fault returns the error that woke a reader, if it ends the capture.
@@ -287,7 +334,8 @@ func (l *Live) Close() error {
 		return os.ErrClosed
 	}
 	l.closed = true
-	err := l.file.Close()
+	err := l.wait.close()
+	l.file.Close()
 	if !l.lent {
 		l.hear.close()
 	}

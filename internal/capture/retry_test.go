@@ -53,7 +53,7 @@ func TestFollowReopens(t *testing.T) {
 		f.mu.Lock()
 		old := f.live
 		f.mu.Unlock()
-		old.file.Close()
+		old.wait.close()
 		for again := false; !again; time.Sleep(time.Millisecond) {
 			f.mu.Lock()
 			again = f.live != old

@@ -1,0 +1,44 @@
+package capture
+
+import "time"
+
+const (
+	// nap is how long packets are let gather in a flood. A ring of 2,048
+	// frames, for doors with keys, holds what comes in it at a million a second.
+	nap = 2 * time.Millisecond
+	// quick is how many batches must come less than a nap apart before packets
+	// are let gather.
+	quick = 8
+)
+
+// pace decides when to let packets gather, so that a flood does not cost a
+// wake-up a packet. A single knock, or the few of an honest sequence, is never
+// held back.
+type pace struct {
+	last    time.Time // when the last batch was handed over
+	close   int       // how many batches in a row came less than a nap apart
+	napping bool      // packets gather, and wake nobody
+	full    bool      // the last batch was as large as can be: there are more
+}
+
+// change says whether packets are to gather before the next batch, and whether
+// that differs from before.
+func (p *pace) change() (changed, napping bool) {
+	was := p.napping
+	p.napping = p.close >= quick
+	return p.napping != was, p.napping
+}
+
+// handed notes a batch of so many packets.
+func (p *pace) handed(packets int, now time.Time) {
+	switch {
+	case p.napping && packets > 1, !p.napping && now.Sub(p.last) < nap:
+		p.close++
+	default:
+		p.close = 0
+	}
+	p.last, p.full = now, packets >= maxBatch
+}
+
+// calm notes that no packet has come during a nap.
+func (p *pace) calm() { p.close, p.napping = 0, false }
