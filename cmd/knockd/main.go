@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -25,16 +24,9 @@ const (
 	exitUsage = 2
 )
 
-// gcPercent is how much garbage, in percent of what is in use, may pile up.
-// What the daemon has in use after a flood, the table of attempts, has no
-// pointers, so that collecting is cheap; 40 keeps 10,000 doors, or a flood,
-// below 64 MiB. The environment's GOGC goes before it.
-const gcPercent = 40
-
 func main() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
+	oneThread()
+	spareReading()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()

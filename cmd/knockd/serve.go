@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"knockd/internal/config"
@@ -38,6 +37,7 @@ func (o *options) serve(ctx context.Context, conf *config.Config, reload <-chan 
 	if note != "" {
 		log.Warn(note)
 	}
+	maxAttempts := conf.MaxAttempts // no reload changes it
 	settings := daemon.Options{
 		ConfigFile: o.config,
 		Interfaces: names,
@@ -46,11 +46,17 @@ func (o *options) serve(ctx context.Context, conf *config.Config, reload <-chan 
 		Log:        log,
 		Journal:    journal,
 		OnceFile:   o.onceFile(conf.StateDir, journal),
-		Load:       func() (*config.Config, error) { return o.loadConfig(o.path(o.config)) },
-		ReopenLog:  func(conf *config.Config) { outputs.reopen(log, conf) },
+		Load: func() (*config.Config, error) {
+			spareReading()
+			return o.loadConfig(o.path(o.config))
+		},
+		ReopenLog: func(conf *config.Config) {
+			outputs.reopen(log, conf)
+			go settleMemory(maxAttempts)
+		},
 		Ready: func() {
 			o.ready()
-			go debug.FreeOSMemory() // what reading the configuration took
+			go settleMemory(maxAttempts)
 		},
 		Status:  notifyStatus,
 		Verbose: o.verbose,

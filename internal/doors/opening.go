@@ -84,6 +84,9 @@ type Vars struct {
 // command, and %CLIENT%, %SRC% and %DST% if the door has keys, in one pass:
 // what is put in is not looked at again.
 func (v Vars) Expand(command string) string {
+	if !strings.Contains(command, "%") {
+		return command
+	}
 	pairs := []string{"%IP%", v.IP, "%DOOR%", v.Door, "%PORT%", v.Port, "%PROTO%", v.Proto}
 	if v.Client != "" {
 		pairs = append(pairs, "%CLIENT%", v.Client, "%SRC%", v.Src, "%DST%", v.Dst)

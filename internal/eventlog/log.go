@@ -5,6 +5,7 @@ package eventlog
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -211,26 +212,43 @@ func (l *Log) write(out Outputs) {
 		batch := l.queue
 		l.queue, l.writing = nil, len(batch)
 		l.mu.Unlock()
-		for _, n := range batch {
-			if n.move != nil {
-				out = n.move.to
-				n.move.moved()
-			} else {
-				out.write(n)
-			}
-		}
+		out = out.write(batch)
 		l.mu.Lock()
 		l.writing = 0
 		l.wake.Broadcast()
 	}
 }
 
-// write gives a line to those who are to read it. A sink that fails has nobody
-// to tell, and a full disk must not stop the daemon.
-func (o Outputs) write(n line) {
-	for i, sink := range [...]Sink{o.Log, o.Verbose, o.Terminal, o.Watchers} {
-		if sink != nil && n.to&(1<<i) != 0 {
-			_ = sink.WriteLine(n.at, n.text)
+// write carries out a batch, in order, and returns the outputs from then on.
+func (o Outputs) write(batch []line) Outputs {
+	for len(batch) > 0 {
+		n := slices.IndexFunc(batch, func(n line) bool { return n.move != nil })
+		if n < 0 {
+			n = len(batch)
+		}
+		o.lines(batch[:n])
+		if batch = batch[n:]; len(batch) > 0 {
+			m := batch[0].move
+			o = m.to
+			m.moved()
+			batch = batch[1:]
+		}
+	}
+	return o
+}
+
+// lines gives each line to those who are to read it. A sink that fails has
+// nobody to tell, and a full disk must not stop the daemon.
+func (o Outputs) lines(batch []line) {
+	if file, ok := o.Log.(*File); ok { // every line is for the log
+		_ = file.writeLines(batch)
+		o.Log = nil
+	}
+	for _, n := range batch {
+		for i, sink := range [...]Sink{o.Log, o.Verbose, o.Terminal, o.Watchers} {
+			if sink != nil && n.to&(1<<i) != 0 {
+				_ = sink.WriteLine(n.at, n.text)
+			}
 		}
 	}
 }

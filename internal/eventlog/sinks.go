@@ -30,6 +30,28 @@ func (s *File) WriteLine(at time.Time, text string) error {
 	return Stamped{s.f}.WriteLine(at, text)
 }
 
+// writeLines writes lines at once, whole ones only to a call of write(2): other
+// programs may append to the same file.
+func (s *File) writeLines(lines []line) error {
+	var b []byte
+	var failed error
+	for i, n := range lines {
+		b = n.at.Local().AppendFormat(b, stamp)
+		b = append(append(b, n.text...), '\n')
+		if len(b) < atOnce && i < len(lines)-1 {
+			continue
+		}
+		if _, err := s.f.Write(b); failed == nil {
+			failed = err
+		}
+		b = b[:0]
+	}
+	return failed
+}
+
+// atOnce is about how many octets are written at once.
+const atOnce = 32 << 10
+
 // Close closes the file.
 func (s *File) Close() error { return s.f.Close() }
 
