@@ -240,7 +240,7 @@ func (o Outputs) write(batch []line) Outputs {
 // lines gives each line to those who are to read it. A sink that fails has
 // nobody to tell, and a full disk must not stop the daemon.
 func (o Outputs) lines(batch []line) {
-	if file, ok := o.Log.(*File); ok { // every line is for the log
+	if file, ok := o.Log.(*File); ok {
 		_ = file.writeLines(batch)
 		o.Log = nil
 	}

@@ -175,3 +175,27 @@ func TestFile(t *testing.T) {
 		t.Errorf("error %v, want %q", err, want)
 	}
 }
+
+// TestFileLines: lines are written in their order, whole, and only those for
+// the log, however many come at once.
+func TestFileLines(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	file, err := OpenFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	l := New(Outputs{Log: file}, 1)
+	l.now = func() time.Time { return time.Date(2026, 11, 23, 10, 0, 0, 0, time.Local) }
+	var want strings.Builder
+	for i := range 5000 {
+		text := fmt.Sprintf("line %d of many", i)
+		l.Log(text)
+		fmt.Fprintf(&want, "[2026-11-23 10:00] %s\n", text)
+		l.put("not this", toVerbose)
+	}
+	l.Close()
+	if got, err := os.ReadFile(path); err != nil || string(got) != want.String() {
+		t.Errorf("%d octets, want %d, %v", len(got), want.Len(), err)
+	}
+}

@@ -30,22 +30,31 @@ func (s *File) WriteLine(at time.Time, text string) error {
 	return Stamped{s.f}.WriteLine(at, text)
 }
 
-// writeLines writes lines at once, whole ones only to a call of write(2): other
+// writeLines writes the lines that are for the log at once, whole ones only to a call of write(2): other
 // programs may append to the same file.
 func (s *File) writeLines(lines []line) error {
 	var b []byte
 	var failed error
-	for i, n := range lines {
-		b = n.at.Local().AppendFormat(b, stamp)
-		b = append(append(b, n.text...), '\n')
-		if len(b) < atOnce && i < len(lines)-1 {
-			continue
+	flush := func() {
+		if len(b) == 0 {
+			return
 		}
 		if _, err := s.f.Write(b); failed == nil {
 			failed = err
 		}
 		b = b[:0]
 	}
+	for _, n := range lines {
+		if n.to&toLog == 0 {
+			continue
+		}
+		b = n.at.Local().AppendFormat(b, stamp)
+		b = append(append(b, n.text...), '\n')
+		if len(b) >= atOnce {
+			flush()
+		}
+	}
+	flush()
 	return failed
 }
 
