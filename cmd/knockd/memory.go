@@ -14,7 +14,7 @@ const (
 	// servingPercent is the same for later, as far as the limit allows: what a
 	// packet leaves behind is little, and collecting costs as much as a
 	// thousand packets.
-	servingPercent = 400
+	servingPercent = 100
 	// leastSlack is the room for garbage, in octets, whatever is in use.
 	leastSlack = 8 << 20
 	// attemptSize is what one more attempt takes, in octets (internal/knock).
