@@ -107,7 +107,7 @@ func startStock(t *testing.T, client, server *nettest.Host, udp bool, n int) *ga
 func (g *gatekeeper) ready(t *testing.T, client, server *nettest.Host) {
 	t.Helper()
 	g.send = datagrams(t, client)
-	g.opened = watchElements(t, server)
+	g.opened = monitorElements(t, server)
 	eventually(t, "a message that opens", func() bool {
 		addr := g.ask(t)
 		time.Sleep(300 * time.Millisecond)
@@ -149,8 +149,8 @@ func (e *elements) when(addr netip.Addr) time.Time {
 
 var askedFor = regexp.MustCompile(`10\.77\.\d+\.\d+`)
 
-// watchElements watches the sets of a host until the test ends.
-func watchElements(t *testing.T, h *nettest.Host) *elements {
+// monitorElements watches the sets of a host until the test ends.
+func monitorElements(t *testing.T, h *nettest.Host) *elements {
 	t.Helper()
 	path, _ := nettest.FindProgram("nft")
 	cmd := exec.Command(path, "monitor", "new", "elements")
