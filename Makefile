@@ -70,6 +70,21 @@ check: deps
 demo: build
 	@CGO_ENABLED=0 $(GO) run ./internal/demo bin
 
+# What decoding, tracking, filtering and reading a configuration cost.
+bench:
+	@$(GO) test -run '^$$' -bench '^Benchmark(Decode|Tracker|Strict|Doors|Filter|Parse|Cheap|Junk)$$' -benchtime 200ms -benchmem \
+		./internal/packet ./internal/knock ./internal/capture ./internal/config ./internal/spa | sh .ci/benchtable
+
+# One table beside Debian's knockd 0.8 and fwknopd, as root, in namespaces of
+# its own. It takes about ten minutes and wants the machine for itself.
+bench-peer: deps
+	$(GO) test -count 1 -timeout 30m -run '^TestPeer$$' -v -peer ./internal/livetest | grep -v '^=== '
+
+# Floods, knocks, reloads and address changes at once, as root, in namespaces.
+SOAK ?= 10m
+soak: deps
+	$(GO) test -count 1 -timeout 2h -run '^TestSoak$$' -v -soak $(SOAK) ./internal/livetest
+
 # The unit under a real systemd, booted in a container: root, debootstrap and
 # systemd-container. Takes some minutes the first time.
 test-systemd: build

@@ -113,8 +113,8 @@ func (s *soaker) reload(i int) {
 
 // changeAddresses gives the server an address, or takes it away.
 func (s *soaker) changeAddresses(i int) {
-	do := []string{"add", "del"}[i%2]
-	if out, err := s.server.Try("ip", "address", do, "10.7.9.9/32", "dev", "eth0"); err != nil && do == "add" {
+	do := []string{"replace", "del"}[i%2]
+	if out, err := s.server.Try("ip", "address", do, "10.7.9.9/32", "dev", "eth0"); err != nil && do == "replace" {
 		s.Errorf("ip address %s: %v\n%s", do, err, out)
 	}
 }
@@ -126,7 +126,7 @@ func (s *soaker) honest(from string) {
 		earlier := countIn(s.d.file("opened"), line)
 		syn(s.T, s.client, from, nettest.Server4, steps...)
 		s.knocks.Add(1)
-		if !waitUntil(patience, func() bool { return countIn(s.d.file("opened"), line) > earlier }) {
+		if !within(patience, func() bool { return countIn(s.d.file("opened"), line) > earlier }) {
 			s.Errorf("an honest knock of %s at %s opened nothing", from, door)
 			return
 		}
@@ -138,11 +138,11 @@ func (s *soaker) honest(from string) {
 func (s *soaker) honestNative(int) {
 	syn(s.T, s.client, nettest.Client4, nettest.Server4, "7100:udp", "8100:udp")
 	s.knocks.Add(1)
-	if !waitUntil(patience, func() bool { return reaches(s.client, ssh4) }) {
+	if !within(patience, func() bool { return reaches(s.client, ssh4) }) {
 		s.Error("an honest knock at native opened nothing")
 		return
 	}
-	if !waitUntil(patience, func() bool { return !reaches(s.client, ssh4) }) {
+	if !within(patience, func() bool { return !reaches(s.client, ssh4) }) {
 		s.Error("native did not close")
 	}
 }
@@ -154,21 +154,11 @@ func (s *soaker) footprint() footprint {
 		name := s.d.file("opened")
 		return countIn(name, "open ") == countIn(name, "close ")
 	}
-	if !waitUntil(patience, closed) {
+	if !within(patience, closed) {
 		s.Errorf("opened and closed: %d and %d", countIn(s.d.file("opened"), "open "), countIn(s.d.file("opened"), "close "))
 	}
 	settled(s.d.cmd.Process.Pid, 10*time.Second)
 	return usage(s.T, s.d.cmd.Process.Pid)
-}
-
-// waitUntil waits for a condition, at most so long.
-func waitUntil(limit time.Duration, cond func() bool) bool {
-	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if cond() {
-			return true
-		}
-	}
-	return cond()
 }
 
 // goroutinesOf ends a daemon in the way in which Go's runtime says what all
@@ -176,7 +166,6 @@ func waitUntil(limit time.Duration, cond func() bool) bool {
 func goroutinesOf(d *daemon) int {
 	d.stop(syscall.SIGQUIT)
 	text := d.output.String()
-	d.output.Write([]byte("\n")) // what is read is read
 	n := strings.Count(text, "\ngoroutine ")
 	if n == 0 {
 		d.t.Errorf("no goroutines are told of:\n%s", text)
