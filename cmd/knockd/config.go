@@ -42,7 +42,11 @@ func (o *options) trace(stdout io.Writer, t config.Trace) {
 
 // sayChecked is the answer of -t to a configuration without faults.
 func (o *options) sayChecked(conf *config.Config, stdout, stderr io.Writer) error {
-	warnings, advice, err := daemon.Check(conf)
+	state, err := o.checkState(conf.StateDir, stderr)
+	if err != nil {
+		return err
+	}
+	warnings, advice, err := daemon.Check(conf, state)
 	if err != nil {
 		return err
 	}

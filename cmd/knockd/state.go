@@ -28,19 +28,38 @@ func (o *options) openJournal(named string, stderr io.Writer) (*doors.Journal, e
 		return nil, err
 	}
 	journal, err := doors.OpenJournal(dir, name)
-	var running *doors.RunningError
-	switch {
-	case err == nil:
+	if err == nil {
 		return journal, nil
-	case errors.As(err, &running):
+	}
+	if running := (*doors.RunningError)(nil); errors.As(err, &running) {
 		return nil, running
+	}
+	return nil, withoutJournal(err, named, stderr)
+}
+
+// withoutJournal says what it means that there is no journal: a fault, or a
+// warning if nobody asked for the directory.
+func withoutJournal(err error, named string, stderr io.Writer) error {
+	switch {
 	case errors.Is(err, doors.ErrUnsafe):
-		return nil, hinted(err, "it holds what root will run: chown it to root and take write permission from others (chmod go-w)")
+		return hinted(err, "it holds what root will run: chown it to root and take write permission from others (chmod go-w)")
 	case named != "":
-		return nil, hinted(err, "StateDir must be a directory that knockd can make or write")
+		return hinted(err, "StateDir must be a directory that knockd can make or write")
 	}
 	fmt.Fprintf(stderr, "knockd: warning: %v: doors that are open stay open if knockd crashes\n", err)
-	return nil, nil
+	return nil
+}
+
+// checkState says whether there would be a journal.
+func (o *options) checkState(named string, stderr io.Writer) (bool, error) {
+	dir, name, err := o.stateName(named)
+	if err != nil {
+		return false, err
+	}
+	if err := doors.CheckJournal(dir, name); err != nil {
+		return false, withoutJournal(err, named, stderr)
+	}
+	return true, nil
 }
 
 // stateName is the directory of this daemon's state and the name of its files

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -38,7 +40,8 @@ type Shell struct {
 
 // Run runs a command line and waits for the shell to end; processes that the
 // command has left in the background live on and are not waited for. Env is
-// "NAME=value", beside the daemon's own environment. Limit is how long the
+// "NAME=value", beside the daemon's own environment without what systemd means
+// for the daemon alone. Limit is how long the
 // command may run; 0: without limit.
 //
 // Status is the shell's exit status, 128+n where signal n ended it. An error
@@ -51,7 +54,7 @@ func (s Shell) Run(ctx context.Context, line string, env []string, limit time.Du
 		return -1, err
 	}
 	cmd := exec.Command("/bin/sh", "-c", line)
-	cmd.Env = append(os.Environ(), env...)
+	cmd.Env = append(inherited(os.Environ()), env...)
 	// Files, not pipes: Wait would wait for a pipe's last writer, which may be
 	// a background child. A nil Stdin is /dev/null.
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
@@ -70,6 +73,19 @@ func (s Shell) Run(ctx context.Context, line string, env []string, limit time.Du
 		<-ended
 	}
 	return statusOf(cmd.ProcessState), err
+}
+
+// ours are the variables of systemd's that speak of the process they were given
+// to, sd_notify(3), sd_watchdog_enabled(3) and sd_listen_fds(3). A command that
+// took them for its own would speak for the daemon.
+var ours = []string{"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}
+
+// inherited is the part of the environment that commands get.
+func inherited(env []string) []string {
+	return slices.DeleteFunc(env, func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return slices.Contains(ours, name)
+	})
 }
 
 // await waits for the command's end; an error says that it has to be ended.

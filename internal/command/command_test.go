@@ -53,6 +53,21 @@ func TestBytes(t *testing.T) {
 	}
 }
 
+// TestNotForCommands: what systemd says to the daemon alone.
+func TestNotForCommands(t *testing.T) {
+	for _, name := range []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "INVOCATION_ID"} {
+		t.Setenv(name, "of the daemon")
+	}
+	out := filepath.Join(t.TempDir(), "out")
+	line := `echo "$NOTIFY_SOCKET,$WATCHDOG_USEC,$WATCHDOG_PID,$LISTEN_FDS,$INVOCATION_ID" > ` + out
+	if status, err := shell.Run(t.Context(), line, nil, 0); status != 0 || err != nil {
+		t.Fatalf("status %d, error %v", status, err)
+	}
+	if got, _ := os.ReadFile(out); string(got) != ",,,,of the daemon\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestCannotStart(t *testing.T) {
 	long := "true " + strings.Repeat("x", 1<<20) // above MAX_ARG_STRLEN
 	status, err := shell.Run(t.Context(), long, nil, 0)

@@ -3,6 +3,7 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"knockd/internal/config"
 	"knockd/internal/knock"
@@ -59,9 +60,14 @@ func prepare(c *config.Door) (d *door, warnings []string, err error) {
 }
 
 // Check says what is wrong with the files that a configuration names, and what
-// would be safer. It changes nothing.
-func Check(conf *config.Config) (warnings, advice []string, err error) {
+// would be safer. State says whether there is a directory to keep state in. It
+// changes nothing.
+func Check(conf *config.Config, state bool) (warnings, advice []string, err error) {
 	_, warnings, err = Prepare(conf)
+	keyed := slices.ContainsFunc(conf.Doors, func(c *config.Door) bool { return c.SPA != nil })
+	if err == nil && keyed && !state {
+		err = errNoStore
+	}
 	for _, c := range conf.Doors {
 		if c.SPA != nil {
 			_, said, _ := keyDoor(c)

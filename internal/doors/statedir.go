@@ -75,17 +75,27 @@ type stateDir struct {
 
 // openStateDir opens the directory and makes it if it is not there.
 func openStateDir(path string) (*stateDir, error) {
+	if err := makeDir(path); err != nil {
+		return nil, err
+	}
+	return findStateDir(path)
+}
+
+func makeDir(path string) error {
 	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		if !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
+			return err
 		}
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return nil, err
+			return err
 		}
-		if err := os.Mkdir(path, 0o700); err != nil {
-			return nil, err
-		}
+		return os.Mkdir(path, 0o700)
 	}
+	return nil
+}
+
+// findStateDir opens the directory that is there.
+func findStateDir(path string) (*stateDir, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENOTDIR) {
 		return nil, fmt.Errorf("%s: %w: not a directory, or a symbolic link", path, ErrUnsafe)
@@ -101,11 +111,70 @@ func openStateDir(path string) (*stateDir, error) {
 	return d, nil
 }
 
+// CheckJournal says why OpenJournal would fail, but for a daemon that has the
+// journal. It changes nothing.
+func CheckJournal(dir, name string) error {
+	d, err := findStateDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return canMake(dir)
+	}
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil {
+		return &fs.PathError{Op: "write", Path: dir, Err: err}
+	}
+	for _, file := range []string{name + ".journal", name + ".lock"} {
+		f, err := d.find(file, 0)
+		if err == nil {
+			f.Close()
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// canMake says why a directory that is not there could not be made.
+func canMake(dir string) error {
+	parent := filepath.Dir(dir)
+	st, err := os.Stat(parent)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return canMake(parent)
+	case err != nil:
+		return err
+	case !st.IsDir():
+		err = unix.ENOTDIR
+	default:
+		err = unix.Access(parent, unix.W_OK|unix.X_OK)
+	}
+	if err != nil {
+		return &fs.PathError{Op: "mkdir", Path: dir, Err: err}
+	}
+	return nil
+}
+
 // Close closes the directory.
 func (d *stateDir) Close() error { return d.dir.Close() }
 
 // open opens a file in the directory for reading and writing, as ours alone.
 func (d *stateDir) open(name string, flags int) (*os.File, error) {
+	f, err := d.find(name, flags)
+	if err != nil {
+		return nil, err
+	}
+	// Who made it may have had another umask, or another idea of secrecy.
+	if err := f.Chmod(0o600); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// find is open that changes nothing, unless flags say so.
+func (d *stateDir) find(name string, flags int) (*os.File, error) {
 	path := filepath.Join(d.path, name)
 	// Non-blocking, so that a pipe in the file's place is found out, not waited for.
 	flags |= unix.O_RDWR | unix.O_NOFOLLOW | unix.O_CLOEXEC | unix.O_NONBLOCK
@@ -121,11 +190,6 @@ func (d *stateDir) open(name string, flags int) (*os.File, error) {
 	if err := onlyOurs(fd, path, unix.S_IFREG); err != nil {
 		_ = unix.Close(fd)
 		return nil, err
-	}
-	// Who made it may have had another umask, or another idea of secrecy.
-	if err := unix.Fchmod(fd, 0o600); err != nil {
-		_ = unix.Close(fd)
-		return nil, &fs.PathError{Op: "chmod", Path: path, Err: err}
 	}
 	return os.NewFile(uintptr(fd), path), nil
 }

@@ -3,6 +3,7 @@ package doors
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -57,6 +58,26 @@ func TestLocked(t *testing.T) {
 	}
 }
 
+// TestCheckChangesNothing: what could be opened is neither made nor changed.
+func TestCheckChangesNothing(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "state")
+	if err := CheckJournal(dir, "test"); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Dir(dir)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("made: %v", err)
+	}
+	j := mustOpen(t, dir, "boot")
+	defer j.Close()
+	if err := CheckJournal(dir, "test"); err != nil {
+		t.Errorf("while a daemon runs: %v", err)
+	}
+	err := CheckJournal("/proc/self/status/state", "test")
+	if want := "open /proc/self/status/state: not a directory"; !strings.Contains(fmt.Sprint(err), "not a directory") {
+		t.Errorf("error %v, want %s", err, want)
+	}
+}
+
 // TestUnsafe: what somebody else could write is refused.
 func TestUnsafe(t *testing.T) {
 	for _, c := range []struct {
@@ -102,10 +123,14 @@ func TestUnsafe(t *testing.T) {
 			if err := errors.Join(os.Mkdir(dir, 0o700), c.make(dir)); err != nil {
 				t.Fatal(err)
 			}
+			checked := CheckJournal(dir, "test")
 			j, err := OpenJournal(dir, "test")
 			if err == nil {
 				j.Close()
 				t.Fatal("accepted")
+			}
+			if checked == nil || checked.Error() != err.Error() {
+				t.Errorf("checked: %v; opened: %v", checked, err)
 			}
 			if got := strings.ReplaceAll(err.Error(), dir, "DIR"); !errors.Is(err, ErrUnsafe) || got != c.want {
 				t.Errorf("got  %q\nwant %q", got, c.want)

@@ -37,8 +37,15 @@ func TestEndings(t *testing.T) {
 	t.Parallel()
 	h := nettest.NewHost(t, "h")
 	dir := t.TempDir()
-	good, bad := dir+"/good.conf", dir+"/bad.conf"
-	write(t, good, "[a]\n\tsequence = 7000,8000\n\tcommand = true\n")
+	good, bad, unsafe := dir+"/good.conf", dir+"/bad.conf", dir+"/unsafe.conf"
+	if err := os.Mkdir(dir+"/unsafe", 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir+"/unsafe", 0o777); err != nil { // whatever the umask
+		t.Fatal(err)
+	}
+	write(t, unsafe, "[options]\n\tStateDir = "+dir+"/unsafe\n[a]\n\tsequence = 7000\n")
+	write(t, good, "[options]\n\tStateDir = "+dir+"/state\n[a]\n\tsequence = 7000,8000\n\tcommand = true\n")
 	write(t, bad, "[a]\n\tsequence = 7000,70000\n\tcolour = blue\n[b]\n\tcommand = true\n")
 	for _, c := range []struct {
 		args           string
@@ -46,6 +53,8 @@ func TestEndings(t *testing.T) {
 		stdout, stderr string // "..." stands for anything
 	}{
 		{"-t -c " + good, 0, good + ": 1 door, no faults\n", ""},
+		{"-t -c " + unsafe, 1, "", "knockd: " + dir + "/unsafe: not safe: others can write it (mode 0777)\nknockd: hint: ..."},
+		{"-i lo -c " + unsafe, 1, "", "knockd: " + dir + "/unsafe: not safe: others can write it (mode 0777)\nknockd: hint: ..."},
 		{"-t -c " + bad, 1, "", bad + ":2: [a] sequence: ...\n" + bad + ":3: [a] colour: ...\n" + bad + ":4: [b] sequence: ...\n"},
 		{"-i lo -c " + bad, 1, "", bad + ":2: [a] sequence: ...\n" + bad + ":3: [a] colour: ...\n" + bad + ":4: [b] sequence: ...\n"},
 		{"-c " + dir + "/none.conf", 1, "", "knockd: ...none.conf: no such file or directory\nknockd: hint: name another configuration with -c\n"},
