@@ -49,7 +49,7 @@ func detach(ctx context.Context, args []string, stderr io.Writer) int {
 	}
 	w.Close()
 	// Only while it is waited for: the daemon outlives ctx.
-	forget := context.AfterFunc(ctx, func() { _ = child.Process.Kill() })
+	forget := context.AfterFunc(ctx, func() { _ = child.Process.Signal(syscall.SIGTERM) })
 	defer forget()
 	if word, _ := io.ReadAll(r); len(word) > 0 {
 		return exitOK

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"knockd/internal/config"
+	"knockd/internal/daemon"
 )
 
 // hintedError is an error and what the user can do about it.
@@ -32,7 +33,20 @@ func complain(w io.Writer, err error) {
 		return
 	}
 	fmt.Fprintf(w, "knockd: %v\n", err)
-	if h := (*hintedError)(nil); errors.As(err, &h) {
-		fmt.Fprintf(w, "knockd: hint: %s\n", h.hint)
+	if hint := hintOf(err); hint != "" {
+		fmt.Fprintf(w, "knockd: hint: %s\n", hint)
 	}
+}
+
+// hintOf is what the user can do about an error; "" if nobody knows.
+func hintOf(err error) string {
+	if h := (*hintedError)(nil); errors.As(err, &h) {
+		return h.hint
+	}
+	if l := (*daemon.LackError)(nil); errors.As(err, &l) {
+		name := strings.ToLower(l.Capability)
+		return fmt.Sprintf("run as root, or give the capability %s (setcap %s=ep, AmbientCapabilities= in the unit, --cap-add %s)",
+			l.Capability, name, strings.TrimPrefix(l.Capability, "CAP_"))
+	}
+	return ""
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -63,10 +62,6 @@ func (o *options) serve(ctx context.Context, conf *config.Config, reload <-chan 
 		Debug:   o.debug,
 	}
 	d, err := daemon.New(conf, settings)
-	if errors.Is(err, os.ErrPermission) {
-		return hinted(err, "run as root, or give the capability CAP_NET_RAW (setcap cap_net_raw=ep, "+
-			"AmbientCapabilities= in the unit, --cap-add NET_RAW)")
-	}
 	if err != nil {
 		return err
 	}

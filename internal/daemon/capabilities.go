@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -11,11 +12,29 @@ import (
 	"knockd/internal/config"
 )
 
+// LackError is an error that a capability would mend.
+type LackError struct {
+	Capability string // as capabilities(7) writes it
+	error
+}
+
+// Unwrap returns the error.
+func (e *LackError) Unwrap() error { return e.error }
+
+// lacking says which capability would mend an error, if one would.
+func lacking(capability string, err error) error {
+	if errors.Is(err, os.ErrPermission) {
+		return &LackError{capability, err}
+	}
+	return err
+}
+
 // dropCapabilities gives up, for good, the capabilities that no door of the
 // configuration needs. Commands inherit what is left, and nobody knows what
-// they need: with a door that has one everything is kept.
+// they need: with a door that has one everything is kept, and so it is while an
+// opening of an earlier configuration is held, whatever closes it.
 func (d *Daemon) dropCapabilities() {
-	if hasCommands(d.conf) {
+	if hasCommands(d.conf) || d.manager.Pending() > 0 {
 		return
 	}
 	if err := limitCapabilities(neededBy(d.conf)); err != nil {

@@ -71,10 +71,11 @@ func nftOpening(o *doors.Opening) nft.Opening {
 // ensure makes the firewall fit the doors of a configuration, and what leads
 // elsewhere beside it.
 func (d *Daemon) ensure(conf *config.Config) error {
-	if err := d.ensureOne(&d.firewall, firewallOptions(conf, d.noticed), nativeDoors(conf)); err != nil {
-		return err
+	err := d.ensureOne(&d.firewall, firewallOptions(conf, d.noticed), nativeDoors(conf))
+	if err == nil {
+		err = d.ensureOne(&d.nat, natOptions(conf, d.noticed), natDoors(conf))
 	}
-	return d.ensureOne(&d.nat, natOptions(conf, d.noticed), natDoors(conf))
+	return lacking("CAP_NET_ADMIN", err)
 }
 
 // ensureOne makes one table fit. It is connected to when its first door
@@ -232,11 +233,11 @@ func Guard(conf *config.Config) (ports string, warnings []string, err error) {
 	}
 	fw, err := nft.New(firewallOptions(conf, nil))
 	if err != nil {
-		return "", nil, fmt.Errorf("connect to nf_tables: %w", err)
+		return "", nil, lacking("CAP_NET_ADMIN", fmt.Errorf("connect to nf_tables: %w", err))
 	}
 	defer fw.Close()
 	warnings, err = fw.Ensure(nativeDoors(conf))
-	return guarded(conf), warnings, err
+	return guarded(conf), warnings, lacking("CAP_NET_ADMIN", err)
 }
 
 // StoppedNatives are the openers while no daemon runs: for closing what the

@@ -13,7 +13,7 @@ import (
 func (d *Daemon) listen() error {
 	source, err := d.follow(d.wanted())
 	if err != nil {
-		return err
+		return lacking("CAP_NET_RAW", err)
 	}
 	d.source = source
 	d.listens(source.Now())

@@ -52,29 +52,33 @@ func TestAsNobody(t *testing.T) {
 	})
 }
 
-// TestNoPrivilege: one error, one hint, exit status 1.
+// TestNoPrivilege: one error, one hint, exit status 1: the capability that is
+// missing is named.
 func TestNoPrivilege(t *testing.T) {
 	nettest.NeedRealRoot(t)
 	nettest.NeedProgram(t, "setpriv")
 	t.Parallel()
 	_, server := nettest.Pair(t)
-	dir, err := os.MkdirTemp("", "knockd-nobody-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	copyProgram(t, program(t, "knockd"), dir+"/knockd")
-	write(t, dir+"/knockd.conf", "[options]\nStateDir = "+dir+"/state\n[door]\nsequence = 7000\ncommand = true\n")
-	os.Chmod(dir, 0o755)
-	os.Chown(dir, 65534, 65534)
-	out, err := server.Try("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps", "-all",
-		"--bounding-set", "-all", dir+"/knockd", "-c", dir+"/knockd.conf")
-	if err == nil || err.Error() != "exit status 1" {
-		t.Errorf("%v", err)
-	}
-	lines := strings.Split(strings.TrimSpace(out), "\n")
-	if len(lines) != 2 || !strings.HasPrefix(lines[0], "knockd: ") || !strings.HasSuffix(lines[0], "operation not permitted") ||
-		!strings.HasPrefix(lines[1], "knockd: hint: ") || !strings.Contains(lines[1], "CAP_NET_RAW") {
-		t.Errorf("said:\n%s", out)
+	dir := nobodysDir(t)
+	nothing := []string{"--reuid", fmt.Sprint(nobody), "--regid", fmt.Sprint(nobody), "--clear-groups",
+		"--inh-caps", "-all", "--bounding-set", "-all"}
+	for _, c := range []struct {
+		name        string
+		as          []string
+		door, lacks string
+	}{
+		{"nothing", nothing, "command = true", "CAP_NET_RAW"},
+		{"sniffing alone", asNobody, "open = tcp/22", "CAP_NET_ADMIN"},
+	} {
+		write(t, dir+"/knockd.conf", "[options]\nStateDir = "+dir+"/state\n[door]\nsequence = 7000\n"+c.door+"\n")
+		out, err := server.Try("setpriv", slices.Concat(c.as, []string{dir + "/knockd", "-c", dir + "/knockd.conf"})...)
+		if err == nil || err.Error() != "exit status 1" {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		lines := strings.Split(strings.TrimSpace(out), "\n")
+		if len(lines) != 2 || !strings.HasPrefix(lines[0], "knockd: ") || !strings.HasSuffix(lines[0], "operation not permitted") ||
+			!strings.HasPrefix(lines[1], "knockd: hint: ") || !strings.Contains(lines[1], c.lacks) {
+			t.Errorf("%s: said:\n%s", c.name, out)
+		}
 	}
 }

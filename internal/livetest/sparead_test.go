@@ -254,7 +254,7 @@ func TestSPACheck(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			write(t, conf, "[ssh]\nspa_key_file = "+keys+"\n"+c.door+"\nopen = tcp/22\n")
+			write(t, conf, "[ssh]\nspa_key_file = "+keys+"\n"+c.door+"\nopen = tcp/22\n[options]\nStateDir = "+dir+"/state\n")
 			status, _, stderr := outcome(t, h, program(t, "knockd"), "-t", "-c", conf)
 			got := strings.NewReplacer(conf, "CONF", keys, "KEYS").Replace(stderr)
 			if status != c.status || !like(c.want, got) {
