@@ -33,7 +33,8 @@ _knock() {
         -d | --delay | -w | --wait | --timeout | --retry | --flags | --source | --interface | --one-time | \
             --sequence-file | --profile | --config | -A | --access | -a | --allow-ip | -f | --fw-timeout | -p | \
             --server-port | -P | --server-proto | -S | --source-port | -N | --nat-access | --nat-port | --user | --digest | \
-            --time-offset | --key-file | --key-client | -n | --named | --rc-file | --server | --client | --hmac) ((i++)) ;;
+            --time-offset | --key-file | --key-client | -n | --named | --rc-file | --server | --client | --hmac | \
+            --resolve-url | --stun) ((i++)) ;;
         -*) ;;
         *)
             word=${COMP_WORDS[i]}
@@ -58,7 +59,7 @@ _knock() {
     proxy) options+=" --fdpass" ;;
     spa) options+=" -A --access -a --allow-ip -s --source-ip -f --fw-timeout -p --server-port -P --server-proto
         -S --source-port -r --rand-port -N --nat-access --nat-local --nat-port --nat-rand-port --user --digest --time-offset
-        --key-file --key-client -n --named --rc-file --ipv6-extension" ;;
+        --key-file --key-client -n --named --rc-file --ipv6-extension -R --resolve --resolve-url --stun" ;;
     keygen) options="--profile --server --client -A --access --hmac --qr --help" ;;
     ssh-config) options="--match-exec --config --help" ;;
     ssh)

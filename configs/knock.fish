@@ -20,7 +20,7 @@ function __knock_word
         switch $word
             case -d --delay -w --wait --timeout --retry --flags --source --interface --one-time --sequence-file --profile --config \
                 -A --access -a --allow-ip -f --fw-timeout -p --server-port -P --server-proto -S --source-port -N --nat-access \
-                --nat-port --user --digest --time-offset --key-file --key-client -n --named --rc-file --server --client --hmac
+                --nat-port --user --digest --time-offset --key-file --key-client -n --named --rc-file --server --client --hmac --resolve-url --stun
                 set skip 1
             case '-*'
             case '*'
@@ -97,6 +97,9 @@ complete -c knock -n '__knock_after spa' -l key-client -x -d 'section of the key
 complete -c knock -n '__knock_after spa' -s n -l named -x -d 'stanza of .fwknoprc'
 complete -c knock -n '__knock_after spa' -l rc-file -r -F -d 'read this .fwknoprc'
 complete -c knock -n '__knock_after spa' -l ipv6-extension -d 'ask for an IPv6 address'
+complete -c knock -n '__knock_after spa' -s R -l resolve -d 'open for the address that a web site sees'
+complete -c knock -n '__knock_after spa' -l resolve-url -x -d 'the site'
+complete -c knock -n '__knock_after spa' -l stun -x -d 'ask this STUN server'
 complete -c knock -n '__knock_after keygen' -l server -x -a '(__fish_print_hostnames)' -d 'name of the server'
 complete -c knock -n '__knock_after keygen' -l client -x -d 'name of the client'
 complete -c knock -n '__knock_after keygen' -l hmac -x -a 'md5 sha1 sha256 sha384 sha512' -d 'type of the HMAC'

@@ -110,8 +110,8 @@ func networkHint(err error) string {
 	switch {
 	case errors.Is(err, client.ErrSPAIPv6):
 		return spaFamilyHint
-	case errors.Is(err, client.ErrSPAResolve):
-		return "name the address with -a, or let the server see it: -s"
+	case errors.As(err, new(*client.OutsideError)):
+		return "name the address with -a, let the server see it with -s, or ask another with --resolve-url or --stun"
 	case errors.As(err, new(*client.SPAProtoError)):
 		return "use udp, tcp, http or tcpraw"
 	case client.IsUnreachable(err) && hit != nil && hit.Host.Is6():

@@ -27,6 +27,7 @@ type plan struct {
 	oneTime string       // a file
 	spa     *spa.Profile // a packet in place of all of these
 	spaIPv6 bool
+	outside client.Outside
 	wait    uint16 // 0: do not wait
 	timeout time.Duration
 	retry   int
@@ -253,7 +254,7 @@ func (p *plan) opener(r *report) client.Opener {
 	pace := p.pace
 	pace.OnHit = r.hit
 	if p.spa != nil {
-		return &client.SPA{Route: pace.Route, Profile: *p.spa, IPv6: p.spaIPv6, OnPacket: r.packet}
+		return &client.SPA{Route: pace.Route, Profile: *p.spa, IPv6: p.spaIPv6, Outside: p.outside, OnPacket: r.packet}
 	}
 	if p.oneTime == "" {
 		return &client.Sequence{Pace: pace, Steps: p.steps}

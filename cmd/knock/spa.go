@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"knockd/internal/client"
 	"knockd/internal/profile"
 	"knockd/internal/spa"
 )
@@ -24,6 +25,10 @@ the one with SPA_SERVER HOST, over [default].
   -a, --allow-ip ADDR    open for this address (default: this machine's, or
                          where a router seems to replace it, the sender's)
   -s, --source-ip        open for the address that the packet comes from
+  -R, --resolve          open for the address that a web site sees: that site
+                         learns it, and when you knock
+      --resolve-url URL  the site: an https page that answers with the address
+      --stun HOST        ask this STUN server in place of a web site
   -f, --fw-timeout N     ask for N seconds
   -p, --server-port N    send to this port (default 62201)
   -P, --server-proto P   udp, tcp, http or tcpraw (a SYN that carries the packet)
@@ -52,6 +57,8 @@ type spaOptions struct {
 	stanza    string
 	rcFile    string
 	ipv6      bool
+	resolve   bool
+	stun      string
 }
 
 // register makes the options known.
@@ -77,6 +84,9 @@ func (s *spaOptions) register(o *options) {
 	fs.StringVarP(&s.stanza, "named", "n", "", "")
 	fs.StringVar(&s.rcFile, "rc-file", "", "")
 	fs.BoolVar(&s.ipv6, "ipv6-extension", false, "")
+	fs.BoolVarP(&s.resolve, "resolve", "R", false, "")
+	fs.Var(parsed(&s.ResolveURL, client.ParseResolveURL), "resolve-url", "")
+	fs.StringVar(&s.stun, "stun", "", "")
 }
 
 func parseHash(name string) (spa.Hash, error) {
@@ -125,6 +135,7 @@ func (o *options) authorization(sys system, r *report, p *plan, prof profile.Pro
 	}
 	o.override(a, s)
 	p.spaIPv6 = s.ipv6
+	p.outside = client.Outside{URL: a.ResolveURL, STUN: s.stun}
 	if a.User == "" {
 		a.User = userName(sys)
 	}
@@ -271,6 +282,10 @@ func (o *options) override(a *spa.Profile, s *spaOptions) {
 	if s.source {
 		s.Allow = "source"
 	}
+	if s.resolve || s.stun != "" || s.ResolveURL != "" {
+		s.Allow = "resolve"
+	}
+	set(&a.ResolveURL, s.ResolveURL, s.ResolveURL != "")
 	set(&a.Access, s.Access, len(s.Access) > 0)
 	set(&a.Allow, s.Allow, s.Allow != "")
 	set(&a.Timeout, s.Timeout, o.given("fw-timeout"))

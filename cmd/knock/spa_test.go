@@ -45,7 +45,7 @@ func TestSPAErrors(t *testing.T) {
 	one := write("one", "KEY secret-one\nHMAC_KEY secret-two\n")
 	two := write("two", "[a]\nKEY secret-one\nHMAC_KEY secret-two\n[b]\nKEY secret-three\nHMAC_KEY secret-two\n")
 	bad := write("bad", "KEY secret-one\nKEYS secret-two\n")
-	write(".fwknoprc", "[gpg]\nSPA_SERVER 192.0.2.1\nUSE_GPG Y\n[equal]\nKEY secret-one\nHMAC_KEY secret-one\nACCESS tcp/22\n[nothing]\nKEY a\n[resolve]\nKEY a\nACCESS tcp/22\nALLOW_IP resolve\nSPA_SERVER 127.0.0.1\n")
+	write(".fwknoprc", "[gpg]\nSPA_SERVER 192.0.2.1\nUSE_GPG Y\n[equal]\nKEY secret-one\nHMAC_KEY secret-one\nACCESS tcp/22\n[nothing]\nKEY a\n[resolve]\nKEY a\nACCESS tcp/22\nALLOW_IP resolve\nRESOLVE_URL http://192.0.2.1/ip\nSPA_SERVER 127.0.0.1\n")
 	for args, want := range map[string]string{
 		"spa": "1 " + spaUsage,
 		"spa 192.0.2.9": "1 knock: no keys for 192.0.2.9\n" +
@@ -69,7 +69,7 @@ func TestSPAErrors(t *testing.T) {
 		"spa equal":                    "1 knock: the keys for encryption and HMAC are equal\nknock: hint: correct the keys; knock keygen makes new ones\n",
 		"spa nothing":                  "1 knock: nothing to ask for\nknock: hint: name the ports: -A tcp/22, spa_access in the profile, or ACCESS in .fwknoprc\n",
 		"spa -n nothing -A tcp/1":      "1 knock: no host to send to\nknock: hint: name a host, or write SPA_SERVER into the stanza\n",
-		"spa resolve":                  "2 knock: the outside address is not looked up\nknock: hint: name the address with -a, or let the server see it: -s\n",
+		"spa resolve":                  "2 knock: ask http://192.0.2.1/ip for the outside address: must be an https:// URL\nknock: hint: name the address with -a, let the server see it with -s, or ask another with --resolve-url or --stun\n",
 		"spa --rc-file NONE 192.0.2.1": "1 knock: open DIR/none: no such file or directory\n",
 		"keygen x":                     "1 knock: keygen takes no words but options\nknock: hint: write: knock keygen --server HOST\n",
 		"keygen --client a/b":          "1 knock: the client's name must be of letters, digits, and ._-\nknock: hint: choose another --client\n",

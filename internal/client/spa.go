@@ -22,18 +22,19 @@ type SPA struct {
 	// IPv6 permits servers over IPv6 and IPv6 addresses in the message, which
 	// stock servers do not know.
 	IPv6 bool
+	// Outside is asked for the address to open, if the profile says resolve.
+	Outside Outside
 	// OnPacket, if set, is called before each packet with how it is sent.
 	OnPacket func(proto string, to netip.AddrPort)
+
+	outside [2]netip.Addr // as answered, IPv6 and IPv4: nobody is asked twice
 }
 
 // How long a transport that makes a connection may take.
 const spaPatience = 5 * time.Second
 
-// The mistakes of a profile that only sending brings to light.
-var (
-	ErrSPAIPv6    = errors.New("servers of fwknop know IPv4 alone")
-	ErrSPAResolve = errors.New("the outside address is not looked up")
-)
+// ErrSPAIPv6 is a mistake of a profile that only sending brings to light.
+var ErrSPAIPv6 = errors.New("servers of fwknop know IPv4 alone")
 
 // SPAProtoError: a transport of fwknop that is not supported.
 type SPAProtoError struct{ Proto string }
@@ -104,7 +105,7 @@ func (s *SPA) allow(ctx context.Context, host netip.Addr) (netip.Addr, error) {
 	case "source":
 		return netip.Addr{}, nil
 	case "resolve":
-		return netip.Addr{}, ErrSPAResolve
+		return s.outsideAddress(ctx, host.Is4())
 	case "":
 		return s.ownAddress(ctx, host)
 	}
@@ -116,6 +117,18 @@ func (s *SPA) allow(ctx context.Context, host netip.Addr) (netip.Addr, error) {
 		return addr, ErrSPAIPv6
 	}
 	return addr.Unmap(), nil
+}
+
+// outsideAddress asks for the address to open, once.
+func (s *SPA) outsideAddress(ctx context.Context, v4 bool) (a netip.Addr, err error) {
+	known := &s.outside[0]
+	if v4 {
+		known = &s.outside[1]
+	}
+	if !known.IsValid() {
+		*known, err = s.Outside.Address(ctx, v4)
+	}
+	return *known, err
 }
 
 // ownAddress is this machine's towards the host, unless a router on the way

@@ -23,11 +23,11 @@ func TestSPAAllow(t *testing.T) {
 		{"192.0.2.7", "192.0.2.7"},
 		{"::ffff:192.0.2.7", "192.0.2.7"},
 		{"", "127.0.0.1"},
-		{"resolve", "the outside address is not looked up"},
+		{"resolve", "ask http://192.0.2.1/ for the outside address: must be an https:// URL"},
 		{"2001:db8::1", "servers of fwknop know IPv4 alone"},
 	} {
 		s := spaClient()
-		s.Allow = c.allow
+		s.Allow, s.Outside.URL = c.allow, "http://192.0.2.1/"
 		packet, err := s.packet(context.Background(), netip.MustParseAddr("127.0.0.1"), time.Unix(1795330800, 0))
 		got := ""
 		if err != nil {

@@ -112,6 +112,7 @@ type Profile struct {
 	NATLocal   bool
 	NATPort    uint16
 	NATRandom  bool
+	ResolveURL string // the page to ask for the outside address, "" for the usual one
 
 	Client      Client // without a name; Key is empty if no key was named
 	UseHMAC     bool
@@ -162,7 +163,7 @@ var errNoGPG = errors.New("GPG is not supported")
 
 // rcIgnored are variables that tune what this project does otherwise or not.
 var rcIgnored = map[string]bool{
-	"VERBOSE": true, "NO_SAVE_ARGS": true, "SPOOF_SOURCE_IP": true, "RESOLVE_URL": true, "RESOLVE_IP_HTTPS": true, "RESOLVE_IP_HTTP": true,
+	"VERBOSE": true, "NO_SAVE_ARGS": true, "SPOOF_SOURCE_IP": true, "RESOLVE_IP_HTTPS": true, "RESOLVE_IP_HTTP": true,
 	"RESOLVE_HTTP_ONLY": true, "WGET_CMD": true, "SERVER_RESOLVE_IPV4": true, "HTTP_USER_AGENT": true, "USE_WGET_USER_AGENT": true,
 	"GPG_RECIPIENT": true, "GPG_SIGNER": true, "GPG_HOMEDIR": true, "GPG_EXE": true, "GPG_SIGNING_PW": true, "GPG_SIGNING_PW_BASE64": true,
 	"GPG_NO_SIGNING_PW": true, "USE_GPG_AGENT": true,
@@ -234,6 +235,7 @@ var rcVariables = map[string]func(r *rcReader, v string) error{
 	"USE_HMAC":         func(r *rcReader, v string) error { r.UseHMAC = r.UseHMAC || yes(v); return nil },
 	"SPOOF_USER":       func(r *rcReader, v string) error { r.User = v; return nil },
 	"NAT_ACCESS":       func(r *rcReader, v string) error { r.NATAccess = v; return nil },
+	"RESOLVE_URL":      func(r *rcReader, v string) error { r.ResolveURL = v; return nil },
 	"NAT_LOCAL":        func(r *rcReader, v string) error { r.NATLocal = r.NATLocal || yes(v); return nil },
 	"NAT_RAND_PORT":    func(r *rcReader, v string) error { r.NATRandom = r.NATRandom || yes(v); return nil },
 	"USE_GPG": func(r *rcReader, v string) error {
