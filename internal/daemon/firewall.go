@@ -74,6 +74,9 @@ func (d *Daemon) ensure(conf *config.Config) error {
 	err := d.ensureOne(&d.firewall, firewallOptions(conf, d.noticed), nativeDoors(conf))
 	if err == nil {
 		err = d.ensureOne(&d.nat, natOptions(conf, d.noticed), natDoors(conf))
+		if err != nil && conf != d.conf { // a reload that cannot change all changes nothing
+			err = errors.Join(err, d.ensureOne(&d.firewall, firewallOptions(d.conf, d.noticed), nativeDoors(d.conf)))
+		}
 	}
 	return lacking("CAP_NET_ADMIN", err)
 }
