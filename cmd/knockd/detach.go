@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"strconv"
@@ -42,6 +43,9 @@ func detach(ctx context.Context, args []string, stderr io.Writer) int {
 	child.Stdout, child.Stderr = os.Stdout, os.Stderr
 	child.ExtraFiles = []*os.File{w}
 	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	// A descriptor that somebody left open for us, of a pipe perhaps whose end is
+	// waited for, must not live as long as the daemon. Linux 5.11 can do that.
+	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
 	if err := child.Start(); err != nil {
 		w.Close()
 		complain(stderr, fmt.Errorf("become a daemon: %w", err))

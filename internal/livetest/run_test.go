@@ -2,6 +2,7 @@ package livetest
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -151,6 +152,40 @@ func TestDaemon(t *testing.T) {
 		_, err := os.Stat(dir + "/pid")
 		return os.IsNotExist(err)
 	})
+}
+
+// TestDaemonLetsGo: what else -d was given open it does not keep: whoever reads
+// from such a pipe would wait for the daemon's end.
+func TestDaemonLetsGo(t *testing.T) {
+	t.Parallel()
+	h := nettest.NewHost(t, "h")
+	dir := t.TempDir()
+	write(t, dir+"/knockd.conf", "[options]\nStateDir = "+dir+"/state\n[a]\nsequence = 7000\ncommand = true\n")
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	cmd := exec.Command(program(t, "knockd"), "-d", "-i", "lo", "-c", dir+"/knockd.conf", "-p", dir+"/pid")
+	cmd.ExtraFiles = []*os.File{w, w, w}
+	if err := h.Start(cmd); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	text, _ := os.ReadFile(dir + "/pid")
+	var pid int
+	fmt.Sscan(string(text), &pid)
+	if pid < 2 {
+		t.Fatalf("the pid file says %q", text)
+	}
+	defer syscall.Kill(pid, syscall.SIGTERM)
+	r.SetReadDeadline(time.Now().Add(patience))
+	if _, err := r.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("reading: %v, want the end of the file", err)
+	}
 }
 
 // TestDaemonFault: -d says itself why there is no daemon.
