@@ -50,12 +50,6 @@ func memoryOf(pid int, what string) float64 {
 	return kib / 1024
 }
 
-// openFiles returns how many descriptors a process has.
-func openFiles(pid int) int {
-	list, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
-	return len(list)
-}
-
 // countIn counts a text in a file; none counts as empty.
 func countIn(name, text string) int {
 	data, _ := os.ReadFile(name)

@@ -234,13 +234,13 @@ func (l *lab) listen() {
 // by source in order, once there are at least n and no more come. All that was
 // logged before is forgotten.
 func (l *lab) heard(n int, ending string) map[netip.Addr][]string {
-	lines, count := l.gathered(ending)
+	_, count := l.gathered(ending)
 	for deadline := time.Now().Add(10 * time.Second); count < n && time.Now().Before(deadline); {
 		time.Sleep(20 * time.Millisecond)
-		lines, count = l.gathered(ending)
+		_, count = l.gathered(ending)
 	}
 	time.Sleep(150 * time.Millisecond)
-	lines, _ = l.gathered(ending)
+	lines, _ := l.gathered(ending)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.entries = nil
