@@ -23,7 +23,7 @@ func spaDoor(rest string) string {
 	open = tcp/22, udp/53, tcp/443
 	start_command = iptables -w -I INPUT -s %IP% -p %PROTO% --dport %PORT% -j ACCEPT; echo %IP% %PROTO% %PORT% %CLIENT% >> DIR/opened
 	stop_command = iptables -w -D INPUT -s %IP% -p %PROTO% --dport %PORT% -j ACCEPT
-	cmd_timeout = 1
+	cmd_timeout = 2
 	` + rest + "\n"
 }
 
@@ -104,7 +104,7 @@ func TestFwknopOpensOurDoor(t *testing.T) {
 	ways := map[string]way{
 		"address":       {args: "-A tcp/22 -a 10.7.0.1 " + keyed, door: "require_source = yes"},
 		"sender":        {args: "-A tcp/22 -s " + keyed},
-		"timeout":       {args: "-A tcp/22 -a 10.7.0.1 -f 2 " + keyed},
+		"timeout":       {args: "-A tcp/22 -a 10.7.0.1 -f 3 " + keyed},
 		"several ports": {args: "-A udp/53,tcp/22 -a 10.7.0.1 " + keyed, opened: "10.7.0.1 udp 53 laptop 10.7.0.1 tcp 22 laptop"},
 		"other port":    {args: "-A tcp/22 -s -p 4000 " + keyed, door: "spa_port = 62201, 4000-4010"},
 		"random port":   {args: "-A tcp/22 -s -r " + keyed, door: "spa_port = 10000-65535"},
