@@ -49,17 +49,12 @@ func (o *options) serve(ctx context.Context, conf *config.Config, reload <-chan 
 			spareReading()
 			return o.loadConfig(o.path(o.config))
 		},
-		ReopenLog: func(conf *config.Config) {
-			outputs.reopen(log, conf)
-			go settleMemory(maxAttempts)
-		},
-		Ready: func() {
-			o.ready()
-			go settleMemory(maxAttempts)
-		},
-		Status:  notifyStatus,
-		Verbose: o.verbose,
-		Debug:   o.debug,
+		ReopenLog: func(conf *config.Config) { outputs.reopen(log, conf) },
+		Ready:     o.ready,
+		Trim:      func() { settleMemory(maxAttempts) },
+		Status:    notifyStatus,
+		Verbose:   o.verbose,
+		Debug:     o.debug,
 	}
 	d, err := daemon.New(conf, settings)
 	if err != nil {

@@ -39,6 +39,9 @@ type Options struct {
 	ReopenLog func(*config.Config)
 	// Ready is called once the daemon listens.
 	Ready func()
+	// Trim is called beside the loop when a configuration was read and is in
+	// use, or is not: what reading took is not needed any more. It may be nil.
+	Trim func()
 	// Now is the wall clock; nil: time.Now.
 	Now func() time.Time
 	// Status is told what the daemon does, in a few words, when it changes.
@@ -124,6 +127,12 @@ func New(conf *config.Config, o Options) (*Daemon, error) {
 	return d, nil
 }
 
+func (d *Daemon) trim() {
+	if d.Trim != nil {
+		go d.Trim()
+	}
+}
+
 // fillIn sets what tests set otherwise.
 func (d *Daemon) fillIn() {
 	if d.Now == nil {
@@ -153,6 +162,7 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 	d.manager.Adopt()
 	d.dropCapabilities()
 	d.Ready()
+	d.trim()
 	err := d.loop(ctx, reload)
 	if err == nil {
 		err = d.unheard()

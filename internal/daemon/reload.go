@@ -38,6 +38,7 @@ func (d *Daemon) read() {
 				d.read()
 			default:
 				d.reloaded(conf, list, warnings, err)
+				d.trim()
 				if d.reloading = false; d.again {
 					d.again = false
 					d.reload()
