@@ -45,11 +45,11 @@ var bothFamilies = []string{nettest.Server4 + ":22", "[" + nettest.Server6 + "]:
 func TestNativeDoor(t *testing.T) {
 	t.Parallel()
 	client, server := openSite(t)
-	d := start(t, server, fmt.Sprintf(nativeDoor, 2))
+	d := start(t, server, fmt.Sprintf(nativeDoor, 4))
 	for i, c := range [][2]string{{nettest.Client4, nettest.Server4}, {nettest.Client6, nettest.Server6}} {
 		shut(t, client, bothFamilies[i])
 		syn(t, client, c[0], c[1], "7000", "9000", "8000")
-		d.waitFor("ssh: opened tcp/22 for "+c[0]+" (2 s)", 1)
+		d.waitFor("ssh: opened tcp/22 for "+c[0]+" (4 s)", 1)
 		conn, err := client.Dial("tcp", bothFamilies[i], patience)
 		if err != nil {
 			t.Fatalf("%s after the knock: %v", bothFamilies[i], err)

@@ -28,7 +28,7 @@ func serveWeb(t *testing.T, h *nettest.Host, server string) {
 
 // webDoor is a door that listens on the port of a web server.
 func webDoor(rest string) string {
-	return "[options]\n\tlogfile = LOG\n[ssh]\n\tspa_key_file = DIR/ssh.keys\n\tspa_port = 80\n\topen = tcp/22\n\tcmd_timeout = 2\n\t" + rest + "\n"
+	return "[options]\n\tlogfile = LOG\n[ssh]\n\tspa_key_file = DIR/ssh.keys\n\tspa_port = 80\n\topen = tcp/22\n\tcmd_timeout = 4\n\t" + rest + "\n"
 }
 
 // TestSPAThroughWebServer: Debian's client and ours open a door by way of a
@@ -49,7 +49,7 @@ func TestSPAThroughWebServer(t *testing.T) {
 		}
 		fwknop(t, client, "", args...)
 		opened++
-		d.waitFor("ssh: opened tcp/22 for 10.7.0.1 (2 s)", opened)
+		d.waitFor("ssh: opened tcp/22 for 10.7.0.1 (4 s)", opened)
 		opens(t, client, ssh4)
 		d.waitFor("ssh: closed for 10.7.0.1", opened)
 		closes(t, client, ssh4)
@@ -58,7 +58,7 @@ func TestSPAThroughWebServer(t *testing.T) {
 			t.Errorf("%s: status %d\n%s%s", way, status, stdout, stderr)
 		}
 		opened++
-		d.waitFor("ssh: opened tcp/22 for 10.7.0.1 (2 s)", opened)
+		d.waitFor("ssh: opened tcp/22 for 10.7.0.1 (4 s)", opened)
 		opens(t, client, ssh4)
 		d.waitFor("ssh: closed for 10.7.0.1", opened)
 		closes(t, client, ssh4)
@@ -98,13 +98,13 @@ func TestSPABehindProxy(t *testing.T) {
 			shut(t, client, "10.9.0.2:22")
 			fwknop(t, client, "", append([]string{"-A", "tcp/22", "-s", "-P", "http", "-p", "80"}, keyed...)...)
 			d.waitFor("10.9.0.1: ssh: client laptop asks for tcp/22 for "+c.opened, 1)
-			d.waitFor("ssh: opened tcp/22 for "+c.opened+" (2 s)", 1)
+			d.waitFor("ssh: opened tcp/22 for "+c.opened+" (4 s)", 1)
 			d.waitFor("ssh: closed for "+c.opened, 1)
 			if status, stdout, stderr := outcome(t, client, program(t, "knock"), "spa", "--key-file", keyFile(t),
 				"-s", "-A", "tcp/22", "-P", "http", "-p", "80", nettest.Server4); status != 0 || stdout+stderr != "" {
 				t.Errorf("status %d\n%s%s", status, stdout, stderr)
 			}
-			d.waitFor("ssh: opened tcp/22 for "+c.opened+" (2 s)", 2)
+			d.waitFor("ssh: opened tcp/22 for "+c.opened+" (4 s)", 2)
 			if from := map[string]*nettest.Host{"10.7.0.1": client, "10.9.0.1": proxy}; !reaches(from[c.opened], "10.9.0.2:22") {
 				t.Errorf("not open for %s", c.opened)
 			}
