@@ -25,7 +25,7 @@ const (
 )
 
 func main() {
-	oneThread()
+	atMostThreads(reading)
 	spareReading()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)

@@ -21,12 +21,19 @@ const (
 	attemptSize = 64
 )
 
-// oneThread has goroutines run one at a time: one of them decides on one
-// packet after the other, and more threads would only wake each other, three
-// times the work in a flood. What blocks has a thread of its own.
-func oneThread() {
+// How many goroutines run at a time. One of them decides on one packet after
+// the other, and more threads would only wake each other, three times the work
+// in a flood; what blocks has a thread of its own. A large configuration is
+// collected after while it is read.
+const (
+	reading = 2
+	serving = 1
+)
+
+// atMostThreads bounds them, unless the environment's GOMAXPROCS does.
+func atMostThreads(n int) {
 	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(1)
+		runtime.GOMAXPROCS(min(n, runtime.NumCPU()))
 	}
 }
 

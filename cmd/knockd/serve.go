@@ -50,11 +50,14 @@ func (o *options) serve(ctx context.Context, conf *config.Config, reload <-chan 
 			return o.loadConfig(o.path(o.config))
 		},
 		ReopenLog: func(conf *config.Config) { outputs.reopen(log, conf) },
-		Ready:     o.ready,
-		Trim:      func() { settleMemory(maxAttempts) },
-		Status:    notifyStatus,
-		Verbose:   o.verbose,
-		Debug:     o.debug,
+		Ready: func() {
+			atMostThreads(serving)
+			o.ready()
+		},
+		Trim:    func() { settleMemory(maxAttempts) },
+		Status:  notifyStatus,
+		Verbose: o.verbose,
+		Debug:   o.debug,
 	}
 	d, err := daemon.New(conf, settings)
 	if err != nil {
