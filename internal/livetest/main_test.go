@@ -89,6 +89,7 @@ type daemon struct {
 	output syncBuffer
 	marks  int // packets that settled has sent
 	done   chan struct{}
+	began  time.Time
 }
 
 // syncBuffer takes a program's output while somebody looks at it.
@@ -160,6 +161,7 @@ func (d *daemon) run(h *nettest.Host, cmd *exec.Cmd) {
 		d.cmd.Stdout = &d.output
 	}
 	d.cmd.WaitDelay = time.Second
+	d.began = time.Now()
 	if err := h.Start(d.cmd); err != nil {
 		d.t.Fatal(err)
 	}

@@ -140,9 +140,8 @@ func measureDoors(t *testing.T, c *comparison) {
 	begin := func(path string, doors, times int) (seconds, mib float64) {
 		var all []float64
 		for range times {
-			since := time.Now()
 			d := prepare(t, server, path, "[options]\n\tlogfile = LOG\n"+probeDoor+manyDoors(doors))
-			took, ok := hears(t, client, d, since, 2*time.Minute)
+			took, ok := hears(t, client, d, d.began, 2*time.Minute)
 			if !ok {
 				d.cmd.Process.Kill()
 				return none, none
