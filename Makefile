@@ -78,12 +78,12 @@ bench:
 # One table beside Debian's knockd 0.8 and fwknopd, as root, in namespaces of
 # its own. It takes about ten minutes and wants the machine for itself.
 bench-peer: deps
-	$(GO) test -count 1 -timeout 30m -run '^TestPeer$$' -v -peer ./internal/livetest | grep -v '^=== '
+	$(GO) test -count 1 -timeout 30m -run '^TestPeer$$' -v ./internal/livetest -peer | grep -v '^=== '
 
 # Floods, knocks, reloads and address changes at once, as root, in namespaces.
 SOAK ?= 10m
 soak: deps
-	$(GO) test -count 1 -timeout 2h -run '^TestSoak$$' -v -soak $(SOAK) ./internal/livetest
+	$(GO) test -count 1 -timeout 2h -run '^TestSoak$$' -v ./internal/livetest -soak=$(SOAK)
 
 # The unit under a real systemd, booted in a container: root, debootstrap and
 # systemd-container. Takes some minutes the first time.
