@@ -78,7 +78,7 @@ bench:
 # One table beside Debian's knockd 0.8 and fwknopd, as root, in namespaces of
 # its own. It takes about ten minutes and wants the machine for itself.
 bench-peer: deps
-	$(GO) test -count 1 -timeout 30m -run '^TestPeer$$' -v ./internal/livetest -peer | grep -v '^=== '
+	$(GO) test -count 1 -timeout 30m -run '^TestPeer$$' -v ./internal/livetest -peer
 
 # Floods, knocks, reloads and address changes at once, as root, in namespaces.
 SOAK ?= 10m
