@@ -6,6 +6,7 @@ package daemon
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"knockd/internal/capture"
@@ -25,6 +26,8 @@ type decisions struct {
 	names    *names // nil without -l
 	gate     *gate  // nil without doors that have keys
 	failures config.FailureLimit
+	openings []doors.Opening // of the knock at hand, here for its memory
+	refused  spa.Decision    // on the message at hand
 }
 
 // outcomes is what decisions lead to.
@@ -80,7 +83,8 @@ func (d *decisions) examine(p *capture.Captured, at time.Time) {
 	if r != nil {
 		d.out.admit(at, d.gate, r)
 	} else if decision.Told() {
-		d.out.line(at, decision.Text)
+		d.refused = decision // kept here, junk costs no memory
+		d.out.line(at, func() string { return d.refused.Text() })
 	}
 }
 
@@ -163,19 +167,21 @@ func named(addr netip.Addr, host string) string {
 }
 
 func (d *decisions) opened(door *door, e *knock.Event, at time.Time) {
-	sesame := fmt.Sprintf("%s: %s: OPEN SESAME", d.who(e), e.Door.Name)
+	sesame := d.who(e) + ": " + e.Door.Name + ": OPEN SESAME"
 	host := ""
 	if d.names != nil {
 		host = d.names.of(e.Src)
 	}
-	list, src := openingsOf(door, e, host), e.Src
-	open := func() {
-		openAll(d.out, at, list, sesame)
-		closeOther(d.out, at, door, src)
-	}
-	if door.oneTime != nil {
-		d.out.use(at, door, open)
+	d.openings = appendOpenings(d.openings[:0], door, e, host)
+	if door.oneTime == nil {
+		d.open(at, door, e.Src, d.openings, sesame)
 		return
 	}
-	open()
+	list, src := slices.Clone(d.openings), e.Src
+	d.out.use(at, door, func() { d.open(at, door, src, list, sesame) })
+}
+
+func (d *decisions) open(at time.Time, door *door, knocker netip.Addr, list []doors.Opening, sesame string) {
+	openAll(d.out, at, list, sesame)
+	closeOther(d.out, at, door, knocker)
 }

@@ -10,10 +10,10 @@ import (
 	"knockd/internal/knock"
 )
 
-// openingsOf is what a knock opens: native ones first, then the commands of the
-// knocker's address family, with everything filled in. A door that opens
-// nothing still has one opening, of no command.
-func openingsOf(d *door, e *knock.Event, host string) []doors.Opening {
+// appendOpenings appends what a knock opens: native ones first, then the
+// commands of the knocker's address family, with everything filled in. A door
+// that opens nothing still has one opening, of no command.
+func appendOpenings(list []doors.Opening, d *door, e *knock.Event, host string) []doors.Opening {
 	base := d.openingFor(e.Src)
 	base.Host = host
 	port := e.Port // that the knock named, else the last one hit
@@ -21,7 +21,7 @@ func openingsOf(d *door, e *knock.Event, host string) []doors.Opening {
 		port = e.Hit.DstPort
 	}
 	base.Vars.Port, base.Vars.Proto = strconv.Itoa(int(port)), d.protoOf(e).String()
-	var list []doors.Opening
+	before := len(list)
 	if len(d.Open) > 0 && d.Open[0].Named() {
 		for _, p := range d.Open {
 			name := config.Ports{Proto: p.Proto, First: e.Port, Last: e.Port}.String()
@@ -33,7 +33,7 @@ func openingsOf(d *door, e *knock.Event, host string) []doors.Opening {
 	if d.XtRecent != "" {
 		list = append(list, native(base, recentKind, "list "+d.XtRecent, d.XtRecent))
 	}
-	if o := withCommands(base, d); o.Start != "" || len(list) == 0 {
+	if o := withCommands(base, d); o.Start != "" || len(list) == before {
 		list = append(list, o)
 	}
 	return list

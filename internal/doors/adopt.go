@@ -26,7 +26,8 @@ func (m *Manager) Adopt() int {
 		m.o.Log.Log(fmt.Sprintf("journal: openings of an earlier run taken over: %d", len(found)))
 	}
 	alive := survivors(j.name, found)
-	m.do(func(now time.Time) {
+	m.do(func() {
+		now := m.o.Now()
 		for i := range found {
 			m.s.adopt(&found[i], j.boot, alive[found[i].id], now)
 		}

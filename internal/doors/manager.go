@@ -56,7 +56,7 @@ func New(o Options) *Manager {
 	m := &Manager{o: o, changed: make(chan struct{}, 1), s: newSchedule()}
 	m.starts, m.endStarts = context.WithCancelCause(context.Background())
 	m.stops, m.endStops = context.WithCancelCause(context.Background())
-	m.timer = time.AfterFunc(time.Hour, func() { m.do(m.s.tick) })
+	m.timer = time.AfterFunc(time.Hour, func() { m.do(func() { m.s.tick(m.o.Now()) }) })
 	m.timer.Stop()
 	if j := o.Journal; j != nil {
 		j.mu.Lock()
@@ -73,8 +73,8 @@ func New(o Options) *Manager {
 // (may be nil) is called before the start command begins: it is the place to
 // log OPEN SESAME. It must be quick and must not call the Manager.
 func (m *Manager) Open(o Opening, announce func()) (opened bool) {
-	m.do(func(now time.Time) {
-		if m.refuse(&o, now) {
+	m.do(func() {
+		if m.refuse(&o) {
 			return
 		}
 		if announce != nil {
@@ -90,7 +90,7 @@ func (m *Manager) Open(o Opening, announce func()) (opened bool) {
 // stop command, and says why in the log. It returns how many there were.
 // Match must be quick and must not call the Manager.
 func (m *Manager) Close(match func(*Opening) bool, why string) (n int) {
-	m.do(func(time.Time) { n = m.s.closeEarly(match, why) })
+	m.do(func() { n = m.s.closeEarly(match, why) })
 	return n
 }
 
@@ -134,9 +134,9 @@ func (m *Manager) Openings() []Pending {
 }
 
 // do changes the schedule and carries out what follows from it.
-func (m *Manager) do(change func(now time.Time)) {
+func (m *Manager) do(change func()) {
 	m.mu.Lock()
-	change(m.o.Now())
+	change()
 	actions := m.s.take()
 	for _, a := range actions {
 		if a.do == start || a.do == stop {
@@ -192,7 +192,7 @@ func (m *Manager) runStart(e *entry) {
 	if j := m.o.Journal; j != nil {
 		j.open(e.id)
 	}
-	m.do(func(now time.Time) { m.s.started(e, r, now) })
+	m.do(func() { m.s.started(e, r, m.o.Now()) })
 }
 
 func (m *Manager) runStop(e *entry) {
@@ -212,15 +212,15 @@ func (m *Manager) runStop(e *entry) {
 	if j := m.o.Journal; j != nil && !r.ok() && r.Err == nil && !e.mayHaveRun {
 		j.failed(e.id)
 	}
-	m.do(func(now time.Time) { m.s.stopped(e, r, now) })
+	m.do(func() { m.s.stopped(e, r, m.o.Now()) })
 }
 
 // refuse reports whether an opening has to be refused. The lock is held.
-func (m *Manager) refuse(o *Opening, now time.Time) bool {
+func (m *Manager) refuse(o *Opening) bool {
 	if m.s.draining || !m.s.full() {
 		return m.s.draining
 	}
-	if left, ok := m.refused.say(now); ok {
+	if left, ok := m.refused.say(m.o.Now()); ok {
 		line := fmt.Sprintf("%s: not opened: %d openings are held already", o.who(), MaxWaiting)
 		if left > 0 {
 			line += fmt.Sprintf(" (%d such lines left out)", left)

@@ -45,7 +45,7 @@ func (m *Manager) shutdown(ctx context.Context, keep bool, why string) (left int
 	defer cancel()
 	patience := time.AfterFunc(shutdownStarts, func() { m.endStarts(errShutdown) })
 	defer patience.Stop()
-	m.do(func(time.Time) {
+	m.do(func() {
 		if n := m.s.drain(keep, why); n > 0 {
 			m.s.say(fmt.Sprintf("dropped before their start command ran: %d openings", n))
 		}

@@ -202,6 +202,7 @@ func (l *Log) write(out Outputs) {
 	defer close(l.done)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	var spare []line
 	for {
 		for len(l.queue) == 0 && !l.closed {
 			l.wake.Wait()
@@ -210,13 +211,23 @@ func (l *Log) write(out Outputs) {
 			return
 		}
 		batch := l.queue
-		l.queue, l.writing = nil, len(batch)
+		l.queue, l.writing = spare, len(batch)
 		l.mu.Unlock()
 		out = out.write(batch)
+		spare = emptied(batch)
 		l.mu.Lock()
 		l.writing = 0
 		l.wake.Broadcast()
 	}
+}
+
+// emptied returns the memory of a batch for another one, unless it is much.
+func emptied(batch []line) []line {
+	if cap(batch) > maxQueued {
+		return nil
+	}
+	clear(batch)
+	return batch[:0]
 }
 
 // write carries out a batch, in order, and returns the outputs from then on.

@@ -30,10 +30,11 @@ func (s *File) WriteLine(at time.Time, text string) error {
 	return Stamped{s.f}.WriteLine(at, text)
 }
 
-// writeLines writes the lines that are for the log at once, whole ones only to a call of write(2): other
-// programs may append to the same file.
+// writeLines writes the lines that are for the log at once, whole ones only to
+// a call of write(2): other programs may append to the same file.
 func (s *File) writeLines(lines []line) error {
-	var b []byte
+	var b, prefix []byte
+	var second int64 // to which the prefix belongs
 	var failed error
 	flush := func() {
 		if len(b) == 0 {
@@ -48,8 +49,10 @@ func (s *File) writeLines(lines []line) error {
 		if n.to&toLog == 0 {
 			continue
 		}
-		b = n.at.Local().AppendFormat(b, stamp)
-		b = append(append(b, n.text...), '\n')
+		if now := n.at.Unix(); now != second || prefix == nil {
+			second, prefix = now, n.at.Local().AppendFormat(prefix[:0], stamp)
+		}
+		b = append(append(append(b, prefix...), n.text...), '\n')
 		if len(b) >= atOnce {
 			flush()
 		}

@@ -187,6 +187,7 @@ func junk(t *testing.T, client, server *nettest.Host) string {
 			payload[k] = alphabet[r.IntN(len(alphabet))]
 		}
 		payload[0] = "89+/"[i%4]
+		payload[203] = "AEIMQUYcgkosw048"[i%16] // the end of 32 octets' base64
 		return udpPacket(strangers+uint32(i), spaPort, payload)
 	})
 }

@@ -104,6 +104,7 @@ type Gate struct {
 	keys  [][]*keyState // per door and client
 	once  Once
 	round uint64 // of the packet being examined
+	sign  signature
 }
 
 // keyState is what a set of keys makes of the packet being examined. Clients
@@ -178,6 +179,7 @@ func (g *Gate) Examine(p Packet, now time.Time) (*Request, Decision) {
 		return nil, d
 	}
 	g.round++
+	g.sign.chars = 0
 	var r *Request
 	for i, door := range g.doors {
 		if door.hears(p, way) {
@@ -196,7 +198,7 @@ func (g *Gate) tryDoor(i int, r *Request, p Packet, now time.Time, d *Decision) 
 	door := g.doors[i]
 	for j, state := range g.keys[i] {
 		client := &door.Clients[j]
-		if !state.examine(p.Payload, g.round) {
+		if !state.examine(p.Payload, &g.sign, g.round) {
 			continue
 		}
 		no := Decision{Door: door.Name, Client: client.Name}
@@ -229,12 +231,12 @@ func (d *Decision) raise(o Decision) {
 }
 
 // examine opens the packet with these keys, at most once a round.
-func (s *keyState) examine(payload []byte, round uint64) bool {
+func (s *keyState) examine(payload []byte, sign *signature, round uint64) bool {
 	if s.round == round {
 		return s.found
 	}
 	s.round, s.found, s.err = round, false, nil
-	if !s.authentic(payload) {
+	if !s.authentic(payload, sign) {
 		return false
 	}
 	body, err := s.decode(payload)

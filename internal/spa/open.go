@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"hash"
 )
@@ -23,7 +22,7 @@ func Open(payload []byte, c Client) (Message, Token, error) {
 		return Message{}, Token{}, ErrNotOurs
 	}
 	o := newOpener(&c)
-	if !o.authentic(payload) {
+	if !o.authentic(payload, &signature{}) {
 		return Message{}, Token{}, ErrNotOurs
 	}
 	body, err := o.decode(payload)
@@ -44,7 +43,24 @@ type opener struct {
 	mac    hash.Hash // nil: no HMAC
 	macLen int       // its characters at the end of a packet
 	sum    [64]byte
-	text   [86]byte
+}
+
+// signature is the HMAC at the end of a packet, read once for all keys.
+type signature struct {
+	chars  int // it is written in; 0: not read yet
+	valid  bool
+	size   int
+	octets [64]byte
+}
+
+// read reads the last characters of a packet. Spare bits that are set make it
+// invalid: they would make a second spelling.
+func (s *signature) read(payload []byte, chars int) {
+	if s.chars == chars {
+		return
+	}
+	n, err := b64.Decode(s.octets[:], payload[len(payload)-chars:])
+	s.chars, s.size, s.valid = chars, n, err == nil
 }
 
 func newOpener(c *Client) *opener {
@@ -56,18 +72,19 @@ func newOpener(c *Client) *opener {
 	return o
 }
 
-// authentic compares the HMAC as text, so that spare bits make no second
-// spelling. Without an HMAC everything may be authentic.
-func (o *opener) authentic(payload []byte) bool {
+// authentic says whether the HMAC, which is read into s unless it was, is that
+// of these keys. Without an HMAC everything may be authentic.
+func (o *opener) authentic(payload []byte, s *signature) bool {
 	if o.mac == nil {
 		return true
 	}
-	n := len(payload) - o.macLen
+	if s.read(payload, o.macLen); !s.valid {
+		return false
+	}
 	o.mac.Reset()
 	o.mac.Write(cutOctets)
-	o.mac.Write(payload[:n])
-	text := b64.AppendEncode(o.text[:0], o.mac.Sum(o.sum[:0]))
-	return subtle.ConstantTimeCompare(text, payload[n:]) == 1
+	o.mac.Write(payload[:len(payload)-o.macLen])
+	return hmac.Equal(o.mac.Sum(o.sum[:0]), s.octets[:s.size])
 }
 
 var cutOctets = []byte(cutText) // once, so that junk costs no memory
