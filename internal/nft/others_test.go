@@ -114,7 +114,7 @@ func TestPutBack(t *testing.T) {
 		{"add rule", "insert rule inet knockd guard tcp dport 22 accept"},
 		{"map emptied", "flush map inet knockd guard_ports"},
 		{"dormant", "add table inet knockd { flags dormant; }"},
-		{"made anew", "delete table inet knockd; add table inet knockd; add set inet knockd door4_ssh { type ipv4_addr; flags timeout; size 65535; }; add set inet knockd door6_ssh { type ipv6_addr; flags timeout; size 65535; }"},
+		{"made anew", "delete table inet knockd; add table inet knockd; add set inet knockd door4_ssh { type ipv4_addr; flags timeout; }; add set inet knockd door6_ssh { type ipv6_addr; flags timeout; }"},
 		{"another's chain", "delete table inet knockd; add table inet knockd; add chain inet knockd guard_tcp_22; add chain inet knockd guard { type filter hook output priority 5; policy drop; }"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

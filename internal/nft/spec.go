@@ -30,11 +30,15 @@ type target struct {
 	timeout time.Duration // of a host's set: the default of its elements
 	untimed bool          // of a host's set: elements cannot have a timeout
 	nat     bool          // a map to an address and a port
+	size    uint32        // of a set of ours: how many elements it takes; 0: any number
 }
 
-// maxElements bounds a set of ours, and with it the kernel's memory (about
-// 150 octets an element).
-const maxElements = 65535
+// maxEndless bounds the openings without end in a set of ours, and with it the
+// kernel's memory: about 150 octets an element. Those that end are bounded by
+// who asks for them. The kernel makes room for a size at once, half a megabyte
+// here (nft_rhash_init in net/netfilter/nft_set_hash.c), so that thousands of
+// doors must do without.
+const maxEndless = 16384
 
 func (t *target) keyType() nftables.SetDatatype {
 	addr := nftables.TypeIPAddr
@@ -50,14 +54,14 @@ func (t *target) keyType() nftables.SetDatatype {
 	return addr
 }
 
-// nf: set NAME { type ipv4_addr; flags timeout; size 65535; }
+// nf: set NAME { type ipv4_addr; flags timeout; }
 //
 // A set of ours has no timeout of its own, so that openings without end can be
 // in it; each element brings one (see left).
 func (t *target) nf() *nftables.Set {
 	return &nftables.Set{
 		Table: t.table.nf(), Name: t.name, KeyType: t.keyType(), Concatenation: t.kind != keyAddr,
-		HasTimeout: !t.untimed, Size: maxElements,
+		HasTimeout: !t.untimed, Size: t.size,
 		IsMap: t.nat, DataType: t.dataType(),
 	}
 }
@@ -130,6 +134,9 @@ func (s *spec) target(o *Options, v6 bool) *target {
 		t.bits = full
 	}
 	if o.Mode != Set {
+		if s.Timeout == 0 {
+			t.size = maxEndless
+		}
 		if s.OnePort {
 			t.kind = keyAddrProtoPort
 		}
