@@ -25,16 +25,6 @@ const (
 	NAT
 )
 
-// ParseMode reads a mode as the configuration writes it.
-func ParseMode(s string) (Mode, error) {
-	for m := Guard; m <= Set; m++ {
-		if s == m.String() {
-			return m, nil
-		}
-	}
-	return 0, fmt.Errorf("%q: must be guard, mark or set", s)
-}
-
 // String returns "guard", "mark", "set" or "nat".
 func (m Mode) String() string { return [...]string{"guard", "mark", "set", "nat"}[m] }
 
@@ -48,17 +38,6 @@ const (
 	Input Hook = iota
 	Prerouting
 )
-
-// ParseHook reads a hook as the configuration writes it.
-func ParseHook(s string) (Hook, error) {
-	switch s {
-	case "input":
-		return Input, nil
-	case "prerouting":
-		return Prerouting, nil
-	}
-	return 0, fmt.Errorf("%q: must be input or prerouting", s)
-}
 
 // String returns "input" or "prerouting".
 func (h Hook) String() string { return [...]string{"input", "prerouting"}[h] }
@@ -91,16 +70,6 @@ func (t Table) String() string { return familyName(t.Family) + " " + t.Name }
 
 func (t Table) nf() *nftables.Table { return &nftables.Table{Family: t.Family, Name: t.Name} }
 
-// ParseTable reads "inet NAME", the table for guard and mark mode. It sees
-// both IP versions, so only the family inet will do.
-func ParseTable(s string) (Table, error) {
-	f := strings.Fields(s)
-	if len(f) != 2 || f[0] != "inet" || !validName(f[1]) {
-		return Table{}, fmt.Errorf("%q: must be a family and a name, as in: inet knockd (the family must be inet)", s)
-	}
-	return Table{nftables.TableFamilyINet, f[1]}, nil
-}
-
 // SetName names a set of the host's own rules. The zero value is none.
 type SetName struct {
 	Table Table
@@ -113,59 +82,12 @@ func (s SetName) String() string { return s.Table.String() + " " + s.Name }
 // IsZero says whether no set is named.
 func (s SetName) IsZero() bool { return s == SetName{} }
 
-// ParseSet reads "FAMILY TABLE SET". Tables of iptables-nft are refused: its
-// tools do not understand sets, and show and save a rule that refers to one
-// without the condition, as an open port.
-func ParseSet(s string) (SetName, error) {
-	f := strings.Fields(s)
-	if len(f) != 3 || !validName(f[1]) || !validName(f[2]) {
-		return SetName{}, fmt.Errorf("%q: must be a family, a table and a set, as in: inet filter ssh_allowed", s)
-	}
-	switch f[0] {
-	case "inet", "ip", "ip6":
-	default:
-		return SetName{}, fmt.Errorf("%q: the family must be inet, ip or ip6", s)
-	}
-	if f[0] != "inet" && f[1] == "filter" {
-		return SetName{}, fmt.Errorf("%q: the table %s filter belongs to iptables, which shows and saves a rule with a set as a rule without it: an open port; use nft_mode = mark", s, f[0])
-	}
-	return SetName{Table{families[f[0]], f[1]}, f[2]}, nil
-}
-
-// validName says whether nft can read back a name.
-func validName(s string) bool {
-	if s == "" || len(s) > 128 {
-		return false
-	}
-	for i, c := range []byte(s) {
-		letter := c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_'
-		if !letter && (i == 0 || !strings.ContainsRune("0123456789.-/", rune(c))) {
-			return false
-		}
-	}
-	return true
-}
-
 // Marking is the bits that [Mark] sets: Value within Mask.
 type Marking struct{ Value, Mask uint32 }
 
 // DefaultMarking is one bit that neither Docker, Kubernetes, Tailscale nor
 // the usual policy routing use.
 var DefaultMarking = Marking{0x100000, 0x100000}
-
-// ParseMarking reads "VALUE/MASK" or "VALUE", decimal or 0x.
-func ParseMarking(s string) (Marking, error) {
-	value, mask, both := strings.Cut(s, "/")
-	v, err := strconv.ParseUint(value, 0, 32)
-	m := v
-	if err == nil && both {
-		m, err = strconv.ParseUint(mask, 0, 32)
-	}
-	if err != nil || v == 0 || v&^m != 0 {
-		return Marking{}, fmt.Errorf("%q: must be VALUE/MASK with a value above 0 and within the mask, as in: 0x100000/0x100000", s)
-	}
-	return Marking{uint32(v), uint32(m)}, nil
-}
 
 // String returns the marking as iptables takes it: "0x100000/0x100000".
 func (m Marking) String() string { return fmt.Sprintf("%#x/%#x", m.Value, m.Mask) }

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
 )
 
 // Recent is a list of the iptables match `recent`: an address in it is let in
@@ -20,15 +19,6 @@ type Recent struct {
 }
 
 const recentDir = "/proc/net/xt_recent"
-
-// ParseRecent reads the name of a list (at most 199 octets, as iptables
-// takes it).
-func ParseRecent(s string) (Recent, error) {
-	if s == "" || len(s) > 199 || s == "." || s == ".." || strings.ContainsAny(s, "/\x00") {
-		return Recent{}, fmt.Errorf("%q: must be the --name of a list of iptables' match recent, as in: SSH2", s)
-	}
-	return Recent{Name: s}, nil
-}
 
 // Open puts an address into the list, or renews the time of one that is in
 // it. The rule's own --seconds close the door, or Close does.

@@ -3,23 +3,10 @@ package nft
 import (
 	"os"
 	"os/exec"
-	"strings"
 	"testing"
 
 	"knockd/internal/nettest"
 )
-
-func TestParseRecent(t *testing.T) {
-	t.Parallel()
-	for _, s := range []string{"", "..", "a/b", strings.Repeat("a", 200)} {
-		if _, err := ParseRecent(s); err == nil || !strings.HasSuffix(err.Error(), ": must be the --name of a list of iptables' match recent, as in: SSH2") {
-			t.Errorf("%q: %v", s, err)
-		}
-	}
-	if r, err := ParseRecent("SSH2"); err != nil || r.Name != "SSH2" {
-		t.Errorf("SSH2: %v, %v", r, err)
-	}
-}
 
 func TestRecentFaults(t *testing.T) {
 	t.Parallel()

@@ -257,24 +257,3 @@ func TestUserSetReloaded(t *testing.T) {
 	eventually(t, "the opening is back", func() bool { all, err := f.List(); return err == nil && words(all) == "ssh/1 fd07::1/128" })
 	reaches(t, client, both("22")[1])
 }
-
-func TestParseSet(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct{ in, want string }{
-		{"inet filter ssh_allowed", ""},
-		{" ip6  knock  s ", ""},
-		{"ip filter x", `"ip filter x": the table ip filter belongs to iptables, which shows and saves a rule with a set as a rule without it: an open port; use nft_mode = mark`},
-		{"ip6 filter x", `"ip6 filter x": the table ip6 filter belongs to iptables, which shows and saves a rule with a set as a rule without it: an open port; use nft_mode = mark`},
-		{"inet filter", `"inet filter": must be a family, a table and a set, as in: inet filter ssh_allowed`},
-		{"inet filter a;b", `"inet filter a;b": must be a family, a table and a set, as in: inet filter ssh_allowed`},
-		{"bridge filter x", `"bridge filter x": the family must be inet, ip or ip6`},
-	} {
-		got, err := ParseSet(tt.in)
-		if tt.want == "" && (err != nil || got.String() != strings.Join(strings.Fields(tt.in), " ")) {
-			t.Errorf("%q: %v, %v", tt.in, got, err)
-		}
-		if tt.want != "" && (err == nil || err.Error() != tt.want || !got.IsZero()) {
-			t.Errorf("%q: %v, want %s", tt.in, err, tt.want)
-		}
-	}
-}
