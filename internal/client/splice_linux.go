@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,6 +13,13 @@ import (
 // pipeSize is what an ordinary user may make a pipe hold (pipe(7),
 // pipe-max-size).
 const pipeSize = 1 << 20
+
+// bulk is how many octets at once tell a transfer from a person who types. Of
+// a transfer more is let gather, so that the moving leaves the processors to
+// the cryptography of the processes at both ends.
+const bulk = 64 << 10
+
+var gather = unix.NsecToTimespec(int64(500 * time.Microsecond))
 
 // spliceIn moves what comes from a pipe to a connection inside the kernel
 // (splice(2)), up to the pipe's end. Not done: one of them is something else.
@@ -84,6 +92,8 @@ func splice(pipe int, ready int16, wait func(move func(int) bool) error, move fu
 			return true, os.NewSyscallError("splice", moved)
 		case n == 0:
 			return true, nil
+		case n >= bulk:
+			unix.Nanosleep(&gather, nil)
 		}
 	}
 }
