@@ -2,37 +2,29 @@ package daemon
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 
 	"knockd/internal/config"
+	"knockd/internal/netstate"
 )
 
 // AddressesOf returns the addresses that the named interfaces have now; of
 // all interfaces of the host for "any".
 func AddressesOf(names []string) ([]netip.Addr, error) {
-	var all []netip.Addr
-	for _, name := range names {
-		addrs, err := addressesOf(name)
-		if err != nil {
-			return nil, fmt.Errorf("read the addresses of %s: %w", name, err)
-		}
-		for _, a := range addrs {
-			if p, err := netip.ParsePrefix(a.String()); err == nil {
-				all = append(all, p.Addr())
-			}
-		}
-	}
-	return all, nil
-}
-
-func addressesOf(name string) ([]net.Addr, error) {
-	if name == config.AnyInterface {
-		return net.InterfaceAddrs()
-	}
-	i, err := net.InterfaceByName(name)
+	state, err := netstate.Read()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the network's state: %w", err)
 	}
-	return i.Addrs()
+	indexes := []int{}
+	for _, name := range names {
+		if name == config.AnyInterface {
+			return state.Addrs(nil), nil
+		}
+		i, ok := state.ByName(name)
+		if !ok {
+			return nil, fmt.Errorf("read the addresses of %s: no such network interface", name)
+		}
+		indexes = append(indexes, i.Index)
+	}
+	return state.Addrs(indexes), nil
 }

@@ -2,7 +2,6 @@ package ruleset
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -24,74 +23,6 @@ func (n *nft) family(f family) {
 		n.door(d, f)
 	}
 	n.starts(doors, f)
-}
-
-// condition is what makes a packet visible beside its port: what a door asks
-// of flags and source, and whether it names its destination.
-type condition struct {
-	flags       string
-	source      string
-	destination bool
-}
-
-// condition returns that of a step of a door. UDP has no flags to check.
-func (d *door) condition(s knock.Step, f family) condition {
-	c := condition{source: d.source(f), destination: d.Target.IsValid()}
-	if s.Proto == knock.TCP {
-		c.flags = flagMatch(d.Flags)
-	}
-	return c
-}
-
-// flagMatch returns the match of a door's tcpflags; empty if it has none.
-func flagMatch(m knock.FlagMatch) string {
-	mask, value := flagMask(m)
-	if mask == 0 {
-		return ""
-	}
-	return fmt.Sprintf("tcp flags & %s == %s", flagSum(mask), flagSum(value))
-}
-
-// flagSum is how nft writes a sum of flags.
-func flagSum(f knock.Flags) string {
-	if f == 0 {
-		return "0x0"
-	}
-	names := strings.Split(f.String(), ",")
-	if len(names) == 1 {
-		return names[0]
-	}
-	return "(" + strings.Join(names, "|") + ")"
-}
-
-// source returns the match of who may knock at a door; empty if everybody may.
-func (d *door) source(f family) string {
-	var parts []string
-	if allow := ofFamily(d.Allow, f); len(allow) > 0 {
-		parts = append(parts, f.saddr()+" "+prefixSet(allow))
-	}
-	if deny := ofFamily(d.Deny, f); len(deny) > 0 {
-		parts = append(parts, f.saddr()+" != "+prefixSet(deny))
-	}
-	return strings.Join(parts, " ")
-}
-
-// prefixSet writes prefixes as an anonymous set. A prefix that lies in
-// another is left out, since intervals of a set must not overlap.
-func prefixSet(all []netip.Prefix) string {
-	var names []string
-	for _, p := range outermost(all) {
-		names = append(names, prefixName(p))
-	}
-	slices.Sort(names)
-	return "{ " + strings.Join(names, ", ") + " }"
-}
-
-func prefixName(p netip.Prefix) string {
-	if p.IsSingleIP() {
-		return p.Addr().String()
-	}
-	return p.String()
 }
 
 // visible writes the chain that finds out whether a door could use a packet,
@@ -338,64 +269,4 @@ func (n *nft) strays(doors []*door, f family) {
 		n.printf("    goto %s\n  }\n", d.chain("fail", f))
 	}
 	n.printf("\n")
-}
-
-// dport matches a step.
-func dport(s knock.Step) string { return fmt.Sprintf("%s dport %d", s.Proto, s.Port) }
-
-// stepName is a step as an element of a set.
-func stepName(s knock.Step) string { return fmt.Sprintf("%s . %d", s.Proto, s.Port) }
-
-func stepSet(all []knock.Step) string {
-	var names []string
-	for _, s := range all {
-		names = append(names, stepName(s))
-	}
-	return "{ " + strings.Join(names, ", ") + " }"
-}
-
-// targets returns the named destinations of doors, each once.
-func targets(doors []*door) []string {
-	var names []string
-	for _, d := range doors {
-		if d.Target.IsValid() {
-			names = append(names, d.Target.String())
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
-
-// targetSet writes the steps of the doors that name a destination, with it.
-func targetSet(doors []*door, keep func(*door, knock.Step) bool) string {
-	var names []string
-	for _, d := range doors {
-		for _, s := range d.Sequence {
-			if d.Target.IsValid() && keep(d, s) {
-				names = append(names, d.Target.String()+" . "+stepName(s))
-			}
-		}
-	}
-	if len(names) == 0 {
-		return ""
-	}
-	slices.Sort(names)
-	return "{ " + strings.Join(slices.Compact(names), ", ") + " }"
-}
-
-// mask returns the netmask of a prefix length.
-func mask(f family, bits int) string {
-	all := netip.IPv6Unspecified()
-	octets := all.As16()
-	start := 0
-	if f == ipv4 {
-		start = 12
-	}
-	for i := range octets[start:] {
-		octets[start+i] = byte(uint(0xff00) >> max(0, min(8, bits-8*i)))
-	}
-	if f == ipv4 {
-		return netip.AddrFrom4([4]byte(octets[12:])).String()
-	}
-	return netip.AddrFrom16(octets).String()
 }
