@@ -26,7 +26,7 @@ const (
 
 func main() {
 	atMostThreads(reading)
-	spareReading()
+	spareMemory()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()

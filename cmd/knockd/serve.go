@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"knockd/internal/config"
@@ -36,7 +37,6 @@ func (o *options) serve(ctx context.Context, conf *config.Config, reload <-chan 
 	if note != "" {
 		log.Warn(note)
 	}
-	maxAttempts := conf.MaxAttempts // no reload changes it
 	settings := daemon.Options{
 		ConfigFile: o.config,
 		Interfaces: names,
@@ -45,16 +45,13 @@ func (o *options) serve(ctx context.Context, conf *config.Config, reload <-chan 
 		Log:        log,
 		Journal:    journal,
 		OnceFile:   o.onceFile(conf.StateDir, journal),
-		Load: func() (*config.Config, error) {
-			spareReading()
-			return o.loadConfig(o.path(o.config))
-		},
-		ReopenLog: func(conf *config.Config) { outputs.reopen(log, conf) },
+		Load:       func() (*config.Config, error) { return o.loadConfig(o.path(o.config)) },
+		ReopenLog:  func(conf *config.Config) { outputs.reopen(log, conf) },
 		Ready: func() {
 			atMostThreads(serving)
 			o.ready()
 		},
-		Trim:    func() { settleMemory(maxAttempts) },
+		Trim:    debug.FreeOSMemory,
 		Status:  notifyStatus,
 		Verbose: o.verbose,
 		Debug:   o.debug,

@@ -1,6 +1,7 @@
 package livetest
 
 import (
+	"fmt"
 	"os"
 	"regexp"
 	"strconv"
@@ -41,6 +42,27 @@ func measureFlood(t *testing.T, c *comparison) {
 	}
 }
 
+// measureHeld: a flood while nearly as many doors are open as can be.
+func measureHeld(t *testing.T, c *comparison) {
+	client, server := nettest.Pair(t)
+	const held, rate = 9900, 100_000
+	const doors = "[door]\n\tsequence = 7000,8000,9000\n\tseq_timeout = 5\n\ttcpflags = syn\n\tcommand = echo %IP% >> DIR/opened\n" +
+		"[held]\n\tsequence = 7100,8100,9100\n\ttcpflags = syn\n\topen = tcp/22\n\tcmd_timeout = 600\n"
+	d := contestant(t, client, server, c.ours, doors)
+	tcpreplay(t, client, capture(t, client, server, 3*held, func(i int) []byte {
+		return synPacket(strangers+1<<23+uint32(i/3), uint16(7100+1000*(i%3)), uint32(i))
+	}), 6000, "--loop=1")
+	settled(d.cmd.Process.Pid, 30*time.Second)
+	if n := countIn(d.log, "held: OPEN SESAME"); n < held {
+		t.Errorf("%d of %d doors opened", n, held)
+	}
+	r := c.bear(t, client, d, doors, firstKnocks(t, client, server), rate)
+	what := fmt.Sprintf("first knocks, %d a second, %d doors open: ", rate, held)
+	c.add(what+"openings of 20", "", r.opened, none, "20", r.opened >= 20)
+	c.add(what+"CPU for 10 s", "s", r.cpu, none, reported, false)
+	c.add(what+"most memory", "MiB", r.memory, none, reported, false)
+}
+
 // measureStrict: the same for a strict door and SYNs to random ports.
 func measureStrict(t *testing.T, c *comparison) {
 	client, server := nettest.Pair(t)
@@ -70,7 +92,12 @@ var sequenceOf = regexp.MustCompile(`sequence = (\d+),(\d+),(\d+)`)
 // Debian's knock.
 func underFlood(t *testing.T, c *comparison, client, server *nettest.Host, path, door, file string, rate int) (r outcomeOfFlood) {
 	t.Helper()
-	d := contestant(t, client, server, path, door)
+	return c.bear(t, client, contestant(t, client, server, path, door), door, file, rate)
+}
+
+// bear is underFlood for a daemon that hears, and ends it.
+func (c *comparison) bear(t *testing.T, client *nettest.Host, d *daemon, door, file string, rate int) (r outcomeOfFlood) {
+	t.Helper()
 	pid := d.cmd.Process.Pid
 	before := cpuOf(pid)
 	var flood sync.WaitGroup
@@ -83,7 +110,7 @@ func underFlood(t *testing.T, c *comparison, client, server *nettest.Host, path,
 	r.opened = float64(countIn(d.file("opened"), nettest.Client4+"\n"))
 	r.drops = droppedBy(d.log)
 	signal := syscall.SIGTERM
-	if path == c.theirs {
+	if d.cmd.Path == c.theirs {
 		signal = syscall.SIGKILL // it may have much to read yet
 	}
 	d.stop(signal)

@@ -42,6 +42,7 @@ func TestPeer(t *testing.T) {
 		{"idle", measureIdle},
 		{"tracker", measureTracker},
 		{"strict", measureStrict},
+		{"held", measureHeld},
 		{"messages", measureMessages},
 		{"junk", measureJunk},
 	} {
