@@ -44,9 +44,9 @@ func Leftovers(netns int, used ...Table) (warnings []string, err error) {
 		return nil, err
 	}
 	defer k.close()
-	tables, err := k.tables()
+	tables, err := listTables(k)
 	if err != nil {
-		return nil, fmt.Errorf("list the tables: %w", reason(err))
+		return nil, err
 	}
 	for _, t := range tables {
 		if t.Owner != 0 || t.Family != nftables.TableFamilyINet || slices.Contains(used, tableOf(t)) {
@@ -67,8 +67,11 @@ func Leftovers(netns int, used ...Table) (warnings []string, err error) {
 func leftover(k kernel, t *nftables.Table, sets []*nftables.Set) string {
 	does := "is still there"
 	for _, s := range sets {
+		if s.Name != mapName(Guard) || !s.IsMap {
+			continue
+		}
 		elements, err := k.elements(s)
-		if s.Name != mapName(Guard) || !s.IsMap || err != nil {
+		if err != nil {
 			continue
 		}
 		state := tableState{elements: map[string][]nftables.SetElement{s.Name: elements}}
@@ -97,9 +100,9 @@ func everywhere(netns int, dial func(int) (kernel, error), own func(*cleaner, *n
 		return nil, err
 	}
 	defer k.close()
-	tables, err := k.tables()
+	tables, err := listTables(k)
 	if err != nil {
-		return nil, fmt.Errorf("list the tables: %w", reason(err))
+		return nil, err
 	}
 	c := &cleaner{f: &Firewall{k: k}}
 	for _, t := range tables {

@@ -29,12 +29,7 @@ func Examine(o Options, doors []Door) (warnings []string, err error) {
 }
 
 func examine(k kernel, o Options, doors []Door, procNet string) ([]string, error) {
-	if o.Table == (Table{}) {
-		o.Table = DefaultTable
-	}
-	if o.Mark == (Marking{}) {
-		o.Mark = DefaultMarking
-	}
+	o.fillIn()
 	specs, err := newSpecs(&o, doors)
 	if err != nil {
 		return nil, err

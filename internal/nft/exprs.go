@@ -103,15 +103,15 @@ func prefixMask(bits, length int) []byte {
 	return mask
 }
 
-// setMark: meta mark set meta mark & ^MASK | VALUE.
-func setMark(m Marking) rule {
+// setMark: meta mark set meta mark & ^MASK | VALUE, by way of a register.
+func setMark(m Marking, register uint32) rule {
 	return rule{
 		// [ meta load mark => reg 1 ]
-		&expr.Meta{Key: expr.MetaKeyMARK, Register: 1},
+		&expr.Meta{Key: expr.MetaKeyMARK, Register: register},
 		// [ bitwise reg 1 = ( reg 1 & 0xffefffff ) ^ 0x00100000 ]
-		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: binaryutil.NativeEndian.PutUint32(^m.Mask), Xor: binaryutil.NativeEndian.PutUint32(m.Value)},
+		&expr.Bitwise{SourceRegister: register, DestRegister: register, Len: 4, Mask: binaryutil.NativeEndian.PutUint32(^m.Mask), Xor: binaryutil.NativeEndian.PutUint32(m.Value)},
 		// [ meta set mark with reg 1 ]
-		&expr.Meta{Key: expr.MetaKeyMARK, Register: 1, SourceRegister: true},
+		&expr.Meta{Key: expr.MetaKeyMARK, Register: register, SourceRegister: true},
 	}
 }
 

@@ -43,12 +43,7 @@ type Firewall struct {
 func New(o Options) (*Firewall, error) { return newFirewall(o, dial, dialEvents) }
 
 func newFirewall(o Options, dial func(int) (kernel, error), dialEvents func(int) (events, error)) (*Firewall, error) {
-	if o.Table == (Table{}) {
-		o.Table = DefaultTable
-	}
-	if o.Mark == (Marking{}) {
-		o.Mark = DefaultMarking
-	}
+	o.fillIn()
 	k, err := dial(o.NetNS)
 	if err != nil {
 		return nil, err

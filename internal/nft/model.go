@@ -81,7 +81,7 @@ func (m *model) portChain(s segment) *chain {
 			switch m.opt.Mode {
 			case Mark:
 				// ip saddr @door4_ssh meta mark set meta mark | 0x00100000
-				c.rules = append(c.rules, append(source(t), setMark(m.opt.Mark)...))
+				c.rules = append(c.rules, append(source(t), setMark(m.opt.Mark, 1)...))
 			case NAT:
 				c.rules = append(c.rules, translation(t, m.opt.Mark, m.opt.oneLookup))
 			default:

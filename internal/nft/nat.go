@@ -130,7 +130,7 @@ func translation(t *target, m Marking, oneLookup bool) rule {
 	lookup := len(key) - 1
 	asked := rule{}
 	if !oneLookup {
-		asked = append(source(t), markIn(m, 1)...)
+		asked = append(source(t), setMark(m, 1)...)
 		key = key[2:] // the IP version is known
 		lookup -= 2
 	}
@@ -143,21 +143,9 @@ func translation(t *target, m Marking, oneLookup bool) rule {
 	// [ nat dnat ip addr_min reg 1 proto_min reg 9 ]
 	nat := &expr.NAT{Type: expr.NATTypeDestNAT, Family: family, RegAddrMin: 1, RegAddrMax: 1, RegProtoMin: port, RegProtoMax: port, Specified: true}
 	if oneLookup {
-		key = append(key, markIn(m, 4)...)
+		key = append(key, setMark(m, 4)...)
 	}
 	return append(append(asked, key...), nat)
-}
-
-// markIn: meta mark set meta mark | 0x100000, by way of a register.
-func markIn(m Marking, register uint32) rule {
-	return rule{
-		// [ meta load mark => reg 4 ]
-		&expr.Meta{Key: expr.MetaKeyMARK, Register: register},
-		// [ bitwise reg 4 = ( reg 4 & 0xffefffff ) ^ 0x00100000 ]
-		&expr.Bitwise{SourceRegister: register, DestRegister: register, Len: 4, Mask: binaryutil.NativeEndian.PutUint32(^m.Mask), Xor: binaryutil.NativeEndian.PutUint32(m.Value)},
-		// [ meta set mark with reg 4 ]
-		&expr.Meta{Key: expr.MetaKeyMARK, Register: register, SourceRegister: true},
-	}
 }
 
 // dataType is what the elements of a map of NAT lead to.

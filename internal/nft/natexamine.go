@@ -22,12 +22,7 @@ func ExamineNAT(o Options, doors []Door, own []netip.Addr) (warnings []string, e
 }
 
 func examineNAT(k kernel, o Options, doors []Door, own []netip.Addr) ([]string, error) {
-	if o.Table == (Table{}) {
-		o.Table = DefaultTable
-	}
-	if o.Mark == (Marking{}) {
-		o.Mark = DefaultMarking
-	}
+	o.fillIn()
 	x := &examiner{k: k, opt: o, rules: map[chainKey][]*nftables.Rule{}, sets: map[setKey]*contents{}}
 	if err := x.read(); err != nil {
 		return nil, fmt.Errorf("examine the host's rules: %w", reason(err))

@@ -216,3 +216,13 @@ type Options struct {
 	// those before Linux 6.8. In mode NAT.
 	oneLookup bool
 }
+
+// fillIn puts in what the zero values mean.
+func (o *Options) fillIn() {
+	if o.Table == (Table{}) {
+		o.Table = DefaultTable
+	}
+	if o.Mark == (Marking{}) {
+		o.Mark = DefaultMarking
+	}
+}

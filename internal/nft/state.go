@@ -46,10 +46,18 @@ func readTable(k kernel, t Table, claim bool) (*tableState, error) {
 	return s, nil
 }
 
-func findTable(k kernel, t Table) (*nftables.Table, error) {
+func listTables(k kernel) ([]*nftables.Table, error) {
 	tables, err := k.tables()
 	if err != nil {
 		return nil, fmt.Errorf("list the tables: %w", reason(err))
+	}
+	return tables, nil
+}
+
+func findTable(k kernel, t Table) (*nftables.Table, error) {
+	tables, err := listTables(k)
+	if err != nil {
+		return nil, err
 	}
 	for _, have := range tables {
 		if have.Name == t.Name && have.Family == t.Family {
