@@ -48,19 +48,21 @@ type opener struct {
 // signature is the HMAC at the end of a packet, read once for all keys.
 type signature struct {
 	chars  int // it is written in; 0: not read yet
-	valid  bool
-	size   int
+	size   int // in octets; 0: it is none
 	octets [64]byte
 }
 
-// read reads the last characters of a packet. Spare bits that are set make it
-// invalid: they would make a second spelling.
+// read reads the last characters of a packet. With spare bits that are set it is
+// none: they would make a second spelling.
 func (s *signature) read(payload []byte, chars int) {
 	if s.chars == chars {
 		return
 	}
 	n, err := b64.Decode(s.octets[:], payload[len(payload)-chars:])
-	s.chars, s.size, s.valid = chars, n, err == nil
+	if err != nil {
+		n = 0
+	}
+	s.chars, s.size = chars, n
 }
 
 func newOpener(c *Client) *opener {
@@ -78,7 +80,7 @@ func (o *opener) authentic(payload []byte, s *signature) bool {
 	if o.mac == nil {
 		return true
 	}
-	if s.read(payload, o.macLen); !s.valid {
+	if s.read(payload, o.macLen); s.size == 0 {
 		return false
 	}
 	o.mac.Reset()
