@@ -120,7 +120,7 @@ func New(conf *config.Config, o Options) (*Daemon, error) {
 		return nil, err
 	}
 	d.manager = doors.New(doors.Options{
-		Runner: d.runner, Log: o.Log, Natives: d.natives(),
+		Runner: d.runner, Log: o.Log, Natives: nativesOf(&d.firewall, &d.nat),
 		Journal: o.Journal, Keep: conf.KeepOnStop,
 	})
 	d.warn(append(warnings, examine(conf)...))

@@ -22,9 +22,9 @@ const (
 	recentKind = "xt_recent"
 )
 
-// natives are the openers of all kinds.
-func (d *Daemon) natives() map[string]doors.Native {
-	return map[string]doors.Native{recentKind: recentOpener{}, nftKind: nftOpener{&d.firewall}, natKind: nftOpener{&d.nat}}
+// nativesOf are the openers of all kinds, with these firewalls.
+func nativesOf(firewall, nat *atomic.Pointer[nft.Firewall]) map[string]doors.Native {
+	return map[string]doors.Native{recentKind: recentOpener{}, nftKind: nftOpener{firewall}, natKind: nftOpener{nat}}
 }
 
 // nftOpener opens doors in the kernel's own firewall, which is there only while
@@ -90,8 +90,8 @@ func (d *Daemon) ensureOne(in *atomic.Pointer[nft.Firewall], o nft.Options, list
 			return nil
 		}
 		var err error
-		if fw, err = nft.New(o); err != nil {
-			return fmt.Errorf("connect to nf_tables: %w", err)
+		if fw, err = connect(o); err != nil {
+			return err
 		}
 	}
 	warnings, err := fw.Ensure(list)
@@ -102,6 +102,14 @@ func (d *Daemon) ensureOne(in *atomic.Pointer[nft.Firewall], o nft.Options, list
 		fw.Close()
 	}
 	return err
+}
+
+func connect(o nft.Options) (*nft.Firewall, error) {
+	fw, err := nft.New(o)
+	if err != nil {
+		return nil, fmt.Errorf("connect to nf_tables: %w", err)
+	}
+	return fw, nil
 }
 
 // noticed writes what has happened to the firewall's rules.
@@ -234,9 +242,9 @@ func Guard(conf *config.Config) (ports string, warnings []string, err error) {
 	if conf.NftMode != config.NftGuard || !hasNative(conf) {
 		return "", nil, errors.New("no door with open in nft_mode = guard: nothing to guard")
 	}
-	fw, err := nft.New(firewallOptions(conf, nil))
+	fw, err := connect(firewallOptions(conf, nil))
 	if err != nil {
-		return "", nil, lacking("CAP_NET_ADMIN", fmt.Errorf("connect to nf_tables: %w", err))
+		return "", nil, lacking("CAP_NET_ADMIN", err)
 	}
 	defer fw.Close()
 	warnings, err = fw.Ensure(nativeDoors(conf))
@@ -246,5 +254,6 @@ func Guard(conf *config.Config) (ports string, warnings []string, err error) {
 // StoppedNatives are the openers while no daemon runs: for closing what the
 // journal holds. What is open in nf_tables is closed all at once, elsewhere.
 func StoppedNatives() map[string]doors.Native {
-	return map[string]doors.Native{recentKind: recentOpener{}, nftKind: nftOpener{new(atomic.Pointer[nft.Firewall])}, natKind: nftOpener{new(atomic.Pointer[nft.Firewall])}}
+	var none atomic.Pointer[nft.Firewall]
+	return nativesOf(&none, &none)
 }

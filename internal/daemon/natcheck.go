@@ -30,8 +30,9 @@ func examineNAT(conf *config.Config) []string {
 				continue // this host itself
 			}
 			for _, text := range []string{notForwarded(t), noWay(t, own, d.SPA.NATMasquerade)} {
-				if text = "door " + d.Name + ": " + text; text != "door "+d.Name+": " && !slices.Contains(warnings, text) {
-					warnings = append(warnings, text)
+				warning := "door " + d.Name + ": " + text
+				if text != "" && !slices.Contains(warnings, warning) {
+					warnings = append(warnings, warning)
 				}
 			}
 		}
