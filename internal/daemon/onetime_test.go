@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"knockd/internal/knock"
@@ -23,16 +22,9 @@ func (w *world) linesAre(want string) {
 
 func inOneTimeWorld(t *testing.T, lines string, test func(w *world)) {
 	t.Helper()
-	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, dir)
-		w.write("lines", lines)
-		w.write("k.conf", oneTimeDoor)
-		w.start()
+	inWorldOf(t, map[string]string{"lines": lines, "k.conf": oneTimeDoor}, func(w *world) {
 		w.said()
 		test(w)
-		w.stop()
-		synctest.Wait()
 	})
 }
 

@@ -43,10 +43,18 @@ type world struct {
 // inWorld runs a test beside a daemon with this configuration.
 func inWorld(t *testing.T, conf string, test func(w *world)) {
 	t.Helper()
+	inWorldOf(t, map[string]string{"k.conf": conf}, test)
+}
+
+// inWorldOf is inWorld for a configuration that names other files.
+func inWorldOf(t *testing.T, files map[string]string, test func(w *world)) {
+	t.Helper()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, dir)
-		w.write("k.conf", conf)
+		for name, text := range files {
+			w.write(name, text)
+		}
 		w.start()
 		test(w)
 		w.stop()

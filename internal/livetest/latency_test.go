@@ -19,12 +19,15 @@ import (
 func BenchmarkSPALatency(b *testing.B) {
 	client, server := openSite(b)
 	startKeyed(b, server, "[options]\n\tLogFile = LOG\n[ssh]\n\tspa_key_file = DIR/ssh.keys\n\topen = tcp/22\n\tcmd_timeout = 300\n", spaKeys)
-	send := sender(b, client, 62201)
+	send := datagrams(b, client)
 	n := 0
 	latency(b, server, func() []byte {
 		n++
 		return message(b, laptop, fmt.Sprintf("10.%d.%d.%d", 100+n/62500, n/250%250, 1+n%250))
-	}, send)
+	}, func(packet []byte) error {
+		send(spaPort, packet)
+		return nil
+	})
 }
 
 // BenchmarkNativeLatency is the time from the sending of a knock's last packet
@@ -54,25 +57,6 @@ func BenchmarkNativeLatency(b *testing.B) {
 		_, err := conn.Write(packet)
 		return err
 	})
-}
-
-// sender returns how to send a datagram from the client to a port of the
-// server. The socket is not connected: what the kernel says of the packet
-// before is no matter.
-func sender(b *testing.B, client *nettest.Host, port int) func([]byte) error {
-	var conn net.PacketConn
-	if err := client.Do(func() (err error) {
-		conn, err = net.ListenPacket("udp4", nettest.Client4+":0")
-		return err
-	}); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { conn.Close() })
-	to := &net.UDPAddr{IP: net.ParseIP(nettest.Server4), Port: port}
-	return func(packet []byte) error {
-		_, err := conn.WriteTo(packet, to)
-		return err
-	}
 }
 
 // latency reports the median and the longest of the times from the sending of

@@ -13,25 +13,16 @@ import (
 
 // Behind the box of natSite.
 const (
-	inner4, inner6 = "10.9.0.2", "fd09::2"
+	inner4, inner6 = nettest.Inner4, nettest.Inner6
 	outer4, outer6 = nettest.Server4 + ":2200", "[" + nettest.Server6 + "]:2200"
 )
 
-// natSite is a client, a box, and a host behind the box that serves on port 22
-// and knows the way back.
+// natSite is nettest.Site with a host that serves on port 22 and knows the way
+// back.
 func natSite(t testing.TB) (client, box, inner *nettest.Host) {
 	t.Helper()
-	client, box = nettest.Pair(t)
-	inner = nettest.NewHost(t, "inner")
-	nettest.Join(nettest.Cable{Host: box, Interface: "inside", Addresses: []string{"10.9.0.1/24", "fd09::1/64"}},
-		nettest.Cable{Host: inner, Interface: "eth0", Addresses: []string{inner4 + "/24", inner6 + "/64"}})
-	inner.Run("ip", "route", "add", "default", "via", "10.9.0.1")
+	client, box, inner = nettest.Site(t)
 	inner.Run("ip", "-6", "route", "add", "default", "via", "fd09::1")
-	for _, name := range []string{"net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"} {
-		if err := box.Sysctl(name, "1"); err != nil {
-			nettest.LacksKernel(t, "a /proc/sys that can be written: "+err.Error())
-		}
-	}
 	inner.EchoTCP(":22")
 	return client, box, inner
 }

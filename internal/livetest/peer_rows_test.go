@@ -72,8 +72,9 @@ func latencies(t *testing.T, client *nettest.Host, fifo string, n int) (list []t
 	return list
 }
 
-// datagrams returns a function that sends datagrams from the host.
-func datagrams(t *testing.T, h *nettest.Host) func(port int, payload []byte) {
+// datagrams returns a function that sends datagrams from the host. The socket is
+// not connected: what the kernel says of the packet before is no matter.
+func datagrams(t testing.TB, h *nettest.Host) func(port int, payload []byte) {
 	t.Helper()
 	var conn net.PacketConn
 	if err := h.Do(func() (err error) {
