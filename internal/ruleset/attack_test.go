@@ -34,8 +34,9 @@ func TestScans(t *testing.T) {
 	if long() {
 		random = 10
 	}
-	r := rand.New(rand.NewPCG(seed(t), 0))
+	start := seed(t)
 	eachBackEnd(t, func(t *testing.T, l *lab, b backEnd) {
+		r := rand.New(rand.NewPCG(start, 0)) // of its own: they run side by side
 		l.pin()
 		l.server.EchoTCP(nettest.Server4 + ":22")
 		l.server.EchoTCP(nettest.Server4 + ":23")
