@@ -1,0 +1,77 @@
+// Package internal is the map of the house: it holds no code but the test that
+// keeps the map honest.
+//
+// # The way of a packet
+//
+//	interface --> capture --> packet --> tracker --> openings --> command, nft, xt_recent
+//
+// From left to right, never back. A hit that matters takes one pass through
+// one goroutine, the daemon's loop; whatever can block (commands, netlink, DNS,
+// disk) happens to the right of the decision, in bounded workers.
+//
+// # The rooms
+//
+//   - capture is where packets come from: an AF_PACKET socket with a filter in the kernel, or a capture file.
+//   - client is what happens on the knocker's side: find the address, send the hits of a sequence, wait until the door
+//     is open, and carry on the connection that was made meanwhile.
+//   - command runs one shell command of a door: /bin/sh -c, in a process group of its own, bounded in time.
+//   - config reads knockd.conf: text in, a checked Config out, or every fault of the file at once, each with its place
+//     and the rule it breaks.
+//   - conformance is for tests alone: it says what knockd 0.8 decides.
+//   - daemon joins the rooms of knockd: packets go from the capture through the tracker to the doors, left to right;
+//     lines go to the log.
+//   - demo shows a door on two hosts of its own: private network namespaces, joined by a virtual cable.
+//   - doors keeps the openings of doors: runs the start command, waits, and runs the stop command that belongs to it.
+//   - eventlog writes what people and their scripts read: knockd's log lines, in knockd 0.8's format, to the log file,
+//     syslog, standard error or standard output.
+//   - fwknop reads the configuration of fwknopd 2.6 (access.conf and fwknopd.conf) and says in knockd's words what it
+//     means: doors, their key files and a report of what was carried over, what changes its meaning and what cannot be
+//     carried over.
+//   - kernellog hears what compiled rulesets say: each packet that took a step comes from the kernel through NFLOG,
+//     with the prefix its rule gave it.
+//   - knock is the domain: which packets make up a knock, who has knocked what so far, and when a door opens.
+//   - livetest holds tests of the whole daemon and nothing else: packets from another network namespace, real firewall
+//     rules, a service that could not be reached and now can, and after cmd_timeout cannot again.
+//   - netstate knows which network interfaces and local addresses there are now, and tells of each change.
+//   - nettest gives tests hosts of their own: network namespaces joined by virtual cables, in which they run programs,
+//     listen and dial.
+//   - nft is the native firewall: it opens and closes addresses in the kernel's nf_tables through netlink, without a
+//     shell or a program.
+//   - once remembers what may be used once: tokens with a time of their own, and a floor, at or below which nothing is
+//     new.
+//   - onetime reads and marks files of one-time sequences, in knockd 0.8's format: a sequence on each line, and a line
+//     whose first character is # is used, or a comment.
+//   - packet turns the octets of an IP packet into a hit: who sent what to which port.
+//   - profile reads the client's configuration: what there is to know about a host, so that its name suffices.
+//   - ruleset compiles doors into a firewall ruleset that knocks without a daemon: the text of one nftables table, or
+//     of an iptables-restore file.
+//   - spa is single-packet authorization, compatible with fwknop 2.6 in both directions: the packet's codec and
+//     cryptography, key files, the client's .fwknoprc, and the Gate, which decides what one packet opens.
+//   - spaconf makes the doors of a spa.Gate from the configuration: it joins what config has read with the key files.
+//
+// # The words
+//
+// A door is a section of the configuration. A step is a port and a protocol, a
+// sequence the steps of a door. A hit is a packet that could be a step, an
+// attempt a source's progress through one door's sequence, a stage how far it
+// is (1 after the first step). The knocker is the source address. An opening is
+// a door that is open for one address, until a time; the start and stop command
+// open and close it. A gateway is a host that runs knockd.
+//
+// # What always holds
+//
+//   - A door that opened closes: on time, on shutdown, after a crash at the next
+//     start, after a reload that removed it. The stop command is the one that
+//     belonged to the start command that ran.
+//   - What a stranger sends costs a bounded amount of memory, log lines,
+//     processes and disk.
+//   - A configuration is taken whole or not at all, and every fault is said.
+//   - The only text from the network that reaches a command is an IP address
+//     that netip.Addr printed, and ports and protocols as numbers and fixed words.
+//   - A capture that ends is said and retried; if there is none, the exit status
+//     is not 0.
+//   - Who knows one door does not shut another.
+//   - What was used once, or could not be admitted, never opens later.
+//   - No file that root reads or writes can block it or feed it without bound.
+//   - No sequence, key or one-time list stands in a log line or an error.
+package internal

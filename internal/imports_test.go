@@ -1,0 +1,144 @@
+package internal
+
+import (
+	"go/doc"
+	"go/parser"
+	"go/token"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// mayImport is the plan of the house: what each room may import of the project
+// and of other people's modules. A package that is not in it fails the test.
+// golang.org/x/sys and x/net are free for all rooms that are not pure.
+var mayImport = map[string]string{
+	"capture":     "knock netstate packet github.com/google/gopacket",
+	"client":      "knock onetime spa",
+	"command":     "",
+	"config":      "knock gopkg.in/ini.v1",
+	"conformance": "knock nettest github.com/google/gopacket",
+	"daemon":      "capture command config doors eventlog knock netstate nft once onetime spa spaconf github.com/google/nftables",
+	"demo":        "github.com/vishvananda/netlink github.com/vishvananda/netns",
+	"doors":       "",
+	"eventlog":    "",
+	"fwknop":      "spa",
+	"kernellog":   "github.com/florianl/go-nflog",
+	"knock":       "",
+	"livetest":    "",
+	"netstate":    "github.com/mdlayher/netlink",
+	"nettest":     "",
+	"nft":         "knock github.com/google/nftables github.com/mdlayher/netlink",
+	"once":        "",
+	"onetime":     "knock",
+	"packet":      "knock github.com/google/gopacket",
+	"profile":     "client knock spa",
+	"ruleset":     "config knock",
+	"spa":         "knock",
+	"spaconf":     "config spa",
+}
+
+// never are the arrows that would break what a room is for, by whatever way
+// they would go.
+var never = []struct{ from, to, why string }{
+	{"knock", "net os/exec log log/slog", "the domain knows no packets, processes or logs"},
+	{"nft", "knockd/internal/config", "the kernel knows no file"},
+	{"doors", "knockd/internal/config", "an opening outlives the configuration that made it"},
+	{"config", "os/exec", "reading a file runs nothing"},
+	{"spa", "os/exec", "what decides does not act"},
+	{"daemon", "net/http crypto/tls", "nothing in the root process talks TCP"},
+}
+
+// packages lists the rooms, each with a field of go list.
+func packages(t *testing.T, field string) map[string][]string {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .`+field+` " "}}`, "./...").Output()
+	if err != nil {
+		t.Fatal("go list: ", err)
+	}
+	rooms := map[string][]string{}
+	for line := range strings.Lines(string(out)) {
+		words := strings.Fields(line)
+		if room, ok := strings.CutPrefix(words[0], "knockd/internal/"); ok {
+			rooms[room] = words[1:]
+		}
+	}
+	return rooms
+}
+
+// TestImports: the rooms know only what they need to know.
+func TestImports(t *testing.T) {
+	for room, imports := range packages(t, "Imports") {
+		allowed, known := mayImport[room]
+		if !known {
+			t.Errorf("%s: not in the plan", room)
+		}
+		for _, name := range imports {
+			if outside := strings.Contains(name, "."); !outside && !strings.HasPrefix(name, "knockd/") {
+				continue // the standard library
+			}
+			if !mayHave(strings.Fields(allowed+" golang.org/x/sys golang.org/x/net"), name) {
+				t.Errorf("%s must not import %s", room, name)
+			}
+		}
+	}
+}
+
+func mayHave(allowed []string, name string) bool {
+	return slices.ContainsFunc(allowed, func(a string) bool {
+		return name == a || strings.HasPrefix(name, a+"/") || name == "knockd/internal/"+a
+	})
+}
+
+// TestNever: what a room must not know, it does not know through others
+// either.
+func TestNever(t *testing.T) {
+	deps := packages(t, "Deps")
+	for _, arrow := range never {
+		if deps[arrow.from] == nil {
+			t.Errorf("no room %s", arrow.from)
+		}
+		for _, to := range strings.Fields(arrow.to) {
+			if slices.Contains(deps[arrow.from], to) {
+				t.Errorf("%s must not stand on %s: %s", arrow.from, to, arrow.why)
+			}
+		}
+	}
+}
+
+// TestDomainIsPure: the domain knows no packets, files, processes, clocks or
+// logs.
+func TestDomainIsPure(t *testing.T) {
+	pure := []string{"cmp", "encoding/binary", "fmt", "hash/maphash", "iter", "maps", "math", "math/bits", "net/netip",
+		"slices", "strconv", "strings", "time"}
+	for _, name := range packages(t, "Imports")["knock"] {
+		if !slices.Contains(pure, name) {
+			t.Errorf("knock must not import %s", name)
+		}
+	}
+}
+
+// TestMap: the map says of each room what its own comment says first.
+func TestMap(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "doc.go", nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := regexp.MustCompile(`\s+`).ReplaceAllString(file.Doc.Text(), " ")
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}{{"\t"}}{{.Doc}}`, "./...").Output()
+	if err != nil {
+		t.Fatal("go list: ", err)
+	}
+	for line := range strings.Lines(string(out)) {
+		path, comment, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		if path == "knockd/internal" {
+			continue
+		}
+		duty := strings.TrimPrefix(strings.TrimPrefix(doc.Synopsis(comment), "Package "), "Command ")
+		if duty == "" || !strings.Contains(text, "- "+duty) {
+			t.Errorf("doc.go lacks the sentence of %s: %q", path, duty)
+		}
+	}
+}
