@@ -21,7 +21,8 @@ type outputs struct {
 
 // open opens the outputs of a configuration. A log file that cannot be opened
 // is a warning, as with knockd 0.8: the doors matter more. Then one that is
-// open already goes on.
+// open already goes on. A syslog daemon that is not there gets the lines once it
+// is; until then, and without a log file, standard error has them too.
 func (o *outputs) open(conf *config.Config) (warnings []string) {
 	o.conf = conf
 	o.Outputs = eventlog.Outputs{Terminal: eventlog.Plain{W: o.stderr}, Watchers: eventlog.Plain{W: o.stdout}}
@@ -31,11 +32,17 @@ func (o *outputs) open(conf *config.Config) (warnings []string) {
 	if err := o.openFile(conf.LogFile); err != nil {
 		warnings = append(warnings, err.Error())
 	}
-	if err := o.openSyslog(conf.UseSyslog); err != nil {
-		warnings = append(warnings, err.Error())
+	var err error
+	if o.syslog = nil; conf.UseSyslog {
+		if o.syslog, err = eventlog.OpenSyslog(); err != nil {
+			warnings = append(warnings, err.Error())
+		}
 	}
-	if o.Log == nil {
+	if o.Log == nil && (o.syslog == nil || err != nil) {
 		o.logToStderr()
+	}
+	if o.syslog != nil {
+		o.add(o.syslog)
 	}
 	return warnings
 }
@@ -59,16 +66,6 @@ func (o *outputs) openFile(path string) error {
 		err = fmt.Errorf("%w: the log goes on in the file that was open", err)
 	}
 	o.add(o.file)
-	return err
-}
-
-func (o *outputs) openSyslog(wanted bool) (err error) {
-	o.syslog = nil
-	if wanted {
-		if o.syslog, err = eventlog.OpenSyslog(); err == nil {
-			o.add(o.syslog)
-		}
-	}
 	return err
 }
 

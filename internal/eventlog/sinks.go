@@ -3,7 +3,6 @@ package eventlog
 import (
 	"fmt"
 	"io"
-	"log/syslog"
 	"os"
 	"time"
 )
@@ -85,26 +84,6 @@ func (s Plain) WriteLine(_ time.Time, text string) error {
 	_, err := io.WriteString(s.W, text+"\n")
 	return err
 }
-
-// Syslog writes to the system's log, as knockd 0.8: user.notice, ident knockd.
-type Syslog struct {
-	w *syslog.Writer
-}
-
-// OpenSyslog connects to the local syslog daemon.
-func OpenSyslog() (*Syslog, error) {
-	w, err := syslog.New(syslog.LOG_USER|syslog.LOG_NOTICE, "knockd")
-	if err != nil {
-		return nil, fmt.Errorf("connect to syslog: %w", err)
-	}
-	return &Syslog{w}, nil
-}
-
-// WriteLine implements Sink.
-func (s *Syslog) WriteLine(_ time.Time, text string) error { return s.w.Notice(text) }
-
-// Close closes the connection.
-func (s *Syslog) Close() error { return s.w.Close() }
 
 // Both writes to two sinks: knockd 0.8 logs to file and syslog at once if
 // both are asked for.
