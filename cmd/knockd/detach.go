@@ -2,16 +2,19 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
 	"os"
 	"os/exec"
-	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sys/unix"
+
+	"knockd/internal/eventlog"
 )
 
 // detachedEnv tells a process that it is the daemon to be, and on which
@@ -76,12 +79,18 @@ func (o *options) settle() error {
 	return os.Chdir("/")
 }
 
-// ready says that the daemon listens, to whoever waits for it.
-func (o *options) ready() {
+// flushLimit is how long going to the background waits for a log, or a
+// standard error, that takes nothing.
+const flushLimit = time.Second
+
+// ready says that the daemon listens, to whoever waits for it. What was to be
+// said until then is said while there is a standard error.
+func (o *options) ready(log *eventlog.Log) {
 	notify(daemon.SdNotifyReady)
 	if !o.detached {
 		return
 	}
+	log.FlushWithin(flushLimit)
 	if null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0); err == nil {
 		for fd := range 3 {
 			_ = unix.Dup3(int(null.Fd()), fd, 0)
@@ -99,17 +108,29 @@ func notify(state string) { _, _ = daemon.SdNotify(false, state) }
 func notifyStatus(text string) { notify("STATUS=" + text) }
 
 // writePidFile writes the pid file, if -d asks for one, and returns how to
-// remove it. The configuration's path comes before that of -p.
-func (o *options) writePidFile(path string) (remove func(), err error) {
+// remove it. The configuration's path comes before that of -p. Without a pid
+// file the doors work all the same, so it is only a warning that it cannot be
+// written, as with knockd 0.8.
+func (o *options) writePidFile(path string, log *eventlog.Log) (remove func()) {
 	if !o.daemon {
-		return func() {}, nil
+		return func() {}
 	}
 	if path == "" {
 		path = o.pidFile
 	}
-	text := strconv.Itoa(os.Getpid()) + "\n"
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-		return nil, fmt.Errorf("write the pid file: %w", err)
+	if err := writePid(path); err != nil {
+		log.Warn(fmt.Sprintf("warning: the pid file cannot be written: %v", err))
+		return func() {}
 	}
-	return func() { _ = os.Remove(path) }, nil
+	return func() { _ = os.Remove(path) }
+}
+
+// writePid does not wait for the reader of a pipe in the file's place.
+func writePid(path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NONBLOCK, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(f, os.Getpid())
+	return errors.Join(err, f.Close())
 }

@@ -49,7 +49,7 @@ func (o *options) serve(ctx context.Context, conf *config.Config, reload <-chan 
 		ReopenLog:  func(conf *config.Config) { outputs.reopen(log, conf) },
 		Ready: func() {
 			atMostThreads(serving)
-			o.ready()
+			o.ready(log)
 		},
 		Trim:    debug.FreeOSMemory,
 		Status:  notifyStatus,
@@ -60,11 +60,7 @@ func (o *options) serve(ctx context.Context, conf *config.Config, reload <-chan 
 	if err != nil {
 		return err
 	}
-	remove, err := o.writePidFile(conf.PidFile)
-	if err != nil {
-		return err
-	}
-	defer remove()
+	defer o.writePidFile(conf.PidFile, log)()
 	return d.Run(ctx, reload)
 }
 

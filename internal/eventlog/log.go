@@ -2,6 +2,7 @@ package eventlog
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -150,10 +151,22 @@ func (l *Log) SetOutputs(out Outputs, moved func()) {
 }
 
 // Flush waits until all lines so far are written, however long that takes.
-func (l *Log) Flush() {
+func (l *Log) Flush() { l.FlushWithin(math.MaxInt64) }
+
+// FlushWithin waits until all lines so far are written, but no longer than
+// limit.
+func (l *Log) FlushWithin(limit time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for len(l.queue)+l.writing > 0 {
+	over := false
+	timer := time.AfterFunc(limit, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		over = true
+		l.wake.Broadcast()
+	})
+	defer timer.Stop()
+	for len(l.queue)+l.writing > 0 && !over {
 		l.wake.Wait()
 	}
 }

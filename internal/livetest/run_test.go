@@ -193,9 +193,9 @@ func TestDaemonFault(t *testing.T) {
 	t.Parallel()
 	h := nettest.NewHost(t, "h")
 	dir := t.TempDir()
-	write(t, dir+"/knockd.conf", "[options]\nStateDir = "+dir+"/state\n[a]\nsequence = 7000\ncommand = true\n")
-	status, _, stderr := outcome(t, h, program(t, "knockd"), "-d", "-i", "lo", "-c", dir+"/knockd.conf", "-p", dir+"/no/such/pid")
-	if status != 1 || !like("knockd: write the pid file: ...\n", stderr) {
+	write(t, dir+"/knockd.conf", "[options]\nStateDir = "+dir+"/knockd.conf/no\n[a]\nsequence = 7000\ncommand = true\n")
+	status, _, stderr := outcome(t, h, program(t, "knockd"), "-d", "-i", "lo", "-c", dir+"/knockd.conf", "-p", dir+"/pid")
+	if status != 1 || !like("knockd: ...: not a directory\nknockd: hint: ...\n", stderr) {
 		t.Errorf("status %d\n%s", status, stderr)
 	}
 }

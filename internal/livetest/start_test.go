@@ -1,11 +1,18 @@
 package livetest
 
 import (
+	"encoding/binary"
+	"fmt"
 	"net"
 	"os"
 	"regexp"
+	"slices"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"knockd/internal/nettest"
 )
@@ -48,4 +55,123 @@ func TestSyslogLines(t *testing.T) {
 		line(regexp.QuoteMeta(nettest.Client4) + ": " + text)
 	}
 	line("openSSH: running command: true " + regexp.QuoteMeta(nettest.Client4))
+}
+
+// TestDaemonAsUser: an ordinary user starts a program that bears CAP_NET_RAW
+// with -d, as images of game servers do. He can write neither the pid file nor
+// the default state directory: both are warnings, as with knockd 0.8.
+func TestDaemonAsUser(t *testing.T) {
+	nettest.NeedRealRoot(t)
+	nettest.NeedProgram(t, "setpriv")
+	t.Parallel()
+	client, server := nettest.Pair(t)
+	dir := nobodysDir(t)
+	bearing(t, dir+"/knockd", unix.CAP_NET_RAW)
+	write(t, dir+"/knockd.conf", "[options]\n\tlogfile = "+dir+"/log\n[wake]\n\tsequence = 25565\n\tseq_timeout = 1\n\tcommand = echo $PPID > "+dir+"/opened\n\ttcpflags = syn\n")
+	// Here as on a machine where root has never run knockd.
+	hidden := "mount -t tmpfs -o mode=0755 tmpfs /var/lib && mount -t tmpfs -o ro tmpfs /run && exec setpriv --reuid 1000 --regid 1000 --clear-groups "
+	chown(t, dir, 1000)
+	status, stdout, stderr := outcome(t, server, "unshare", "--mount", "sh", "-c", hidden+dir+"/knockd -d -c "+dir+"/knockd.conf")
+	want := "knockd: warning: mkdir /var/lib/knockd: permission denied: doors that are open stay open if knockd crashes\n" +
+		"warning: the pid file cannot be written: open /var/run/knockd.pid: read-only file system\n"
+	if status != 0 || stdout != "" || stderr != want {
+		t.Errorf("status %d\n%s%swant\n%s", status, stdout, stderr, want)
+	}
+	syn(t, client, nettest.Client4, nettest.Server4, "25565")
+	pid := pidIn(t, dir+"/opened")
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	text, _ := os.ReadFile(dir + "/log")
+	if !strings.Contains(string(text), "] warning: the pid file cannot be written: ") {
+		t.Errorf("log:\n%s", text)
+	}
+}
+
+// bearing gives a program a capability: VFS_CAP_REVISION_2 of the kernel's
+// capability.h.
+func bearing(t *testing.T, path string, capability int) {
+	t.Helper()
+	const revision2, effective = 0x02000000, 1
+	data := binary.LittleEndian.AppendUint32(nil, revision2|effective)
+	data = binary.LittleEndian.AppendUint32(data, 1<<capability)
+	data = append(data, make([]byte, 12)...)
+	if err := unix.Setxattr(path, "security.capability", data, 0); err != nil {
+		nettest.LacksKernel(t, fmt.Sprintf("capabilities of files in %s: %v", path, err))
+	}
+}
+
+func chown(t *testing.T, path string, uid int) {
+	t.Helper()
+	if err := os.Chown(path, uid, uid); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// pidIn waits for a file that holds a process id. The process is ended with the
+// test.
+func pidIn(t *testing.T, path string) (pid int) {
+	t.Helper()
+	eventually(t, "a process id in "+path, func() bool {
+		text, _ := os.ReadFile(path)
+		n, err := fmt.Sscanln(string(text), &pid)
+		return n == 1 && err == nil && pid > 1
+	})
+	t.Cleanup(func() {
+		if syscall.Kill(pid, 0) == nil {
+			syscall.Kill(pid, syscall.SIGKILL)
+		}
+	})
+	return pid
+}
+
+// TestDaemonSays: what -d finds out before it goes to the background is said on
+// standard error, beside the log.
+func TestDaemonSays(t *testing.T) {
+	t.Parallel()
+	h := nettest.NewHost(t, "h")
+	dir := t.TempDir()
+	if err := syscall.Mkfifo(dir+"/pipe", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ name, iface, pid, log, stderr string }{
+		{"no interface", "eth7", dir + "/pid", dir + "/log", "waiting for interface eth7\n"},
+		{"no interface nor log", "eth7", dir + "/pid", "", "starting up\nwaiting for interface eth7\n"},
+		{"a pid file nowhere", "lo", dir + "/no/such/pid", dir + "/log",
+			"warning: the pid file cannot be written: open " + dir + "/no/such/pid: no such file or directory\n"},
+		{"a pipe for a pid file", "lo", dir + "/pipe", dir + "/log",
+			"warning: the pid file cannot be written: open " + dir + "/pipe: no such device or address\n"},
+	} {
+		conf := dir + "/" + strings.ReplaceAll(c.name, " ", "-")
+		write(t, conf, "[options]\nStateDir = "+dir+"/state\n[a]\nsequence = 7000\ncommand = true\n")
+		args := []string{"-d", "-i", c.iface, "-c", conf, "-p", c.pid}
+		if c.log != "" {
+			args = append(args, "-g", c.log)
+		}
+		status, stdout, stderr := outcome(t, h, program(t, "knockd"), args...)
+		if status != 0 || stdout != "" || stderr != c.stderr {
+			t.Errorf("%s: status %d\n%s%swant\n%s", c.name, status, stdout, stderr, c.stderr)
+		}
+		pid := lockedBy(t, dir+"/state", conf)
+		if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+			t.Error(c.name, err)
+		}
+	}
+}
+
+// lockedBy is the process that has the journal of a configuration.
+func lockedBy(t *testing.T, state, conf string) int {
+	t.Helper()
+	list, err := os.ReadDir(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := strings.ReplaceAll(conf[strings.LastIndex(conf, "/")+1:], "-", "%2D")
+	i := slices.IndexFunc(list, func(e os.DirEntry) bool {
+		return strings.Contains(e.Name(), base+"@") && strings.HasSuffix(e.Name(), ".lock")
+	})
+	if i < 0 {
+		t.Fatalf("%s has no lock in %v", conf, list)
+	}
+	return pidIn(t, state+"/"+list[i].Name())
 }
