@@ -7,6 +7,8 @@ import (
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
+
+	"knockd/internal/knock"
 )
 
 // The comment above each expression is its line in `nft --debug=netlink`.
@@ -36,6 +38,25 @@ func state(bits uint32) rule {
 		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: binaryutil.NativeEndian.PutUint32(bits), Xor: make([]byte, 4)},
 		// [ cmp neq reg 1 0x00000000 ]
 		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 4)},
+	}
+}
+
+// goesOn: tcp flags & (fin | syn | rst | ack) != syn. Such a segment begins no
+// connection: Linux, where something listens, answers it with RST or not at
+// all.
+func goesOn() rule {
+	const mask = knock.FIN | knock.SYN | knock.RST | knock.ACK
+	return rule{
+		// [ meta load l4proto => reg 1 ]
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
+		// [ cmp eq reg 1 0x00000006 ]
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{byte(knock.TCP)}},
+		// [ payload load 1b @ transport header + 13 => reg 1 ]
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 13, Len: 1},
+		// [ bitwise reg 1 = ( reg 1 & 0x00000017 ) ^ 0x00000000 ]
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 1, Mask: []byte{byte(mask)}, Xor: []byte{0}},
+		// [ cmp neq reg 1 0x00000002 ]
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: []byte{byte(knock.SYN)}},
 	}
 }
 

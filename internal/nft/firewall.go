@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/nftables"
@@ -32,8 +33,10 @@ type Firewall struct {
 	k       kernel
 	noOwner bool // the kernel knows no owner of tables, or not for this one
 	doors   map[doorID]*spec
-	model   *model // guard and mark, while there is a door
+	model   *model // of all modes but set, while there is a door; see use
 	holds   *holds
+
+	coverage atomic.Pointer[coverage] // nil: none
 
 	monitor *monitor
 	debts   debts
@@ -109,22 +112,20 @@ func (f *Firewall) ensureTable(specs []*spec) error {
 	if len(specs) == 0 {
 		return f.removeTable()
 	}
-	m := newModel(&f.opt, specs)
-	was, _, err := f.settle(m, nil)
+	was, _, err := f.settle(specs, nil)
 	if err != nil {
 		return err
 	}
-	f.model = m
 	f.adopt(specs, was)
 	return nil
 }
 
-// settle changes the table until it fits the model, and returns what it was
+// settle changes the table until it fits the doors, and returns what it was
 // like before the last change and whether anything was changed. It takes two
 // or three rounds when the base chain changes (see plan), and more if somebody else
 // changes rules meanwhile or the kernel is old. After an error openings are in
 // the kernel as they were.
-func (f *Firewall) settle(m *model, lost func(*tableState) map[string][]nftables.SetElement) (was *tableState, changed bool, err error) {
+func (f *Firewall) settle(specs []*spec, lost func(*tableState) map[string][]nftables.SetElement) (was *tableState, changed bool, err error) {
 	for range 20 {
 		// The name is ours for as long as we guard with it.
 		if was, err = readTable(f.k, f.opt.Table, f.model != nil); err != nil {
@@ -143,12 +144,15 @@ func (f *Firewall) settle(m *model, lost func(*tableState) map[string][]nftables
 		if lost != nil {
 			missing = lost(was)
 		}
+		m := f.design(specs, was)
 		p := newPlan(m, was, f.owner(was), missing)
 		if len(p.batch) == 0 {
+			f.use(m)
 			return was, changed, nil
 		}
 		switch err = f.k.apply(was.generation, p.run); {
 		case err == nil && !p.more:
+			f.use(m)
 			return was, true, nil
 		case err == nil:
 			changed = true
@@ -157,7 +161,6 @@ func (f *Firewall) settle(m *model, lost func(*tableState) map[string][]nftables
 			f.noOwner = true // before Linux 6.9, or a table loaded by nft
 		case f.opt.Mode == NAT && !f.opt.oneLookup && errors.Is(err, unix.EINVAL):
 			f.opt.oneLookup = true
-			*m = *newModel(&f.opt, m.doors)
 		case refused(err):
 			return nil, changed, fmt.Errorf("write table %s: %w", f.opt.Table, reason(err))
 		default:
@@ -244,7 +247,8 @@ func (f *Firewall) removeTable() error {
 	if err != nil {
 		return err
 	}
-	f.model, f.doors, f.holds = nil, map[doorID]*spec{}, newHolds()
+	f.use(nil)
+	f.doors, f.holds = map[doorID]*spec{}, newHolds()
 	if was.table == nil || !was.ours {
 		return nil
 	}

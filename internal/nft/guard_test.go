@@ -1,6 +1,12 @@
 package nft
 
 import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -42,6 +48,206 @@ func TestGuard(t *testing.T) {
 				if open, err := f.List(); err != nil || len(open) > 0 {
 					t.Errorf("still listed: %v, %v", open, err)
 				}
+			}
+		})
+	}
+}
+
+// TestGuardWaits: while no knock can be heard, a guard closes nothing that is
+// not closed already, and takes openings all the same.
+func TestGuardWaits(t *testing.T) {
+	t.Parallel()
+	for _, hook := range []Hook{Input, Prerouting} {
+		t.Run(hook.String(), func(t *testing.T) {
+			t.Parallel()
+			client, server := nettest.Pair(t)
+			server.EchoTCP(":22")
+			var hears atomic.Bool
+			f := firewall(t, server, Options{Hook: hook, Listening: hears.Load})
+			ssh := Door{Name: "ssh", Ports: ports(t, "tcp/22"), Timeout: time.Hour}
+			more := Door{Name: "more", Ports: ports(t, "tcp/20-30, udp/53"), Timeout: time.Hour}
+			ensure(t, f, ssh)
+			wantGuarded(t, f, "", "tcp/22")
+			for _, a := range both("22") {
+				reaches(t, client, a)
+			}
+			open(t, f, Opening{Door: "ssh", Addr: addr(nettest.Client4)})
+
+			hears.Store(true)
+			if err := f.Shut(); err != nil {
+				t.Fatal(err)
+			}
+			wantGuarded(t, f, "tcp/22", "")
+			wantList(t, f, "ssh/1 10.7.0.1/32")
+			reaches(t, client, both("22")[0])
+			shut(t, client, both("22")[1])
+
+			hears.Store(false)
+			if err := f.Shut(); err != nil {
+				t.Fatal(err)
+			}
+			ensure(t, f, ssh, more)
+			wantGuarded(t, f, "tcp/22", "tcp/20-21, tcp/23-30, udp/53")
+			shut(t, client, both("22")[1])
+			f.Close()
+
+			// The next run finds what this one has left.
+			f = firewall(t, server, Options{Hook: 1 - hook, Listening: hears.Load})
+			ensure(t, f, more)
+			wantGuarded(t, f, "tcp/22", "tcp/20-21, tcp/23-30, udp/53")
+			shut(t, client, both("22")[1])
+			hears.Store(true)
+			ensure(t, f, more)
+			wantGuarded(t, f, "tcp/20-30, udp/53", "")
+			shut(t, client, both("22")[0])
+		})
+	}
+}
+
+func wantGuarded(t *testing.T, f *Firewall, closed, open string) {
+	t.Helper()
+	c, o := f.Guarded()
+	if rangeNames(c) != closed || rangeNames(o) != open {
+		t.Errorf("closed %v, open %v; want %q and %q", c, o, closed, open)
+	}
+}
+
+func rangeNames(all []PortRange) string {
+	var names []string
+	for _, r := range all {
+		names = append(names, r.String())
+	}
+	return strings.Join(names, ", ")
+}
+
+// TestGuardWaitsUnowned: what a guard has closed once it puts back although no
+// knock can be heard; what it has not, it does not close then, and what
+// somebody else closes meanwhile it leaves closed.
+func TestGuardWaitsUnowned(t *testing.T) {
+	t.Parallel()
+	client, server := nettest.Pair(t)
+	server.EchoTCP(":22")
+	server.EchoTCP(":23")
+	var hears atomic.Bool
+	hears.Store(true)
+	var n notices
+	f := firewall(t, server, Options{Listening: hears.Load, Notify: n.add})
+	f.noOwner = true
+	ssh := Door{Name: "ssh", Ports: ports(t, "tcp/22"), Timeout: time.Hour}
+	telnet := Door{Name: "telnet", Ports: ports(t, "tcp/23"), Timeout: time.Hour}
+	ensure(t, f, ssh)
+	hears.Store(false)
+	ensure(t, f, ssh, telnet)
+	server.Run("nft", "delete table inet knockd")
+	eventually(t, "a notice", func() bool { return strings.Contains(n.texts(), "put back") })
+	shut(t, client, both("22")[0])
+	reaches(t, client, both("23")[0])
+
+	guard := firewall(t, server, Options{})
+	guard.noOwner = true
+	ensure(t, guard, ssh, telnet)
+	eventually(t, "the other guard is seen", func() bool { c, _ := f.Guarded(); return rangeNames(c) == "tcp/22-23" })
+	shut(t, client, both("23")[0])
+}
+
+// TestClosed: what a guard in the kernel closes of a configuration's ports.
+func TestClosed(t *testing.T) {
+	t.Parallel()
+	server := nettest.NewHost(t, "server")
+	f := firewall(t, server, Options{})
+	f.noOwner = true
+	doors := []Door{{Name: "a", Ports: ports(t, "tcp/20-25, udp/53")}}
+	want := func(o Options, names string) {
+		t.Helper()
+		o.NetNS = f.opt.NetNS
+		if got, err := Closed(o, doors); err != nil || rangeNames(got) != names {
+			t.Errorf("%v, %v; want %q", got, err, names)
+		}
+	}
+	want(Options{}, "")
+	ensure(t, f, Door{Name: "b", Ports: ports(t, "tcp/22-23, udp/60000, tcp/25-26")})
+	want(Options{}, "tcp/22-23, tcp/25")
+	want(Options{Mode: Mark}, "")
+	want(Options{Table: Table{DefaultTable.Family, "other"}}, "")
+	f.Close()
+	want(Options{}, "tcp/22-23, tcp/25")
+	server.Run("nft", "add table inet knockd { flags dormant; }")
+	want(Options{}, "")
+}
+
+// TestOldSessions: a session that is older than the guard, and so unknown to
+// connection tracking, goes on when its client types first; no new one begins.
+func TestOldSessions(t *testing.T) {
+	t.Parallel()
+	for _, hook := range []Hook{Input, Prerouting} {
+		for name, before := range map[string]func(t *testing.T, h *nettest.Host){
+			"fresh":   func(*testing.T, *nettest.Host) {},
+			"adopted": loadEarlier,
+		} {
+			t.Run(fmt.Sprintf("%s/%s", hook, name), func(t *testing.T) {
+				t.Parallel()
+				client, server := nettest.Pair(t)
+				server.EchoTCP(":22")
+				f := firewall(t, server, Options{Hook: hook})
+				var sessions []net.Conn
+				for _, a := range both("22") {
+					c, err := client.Dial("tcp", a, patience)
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer c.Close()
+					sessions = append(sessions, c)
+				}
+				before(t, server)
+				ensure(t, f, Door{Name: "ssh", Ports: ports(t, "tcp/22"), Timeout: time.Hour})
+				for i, c := range sessions {
+					c.SetDeadline(time.Now().Add(patience))
+					buf := make([]byte, 2)
+					if _, err := c.Write([]byte("ls")); err != nil {
+						t.Error(err)
+					}
+					if _, err := io.ReadFull(c, buf); err != nil || string(buf) != "ls" {
+						t.Errorf("%s: %q came back, %v", both("22")[i], buf, err)
+					}
+					shut(t, client, both("22")[i])
+				}
+			})
+		}
+	}
+}
+
+// loadEarlier gives a host the table of a build that knew no sessions but
+// those of connection tracking.
+func loadEarlier(t *testing.T, h *nettest.Host) {
+	t.Helper()
+	text, err := os.ReadFile("testdata/earlier.nft")
+	if err != nil {
+		t.Fatal(err)
+	}
+	load(t, h, string(text))
+}
+
+// TestEarlierTable: the table that an earlier build has left is adopted with
+// its openings and becomes as ours, and none of its ports is open meanwhile.
+func TestEarlierTable(t *testing.T) {
+	t.Parallel()
+	for _, hears := range []bool{true, false} {
+		t.Run(fmt.Sprint("hears ", hears), func(t *testing.T) {
+			t.Parallel()
+			server, fresh := nettest.NewHost(t, "server"), nettest.NewHost(t, "fresh")
+			loadEarlier(t, server)
+			door := Door{Name: "ssh", Ports: ports(t, "tcp/22"), Timeout: time.Hour}
+			f := firewall(t, server, Options{Listening: func() bool { return hears }})
+			ensure(t, f, door)
+			wantList(t, f, "ssh/1 192.0.2.1/32")
+			wantGuarded(t, f, "tcp/22", "")
+			g := firewall(t, fresh, Options{})
+			ensure(t, g, door)
+			if _, err := f.CloseAll(); err != nil {
+				t.Fatal(err)
+			}
+			if got, want := ruleset(server), ruleset(fresh); got != want {
+				t.Errorf("adopted:\n%s\nmade:\n%s", got, want)
 			}
 		})
 	}

@@ -9,13 +9,15 @@ import (
 
 // model is what our own table is to look like.
 type model struct {
-	opt    *Options
-	doors  []*spec
-	sets   []*target
-	chains []*chain
-	base   *chain
-	ports  *nftables.Set
-	routes []route // the elements of ports
+	opt   *Options
+	doors []*spec
+	sets  []*target
+	// segments are the ports that have chains.
+	segments []segment
+	chains   []*chain
+	base     *chain
+	ports    *nftables.Set
+	routes   []route // the elements of ports
 }
 
 // chain is a chain of ours with all its rules. A base chain has a hook.
@@ -38,13 +40,14 @@ func (r route) element() nftables.SetElement {
 	}
 }
 
-// newModel designs the table for all modes but set.
-func newModel(o *Options, doors []*spec) *model {
-	m := &model{opt: o, doors: doors, ports: portsMap(o)}
+// newModel designs the table for all modes but set; segments are the ports to
+// look at.
+func newModel(o *Options, doors []*spec, segments []segment) *model {
+	m := &model{opt: o, doors: doors, segments: segments, ports: portsMap(o)}
 	for _, d := range doors {
 		m.sets = append(m.sets, d.targets()...)
 	}
-	for _, s := range segments(doors) {
+	for _, s := range segments {
 		c := m.portChain(s)
 		m.chains = append(m.chains, c)
 		m.routes = append(m.routes, route{s.PortRange, c.nf.Name})
@@ -115,6 +118,11 @@ func (m *model) guardChain() *chain {
 		append(loopback(), verdict(expr.VerdictAccept)),
 		// ct state established,related accept
 		append(state(expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED), verdict(expr.VerdictAccept)),
+		// tcp flags & (fin | syn | rst | ack) != syn return
+		//
+		// Without rules that track connections the kernel does not know those
+		// that are older than the guard.
+		append(goesOn(), verdict(expr.VerdictReturn)),
 	}
 	if m.opt.Hook == Prerouting {
 		// fib daddr type != local accept

@@ -205,6 +205,9 @@ type Options struct {
 	Table Table   // guard, mark and NAT; the zero value means DefaultTable
 	Hook  Hook    // guard
 	Mark  Marking // mark and NAT; the zero value means DefaultMarking
+	// Listening says whether knocks can be heard now; nil: they can. While they
+	// cannot, a guard closes only what is closed already. See Firewall.Shut.
+	Listening func() bool
 	// Notify is called from a goroutine of the Firewall's own, one call at a
 	// time, when something has happened to the rules. It may be nil.
 	Notify func(Notice)

@@ -64,7 +64,7 @@ func (f *Firewall) restore(m *monitor, emptied bool, who string) (Notice, error)
 // instead: what is no longer in it, somebody has closed.
 func (f *Firewall) repair(emptied bool) (changed bool, err error) {
 	now := f.now()
-	_, changed, err = f.settle(f.model, func(was *tableState) map[string][]nftables.SetElement {
+	_, changed, err = f.settle(f.model.doors, func(was *tableState) map[string][]nftables.SetElement {
 		lost := map[string][]nftables.SetElement{}
 		have := keysOf(was)
 		for k, end := range f.holds.until {

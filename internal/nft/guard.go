@@ -1,0 +1,152 @@
+package nft
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/google/nftables"
+)
+
+// coverage is what a guard closes now, and what it leaves open until knocks
+// can be heard.
+type coverage struct{ closed, open []PortRange }
+
+// Guarded returns the ports that the guard closes, and those that it will
+// close once there is something to listen on (Options.Listening). It does not
+// wait for the kernel.
+func (f *Firewall) Guarded() (closed, open []PortRange) {
+	if c := f.coverage.Load(); c != nil {
+		return c.closed, c.open
+	}
+	return nil, nil
+}
+
+// Shut has the guard close what it has left open, if knocks can be heard now.
+func (f *Firewall) Shut() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.k == nil || f.model == nil {
+		return nil
+	}
+	_, err := f.repair(false)
+	return err
+}
+
+// Closed returns those of the doors' ports that are closed by a guard in the
+// kernel already, which somebody has left or has now.
+func Closed(o Options, doors []Door) ([]PortRange, error) {
+	o.fillIn()
+	specs, err := newSpecs(&o, doors)
+	if err != nil || o.Mode != Guard {
+		return nil, err
+	}
+	k, err := dial(o.NetNS)
+	if err != nil {
+		return nil, err
+	}
+	defer k.close()
+	was, err := readTable(k, o.Table, false)
+	if err != nil {
+		return nil, err
+	}
+	return rangesOf(partsIn(segments(specs), was.closes())), nil
+}
+
+// design returns what our table is to look like. As long as no knock can be
+// heard, the guard closes only what it or the table it has found has closed
+// already: it locks nobody out, and opens nothing.
+func (f *Firewall) design(specs []*spec, was *tableState) *model {
+	all := segments(specs)
+	if f.opt.Mode != Guard || f.opt.Listening == nil || f.opt.Listening() {
+		return newModel(&f.opt, specs, all)
+	}
+	closed := was.closes()
+	if f.model != nil {
+		closed = append(closed, rangesOf(f.model.segments)...)
+	}
+	return newModel(&f.opt, specs, partsIn(all, closed))
+}
+
+// use takes note of the model that is in the kernel; nil: there is none.
+func (f *Firewall) use(m *model) {
+	f.model = m
+	c := &coverage{}
+	if m != nil && f.opt.Mode == Guard {
+		c.closed = rangesOf(m.segments)
+		c.open = rangesOf(partsOutside(segments(m.doors), c.closed))
+	}
+	f.coverage.Store(c)
+}
+
+// closes returns the ports that a guard's table closes.
+func (s *tableState) closes() []PortRange {
+	hooked := s.chains["guard"] != nil || s.chains["guard_prerouting"] != nil
+	if s.table == nil || s.table.Flags&nftables.TableFlagDormant != 0 || !s.ours || !hooked {
+		return nil
+	}
+	var closed []PortRange
+	for r := range s.routes(mapName(Guard)) {
+		closed = append(closed, r.PortRange)
+	}
+	return closed
+}
+
+// partsIn returns what segments and ranges have in common.
+func partsIn(all []segment, ranges []PortRange) []segment {
+	var out []segment
+	for _, s := range all {
+		for _, r := range joined(ranges) {
+			part := s
+			part.First, part.Last = max(s.First, r.First), min(s.Last, r.Last)
+			if r.Proto == s.Proto && part.First <= part.Last {
+				out = append(out, part)
+			}
+		}
+	}
+	return out
+}
+
+// partsOutside returns what segments have and ranges do not.
+func partsOutside(all []segment, ranges []PortRange) []segment {
+	var others []PortRange
+	for _, s := range all {
+		first := int(s.First)
+		for _, r := range joined(ranges) {
+			if r.Proto != s.Proto || r.Last < s.First || r.First > s.Last {
+				continue
+			}
+			if first < int(r.First) {
+				others = append(others, PortRange{s.Proto, uint16(first), r.First - 1})
+			}
+			first = int(r.Last) + 1
+		}
+		if first <= int(s.Last) {
+			others = append(others, PortRange{s.Proto, uint16(first), s.Last})
+		}
+	}
+	return partsIn(all, others)
+}
+
+func rangesOf(all []segment) []PortRange {
+	var ranges []PortRange
+	for _, s := range all {
+		ranges = append(ranges, s.PortRange)
+	}
+	return joined(ranges)
+}
+
+// joined returns ranges in order, those that touch or overlap as one.
+func joined(ranges []PortRange) []PortRange {
+	sorted := slices.SortedFunc(slices.Values(ranges), func(a, b PortRange) int {
+		return cmp.Or(cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.First, b.First))
+	})
+	var out []PortRange
+	for _, r := range sorted {
+		if n := len(out); n > 0 && out[n-1].Proto == r.Proto && int(r.First) <= int(out[n-1].Last)+1 {
+			out[n-1].Last = max(out[n-1].Last, r.Last)
+		} else {
+			out = append(out, r)
+		}
+	}
+	return out
+}
