@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"time"
@@ -42,8 +43,26 @@ func (o *options) knock(ctx context.Context, sys system, r *report, host string,
 	conn, err := p.open(ctx, r, hosts)
 	if err == nil {
 		conn.Close()
+		p.sayFamily(r, hosts[0])
 	}
 	return err
+}
+
+// sayFamily tells for which address of a name with both families the door is
+// open: a program that takes the other one finds it shut.
+func (p *plan) sayFamily(r *report, host netip.Addr) {
+	if !p.other.IsValid() {
+		return
+	}
+	advice := "--both knocks at both"
+	if p.oneTime != "" || p.spa != nil && !p.spaIPv6 {
+		flag := 6
+		if host.Is4() {
+			flag = 4
+		}
+		advice = fmt.Sprintf("take the same way in, such as ssh -%d", flag)
+	}
+	r.say("tcp/%d is open at %s; %s has %s too: %s", p.wait, host, p.host, p.other, advice)
 }
 
 // open asks for the door and waits until it is open.

@@ -21,6 +21,7 @@ import (
 type plan struct {
 	host    string     // to look up
 	address netip.Addr // in place of a lookup
+	other   netip.Addr // of the other family, where no knock goes
 	family  client.Family
 	pace    client.Pace
 	steps   []knock.Step // without these:
@@ -275,7 +276,8 @@ func (p *plan) resolve(ctx context.Context) ([]netip.Addr, error) {
 	if onlyIPv4 {
 		family = client.IPv4
 	}
-	hosts, err := client.Resolve(ctx, host, family)
+	hosts, other, err := client.Resolve(ctx, host, family)
+	p.other = other
 	if onlyIPv4 && errors.As(err, new(*client.FamilyError)) {
 		err = &hintError{err, spaFamilyHint}
 	}

@@ -218,14 +218,22 @@ func TestBoth(t *testing.T) {
 // withHosts runs a command with another /etc/hosts.
 func withHosts(t *testing.T, cmd *exec.Cmd, hosts string) *exec.Cmd {
 	t.Helper()
+	return withFiles(t, cmd, hosts, "/etc/hosts")
+}
+
+// withFiles runs a command with other files in the place of the machine's:
+// pairs of the one and the other.
+func withFiles(t *testing.T, cmd *exec.Cmd, pairs ...string) *exec.Cmd {
+	t.Helper()
 	nettest.NeedRealRoot(t)
 	nettest.NeedProgram(t, "unshare", "mount")
 	path := cmd.Path
 	if path == "/proc/self/exe" {
 		path = self(t)
 	}
-	args := append([]string{"-m", "sh", "-c", `mount --bind "$1" /etc/hosts && shift && exec "$@"`, "sh", hosts, path}, cmd.Args[1:]...)
-	wrapped := exec.Command("unshare", args...)
+	const script = `while [ "$1" != -- ]; do mount --bind "$1" "$2" && shift 2 || exit 99; done; shift; exec "$@"`
+	args := append(append([]string{"-m", "sh", "-c", script, "sh"}, pairs...), "--", path)
+	wrapped := exec.Command("unshare", append(args, cmd.Args[1:]...)...)
 	wrapped.Env, wrapped.Dir, wrapped.Stdin = cmd.Env, cmd.Dir, cmd.Stdin
 	return wrapped
 }

@@ -131,14 +131,14 @@ func onlyHTTPS(r *http.Request, via []*http.Request) error {
 func overVersion(v4 bool) http.RoundTripper {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.DialContext = func(ctx context.Context, _, address string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, version("tcp", v4), address)
+		return dialName(ctx, "tcp", address, version(v4))
 	}
 	return t
 }
 
-func version(network string, v4 bool) string {
+func version(v4 bool) Family {
 	if v4 {
-		return network + "4"
+		return IPv4
 	}
-	return network + "6"
+	return IPv6
 }

@@ -174,7 +174,7 @@ func TestResolve(t *testing.T) {
 		{"fe80::1%lo", IPv6, "[fe80::1%lo]"}, {"2001:db8::1", IPv4, "2001:db8::1 is not an IPv4 address"},
 		{"192.0.2.1", IPv6, "192.0.2.1 is not an IPv6 address"},
 	} {
-		addrs, err := Resolve(t.Context(), c.host, c.family)
+		addrs, _, err := Resolve(t.Context(), c.host, c.family)
 		got := fmt.Sprint(addrs)
 		if err != nil {
 			got = err.Error()

@@ -5,12 +5,13 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 )
 
 // Family says which kind of address is wanted.
 type Family int
 
-// The families. Any takes the address that the system prefers (RFC 6724).
+// The families. Any takes the address that the system prefers.
 // Both is one address of each.
 const (
 	Any Family = iota
@@ -50,32 +51,46 @@ func (e *FamilyError) Error() string {
 }
 
 // Resolve finds the addresses to knock at: one, or with Both one of each
-// family that the host has. The name is looked up once, so that a whole
-// sequence goes to one host even where a name stands for several. An unknown
-// name is a *net.DNSError.
-func Resolve(ctx context.Context, host string, family Family) ([]netip.Addr, error) {
-	all, err := lookup(ctx, host)
+// family that the host has. Other is the first address of the family that is
+// left out, if the host's name stands for both. The name is looked up once, so
+// that a whole sequence goes to one host even where a name stands for several.
+// An unknown name is a *net.DNSError.
+func Resolve(ctx context.Context, host string, family Family) (hosts []netip.Addr, other netip.Addr, err error) {
+	all, err := lookup(ctx, host, family)
 	if err != nil {
-		return nil, err
+		return nil, other, err
 	}
+	first := firstOfEach(all)
 	if family == Both {
-		return firstOfEach(all), nil
+		return first, other, nil
 	}
 	for _, addr := range all {
 		if family.has(addr) {
-			return []netip.Addr{addr}, nil
+			if i := slices.IndexFunc(first, func(a netip.Addr) bool { return a.Is4() != addr.Is4() }); i >= 0 {
+				other = first[i]
+			}
+			return []netip.Addr{addr}, other, nil
 		}
 	}
-	return nil, &FamilyError{host, family}
+	return nil, other, &FamilyError{host, family}
 }
 
-// lookup returns all addresses of a host, the preferred first.
-func lookup(ctx context.Context, host string) ([]netip.Addr, error) {
+// lookup returns all addresses of a host, the preferred first. Where the system
+// has none of the family, Go's resolver is asked: the system names no address
+// of a family that this machine has none of itself.
+func lookup(ctx context.Context, host string, family Family) ([]netip.Addr, error) {
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{addr.Unmap()}, nil
 	}
+	system := askSystem(ctx, host)
+	if slices.ContainsFunc(system, family.has) {
+		return system, nil
+	}
 	all, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	if err != nil {
+	switch {
+	case err != nil && len(system) > 0:
+		return system, nil
+	case err != nil:
 		return nil, err
 	}
 	for i := range all {
@@ -88,12 +103,32 @@ func lookup(ctx context.Context, host string) ([]netip.Addr, error) {
 func firstOfEach(all []netip.Addr) []netip.Addr {
 	var found []netip.Addr
 	for _, family := range []Family{IPv4, IPv6} {
-		for _, addr := range all {
-			if family.has(addr) {
-				found = append(found, addr)
-				break
-			}
+		if i := slices.IndexFunc(all, family.has); i >= 0 {
+			found = append(found, all[i])
 		}
 	}
 	return found
+}
+
+// dialName connects over one family to the first of a name's addresses that
+// takes the connection.
+func dialName(ctx context.Context, network, address string, family Family) (conn net.Conn, err error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	all, err := lookup(ctx, host, family)
+	if err != nil {
+		return nil, err
+	}
+	err = &FamilyError{host, family}
+	for _, addr := range all {
+		if !family.has(addr) {
+			continue
+		}
+		if conn, err = new(net.Dialer).DialContext(ctx, network, net.JoinHostPort(addr.String(), port)); err == nil {
+			return conn, nil
+		}
+	}
+	return nil, err
 }

@@ -32,7 +32,7 @@ func stunAddress(ctx context.Context, server string, v4 bool) (netip.Addr, error
 	if _, _, err := net.SplitHostPort(server); err != nil {
 		server = net.JoinHostPort(strings.Trim(server, "[]"), stunPort)
 	}
-	conn, err := new(net.Dialer).DialContext(ctx, version("udp", v4), server)
+	conn, err := dialName(ctx, "udp", server, version(v4))
 	if err != nil {
 		return netip.Addr{}, err
 	}
