@@ -4,12 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"syscall"
-	"unsafe"
+	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"knockd/internal/config"
+	"knockd/internal/doors"
 )
 
 // LackError is an error that a capability would mend.
@@ -29,19 +30,33 @@ func lacking(capability string, err error) error {
 	return err
 }
 
+// dropAgain is how often it is seen whether the last command of an earlier
+// configuration has run.
+const dropAgain = time.Minute
+
 // dropCapabilities gives up, for good, the capabilities that no door of the
-// configuration needs. Commands inherit what is left, and nobody knows what
-// they need: with a door that has one everything is kept, and so it is while an
-// opening of an earlier configuration is held, whatever closes it.
+// configuration needs, and whatever an exec could give back. Commands inherit
+// what is left, and nobody knows what they need: with a door that has one
+// everything is kept, and so it is while an opening of an earlier configuration
+// needs more to be closed. A reload that goes on reckons with what there is.
 func (d *Daemon) dropCapabilities() {
-	if hasCommands(d.conf) || d.manager.Pending() > 0 {
+	if d.limited || hasCommands(d.conf) {
 		return
 	}
-	if err := limitCapabilities(neededBy(d.conf)); err != nil {
-		d.Log.Warn(fmt.Sprintf("give up capabilities: %v", err))
+	keep := neededBy(d.conf)
+	if d.reloading || slices.ContainsFunc(d.manager.Openings(), func(o doors.Pending) bool { return needsMore(o, keep) }) {
+		time.AfterFunc(dropAgain, func() { d.post(d.dropCapabilities) })
 		return
 	}
 	d.limited = true
+	if err := d.limit(keep); err != nil {
+		d.Log.Warn(fmt.Sprintf("give up capabilities: %v", err))
+	}
+}
+
+// needsMore says whether closing an opening takes more than these capabilities.
+func needsMore(o doors.Pending, keep uint64) bool {
+	return o.Kind == "" || keep&(1<<unix.CAP_NET_ADMIN) == 0
 }
 
 // hasCommands says whether a door of the configuration runs anything.
@@ -68,29 +83,4 @@ func neededBy(conf *config.Config) uint64 {
 		need |= 1 << unix.CAP_DAC_OVERRIDE
 	}
 	return need
-}
-
-// limitCapabilities drops all capabilities but the given ones from every
-// thread: capabilities(7) are a thread's own.
-func limitCapabilities(keep uint64) error {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var now [2]unix.CapUserData
-	if err := unix.Capget(&header, &now[0]); err != nil {
-		return os.NewSyscallError("capget", err)
-	}
-	for i := range now {
-		mask := uint32(keep >> (32 * i))
-		now[i].Effective &= mask
-		now[i].Permitted &= mask
-		now[i].Inheritable &= mask
-	}
-	_, _, errno := syscall.AllThreadsSyscall(unix.SYS_CAPSET,
-		uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&now[0])), 0)
-	switch errno {
-	case 0:
-		return nil
-	case unix.ENOTSUP: // a build with cgo, as the race detector needs
-		return nil
-	}
-	return os.NewSyscallError("capset", errno)
 }

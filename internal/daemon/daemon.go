@@ -47,9 +47,10 @@ type Options struct {
 	// Status is told what the daemon does, in a few words, when it changes.
 	Status func(text string)
 
-	// For tests; nil: capture.Follow and command.Shell.
+	// For tests; nil: capture.Follow, command.Shell and limitCapabilities.
 	follow func(*capture.Wanted) (source, error)
 	runner doors.Runner
+	limit  func(keep uint64) error
 }
 
 // source is where packets come from.
@@ -140,6 +141,9 @@ func (d *Daemon) fillIn() {
 	}
 	if d.runner == nil {
 		d.runner = command.Shell{}
+	}
+	if d.limit == nil {
+		d.limit = limitCapabilities
 	}
 	if d.follow == nil {
 		d.follow = func(w *capture.Wanted) (source, error) {

@@ -16,6 +16,7 @@ import (
 
 	"knockd/internal/capture"
 	"knockd/internal/config"
+	"knockd/internal/doors"
 	"knockd/internal/eventlog"
 	"knockd/internal/knock"
 )
@@ -31,7 +32,9 @@ type world struct {
 	shell  *fakeShell
 	log    bytes.Buffer
 	status []string
-	reopen []bool // for each: whether for a new configuration
+	reopen []bool          // for each: whether for a new configuration
+	held   []doors.Opening // of an earlier run
+	kept   []uint64        // each time that capabilities were given up: the rest
 	loads  int
 	slow   chan struct{} // if set, each load of the configuration waits for a value
 
@@ -88,9 +91,16 @@ func (w *world) start() {
 		Status:    func(text string) { w.status = append(w.status, text) },
 		follow:    func(*capture.Wanted) (source, error) { return w.packet, nil },
 		runner:    w.shell,
+		limit: func(keep uint64) error {
+			w.kept = append(w.kept, keep)
+			return nil
+		},
 	})
 	if err != nil {
 		w.t.Fatal(err)
+	}
+	for _, o := range w.held {
+		w.d.manager.Open(o, nil)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	w.stop = stop

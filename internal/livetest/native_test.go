@@ -3,7 +3,6 @@ package livetest
 import (
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -137,21 +136,4 @@ func TestNativeAsNobody(t *testing.T) {
 	shut(t, client, bothFamilies[0])
 	knockAt(t, client)
 	opens(t, client, bothFamilies[0])
-}
-
-// TestCapabilitiesGivenUp: a daemon whose doors run nothing keeps only what
-// they need, and says what a reload cannot add any more.
-func TestCapabilitiesGivenUp(t *testing.T) {
-	nettest.NeedRealRoot(t)
-	t.Parallel()
-	_, server := openSite(t)
-	d := start(t, server, fmt.Sprintf(nativeDoor, 600))
-	eventually(t, "few capabilities", func() bool {
-		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.cmd.Process.Pid))
-		// CAP_DAC_OVERRIDE, CAP_NET_ADMIN and CAP_NET_RAW: bits 1, 12 and 13.
-		return err == nil && strings.Contains(string(status), "CapPrm:\t0000000000003002\n")
-	})
-	d.configure(fmt.Sprintf(nativeDoor, 600) + "[more]\n\tsequence = 1,2\n\tstart_command = true\n")
-	d.cmd.Process.Signal(syscall.SIGHUP)
-	d.waitFor("only a restart can change: the first start_command (capabilities were given up)", 1)
 }
