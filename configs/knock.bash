@@ -47,7 +47,7 @@ _knock() {
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
         ;;
-    -P | --server-proto) _knock_choose "udp tcp http tcpraw" && return ;;
+    -P | --server-proto) _knock_choose "udp tcp http tcpraw icmp" && return ;;
     -A | --access) _knock_choose "tcp/22 tcp/80 tcp/443" && return ;;
     --profile) _knock_choose "$(_knock_profiles)" && return ;;
     --flags) _knock_choose "fin syn rst psh ack urg syn,ack" && return ;;

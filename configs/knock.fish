@@ -82,7 +82,7 @@ complete -c knock -n '__knock_after spa' -s a -l allow-ip -x -d 'address to ask 
 complete -c knock -n '__knock_after spa' -s s -l source-ip -d 'ask for the address of the packet'
 complete -c knock -n '__knock_after spa' -s f -l fw-timeout -x -d 'time to ask for, in seconds'
 complete -c knock -n '__knock_after spa' -s p -l server-port -x -d 'port to send to'
-complete -c knock -n '__knock_after spa' -s P -l server-proto -x -a 'udp tcp http tcpraw' -d 'how to send'
+complete -c knock -n '__knock_after spa' -s P -l server-proto -x -a 'udp tcp http tcpraw icmp' -d 'how to send'
 complete -c knock -n '__knock_after spa' -s S -l source-port -x -d 'port to send from'
 complete -c knock -n '__knock_after spa' -s r -l rand-port -d 'send to a random port'
 complete -c knock -n '__knock_after spa' -s N -l nat-access -x -d 'host and port behind the server'

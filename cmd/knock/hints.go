@@ -113,7 +113,7 @@ func networkHint(err error) string {
 	case errors.As(err, new(*client.OutsideError)):
 		return "name the address with -a, let the server see it with -s, or ask another with --resolve-url or --stun"
 	case errors.As(err, new(*client.SPAProtoError)):
-		return "use udp, tcp, http or tcpraw"
+		return "use udp, tcp, http, tcpraw, or over IPv4 icmp"
 	case client.IsUnreachable(err) && hit != nil && hit.Host.Is6():
 		return "this machine has no way to IPv6 addresses, or not to this one: try -4"
 	case client.IsUnreachable(err):

@@ -29,9 +29,10 @@ the one with SPA_SERVER HOST, over [default].
                          learns it, and when you knock
       --resolve-url URL  the site: an https page that answers with the address
       --stun HOST        ask this STUN server in place of a web site
-  -f, --fw-timeout N     ask for N seconds
+  -f, --fw-timeout T     ask for T seconds, or 5min
   -p, --server-port N    send to this port (default 62201)
-  -P, --server-proto P   udp, tcp, http or tcpraw (a SYN that carries the packet)
+  -P, --server-proto P   udp, tcp, http, tcpraw (a SYN that carries the packet)
+                         or icmp (an echo reply that does)
   -S, --source-port N    send from this port
   -r, --rand-port        send to a random port
   -N, --nat-access H:P   ask for a port that leads to host H, port P
@@ -39,7 +40,7 @@ the one with SPA_SERVER HOST, over [default].
       --nat-port N       the outer port; or --nat-rand-port
       --user NAME        the user name in the packet
       --digest TYPE      the message's own digest (default sha256)
-      --time-offset T    seconds to add to the clock, or -5min
+      --time-offset T    add T seconds to the clock, or -5min
       --key-file FILE    take the keys from here, as knock keygen writes them
       --key-client NAME  the section in that file
   -n, --named NAME       use this stanza of ~/.fwknoprc
@@ -67,7 +68,7 @@ func (s *spaOptions) register(o *options) {
 	fs.VarP(parsed(&s.Access, spa.ParseAccess), "access", "A", "")
 	fs.VarP(parsed(&s.Allow, spa.ParseAllow), "allow-ip", "a", "")
 	fs.BoolVarP(&s.source, "source-ip", "s", false, "")
-	fs.VarP(parsed(&s.Timeout, spa.ParseTimeout), "fw-timeout", "f", "")
+	fs.VarP(parsed(&s.Timeout, client.ParseOpenTime), "fw-timeout", "f", "")
 	fs.VarP(parsed(&s.Port, spa.ParsePort), "server-port", "p", "")
 	fs.VarP(parsed(&s.Proto, spa.ParseProto), "server-proto", "P", "")
 	fs.VarP(parsed(&s.SourcePort, spa.ParsePort), "source-port", "S", "")
@@ -78,7 +79,7 @@ func (s *spaOptions) register(o *options) {
 	fs.BoolVar(&s.NATRandom, "nat-rand-port", false, "")
 	fs.StringVar(&s.User, "user", "", "")
 	fs.Var(parsed(&s.Digest, parseHash), "digest", "")
-	fs.Var(parsed(&s.TimeOffset, spa.ParseOffset), "time-offset", "")
+	fs.Var(parsed(&s.TimeOffset, client.ParseOffset), "time-offset", "")
 	fs.StringVar(&s.keyFile, "key-file", "", "")
 	fs.StringVar(&s.keyClient, "key-client", "", "")
 	fs.StringVarP(&s.stanza, "named", "n", "", "")
@@ -134,6 +135,9 @@ func (o *options) authorization(sys system, r *report, p *plan, prof profile.Pro
 		return nil, usagef("write a section ["+p.host+"] with spa_key_file into the configuration, name --key-file, or copy a stanza of .fwknoprc", "no keys for %s", p.host)
 	}
 	o.override(a, s)
+	if err := plainSender(r, a); err != nil {
+		return nil, err
+	}
 	p.spaIPv6 = s.ipv6
 	p.outside = client.Outside{URL: a.ResolveURL, STUN: s.stun}
 	if a.User == "" {
@@ -150,6 +154,21 @@ func (o *options) authorization(sys system, r *report, p *plan, prof profile.Pro
 	}
 	a.Server = p.host
 	return a, nil
+}
+
+// plainSender settles what fwknop makes by hand: nobody's address is forged, and
+// without that udpraw is udp.
+func plainSender(r *report, a *spa.Profile) error {
+	byHand := a.Proto == "udpraw" || a.Proto == "tcpraw" || a.Proto == "icmp"
+	switch {
+	case byHand && a.Forged != "":
+		return usagef("take SPOOF_SOURCE_IP out of .fwknoprc; -a names the address to open for, whoever sends the packet",
+			"SPOOF_SOURCE_IP %s: no packet is sent in another's name", a.Forged)
+	case a.Proto == "udpraw":
+		a.Proto = "udp"
+		r.warn("udpraw: without a forged address that is udp, and is sent as udp", "write SPA_SERVER_PROTO udp, or say -P udp")
+	}
+	return nil
 }
 
 // spaProfile finds the keys and what goes with them, or nothing.

@@ -111,6 +111,7 @@ func TestSPAOpensFwknopd(t *testing.T) {
 		"user":                  {"spa --user alice -w tcp/22 10.7.0.2", config, testKeys + "REQUIRE_USERNAME alice\n"},
 		"user from LOGNAME":     {"spa -w tcp/22 10.7.0.2", config, testKeys + "REQUIRE_USERNAME tester\n"},
 		"digest":                {"spa --digest sha3_512 -w tcp/22 10.7.0.2", config, testKeys},
+		"clock in minutes":      {"spa --time-offset -1m30s -f 1min -w tcp/22 10.7.0.2", config, testKeys},
 		"clock":                 {"spa --time-offset -100 -w tcp/22 10.7.0.2", config, testKeys},
 		"source port":           {"spa -S 31337 -w tcp/22 --retry 0 10.7.0.2", config, testKeys},
 		"fwknoprc":              {"spa -w tcp/22 10.7.0.2", map[string]string{".fwknoprc": rc}, testKeys},
@@ -153,13 +154,21 @@ func TestSPAOpensFwknopd(t *testing.T) {
 // iptables, and packets that no socket sees.
 func TestSPAOpensFwknopdWithPcap(t *testing.T) {
 	nettest.NeedProgram(t, "iptables")
-	for name, c := range map[string]struct{ args, conf string }{
-		"udp":         {"spa -w tcp/22 10.7.0.2", "PCAP_FILTER udp port 62201;"},
-		"other port":  {"spa -p 4000 -w tcp/22 10.7.0.2", "PCAP_FILTER udp port 4000;"},
-		"random port": {"spa -r -w tcp/22 10.7.0.2", "PCAP_FILTER udp;"},
-		"tcpraw":      {"spa -P tcpraw -w tcp/22 10.7.0.2", "PCAP_FILTER tcp port 62201;"},
-		"tcp":         {"spa -P tcp -p 80 -w tcp/22 10.7.0.2", "PCAP_FILTER tcp port 80;"},
-		"http":        {"spa -P http -p 80 -w tcp/22 10.7.0.2", "PCAP_FILTER tcp port 80;\nENABLE_SPA_OVER_HTTP Y;"},
+	const rc = "[office]\nSPA_SERVER 10.7.0.2\nACCESS tcp/22\n"
+	const udpraw = "knock: warning: udpraw: without a forged address that is udp, and is sent as udp\n" +
+		"knock: hint: write SPA_SERVER_PROTO udp, or say -P udp\n"
+	for name, c := range map[string]struct{ args, conf, rc, stderr string }{
+		"udp":         {args: "spa -w tcp/22 10.7.0.2", conf: "PCAP_FILTER udp port 62201;"},
+		"other port":  {args: "spa -p 4000 -w tcp/22 10.7.0.2", conf: "PCAP_FILTER udp port 4000;"},
+		"random port": {args: "spa -r -w tcp/22 10.7.0.2", conf: "PCAP_FILTER udp;"},
+		"tcpraw":      {args: "spa -P tcpraw -w tcp/22 10.7.0.2", conf: "PCAP_FILTER tcp port 62201;"},
+		"tcp":         {args: "spa -P tcp -p 80 -w tcp/22 10.7.0.2", conf: "PCAP_FILTER tcp port 80;"},
+		"http":        {args: "spa -P http -p 80 -w tcp/22 10.7.0.2", conf: "PCAP_FILTER tcp port 80;\nENABLE_SPA_OVER_HTTP Y;"},
+		"icmp":        {args: "spa -P icmp -w tcp/22 10.7.0.2", conf: "PCAP_FILTER icmp;"},
+		"udpraw":      {args: "spa -P udpraw -w tcp/22 10.7.0.2", conf: "PCAP_FILTER udp port 62201;", stderr: udpraw},
+		"rc udpraw":   {args: "spa -w tcp/22 office", conf: "PCAP_FILTER udp port 62201;", rc: rc + "SPA_SERVER_PROTO udpraw\n", stderr: udpraw},
+		"rc icmp":     {args: "-w tcp/22 office", conf: "PCAP_FILTER icmp;", rc: rc + "SPA_SERVER_PROTO ICMP\n"},
+		"rc forged":   {args: "spa -w tcp/22 -P udp office", conf: "PCAP_FILTER udp port 62201;", rc: rc + "SPA_SERVER_PROTO udpraw\nSPOOF_SOURCE_IP 10.7.0.9\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -172,8 +181,9 @@ func TestSPAOpensFwknopdWithPcap(t *testing.T) {
 			if cli.Reaches("10.7.0.2:22", 300*time.Millisecond) {
 				t.Fatal("open before")
 			}
-			dir := home(t, map[string]string{".config/knock/config": "[10.7.0.2]\nspa_key_file = keys\nspa_access = tcp/22\n", ".config/knock/keys": testKeys})
-			if got := knockAt(t, cli, dir, strings.Fields(c.args)...); got.code != 0 || got.stderr != "" {
+			dir := home(t, map[string]string{".config/knock/config": "[10.7.0.2]\nspa_key_file = keys\nspa_access = tcp/22\n", ".config/knock/keys": testKeys,
+				".fwknoprc": c.rc + strings.ReplaceAll(testKeys, ": ", " ")})
+			if got := knockAt(t, cli, dir, strings.Fields(c.args)...); got.code != 0 || got.stdout != "" || got.stderr != c.stderr {
 				t.Errorf("%+v\n%s", got, log())
 			}
 			if !cli.Reaches("10.7.0.2:22", time.Second) {

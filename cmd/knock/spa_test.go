@@ -45,24 +45,28 @@ func TestSPAErrors(t *testing.T) {
 	one := write("one", "KEY secret-one\nHMAC_KEY secret-two\n")
 	two := write("two", "[a]\nKEY secret-one\nHMAC_KEY secret-two\n[b]\nKEY secret-three\nHMAC_KEY secret-two\n")
 	bad := write("bad", "KEY secret-one\nKEYS secret-two\n")
-	write(".fwknoprc", "[gpg]\nSPA_SERVER 192.0.2.1\nUSE_GPG Y\n[equal]\nKEY secret-one\nHMAC_KEY secret-one\nACCESS tcp/22\n[nothing]\nKEY a\n[resolve]\nKEY a\nACCESS tcp/22\nALLOW_IP resolve\nRESOLVE_URL http://192.0.2.1/ip\nSPA_SERVER 127.0.0.1\n")
+	write(".fwknoprc", "[gpg]\nSPA_SERVER 192.0.2.1\nUSE_GPG Y\n[equal]\nKEY secret-one\nHMAC_KEY secret-one\nACCESS tcp/22\n[nothing]\nKEY a\n[resolve]\nKEY a\nACCESS tcp/22\nALLOW_IP resolve\nRESOLVE_URL http://192.0.2.1/ip\nSPA_SERVER 127.0.0.1\n"+
+		"[forged]\nSPA_SERVER_PROTO udpraw\nSPOOF_SOURCE_IP 192.0.2.5\nKEY secret-one\nACCESS tcp/22\n")
 	for args, want := range map[string]string{
 		"spa": "1 " + spaUsage,
 		"spa 192.0.2.9": "1 knock: no keys for 192.0.2.9\n" +
 			"knock: hint: write a section [192.0.2.9] with spa_key_file into the configuration, name --key-file, or copy a stanza of .fwknoprc\n",
-		"spa a b":                                                  "1 knock: spa takes one host\nknock: hint: write: knock spa [options] HOST; what to ask for goes behind -A\n",
-		"spa -A 22 192.0.2.1":                                      "1 knock: --access 22: port: must be written tcp/N or udp/N\n",
-		"spa -a nowhere 192.0.2.1":                                 "1 knock: --allow-ip nowhere: must be an address, source or resolve\n",
-		"spa -f 99999 192.0.2.1":                                   "1 knock: --fw-timeout 99999: must be a number of seconds from 0 to 65536\n",
-		"spa -P sctp 192.0.2.1":                                    "1 knock: --server-proto sctp: must be udp, tcp, http, udpraw, tcpraw or icmp\n",
-		"spa --digest crc 192.0.2.1":                               "1 knock: --digest crc: must be one of " + spa.HashNames + "\n",
-		"spa --key-file ONE 192.0.2.1":                             "1 knock: nothing to ask for\nknock: hint: name the ports: -A tcp/22, spa_access in the profile, or ACCESS in .fwknoprc\n",
-		"spa --key-file TWO -A tcp/1 192.0.2.1":                    "1 knock: DIR/two has the keys of several clients\nknock: hint: choose one with --key-client or spa_client\n",
-		"spa --key-file TWO --key-client c -A tcp/1 192.0.2.1":     "1 knock: DIR/two has no client c\nknock: hint: write its section, or name another\n",
-		"spa --key-file BAD 192.0.2.1":                             "1 knock: DIR/bad:2: unknown name; known are KEY, KEY_BASE64, HMAC_KEY, HMAC_KEY_BASE64, HMAC_DIGEST_TYPE, ENCRYPTION_MODE\nknock: hint: correct the file; knock keygen writes such files\n",
-		"spa --key-file ONE -A tcp/1 -6 2001:db8::1":               "2 knock: knock at 2001:db8::1: servers of fwknop know IPv4 alone\nknock: hint: " + spaFamilyHint + "\n",
-		"spa --key-file ONE -A tcp/1 2001:db8::1":                  "2 knock: 2001:db8::1 is not an IPv4 address\nknock: hint: " + spaFamilyHint + "\n",
-		"spa --key-file ONE -A tcp/1 -P icmp 127.0.0.1":            "2 knock: knock at 127.0.0.1: transport icmp is not supported\nknock: hint: use udp, tcp, http or tcpraw\n",
+		"spa a b":                                                     "1 knock: spa takes one host\nknock: hint: write: knock spa [options] HOST; what to ask for goes behind -A\n",
+		"spa -A 22 192.0.2.1":                                         "1 knock: --access 22: port: must be written tcp/N or udp/N\n",
+		"spa -a nowhere 192.0.2.1":                                    "1 knock: --allow-ip nowhere: must be an address, source or resolve\n",
+		"spa -f 99999 192.0.2.1":                                      "1 knock: --fw-timeout 99999: must be a number of seconds from 0 to 65536\n",
+		"spa -P sctp 192.0.2.1":                                       "1 knock: --server-proto sctp: must be udp, tcp, http, udpraw, tcpraw or icmp\n",
+		"spa --digest crc 192.0.2.1":                                  "1 knock: --digest crc: must be one of " + spa.HashNames + "\n",
+		"spa --key-file ONE 192.0.2.1":                                "1 knock: nothing to ask for\nknock: hint: name the ports: -A tcp/22, spa_access in the profile, or ACCESS in .fwknoprc\n",
+		"spa --key-file TWO -A tcp/1 192.0.2.1":                       "1 knock: DIR/two has the keys of several clients\nknock: hint: choose one with --key-client or spa_client\n",
+		"spa --key-file TWO --key-client c -A tcp/1 192.0.2.1":        "1 knock: DIR/two has no client c\nknock: hint: write its section, or name another\n",
+		"spa --key-file BAD 192.0.2.1":                                "1 knock: DIR/bad:2: unknown name; known are KEY, KEY_BASE64, HMAC_KEY, HMAC_KEY_BASE64, HMAC_DIGEST_TYPE, ENCRYPTION_MODE\nknock: hint: correct the file; knock keygen writes such files\n",
+		"spa --key-file ONE -A tcp/1 -6 2001:db8::1":                  "2 knock: knock at 2001:db8::1: servers of fwknop know IPv4 alone\nknock: hint: " + spaFamilyHint + "\n",
+		"spa --key-file ONE -A tcp/1 2001:db8::1":                     "2 knock: 2001:db8::1 is not an IPv4 address\nknock: hint: " + spaFamilyHint + "\n",
+		"spa --key-file ONE -A tcp/1 -P icmp -6 --ipv6-extension ::1": "2 knock: knock at ::1: transport icmp over IPv6 is not supported\nknock: hint: use udp, tcp, http, tcpraw, or over IPv4 icmp\n",
+		"spa forged": "1 knock: SPOOF_SOURCE_IP 192.0.2.5: no packet is sent in another's name\n" +
+			"knock: hint: take SPOOF_SOURCE_IP out of .fwknoprc; -a names the address to open for, whoever sends the packet\n",
+		"spa --time-offset 5y 192.0.2.1":                           "1 knock: --time-offset 5y: must be seconds or a time such as 1m30s, - before it for the past\n",
 		"spa --key-file ONE -A tcp/1,tcp/2 --nat-port 5 127.0.0.1": "2 knock: an outer port for NAT goes with one port\n",
 		"spa -n gpg":                   "1 knock: DIR/.fwknoprc:3: USE_GPG: GPG is not supported\nknock: hint: correct the file, or name a stanza with -n\n",
 		"spa -n none x":                "1 knock: DIR/.fwknoprc: has no stanza [none]\nknock: hint: correct the file, or name a stanza with -n\n",

@@ -62,15 +62,17 @@ func marshalSegment(from netip.Addr, to netip.AddrPort, flags knock.Flags, data 
 	h[13] = byte(flags)
 	binary.BigEndian.PutUint16(h[14:], 64240) // window
 	h = append(h, data...)
-	binary.BigEndian.PutUint16(h[16:], checksum(from, to.Addr(), h))
+	pseudo := uint32(knock.TCP) + uint32(len(h))
+	binary.BigEndian.PutUint16(h[16:], checksum(pseudo, from.AsSlice(), to.Addr().AsSlice(), h))
 	return h
 }
 
-// checksum is that of TCP over the pseudo header (RFC 9293, 3.1; RFC 8200,
-// 8.1) and the segment, whose own checksum is still zero.
-func checksum(from, to netip.Addr, segment []byte) uint16 {
-	sum := uint32(knock.TCP) + uint32(len(segment))
-	for _, part := range [][]byte{from.AsSlice(), to.AsSlice(), segment} {
+// checksum is that of IP and its protocols (RFC 1071) over parts, of which only
+// the last may have an odd length; TCP has a pseudo header before it (RFC 9293,
+// 3.1; RFC 8200, 8.1), whose numbers are the sum to begin with. The field for
+// the checksum itself is still zero.
+func checksum(sum uint32, parts ...[]byte) uint16 {
+	for _, part := range parts {
 		for i := 0; i+1 < len(part); i += 2 {
 			sum += uint32(binary.BigEndian.Uint16(part[i:]))
 		}

@@ -162,7 +162,7 @@ func (s *SPA) send(ctx context.Context, proto string, to netip.AddrPort, packet 
 		return err
 	}
 	switch proto {
-	case "udp":
+	case "udp", "udpraw": // by hand it would be the same datagram
 		return s.spaUDP(ctx, to, packet)
 	case "tcp":
 		return s.spaTCP(ctx, to, packet, true)
@@ -171,6 +171,8 @@ func (s *SPA) send(ctx context.Context, proto string, to netip.AddrPort, packet 
 	case "tcpraw":
 		raw := Sender{Route: s.Route, Flags: knock.SYN}
 		return raw.segment(ctx, to, packet)
+	case "icmp":
+		return s.spaICMP(ctx, to.Addr(), packet)
 	}
 	return &SPAProtoError{proto}
 }

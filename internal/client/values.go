@@ -3,11 +3,20 @@ package client
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"knockd/internal/knock"
+	"knockd/internal/spa"
+)
+
+// The longest times: so that no sum of waits overflows, and what a clock may
+// be off.
+const (
+	longestWait   = 24 * time.Hour
+	longestOffset = 100 * 366 * 24 * time.Hour
 )
 
 // ParseDelay reads a pause, 0 or more: a number is milliseconds, as in knock
@@ -15,7 +24,7 @@ import (
 func ParseDelay(text string) (time.Duration, error) {
 	d, ok := duration(text, "ms")
 	switch {
-	case !ok:
+	case !ok || d > longestWait:
 		return 0, errors.New("must be milliseconds or a time such as 200ms")
 	case d < 0:
 		return 0, errors.New("cannot be negative")
@@ -27,7 +36,7 @@ func ParseDelay(text string) (time.Duration, error) {
 func ParseTimeout(text string) (time.Duration, error) {
 	d, ok := duration(text, "s")
 	switch {
-	case !ok:
+	case !ok || d > longestWait:
 		return 0, errors.New("must be seconds or a time such as 1m30s")
 	case d <= 0:
 		return 0, errors.New("must be more than 0")
@@ -35,14 +44,66 @@ func ParseTimeout(text string) (time.Duration, error) {
 	return d, nil
 }
 
-// duration reads a time with units, or a number of one unit. It is a day at
-// most, so that no sum of such times overflows.
-func duration(text, unit string) (time.Duration, bool) {
-	d, err := time.ParseDuration(text)
-	if err != nil {
-		d, err = time.ParseDuration(text + unit)
+// ParseOffset reads what to add to the clock: a number is seconds.
+func ParseOffset(text string) (time.Duration, error) {
+	d, ok := duration(text, "s")
+	if !ok {
+		return 0, errors.New("must be seconds or a time such as 1m30s, - before it for the past")
 	}
-	return d, err == nil && d <= 24*time.Hour
+	return d, nil
+}
+
+// ParseOpenTime reads how long a door is to be open, as spa.ParseTimeout does,
+// but with units, too.
+func ParseOpenTime(text string) (time.Duration, error) {
+	if d, ok := duration(text, "s"); ok && d >= 0 && d%time.Second == 0 {
+		text = strconv.FormatInt(int64(d/time.Second), 10)
+	}
+	return spa.ParseTimeout(text)
+}
+
+// timeUnits are the units of time, as Go and as fwknop and people write them.
+var timeUnits = map[string]time.Duration{
+	"ns": time.Nanosecond, "us": time.Microsecond, "µs": time.Microsecond, "μs": time.Microsecond, "ms": time.Millisecond,
+	"s": time.Second, "sec": time.Second, "secs": time.Second, "second": time.Second, "seconds": time.Second,
+	"m": time.Minute, "min": time.Minute, "mins": time.Minute, "minute": time.Minute, "minutes": time.Minute,
+	"h": time.Hour, "hour": time.Hour, "hours": time.Hour,
+	"d": 24 * time.Hour, "day": 24 * time.Hour, "days": 24 * time.Hour,
+}
+
+var (
+	bareNumber = regexp.MustCompile(`^[0-9.]+$`)
+	timePart   = regexp.MustCompile(`^([0-9.]+)([^0-9.]+)`)
+)
+
+// duration reads a time with units, or a number of one unit. All options and
+// profiles read their times by it.
+func duration(text, unit string) (sum time.Duration, ok bool) {
+	text = strings.ToLower(strings.Join(strings.Fields(text), ""))
+	rest, minus := strings.CutPrefix(text, "-")
+	if !minus {
+		rest = strings.TrimPrefix(rest, "+")
+	}
+	if bareNumber.MatchString(rest) {
+		rest += unit
+	}
+	for ok = rest != ""; rest != ""; {
+		part := timePart.FindStringSubmatch(rest)
+		if part == nil {
+			return 0, false
+		}
+		number, err := strconv.ParseFloat(part[1], 64)
+		one := timeUnits[part[2]]
+		if err != nil || one == 0 || number*float64(one) > float64(longestOffset-sum) {
+			return 0, false
+		}
+		sum += time.Duration(number * float64(one))
+		rest = rest[len(part[0]):]
+	}
+	if minus {
+		sum = -sum
+	}
+	return sum, ok
 }
 
 // ParseRetry reads a number of repeats, 0 to 100.

@@ -15,12 +15,15 @@ func TestParseValues(t *testing.T) {
 	}
 	delay := func(s string) string { v, err := ParseDelay(s); return show(v, err) }
 	timeout := func(s string) string { v, err := ParseTimeout(s); return show(v, err) }
+	offset := func(s string) string { v, err := ParseOffset(s); return show(v, err) }
+	open := func(s string) string { v, err := ParseOpenTime(s); return show(v, err) }
 	retry := func(s string) string { v, err := ParseRetry(s); return show(v, err) }
 	wait := func(s string) string { v, err := ParseWait(s); return show(v, err) }
 	family := func(s string) string { v, err := ParseFamily(s); return show(v, err) }
 	flags := func(s string) string { v, err := ParseFlags(s); return show(v, err) }
 	file := func(s string) string { v, err := ParseSequenceFile(s); return show(v, err) }
 	const badDelay, badTimeout = "must be milliseconds or a time such as 200ms", "must be seconds or a time such as 1m30s"
+	const badOffset, badOpen = "must be seconds or a time such as 1m30s, - before it for the past", "must be a number of seconds from 0 to 65536"
 	for _, c := range []struct {
 		parse      func(string) string
 		text, want string
@@ -30,6 +33,15 @@ func TestParseValues(t *testing.T) {
 		{delay, "99999999999999999999", badDelay},
 		{timeout, "10", "10s"}, {timeout, "0.5", "500ms"}, {timeout, "1m30s", "1m30s"},
 		{timeout, "0", "must be more than 0"}, {timeout, "-3", "must be more than 0"}, {timeout, "soon", badTimeout},
+		{delay, "1 s", "1s"}, {delay, "0.2SEC", "200ms"}, {delay, "1e3", badDelay}, {delay, "+5", "5ms"}, {delay, "5y", badDelay},
+		{timeout, "5min", "5m0s"}, {timeout, "2 minutes 5 seconds", "2m5s"}, {timeout, "1h30", badTimeout}, {timeout, "1d", "24h0m0s"},
+		{timeout, "2d", badTimeout}, {timeout, "inf", badTimeout}, {timeout, "1..5", badTimeout}, {timeout, "s", badTimeout}, {timeout, "", badTimeout},
+		{offset, "-5min", "-5m0s"}, {offset, "-1m30s", "-1m30s"}, {offset, "1m30s", "1m30s"}, {offset, "90", "1m30s"}, {offset, "-90", "-1m30s"},
+		{offset, "+2H", "2h0m0s"}, {offset, "2d", "48h0m0s"}, {offset, "0", "0s"}, {offset, "-0.5s", "-500ms"}, {offset, "40000d", badOffset},
+		{offset, "36000d36000d36000d", badOffset}, {offset, "9999999999999999999999999d", badOffset},
+		{offset, "--5", badOffset}, {offset, "-+5", badOffset}, {offset, "5-", badOffset}, {offset, "-", badOffset}, {offset, "5y", badOffset},
+		{open, "60", "1m0s"}, {open, "5min", "5m0s"}, {open, "1m30s", "1m30s"}, {open, "0", "0s"}, {open, "65536", "18h12m16s"},
+		{open, "65537", badOpen}, {open, "1.5s", badOpen}, {open, "-5", badOpen}, {open, "x", badOpen}, {open, "", badOpen},
 		{retry, "0", "0"}, {retry, "100", "100"}, {retry, "101", "must be a number between 0 and 100"},
 		{retry, "-1", "must be a number between 0 and 100"}, {retry, "", "must be a number between 0 and 100"},
 		{wait, "22", "22"}, {wait, "tcp/22", "22"}, {wait, "TCP/22", "22"}, {wait, "tcp/0", "port 0: must be between 1 and 65535"},

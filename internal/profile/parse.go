@@ -116,7 +116,7 @@ var keys = map[string]func(*Profile, string) error{
 	"spa_allow":     func(p *Profile, v string) (err error) { p.SPA.Allow, err = spa.ParseAllow(v); return },
 	"spa_port":      func(p *Profile, v string) (err error) { p.SPA.Port, err = spa.ParsePort(v); return },
 	"spa_proto":     func(p *Profile, v string) (err error) { p.SPA.Proto, err = spa.ParseProto(v); return },
-	"spa_timeout":   func(p *Profile, v string) (err error) { p.SPA.Timeout, err = spa.ParseTimeout(v); return },
+	"spa_timeout":   func(p *Profile, v string) (err error) { p.SPA.Timeout, err = client.ParseOpenTime(v); return },
 	"spa_user":      func(p *Profile, v string) error { return word(&p.SPA.User, v) },
 }
 

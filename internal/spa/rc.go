@@ -102,6 +102,7 @@ type Profile struct {
 	RandomPort bool
 	Proto      string // udp if empty, or tcp, http, udpraw, tcpraw, icmp
 	SourcePort uint16
+	Forged     string // the sender's address in packets made by hand: udpraw, tcpraw, icmp
 	Access     []Port
 	Allow      string        // an IPv4 address, "source" or "resolve"
 	Timeout    time.Duration // what to ask for, 0 for the server's own
@@ -163,7 +164,7 @@ var errNoGPG = errors.New("GPG is not supported")
 
 // rcIgnored are variables that tune what this project does otherwise or not.
 var rcIgnored = map[string]bool{
-	"VERBOSE": true, "NO_SAVE_ARGS": true, "SPOOF_SOURCE_IP": true, "RESOLVE_IP_HTTPS": true, "RESOLVE_IP_HTTP": true,
+	"VERBOSE": true, "NO_SAVE_ARGS": true, "RESOLVE_IP_HTTPS": true, "RESOLVE_IP_HTTP": true,
 	"RESOLVE_HTTP_ONLY": true, "WGET_CMD": true, "SERVER_RESOLVE_IPV4": true, "HTTP_USER_AGENT": true, "USE_WGET_USER_AGENT": true,
 	"GPG_RECIPIENT": true, "GPG_SIGNER": true, "GPG_HOMEDIR": true, "GPG_EXE": true, "GPG_SIGNING_PW": true, "GPG_SIGNING_PW_BASE64": true,
 	"GPG_NO_SIGNING_PW": true, "USE_GPG_AGENT": true,
@@ -233,6 +234,7 @@ var rcVariables = map[string]func(r *rcReader, v string) error{
 	"KEY_FILE":         func(r *rcReader, v string) error { r.KeyFile = v; return nil },
 	"HMAC_KEY_FILE":    func(r *rcReader, v string) error { r.HMACKeyFile = v; return nil },
 	"USE_HMAC":         func(r *rcReader, v string) error { r.UseHMAC = r.UseHMAC || yes(v); return nil },
+	"SPOOF_SOURCE_IP":  func(r *rcReader, v string) error { r.Forged = v; return nil },
 	"SPOOF_USER":       func(r *rcReader, v string) error { r.User = v; return nil },
 	"NAT_ACCESS":       func(r *rcReader, v string) error { r.NATAccess = v; return nil },
 	"RESOLVE_URL":      func(r *rcReader, v string) error { r.ResolveURL = v; return nil },
@@ -329,7 +331,7 @@ var errOffset = errors.New("must be a number, - before it for the past, with s, 
 // ParseOffset reads a time offset: seconds, or with a unit that fwknop knows by
 // its first letter, a minus before it for the past.
 func ParseOffset(s string) (time.Duration, error) {
-	number, minus := strings.CutPrefix(s, "-")
+	number, minus := strings.CutPrefix(strings.ToLower(s), "-")
 	digits := strings.TrimRight(number, "abcdefghijklmnopqrstuvwxyz")
 	unit := time.Second
 	if digits != number {
