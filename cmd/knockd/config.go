@@ -22,9 +22,7 @@ func (o *options) load(stdout, stderr io.Writer) (*config.Config, error) {
 	}
 	o.trace(stdout, conf.Trace)
 	conf.Trace = nil
-	for _, w := range conf.Warnings {
-		fmt.Fprintf(stderr, "knockd: warning: %s\n", w)
-	}
+	o.warn(stderr, conf.Warnings...)
 	return conf, nil
 }
 
@@ -50,18 +48,35 @@ func (o *options) sayChecked(conf *config.Config, stdout, stderr io.Writer) erro
 	if err != nil {
 		return err
 	}
-	for _, w := range warnings {
-		fmt.Fprintf(stderr, "knockd: warning: %s\n", w)
-	}
-	for _, a := range advice {
-		fmt.Fprintf(stderr, "knockd: advice: %s\n", a)
-	}
-	names, _ := o.interfacesOf(conf)
-	warnMissing(names, stderr)
-	s := "s"
-	if len(conf.Doors) == 1 {
-		s = ""
-	}
-	fmt.Fprintf(stdout, "%s: %d door%s, no faults\n", o.config, len(conf.Doors), s)
+	o.warn(stderr, warnings...)
+	advise(stderr, advice...)
+	nothing := o.checkInterfacesNow(conf, stderr)
+	fmt.Fprintf(stdout, "%s: %s\n", o.config, o.verdict(len(conf.Doors), nothing))
 	return nil
+}
+
+func advise(stderr io.Writer, texts ...string) {
+	for _, text := range texts {
+		fmt.Fprintf(stderr, "knockd: advice: %s\n", text)
+	}
+}
+
+// verdict is the last line of -t.
+func (o *options) verdict(doors int, nothing string) string {
+	text := counted(doors, "door")
+	if o.warnings == 0 {
+		return text + ", no faults"
+	}
+	text += ", " + counted(o.warnings, "warning")
+	if nothing != "" {
+		text += ": " + nothing
+	}
+	return text
+}
+
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

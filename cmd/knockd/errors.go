@@ -20,6 +20,14 @@ func (e *hintedError) Unwrap() error { return e.error }
 
 func hinted(err error, hint string) error { return &hintedError{err, hint} }
 
+// warn prints warnings, a line each, and counts them.
+func (o *options) warn(w io.Writer, texts ...string) {
+	for _, text := range texts {
+		fmt.Fprintf(w, "knockd: warning: %s\n", text)
+		o.warnings++
+	}
+}
+
 // complain prints an error: a line that says what is wrong and, if there is
 // one, a hint. The faults of a configuration stand by themselves, one a line.
 func complain(w io.Writer, err error) {

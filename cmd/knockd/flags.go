@@ -39,6 +39,7 @@ type options struct {
 
 	dir      string // where the program was started
 	detached bool   // a daemon, in a session of its own
+	warnings int    // that were printed
 }
 
 // parseFlags reads the command line. The options it returns can print their
@@ -62,7 +63,7 @@ func parseFlags(args []string) (*options, error) {
 	f.StringVarP(&o.read, "read", "r", "", "decide on the packets of a capture `file`; run nothing")
 	f.StringSliceVar(&o.addresses, "address", nil, "with --read: a local `address` (default: those of the interface)")
 	f.BoolVar(&o.closeAll, "close-all", false, "close every door that a stopped daemon has left open, and exit")
-	f.BoolVar(&o.force, "force", false, "with --close-all: although OnStop = keep")
+	f.BoolVar(&o.force, "force", false, "with --close-all: although OnStop = keep; with --cleanup: stop the daemon first")
 	f.BoolVar(&o.guard, "guard", false, "close the ports of native doors to all, and exit")
 	f.BoolVar(&o.cleanup, "cleanup", false, "take out of the kernel all that knockd put there, and exit")
 	f.BoolVarP(&o.version, "version", "V", false, "print the version and exit")
@@ -95,8 +96,8 @@ func (o *options) conflict() error {
 		return errors.New("only one of --check, --read, --close-all, --guard and --cleanup can be done at a time")
 	case len(o.addresses) > 0 && o.read == "":
 		return errors.New("--address goes with --read")
-	case o.force && !o.closeAll:
-		return errors.New("--force goes with --close-all")
+	case o.force && !o.closeAll && !o.cleanup:
+		return errors.New("--force goes with --close-all or --cleanup")
 	}
 	return nil
 }

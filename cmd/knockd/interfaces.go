@@ -4,9 +4,13 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 
+	"knockd/internal/capture"
 	"knockd/internal/config"
+	"knockd/internal/daemon"
+	"knockd/internal/netstate"
 )
 
 // interfacesOf is what to listen on: -i, else the file, else eth0. Where
@@ -38,15 +42,55 @@ func (o *options) checkInterfaces() error {
 	return nil
 }
 
-// warnMissing says which interfaces there are not now; the daemon would wait
-// for them.
-func warnMissing(names []string, stderr io.Writer) {
-	for _, name := range names {
-		if name == config.AnyInterface || name == config.DefaultRoute {
-			continue
-		}
-		if _, err := net.InterfaceByName(name); err != nil {
-			fmt.Fprintf(stderr, "knockd: warning: waiting for interface %s: there is none of this name now\n", name)
+// checkInterfacesNow says what could be listened on now. Where that is
+// nothing, it returns what that means in a few words.
+func (o *options) checkInterfacesNow(conf *config.Config, stderr io.Writer) (nothing string) {
+	names, byDefault := o.interfacesOf(conf)
+	now, err := capture.Look(names)
+	if err != nil {
+		o.warn(stderr, err.Error())
+		return ""
+	}
+	var waits []string
+	for _, name := range now.Missing {
+		waits = append(waits, waitsFor(name))
+	}
+	if now.Hears() {
+		o.warn(stderr, waits...)
+		advise(stderr, notHeard(now.On)...)
+		return ""
+	}
+	means, closed := daemon.Unheard(conf)
+	if byDefault != "" && len(means) == 0 {
+		return "" // nobody has named an interface, and nobody is locked out
+	}
+	o.warn(stderr, strings.Join(append(waits, means...), "; "))
+	if closed != "" {
+		return "nothing to listen on, and " + closed + " shut"
+	}
+	return "nothing to listen on"
+}
+
+func waitsFor(name string) string {
+	if name == config.DefaultRoute {
+		return "waiting for a default route: there is none now"
+	}
+	return "waiting for interface " + name + ": there is none of this name now"
+}
+
+// notHeard says where knocks may come in and not be heard.
+func notHeard(on []string) (advice []string) {
+	s, err := netstate.Read()
+	if err != nil || slices.Contains(on, config.AnyInterface) {
+		return nil
+	}
+	for _, name := range on {
+		if i, ok := s.ByName(name); ok && !i.Up {
+			advice = append(advice, "interface "+name+" is down: nothing is heard on it now")
 		}
 	}
+	if i, ok := s.ByIndex(s.Default); ok && !slices.Contains(on, i.Name) {
+		advice = append(advice, fmt.Sprintf("the default route leads through %s, which is not listened on: no knock that comes in there is heard", i.Name))
+	}
+	return advice
 }

@@ -67,7 +67,7 @@ func (o *options) do(ctx context.Context, stdout, stderr io.Writer) error {
 	case o.closeAll:
 		return o.closeEverything(ctx, stdout, stderr)
 	case o.cleanup:
-		return o.takeOut(stdout)
+		return o.takeOut(ctx, stdout)
 	}
 	var reload <-chan os.Signal
 	if o.serves() {
@@ -84,7 +84,7 @@ func (o *options) do(ctx context.Context, stdout, stderr io.Writer) error {
 	case o.read != "":
 		return o.replay(conf, stdout)
 	case o.guard:
-		return sayGuarded(conf, stdout, stderr)
+		return o.sayGuarded(conf, stdout, stderr)
 	}
 	return o.serve(ctx, conf, reload, stdout, stderr)
 }

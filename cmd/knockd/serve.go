@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -27,9 +26,7 @@ func (o *options) serve(ctx context.Context, conf *config.Config, reload <-chan 
 		defer journal.Close()
 	}
 	outputs := &outputs{options: o, stdout: stdout, stderr: stderr}
-	for _, w := range outputs.open(conf) {
-		fmt.Fprintf(stderr, "knockd: warning: %s\n", w)
-	}
+	o.warn(stderr, outputs.open(conf)...)
 	defer outputs.close()
 	log := eventlog.New(outputs.Outputs, conf.LogRate)
 	defer log.Close()

@@ -34,19 +34,19 @@ func (o *options) openJournal(named string, stderr io.Writer) (*doors.Journal, e
 	if running := (*doors.RunningError)(nil); errors.As(err, &running) {
 		return nil, running
 	}
-	return nil, withoutJournal(err, named, stderr)
+	return nil, o.withoutJournal(err, named, stderr)
 }
 
 // withoutJournal says what it means that there is no journal: a fault, or a
 // warning if nobody asked for the directory.
-func withoutJournal(err error, named string, stderr io.Writer) error {
+func (o *options) withoutJournal(err error, named string, stderr io.Writer) error {
 	switch {
 	case errors.Is(err, doors.ErrUnsafe):
 		return hinted(err, "it holds what root will run: chown it to root and take write permission from others (chmod go-w)")
 	case named != "":
 		return hinted(err, "StateDir must be a directory that knockd can make or write")
 	}
-	fmt.Fprintf(stderr, "knockd: warning: %v: doors that are open stay open if knockd crashes\n", err)
+	o.warn(stderr, fmt.Sprintf("%v: doors that are open stay open if knockd crashes", err))
 	return nil
 }
 
@@ -57,7 +57,7 @@ func (o *options) checkState(named string, stderr io.Writer) (bool, error) {
 		return false, err
 	}
 	if err := doors.CheckJournal(dir, name); err != nil {
-		return false, withoutJournal(err, named, stderr)
+		return false, o.withoutJournal(err, named, stderr)
 	}
 	return true, nil
 }
@@ -130,29 +130,10 @@ func closeJournal(ctx context.Context, journal *doors.Journal, stdout io.Writer)
 	return left
 }
 
-// takeOut is --cleanup.
-func (o *options) takeOut(stdout io.Writer) error {
-	journal, err := o.openJournal(o.path(config.StateDir(o.config)), io.Discard)
-	if err != nil {
-		return err
-	}
-	if journal != nil {
-		defer journal.Close()
-	}
-	done, err := nft.Cleanup(0)
-	sayAll(stdout, done)
-	if err == nil && len(done) == 0 {
-		fmt.Fprintln(stdout, "nothing of knockd's is in the kernel")
-	}
-	return err
-}
-
 // sayGuarded is --guard.
-func sayGuarded(conf *config.Config, stdout, stderr io.Writer) error {
+func (o *options) sayGuarded(conf *config.Config, stdout, stderr io.Writer) error {
 	ports, warnings, err := daemon.Guard(conf)
-	for _, w := range warnings {
-		fmt.Fprintf(stderr, "knockd: warning: %s\n", w)
-	}
+	o.warn(stderr, warnings...)
 	if err == nil {
 		fmt.Fprintf(stdout, "closed to all: %s\n", ports)
 	}

@@ -18,10 +18,25 @@ type Listening struct {
 	// Local has the addresses that are the host's own: those of the
 	// interfaces, or all.
 	Local []netip.Addr
+	// Deaf: the socket could not be bound to those that there are; that is
+	// tried again.
+	Deaf bool
 	// News is a line for the log for each change of On and Missing.
 	News []string
 
 	indexes []int // for Live.Bind
+}
+
+// Hears says whether something is listened on.
+func (l *Listening) Hears() bool { return len(l.On) > 0 && !l.Deaf }
+
+// Look says what a Followed of these names would listen on now.
+func Look(names []string) (Listening, error) {
+	s, err := netstate.Read()
+	if err != nil {
+		return Listening{}, err
+	}
+	return choose(names, s), nil
 }
 
 // choose finds the interfaces of a list: names, Any, DefaultRoute.

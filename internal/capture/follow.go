@@ -251,7 +251,8 @@ func (f *Followed) apply(s *netstate.State) error {
 	next := choose(f.names, s)
 	next.News = next.since(&f.now)
 	err := f.bind(next.indexes)
-	f.heard = f.heard || err == nil && len(next.On) > 0
+	next.Deaf = err != nil
+	f.heard = f.heard || next.Hears()
 	first := f.now.On == nil && f.now.Missing == nil
 	f.now = next
 	if !first {

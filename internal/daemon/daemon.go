@@ -74,8 +74,10 @@ type Daemon struct {
 	nat       atomic.Pointer[nft.Firewall] // nil without doors that lead elsewhere
 	source    source
 	listening capture.Listening
-	drops     uint64 // told so far
-	limited   bool   // capabilities have been given up
+	drops     uint64      // told so far
+	limited   bool        // capabilities have been given up
+	hears     atomic.Bool // something is listened on
+	shutting  bool        // the guard is being closed, outside of the loop
 
 	calls     chan func()    // to be run by the loop
 	ended     chan struct{}  // the loop takes no more calls

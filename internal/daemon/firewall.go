@@ -71,11 +71,11 @@ func nftOpening(o *doors.Opening) nft.Opening {
 // ensure makes the firewall fit the doors of a configuration, and what leads
 // elsewhere beside it.
 func (d *Daemon) ensure(conf *config.Config) error {
-	err := d.ensureOne(&d.firewall, firewallOptions(conf, d.noticed), nativeDoors(conf))
+	err := d.ensureOne(&d.firewall, d.firewallOptions(conf), nativeDoors(conf))
 	if err == nil {
 		err = d.ensureOne(&d.nat, natOptions(conf, d.noticed), natDoors(conf))
 		if err != nil && conf != d.conf { // a reload that cannot change all changes nothing
-			err = errors.Join(err, d.ensureOne(&d.firewall, firewallOptions(d.conf, d.noticed), nativeDoors(d.conf)))
+			err = errors.Join(err, d.ensureOne(&d.firewall, d.firewallOptions(d.conf), nativeDoors(d.conf)))
 		}
 	}
 	return lacking("CAP_NET_ADMIN", err)
@@ -115,19 +115,6 @@ func connect(o nft.Options) (*nft.Firewall, error) {
 // noticed writes what has happened to the firewall's rules.
 func (d *Daemon) noticed(n nft.Notice) { d.Log.Warn(n.Text) }
 
-// leaveFirewall lets go of the firewall and says what stays.
-func (d *Daemon) leaveFirewall() {
-	d.leaveNAT()
-	fw := d.firewall.Load()
-	if fw == nil {
-		return
-	}
-	if ports := guarded(d.conf); d.conf.NftMode == config.NftGuard && ports != "" {
-		d.Log.Quiet("the guard keeps closed: " + ports + " (knockd --cleanup opens them to all)")
-	}
-	fw.Close()
-}
-
 // hasNative says whether a door of the configuration opens in nf_tables.
 func hasNative(conf *config.Config) bool {
 	for _, d := range conf.Doors {
@@ -136,6 +123,13 @@ func hasNative(conf *config.Config) bool {
 		}
 	}
 	return false
+}
+
+// firewallOptions are for the table of the mode, while the daemon runs.
+func (d *Daemon) firewallOptions(conf *config.Config) nft.Options {
+	o := firewallOptions(conf, d.noticed)
+	o.Listening = d.hears.Load
+	return o
 }
 
 func firewallOptions(conf *config.Config, notify func(nft.Notice)) nft.Options {
@@ -234,21 +228,6 @@ func guarded(conf *config.Config) string {
 		}
 	}
 	return portNames(all)
-}
-
-// Guard loads the guard of a configuration's native doors, without openings,
-// for the time before the daemon starts. It returns the ports that it closes.
-func Guard(conf *config.Config) (ports string, warnings []string, err error) {
-	if conf.NftMode != config.NftGuard || !hasNative(conf) {
-		return "", nil, errors.New("no door with open in nft_mode = guard: nothing to guard")
-	}
-	fw, err := connect(firewallOptions(conf, nil))
-	if err != nil {
-		return "", nil, lacking("CAP_NET_ADMIN", err)
-	}
-	defer fw.Close()
-	warnings, err = fw.Ensure(nativeDoors(conf))
-	return guarded(conf), warnings, lacking("CAP_NET_ADMIN", err)
 }
 
 // StoppedNatives are the openers while no daemon runs: for closing what the

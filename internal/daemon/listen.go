@@ -24,6 +24,7 @@ func (d *Daemon) listen() error {
 // local addresses, and live attempts go on.
 func (d *Daemon) listens(now capture.Listening) {
 	d.listening = now
+	d.hears.Store(now.Hears())
 	d.decisions.tracker.SetLocal(now.Local)
 }
 
@@ -39,15 +40,19 @@ func (d *Daemon) sayListening() {
 	for _, name := range d.listening.Missing {
 		d.Log.Warn(waitingFor(name))
 	}
+	d.sayGuard()
 	d.Status(d.status())
 }
 
 // changed takes in a change of the network and says so.
 func (d *Daemon) changed(now capture.Listening) {
+	heard := d.hears.Load()
 	d.listens(now)
-	for _, text := range now.News {
-		d.Log.Warn(text)
+	d.warn(now.News)
+	if heard {
+		d.sayGuard()
 	}
+	d.closeGuard()
 	d.Status(d.status())
 }
 
@@ -60,7 +65,7 @@ func (d *Daemon) status() string {
 	for _, name := range d.listening.Missing {
 		parts = append(parts, waitingFor(name))
 	}
-	return strings.Join(parts, "; ")
+	return strings.Join(append(parts, d.guardUnheard()...), "; ")
 }
 
 // waitingFor is the line for an interface that is not there.
@@ -76,7 +81,11 @@ func (d *Daemon) unheard() error {
 	if d.source.Heard() {
 		return nil
 	}
-	return fmt.Errorf("never listened: still %s", d.status())
+	var waits []string
+	for _, name := range d.listening.Missing {
+		waits = append(waits, waitingFor(name))
+	}
+	return fmt.Errorf("never listened: still %s", strings.Join(waits, "; "))
 }
 
 // sayDrops says how many packets the kernel had to drop, if it did.

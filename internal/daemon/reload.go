@@ -92,6 +92,9 @@ func (d *Daemon) reloaded(conf *config.Config, list []*door, warnings []string, 
 	d.Log.SetRate(conf.LogRate)
 	d.manager.SetKeep(conf.KeepOnStop)
 	d.swap(list)
+	d.sayGuard()
+	d.closeGuard()
+	d.Status(d.status())
 }
 
 // changeable are the options that may change while the daemon runs.

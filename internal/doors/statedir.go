@@ -18,7 +18,21 @@ var ErrUnsafe = errors.New("not safe")
 
 // RunningError says that another daemon holds the journal.
 type RunningError struct {
-	Pid int // 0: not known
+	Pid int // as the daemon has written it; 0: not known
+
+	lock fs.FileInfo
+}
+
+// Holder returns the process that has the journal: Pid, if that is seen to
+// hold its lock, else 0. In a container other processes bear the same numbers.
+func (e *RunningError) Holder() int {
+	links, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", e.Pid))
+	for _, link := range links {
+		if open, err := os.Stat(link); err == nil && e.lock != nil && os.SameFile(open, e.lock) {
+			return e.Pid
+		}
+	}
+	return 0
 }
 
 // Error implements error.
@@ -227,7 +241,8 @@ func (d *stateDir) lock(name string) (*os.File, error) {
 	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		defer f.Close()
-		return nil, &RunningError{Pid: readPid(f)}
+		lock, _ := f.Stat()
+		return nil, &RunningError{Pid: readPid(f), lock: lock}
 	}
 	if err != nil {
 		f.Close()

@@ -351,7 +351,7 @@ func TestMissingInterfaceChecked(t *testing.T) {
 	conf := t.TempDir() + "/knockd.conf"
 	write(t, conf, "[options]\n\tStateDir = "+t.TempDir()+"/state\n[a]\n\tsequence = 7000,8000\n\tcommand = true\n")
 	status, stdout, stderr := outcome(t, h, program(t, "knockd"), "-t", "-c", conf, "-i", "eth7")
-	if status != 0 || stdout != conf+": 1 door, no faults\n" || !like("knockd: warning: waiting for interface eth7: ...\n", stderr) {
+	if status != 0 || stdout != conf+": 1 door, 1 warning: nothing to listen on\n" || !like("knockd: warning: waiting for interface eth7: ...\n", stderr) {
 		t.Errorf("status %d\n%s%s", status, stdout, stderr)
 	}
 	for _, name := range []string{"", "much-too-long-a-name", "a/b", "a b"} {

@@ -32,24 +32,26 @@ func (f *Firewall) Shut() error {
 	return err
 }
 
-// Closed returns those of the doors' ports that are closed by a guard in the
-// kernel already, which somebody has left or has now.
-func Closed(o Options, doors []Door) ([]PortRange, error) {
+// Closed returns the doors' ports that are closed by a guard in the kernel
+// already, which somebody has left or has now, and those that are not.
+func Closed(o Options, doors []Door) (closed, open []PortRange, err error) {
 	o.fillIn()
 	specs, err := newSpecs(&o, doors)
 	if err != nil || o.Mode != Guard {
-		return nil, err
+		return nil, nil, err
 	}
 	k, err := dial(o.NetNS)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer k.close()
 	was, err := readTable(k, o.Table, false)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return rangesOf(partsIn(segments(specs), was.closes())), nil
+	all := segments(specs)
+	closed = rangesOf(partsIn(all, was.closes()))
+	return closed, rangesOf(partsOutside(all, closed)), nil
 }
 
 // design returns what our table is to look like. As long as no knock can be

@@ -157,22 +157,23 @@ func TestClosed(t *testing.T) {
 	f := firewall(t, server, Options{})
 	f.noOwner = true
 	doors := []Door{{Name: "a", Ports: ports(t, "tcp/20-25, udp/53")}}
-	want := func(o Options, names string) {
+	want := func(o Options, closed, open string) {
 		t.Helper()
 		o.NetNS = f.opt.NetNS
-		if got, err := Closed(o, doors); err != nil || rangeNames(got) != names {
-			t.Errorf("%v, %v; want %q", got, err, names)
+		if c, o, err := Closed(o, doors); err != nil || rangeNames(c) != closed || rangeNames(o) != open {
+			t.Errorf("closed %v, open %v, %v; want %q and %q", c, o, err, closed, open)
 		}
 	}
-	want(Options{}, "")
+	const all = "tcp/20-25, udp/53"
+	want(Options{}, "", all)
 	ensure(t, f, Door{Name: "b", Ports: ports(t, "tcp/22-23, udp/60000, tcp/25-26")})
-	want(Options{}, "tcp/22-23, tcp/25")
-	want(Options{Mode: Mark}, "")
-	want(Options{Table: Table{DefaultTable.Family, "other"}}, "")
+	want(Options{}, "tcp/22-23, tcp/25", "tcp/20-21, tcp/24, udp/53")
+	want(Options{Mode: Mark}, "", "")
+	want(Options{Table: Table{DefaultTable.Family, "other"}}, "", all)
 	f.Close()
-	want(Options{}, "tcp/22-23, tcp/25")
+	want(Options{}, "tcp/22-23, tcp/25", "tcp/20-21, tcp/24, udp/53")
 	server.Run("nft", "add table inet knockd { flags dormant; }")
-	want(Options{}, "")
+	want(Options{}, "", all)
 }
 
 // TestOldSessions: a session that is older than the guard, and so unknown to
