@@ -207,7 +207,8 @@ func (t *ipt) strays() {
 // end writes what becomes of packets in the end.
 func (t *ipt) end() {
 	end := EntryChain + "-END"
-	t.note("", "The ports that doors open: for whom they are open, and for nobody else.")
+	t.note("", "The ports that doors open: for whom they are open, and for nobody else. What begins no",
+		"connection passes: conntrack may not know sessions that are older than these rules.")
 	for _, proto := range []knock.Protocol{knock.TCP, knock.UDP} {
 		for _, s := range t.spans(proto) {
 			for _, d := range s.doors {
@@ -216,7 +217,7 @@ func (t *ipt) end() {
 				}
 			}
 			for _, to := range t.destinations() {
-				t.rule(end, iptPort(proto, s.ports(":")), to, t.refuse(proto))
+				t.rule(end, iptPort(proto, s.ports(":")), begins(proto), to, t.refuse(proto))
 			}
 		}
 	}
@@ -227,6 +228,14 @@ func (t *ipt) end() {
 	t.note("All else goes on to the rules after the jump to "+EntryChain+". (The page drops it: write",
 		"-A "+end+" -j DROP here to have that, with an ACCEPT before it for each other service.)")
 	t.rule(end, "-j RETURN")
+}
+
+// begins matches what begins a connection.
+func begins(proto knock.Protocol) string {
+	if proto == knock.TCP {
+		return "--syn"
+	}
+	return ""
 }
 
 // isOpen matches those for whom a door is open.

@@ -218,7 +218,9 @@ func (n *nft) silence() {
 // verdict, and so may stand for the end of all rules.
 func (n *nft) guard() {
 	var chains []span
-	n.printf("  # the ports that doors open are shut for everybody else\n  chain k_guard {\n")
+	n.printf("  # the ports that doors open are shut for everybody else; segments that begin no\n")
+	n.printf("  # connection pass: conntrack may not know sessions that are older than these rules\n  chain k_guard {\n")
+	n.line("    ", "tcp flags & (fin|syn|rst|ack) != syn accept")
 	for _, proto := range []knock.Protocol{knock.TCP, knock.UDP} {
 		var elements []string
 		for _, s := range n.spans(proto) {

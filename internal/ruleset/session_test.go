@@ -199,6 +199,32 @@ func echoes(t *testing.T, conn net.Conn) {
 	}
 }
 
+// TestOldSession: a session that is older than the ruleset, and so unknown to
+// connection tracking, goes on when its client types first; no new one begins.
+func TestOldSession(t *testing.T) {
+	const text = "[ssh]\nsequence=7000,7001,7002,7003\nopen=tcp/22\ncmd_timeout=60\n"
+	for name, opt := range map[string]Options{"input": {}, "prerouting": {Prerouting: true}, "observe": {Observe: true}} {
+		t.Run(name, func(t *testing.T) {
+			eachBackEnd(t, func(t *testing.T, l *lab, b backEnd) {
+				var sessions []net.Conn
+				for _, dst := range []string{nettest.Server4, nettest.Server6} {
+					conn, err := l.client.Dial("tcp", l.server.EchoTCP(net.JoinHostPort(dst, "22")), 5*time.Second)
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer conn.Close()
+					sessions = append(sessions, conn)
+				}
+				b.load(l, doorsOf(t, text), opt)
+				for i, dst := range []string{nettest.Server4, nettest.Server6} {
+					echoes(t, sessions[i])
+					l.expect(t, dst, 22, false, "a new one")
+				}
+			})
+		})
+	}
+}
+
 // TestReloadKeepsOpenDoors: loaded again, also with another sequence, the
 // ruleset lets in whom it let in before, and attempts begin anew.
 func TestReloadKeepsOpenDoors(t *testing.T) {
