@@ -33,3 +33,18 @@ func BenchmarkParse(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkLongSection reads lines of one section.
+func BenchmarkLongSection(b *testing.B) {
+	for _, n := range []int{1000, 100_000, 1_000_000} {
+		src := []byte("[a]\nsequence = 1\n" + strings.Repeat("tcpflags = syn\n", n))
+		b.Run(fmt.Sprintf("lines=%d", n), func(b *testing.B) {
+			b.SetBytes(int64(len(src)))
+			for b.Loop() {
+				if _, err := Parse("k.conf", src); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

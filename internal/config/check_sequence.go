@@ -86,12 +86,15 @@ func (d *Door) checkSteps(steps []knock.Step) error {
 	if len(steps) == 1 {
 		return rulef("one step: a strict door must have at least two, since any port scan takes the first")
 	}
+	ignored := map[knock.Protocol][]PortRange{
+		knock.TCP: joined(d.StrictIgnore, knock.TCP), knock.UDP: joined(d.StrictIgnore, knock.UDP),
+	}
 	for i := range len(steps) - 1 {
 		a, b := steps[i], steps[i+1]
-		if n := strays(b.Proto, d.StrictIgnore); n < leastStray {
+		if n := strays(ignored[b.Proto]); n < leastStray {
 			return rulef("strict_ignore leaves %d %v ports: must leave at least %d, since a port scan in random order might touch none of them between two steps", n, b.Proto, leastStray)
 		}
-		if !neighbours(d.stepPorts(a), d.stepPorts(b), d.StrictIgnore, true) {
+		if !neighbours(d.stepPorts(a), d.stepPorts(b), ignored[b.Proto], true) {
 			continue
 		}
 		if a.Proto == b.Proto && !neighbours(d.stepPorts(a), d.stepPorts(b), nil, true) {

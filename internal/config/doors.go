@@ -97,10 +97,10 @@ func parseSequence(text string, wild bool) ([]knock.Step, error) {
 	if trim(text) == "" {
 		return nil, rulef("is empty: must be at least one port")
 	}
-	fields := strings.Split(text, ",")
-	if len(fields) > knock.MaxSteps {
-		return nil, rulef("%d ports: must be at most %d", len(fields), knock.MaxSteps)
+	if n := strings.Count(text, ",") + 1; n > knock.MaxSteps {
+		return nil, rulef("%d ports: must be at most %d", n, knock.MaxSteps)
 	}
+	fields := strings.Split(text, ",")
 	steps := make([]knock.Step, len(fields))
 	for i, field := range fields {
 		step, err := parseStep(field, wild)

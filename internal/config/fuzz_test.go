@@ -8,19 +8,30 @@ import (
 	"testing"
 )
 
+// maxFuzzed bounds what is tried. The fuzzer cuts short what it finds
+// interesting, in as many tries as the square of its length.
+const maxFuzzed = 256
+
 // FuzzParse: Parse never panics, never returns a value together with an error,
 // and never lets a door through that cannot open.
 func FuzzParse(f *testing.F) {
 	files, _ := filepath.Glob("testdata/config/*.conf")
-	for _, file := range files {
+	for _, file := range append(files, "testdata/newkeys.conf") {
 		src, err := os.ReadFile(file)
 		if err != nil {
 			f.Fatal(err)
 		}
-		f.Add(src)
+		for section := range strings.SplitSeq("\n"+string(src), "\n[") {
+			if section = "[" + section; len(section) <= maxFuzzed {
+				f.Add([]byte(section))
+			}
+		}
 	}
 	f.Add([]byte("[options]\nusesyslog\n[a]\nsequence=1,2:udp\ntcpflags=syn,!ack\ntarget=192.0.2.1\ncommand=`x`\n"))
 	f.Fuzz(func(t *testing.T, src []byte) {
+		if len(src) > maxFuzzed {
+			t.Skip()
+		}
 		c, err := Parse("f", src)
 		if (c == nil) == (err == nil) {
 			t.Fatalf("config %v and error %v", c, err)
@@ -53,6 +64,9 @@ func FuzzDropIn(f *testing.F) {
 	f.Add([]byte("[a]\nsequence=1\n[b]\nsequence=2\n"), []byte("[a]\ncmd_timeout=5\n[c]\nnew=yes\nsequence=1\n[options]\nlograte=5\n"))
 	f.Add([]byte("[a]\nsequence=1\n[a]\nsequence=2\n"), []byte("[a]\nsequence=3\n[a]\nnew=yes\n"))
 	f.Fuzz(func(t *testing.T, main, dropIn []byte) {
+		if len(main)+len(dropIn) > maxFuzzed {
+			t.Skip()
+		}
 		c, err := newParser("m").parse(source{"m", main}, []source{{"d", dropIn}})
 		if (c == nil) == (err == nil) {
 			t.Fatalf("config %v and error %v", c, err)

@@ -3,6 +3,8 @@ package config
 import (
 	"net/netip"
 	"time"
+
+	"knockd/internal/knock"
 )
 
 // ruleOptions are the options that say whom no door answers.
@@ -40,12 +42,12 @@ func parseOpenPorts(text string) ([]PortRange, error) {
 	if err != nil {
 		return nil, err
 	}
-	for i, a := range ranges {
-		for _, b := range ranges[:i] {
-			if a.First <= b.Last && b.First <= a.Last {
-				return nil, rulef("%v and %v overlap: each port must be named once", b, a)
-			}
-		}
+	as := make([]Ports, len(ranges))
+	for i, r := range ranges {
+		as[i] = Ports{Proto: knock.TCP, First: r.First, Last: r.Last}
+	}
+	if a, b, overlap := overlapping(as); overlap {
+		return nil, rulef("%v and %v overlap: each port must be named once", PortRange{First: a.First, Last: a.Last}, PortRange{First: b.First, Last: b.Last})
 	}
 	return ranges, nil
 }

@@ -37,21 +37,29 @@ type rawItem struct {
 // ini.v1 tells neither lines nor order nor repeats, and changes what looks
 // quoted or ends in a Unicode blank. So each line is handed to it numbered and
 // shielded: "key = value" as "12 key .=. value.", which it takes literally.
-// It gets some sections at a time, since its form of a file is ten times as
-// large as the file.
+// It gets the file in parts, since its form of a file is ten times as large as
+// the file, and it compares each key with all others of its section.
 func split(file string, src []byte, fault func(*Fault)) iter.Seq[*rawSection] {
 	return func(yield func(*rawSection) bool) {
+		var section *rawSection
 		for part := range shield(file, string(src), fault) {
 			f, err := ini.LoadSources(literally, []byte(part))
 			if err != nil {
 				fault(&Fault{Place: Place{File: file}, Err: err})
 				return
 			}
-			for _, s := range f.Sections() {
-				if s.Name() != ini.DefaultSection && !yield(unshield(file, s)) {
-					return
+			for _, s := range f.Sections()[1:] { // the first is ini.v1's own
+				if s.Name() != moreMark {
+					if section != nil && !yield(section) {
+						return
+					}
+					section = unshieldHeader(file, s.Name())
 				}
+				section.items = append(section.items, unshield(file, s)...)
 			}
+		}
+		if section != nil {
+			yield(section)
 		}
 	}
 }
@@ -68,16 +76,43 @@ var literally = ini.LoadOptions{
 const (
 	headerMark = "+" // after the number of a section's line
 	lostMark   = "-" // the same, of a faulty one
+	moreMark   = "*" // the whole name of a section that goes on from the part before
 )
 
-// partSize is how much is handed to ini.v1 at once, or one section.
-const partSize = 64 << 10
+// How much is handed to ini.v1 at once.
+const (
+	partSize  = 64 << 10 // octets; or one line, if that is longer
+	partLines = 250
+)
 
-// shield yields the file's lines, numbered and shielded, in parts that begin
-// with a section.
+// part is what ini.v1 gets next.
+type part struct {
+	strings.Builder
+	lines int
+}
+
+func (p *part) full() bool { return p.lines >= partLines || p.Len() > partSize }
+
+func (p *part) add(format string, args ...any) {
+	fmt.Fprintf(p, format+"\n", args...)
+	p.lines++
+}
+
+// take returns the text and empties the part. What follows still belongs to
+// the section that is begun.
+func (p *part) take(inside bool) string {
+	text := p.String()
+	*p = part{}
+	if inside {
+		p.add("[" + moreMark + "]")
+	}
+	return text
+}
+
+// shield yields the file's lines, numbered and shielded, in parts.
 func shield(file, src string, fault func(*Fault)) iter.Seq[string] {
 	return func(yield func(string) bool) {
-		var b strings.Builder
+		var p part
 		inside := false
 		n := 0
 		for line := range strings.SplitSeq(src, "\n") {
@@ -86,33 +121,31 @@ func shield(file, src string, fault func(*Fault)) iter.Seq[string] {
 			if line == "" || line[0] == '#' {
 				continue
 			}
+			if p.full() && !yield(p.take(inside)) {
+				return
+			}
 			err := checkLine(line, n, inside)
 			if err != nil {
 				fault(&Fault{Place: Place{file, n}, Err: err})
 			}
-			if line[0] == '[' {
+			switch {
+			case line[0] == '[':
 				inside = true
-				if b.Len() > partSize {
-					if !yield(b.String()) {
-						return
-					}
-					b.Reset()
-				}
-				writeHeader(&b, n, line, err != nil)
-			} else if err == nil {
-				fmt.Fprintf(&b, "%d %s.\n", n, strings.Replace(line, "=", ".=.", 1))
+				p.addHeader(n, line, err != nil)
+			case err == nil:
+				p.add("%d %s.", n, strings.Replace(line, "=", ".=.", 1))
 			}
 		}
-		yield(b.String())
+		yield(p.take(false))
 	}
 }
 
-func writeHeader(b *strings.Builder, n int, line string, lost bool) {
+func (p *part) addHeader(n int, line string, lost bool) {
 	if lost {
-		fmt.Fprintf(b, "[%d%s]\n", n, lostMark)
+		p.add("[%d%s]", n, lostMark)
 		return
 	}
-	fmt.Fprintf(b, "[%d%s%s]\n", n, headerMark, line[1:len(line)-1])
+	p.add("[%d%s%s]", n, headerMark, line[1:len(line)-1])
 }
 
 // checkLine says what is wrong with a line that is neither blank nor comment,
@@ -135,10 +168,14 @@ func checkLine(line string, n int, inside bool) error {
 	return nil
 }
 
-func unshield(file string, s *ini.Section) *rawSection {
-	number, name, ok := strings.Cut(s.Name(), headerMark)
+func unshieldHeader(file, header string) *rawSection {
+	number, name, ok := strings.Cut(header, headerMark)
 	number = strings.TrimSuffix(number, lostMark)
-	out := &rawSection{name: name, place: Place{file, atoi(number)}, lost: !ok}
+	return &rawSection{name: name, place: Place{file, atoi(number)}, lost: !ok}
+}
+
+func unshield(file string, s *ini.Section) []rawItem {
+	var items []rawItem
 	for _, k := range s.Keys() {
 		number, key, _ := strings.Cut(k.Name(), " ")
 		item := rawItem{place: Place{file, atoi(number)}, key: trim(strings.TrimSuffix(key, "."))}
@@ -147,9 +184,9 @@ func unshield(file string, s *ini.Section) *rawSection {
 			item.hasValue = true
 			item.value = trim(strings.TrimSuffix(v, "."))
 		}
-		out.items = append(out.items, item)
+		items = append(items, item)
 	}
-	return out
+	return items
 }
 
 // atoi reads back a number that shield wrote.

@@ -54,6 +54,9 @@ const (
 	DefaultRoute = "default-route" // the one that the default route uses
 )
 
+// maxInterfaces is how many interfaces may be named.
+const maxInterfaces = 1000
+
 // ParseInterfaces reads a list of interfaces separated by commas. Repeats are
 // dropped.
 func ParseInterfaces(list string) ([]string, error) {
@@ -65,6 +68,9 @@ func ParseInterfaces(list string) ([]string, error) {
 		}
 		if !slices.Contains(out, name) {
 			out = append(out, name)
+		}
+		if len(out) > maxInterfaces {
+			return nil, rulef("more than %d interfaces: must be fewer, or any", maxInterfaces)
 		}
 	}
 	if len(out) > 1 && slices.Contains(out, AnyInterface) {

@@ -241,6 +241,63 @@ func TestLargeFile(t *testing.T) {
 	}
 }
 
+// TestLongSection: the time to read a section grows with its lines, not with
+// their square, and places stay right.
+func TestLongSection(t *testing.T) {
+	const lines = 1_000_000
+	src := "[a]\nsequence = 1\n" + strings.Repeat("tcpflags = syn\n", lines) + "colour = red\n[b]\nsequence = 2\ncolour = red\n"
+	done := make(chan error, 1)
+	go func() { _, err := Parse("k.conf", []byte(src)); done <- err }()
+	select {
+	case err := <-done:
+		want := fmt.Sprintf("k.conf:%d: [a] colour: unknown key\nk.conf:%d: [b] colour: unknown key", lines+3, lines+6)
+		if err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+	case <-time.After(2 * time.Minute): // a few seconds, or a quarter of an hour
+		t.Fatal("still reading")
+	}
+}
+
+// TestPartsOfASection: a section is one, in however many parts it is read.
+func TestPartsOfASection(t *testing.T) {
+	dropIn := "[b]\n" + strings.Repeat("tcpflags = syn\n", 3*partLines) + "command = x\nnew = yes\nsequence = 2\n[c]\nnew = yes\nsequence = 3\n"
+	c, err := newParser("m").parse(source{"m", []byte("[a]\nsequence = 1\n")}, []source{{"d", []byte(dropIn)}})
+	if err != nil || len(c.Doors) != 3 || c.Doors[1].StartCommand != "x" || c.Doors[2].Place != (Place{"d", 3*partLines + 5}) {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+// TestLongLists: so does the time for a list, of ports above all.
+func TestLongLists(t *testing.T) {
+	var ports, odd, names []string
+	for port := 1; port <= 65535; port++ {
+		ports = append(ports, fmt.Sprintf("tcp/%d, udp/%d", port, port))
+		if port%2 == 1 && port > 10 && port < 40000 {
+			odd = append(odd, fmt.Sprintf("tcp/%d", port))
+		}
+	}
+	for i := range maxInterfaces + 1 {
+		names = append(names, fmt.Sprintf("eth%d", i))
+	}
+	for _, c := range []struct{ src, err string }{
+		{"[a]\nsequence = 1\nopen = " + strings.Join(ports, ","), ""},
+		{"[a]\nsequence = 1\nopen = " + strings.Join(append(ports, "tcp/9"), ","),
+			"k.conf:3: [a] open: tcp/9 and tcp/9 overlap: each port must be named once"},
+		{"[a]\nsequence = 2,4,6\nstrict = yes\nstrict_ignore = " + strings.Join(odd, ","), ""},
+		{"[a]\nsequence = 12,14,16\nstrict = yes\nstrict_ignore = " + strings.Join(odd, ","),
+			"k.conf:2: [a] sequence: between steps 1 and 2 are only ports of strict_ignore: a port scan takes both; a strict door's must be further apart"},
+		{"[a]\nsequence = " + strings.Repeat("1,", 10_000_000) + "1", "k.conf:2: [a] sequence: 10000001 ports: must be at most 32"},
+		{"[options]\nInterface = " + strings.Join(names, ","),
+			"k.conf:2: [options] interface: more than 1000 interfaces: must be fewer, or any"},
+	} {
+		_, err := Parse("k.conf", []byte(c.src))
+		if got := fmt.Sprint(err); c.err == "" && err != nil || c.err != "" && got != c.err {
+			t.Errorf("%.60q: %.300s, want %q", c.src, got, c.err)
+		}
+	}
+}
+
 func TestParseSequence(t *testing.T) {
 	for text, want := range map[string]string{
 		" 1,2:udp ": "1:tcp,2:udp", "": "is empty: must be at least one port",

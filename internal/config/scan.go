@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"sync"
@@ -26,7 +27,7 @@ func (d *Door) stepPorts(s knock.Step) stepPorts {
 // take both steps one after the other: no port lies between them but ignored
 // ones. With equal it counts a repeated port too, which a scanner's repeats
 // take. Of different protocols only the ends of two scans meet.
-func neighbours(a, b stepPorts, ignored []Ports, equal bool) bool {
+func neighbours(a, b stepPorts, ignored []PortRange, equal bool) bool {
 	for _, x := range a.ranges {
 		for _, y := range b.ranges {
 			same := x == y && x.First == x.Last
@@ -35,7 +36,7 @@ func neighbours(a, b stepPorts, ignored []Ports, equal bool) bool {
 				if scanEnd(x) && scanEnd(y) {
 					return true
 				}
-			case (equal || !same) && adjacent(x, y, a.proto, ignored):
+			case (equal || !same) && adjacent(x, y, ignored):
 				return true
 			}
 		}
@@ -47,38 +48,44 @@ func neighbours(a, b stepPorts, ignored []Ports, equal bool) bool {
 func scanEnd(r PortRange) bool { return r.First == 1 || r.Last == 65535 }
 
 // adjacent says whether all ports between two ranges, if any, are ignored.
-func adjacent(x, y PortRange, proto knock.Protocol, ignored []Ports) bool {
+func adjacent(x, y PortRange, ignored []PortRange) bool {
 	if x.First > y.First {
 		x, y = y, x
 	}
-	next := int(x.Last) + 1
-	for next < int(y.First) {
-		i := slices.IndexFunc(ignored, func(p Ports) bool {
-			return p.Proto == proto && int(p.First) <= next && next <= int(p.Last)
-		})
-		if i < 0 {
-			return false
-		}
-		next = int(ignored[i].Last) + 1
+	if int(x.Last)+1 >= int(y.First) {
+		return true
 	}
-	return true
+	gap := PortRange{First: x.Last + 1, Last: y.First - 1}
+	i, _ := slices.BinarySearchFunc(ignored, gap.First, func(r PortRange, port uint16) int { return cmp.Compare(r.Last, port) })
+	return i < len(ignored) && ignored[i].First <= gap.First && gap.Last <= ignored[i].Last
+}
+
+// joined returns the ports of one protocol as ranges in ascending order, with
+// other ports between them.
+func joined(list []Ports, proto knock.Protocol) []PortRange {
+	var out []PortRange
+	for _, p := range sortedPorts(list) {
+		last := len(out) - 1
+		switch {
+		case p.Proto != proto:
+		case last >= 0 && int(p.First) <= int(out[last].Last)+1:
+			out[last].Last = max(out[last].Last, p.Last)
+		default:
+			out = append(out, PortRange{First: p.First, Last: p.Last})
+		}
+	}
+	return out
 }
 
 // leastStray is how many ports a strict door must not ignore. Then a scan in
 // random order opens one of two steps in less than one of 10,000 scans.
 const leastStray = 10_000
 
-// strays counts the ports of a protocol that are not ignored.
-func strays(proto knock.Protocol, ignored []Ports) int {
-	var seen [65536]bool
+// strays counts the ports that are not ignored.
+func strays(ignored []PortRange) int {
 	n := 65535
-	for _, p := range ignored {
-		for port := int(p.First); p.Proto == proto && port <= int(p.Last); port++ {
-			if !seen[port] {
-				seen[port] = true
-				n--
-			}
-		}
+	for _, r := range ignored {
+		n -= int(r.Last) - int(r.First) + 1
 	}
 	return n
 }

@@ -1,9 +1,11 @@
 package config
 
 import (
+	"cmp"
 	"math"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -75,14 +77,27 @@ func parseOpen(text string) ([]Ports, error) {
 	if err != nil {
 		return nil, err
 	}
-	for i, a := range open {
-		for _, b := range open[:i] {
-			if a.Proto == b.Proto && a.First <= b.Last && b.First <= a.Last {
-				return nil, rulef("%v and %v overlap: each port must be named once", b, a)
-			}
-		}
+	if a, b, overlap := overlapping(open); overlap {
+		return nil, rulef("%v and %v overlap: each port must be named once", a, b)
 	}
 	return open, nil
+}
+
+// overlapping returns two ranges that have a port in common, if there are any.
+func overlapping(list []Ports) (a, b Ports, found bool) {
+	sorted := sortedPorts(list)
+	for i := 1; i < len(sorted); i++ {
+		if a, b = sorted[i-1], sorted[i]; a.Proto == b.Proto && b.First <= a.Last {
+			return a, b, true
+		}
+	}
+	return a, b, false
+}
+
+func sortedPorts(list []Ports) []Ports {
+	return slices.SortedFunc(slices.Values(list), func(a, b Ports) int {
+		return cmp.Or(cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.First, b.First))
+	})
 }
 
 // parsePrefix reads an address or a network.
