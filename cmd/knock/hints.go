@@ -57,6 +57,7 @@ func explain(err error) (text, hint string, code int) {
 // explainKind is explain for what an error is in itself.
 func explainKind(err error) (text, hint string, code int) {
 	var usage *usageError
+	var host *client.HostError
 	var family *client.FamilyError
 	var source *client.SourceError
 	var dns *net.DNSError
@@ -66,6 +67,8 @@ func explainKind(err error) (text, hint string, code int) {
 		return "interrupted", "", exitNetwork
 	case errors.As(err, &usage):
 		return err.Error(), usage.hint, exitUsage
+	case errors.As(err, &host):
+		return err.Error(), hostHint(host), exitUsage
 	case errors.As(err, &family):
 		return err.Error(), "leave out -4 and -6, or name another address", exitNetwork
 	case errors.As(err, &source):
@@ -80,6 +83,21 @@ func explainKind(err error) (text, hint string, code int) {
 		return err.Error(), "", exitUsage
 	}
 	return err.Error(), networkHint(err), exitNetwork
+}
+
+// hostHint says how to write what stood in the place of a host.
+func hostHint(e *client.HostError) string {
+	if e.Host == "" {
+		return "name the host, then the ports: knock HOST 7000 8000 9000"
+	}
+	hint := "knock at " + e.Host
+	if e.Port != "" {
+		hint += "; to wait for its port add -w tcp/" + e.Port
+	}
+	if e.User != "" {
+		hint += "; a user's name is for ssh: knock ssh " + e.User + "@" + e.Host
+	}
+	return hint
 }
 
 // explainName is explain for a name that could not be looked up.

@@ -30,15 +30,19 @@ func abbreviations(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 }
 
 // badOption reports an error of the option parser: a value that is none in
-// this program's words, all else as knock 0.8 does.
-func (s system) badOption(err error) int {
+// this program's words, all else as knock 0.8 does, with the usage of the form;
+// for an option that is not known that is the whole one.
+func (s system) badOption(err error, usage string) int {
 	var invalid *pflag.InvalidValueError
 	if errors.As(err, &invalid) && invalid.GetFlag().NoOptDefVal == "" {
 		err = fmt.Errorf("--%s %s: %w", invalid.GetFlag().Name, invalid.GetValue(), invalid.Unwrap())
 		return s.exit(&usageError{err: err})
 	}
 	fmt.Fprintf(s.stderr, "knock: %s\n", optionError(err))
-	printUsage(s.stdout)
+	s.print(usage)
+	if usage == usageText && errors.As(err, new(*pflag.NotExistError)) {
+		s.print(helpText)
+	}
 	return exitUsage
 }
 

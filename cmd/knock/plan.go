@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"net/netip"
 	"os"
 	"strings"
@@ -20,6 +22,7 @@ import (
 // plan is what the command line and the profile together ask for.
 type plan struct {
 	host    string     // to look up
+	section string     // of the configuration, with its file, if that names the host
 	address netip.Addr // in place of a lookup
 	other   netip.Addr // of the other family, where no knock goes
 	family  client.Family
@@ -48,6 +51,8 @@ func (o *options) plan(sys system, r *report, host string, ports []string) (*pla
 	p := &plan{host: o.hostOf(prof, host), address: prof.Address, timeout: o.timeout, retry: o.retry, wait: o.wait}
 	if o.elsewhere(prof, host) {
 		p.address = netip.Addr{}
+	} else if prof.Host != "" {
+		p.section = fmt.Sprintf("[%s] in %s", cmp.Or(o.profile, host), o.profileFile(sys))
 	}
 	p.pace = client.Pace{Sender: client.Sender{Route: o.route, Flags: o.flags}, Delay: o.delay}
 	o.fill(p, prof)
@@ -150,29 +155,51 @@ func (o *options) contradictions(ports []string) error {
 	return nil
 }
 
+// configFile returns the path of the configuration, or "" if there is no home
+// for it.
+func (o *options) configFile(sys system) string {
+	if o.config != "" {
+		return o.config
+	}
+	return profile.Path(sys.getenv)
+}
+
+// profileFile is configFile for messages.
+func (o *options) profileFile(sys system) string {
+	if file := o.configFile(sys); file != "" {
+		return file
+	}
+	return "the configuration"
+}
+
+// loadConfig reads the configuration.
+func (o *options) loadConfig(sys system) (*profile.Config, error) {
+	config, err := profile.Load(o.configFile(sys), sys.getenv("HOME"))
+	if err != nil {
+		return nil, &usageError{err: err, hint: "correct the file; knock(1) lists its keys under PROFILES"}
+	}
+	return config, nil
+}
+
 // findProfile returns the profile to use, an empty one if there is none.
 func (o *options) findProfile(sys system, r *report, host string) (profile.Profile, error) {
-	file := o.config
-	if file == "" {
-		file = profile.Path(sys.getenv)
-	}
-	config, err := profile.Load(file, sys.getenv("HOME"))
+	config, err := o.loadConfig(sys)
 	if errors.Is(err, fs.ErrPermission) && o.config == "" && o.profile == "" {
 		// Somebody else's HOME, as after su: what the command line says may do.
 		r.warn(err.Error(), "set HOME, or name a file of your own with --config")
 		return profile.Profile{}, nil
 	}
 	if err != nil {
-		return profile.Profile{}, &usageError{err: err, hint: "correct the file; knock(1) lists its keys under PROFILES"}
+		return profile.Profile{}, err
 	}
-	r.exposed(file)
+	r.exposed(o.configFile(sys))
 	name := o.profile
 	if name == "" {
 		name = host
 	}
 	prof, ok := config.Find(name)
 	if !ok && o.profile != "" {
-		return prof, usagef(fmt.Sprintf("write a section [%s] into %s", name, file), "no profile %s", name)
+		return prof, usagef(fmt.Sprintf("write a section [%s] into %s; knock profiles lists those that are there", name, o.profileFile(sys)), "no profile %s", name)
 	}
 	return prof, nil
 }
@@ -195,8 +222,10 @@ func (o *options) sequence(sys system, r *report, p *plan, prof profile.Profile,
 		p.oneTime = oneTime
 		return nil
 	case steps == nil:
-		err = usagef("name the ports, or write a section ["+p.host+"] with a sequence into the configuration (knock(1), PROFILES)",
-			"no sequence for %s", p.host)
+		if err = client.CheckHost(p.host); err == nil {
+			err = usagef("name the ports, or write a section ["+p.host+"] with a sequence into "+o.profileFile(sys)+" (knock(1), PROFILES)",
+				"no sequence for %s", p.host)
+		}
 	}
 	p.steps = o.allUDP(steps)
 	return err
@@ -216,15 +245,22 @@ func (o *options) allUDP(steps []knock.Step) []knock.Step {
 
 const portHint = "write PORT, PORT:tcp or PORT:udp; the ports are in the sequence of the server's door"
 
-// parsePorts reads the ports of the command line.
-func parsePorts(ports []string) ([]knock.Step, error) {
+// parsePorts reads the ports of the command line: a word each, or as the
+// server's configuration writes them, with commas.
+func parsePorts(words []string) ([]knock.Step, error) {
 	var steps []knock.Step
-	for _, port := range ports {
-		step, err := client.ParseStep(port)
-		if err != nil {
-			return nil, &usageError{err: err, hint: portHint}
+	for _, word := range words {
+		ports := strings.FieldsFunc(word, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
+		if len(ports) == 0 {
+			ports = []string{word}
 		}
-		steps = append(steps, step)
+		for _, port := range ports {
+			step, err := client.ParseStep(port)
+			if err != nil {
+				return nil, &usageError{err: err, hint: portHint}
+			}
+			steps = append(steps, step)
+		}
 	}
 	return steps, nil
 }
@@ -278,6 +314,9 @@ func (p *plan) resolve(ctx context.Context) ([]netip.Addr, error) {
 	}
 	hosts, other, err := client.Resolve(ctx, host, family)
 	p.other = other
+	if dns := new(net.DNSError); p.section != "" && errors.As(err, &dns) && dns.IsNotFound {
+		err = &hintError{err, "check the host of " + p.section}
+	}
 	if onlyIPv4 && errors.As(err, new(*client.FamilyError)) {
 		err = &hintError{err, spaFamilyHint}
 	}

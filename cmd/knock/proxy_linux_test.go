@@ -95,7 +95,7 @@ func TestProxyErrors(t *testing.T) {
 		"proxy a b c": "1 knock: proxy takes a host and a port\n" + usage,
 		"proxy --sequence-file /dev/null 10.7.0.2 22": "1 knock: sequence file /dev/null: the sequence is empty\n" +
 			"knock: hint: write ports such as 7000 8000:udp 9000, separated by blanks, commas or line ends\n",
-		"proxy 10.7.0.2 ssh": "1 knock: no sequence for 10.7.0.2\nknock: hint: name the ports, or write a section [10.7.0.2] with a sequence into the configuration (knock(1), PROFILES)\n",
+		"proxy 10.7.0.2 ssh": "1 knock: no sequence for 10.7.0.2\nknock: hint: name the ports, or write a section [10.7.0.2] with a sequence into /nonexistent/.config/knock/config (knock(1), PROFILES)\n",
 		"proxy -v --sequence-file - --fdpass 10.7.0.2 22": "1 hitting tcp 10.7.0.2:1\ntcp 10.7.0.2:22 open after T\n" +
 			"knock: pass connection: socket operation on non-socket\nknock: hint: --fdpass is for ssh with ProxyUseFdpass yes\n",
 	} {

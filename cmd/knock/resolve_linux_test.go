@@ -137,6 +137,28 @@ func TestWaitSaysFamily(t *testing.T) {
 	}
 }
 
+// TestUnknownNames: a name that the system does not know is unknown, and the
+// message says where it comes from.
+func TestUnknownNames(t *testing.T) {
+	t.Parallel()
+	cli, _ := nettest.Pair(t)
+	n := newNames(t)
+	files := home(t, map[string]string{".config/knock/config": "[door]\nhost = nosuchname\nsequence = 7\n"})
+	for args, want := range map[string]string{
+		"nosuchname 7":    "knock: unknown host nosuchname\nknock: hint: check the spelling, or knock at the address in numbers\n",
+		"ssh 7000,8000":   "knock: unknown host ssh\nknock: hint: check the spelling, or knock at the address in numbers\n",
+		"door":            "knock: unknown host nosuchname\nknock: hint: check the host of [door] in HOME/.config/knock/config\n",
+		"--profile door":  "knock: unknown host nosuchname\nknock: hint: check the host of [door] in HOME/.config/knock/config\n",
+		"-6 four 7":       "knock: four has no IPv6 address\nknock: hint: leave out -4 and -6, or name another address\n",
+		"-- -nosuch 7000": "knock: unknown host -nosuch\nknock: hint: check the spelling, or knock at the address in numbers\n",
+	} {
+		got := n.knock(cli, "", files, strings.Fields(args)...)
+		if got.code != 2 || strings.ReplaceAll(got.stderr, files, "HOME") != want || got.stdout != "" {
+			t.Errorf("knock %s: %+v, want %q", args, got, want)
+		}
+	}
+}
+
 // TestGetentHangs: a system that does not answer is given up, and Go's
 // resolver takes its place.
 func TestGetentHangs(t *testing.T) {

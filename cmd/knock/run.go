@@ -28,6 +28,7 @@ func subcommands() map[string]subcommand {
 		"ssh-config": {sshConfigUsage, runSSHConfig},
 		"spa":        {spaUsage, runSPA},
 		"keygen":     {keygenUsage, runKeygen},
+		"profiles":   {profilesUsage, runProfiles},
 	}
 }
 
@@ -36,7 +37,7 @@ func run(ctx context.Context, args []string, sys system) int {
 	o := newOptions()
 	o.set.SetInterspersed(false)
 	if err := o.set.Parse(args); err != nil {
-		return sys.badOption(err)
+		return sys.badOption(err, usageText)
 	}
 	rest := o.set.Args()
 	if sub, ok := findSubcommand(rest); ok && o.set.ArgsLenAtDash() < 0 && !o.help && !o.version {
@@ -44,7 +45,7 @@ func run(ctx context.Context, args []string, sys system) int {
 	}
 	o.set.SetInterspersed(true)
 	if err := o.set.Parse(args); err != nil {
-		return sys.badOption(err)
+		return sys.badOption(err, usageText)
 	}
 	switch {
 	case o.help:
@@ -60,7 +61,7 @@ func run(ctx context.Context, args []string, sys system) int {
 	return runKnock(ctx, o, sys)
 }
 
-var portArgument = regexp.MustCompile(`^\d+(:tcp|:udp)?$`)
+var portArgument = regexp.MustCompile(`^\d+(:tcp|:udp)?(,(\d+(:tcp|:udp)?)?)*$`)
 
 // findSubcommand says whether the words begin with a subcommand. A first word
 // followed by ports alone is a host.
@@ -85,7 +86,7 @@ func findSubcommand(words []string) (subcommand, bool) {
 func (c *call) parse(usage string) (status int, done bool) {
 	c.set.SetInterspersed(true)
 	if err := c.set.Parse(c.args); err != nil {
-		return c.sys.badOption(err), true
+		return c.sys.badOption(err, usage), true
 	}
 	if c.help {
 		c.sys.print(usage)

@@ -132,7 +132,10 @@ func (o *options) authorization(sys system, r *report, p *plan, prof profile.Pro
 		return nil, err
 	}
 	if a == nil {
-		return nil, usagef("write a section ["+p.host+"] with spa_key_file into the configuration, name --key-file, or copy a stanza of .fwknoprc", "no keys for %s", p.host)
+		if err := client.CheckHost(p.host); err != nil {
+			return nil, err
+		}
+		return nil, usagef("write a section ["+p.host+"] with spa_key_file into "+o.profileFile(sys)+", name --key-file, or copy a stanza of .fwknoprc", "no keys for %s", p.host)
 	}
 	o.override(a, s)
 	if err := plainSender(r, a); err != nil {
@@ -243,7 +246,7 @@ func (o *options) rcProfile(sys system, r *report, s *spaOptions, p *plan, host 
 		return nil, &usageError{err: err, hint: "correct the file, or name a stanza with -n"}
 	}
 	if a.Server != "" && (host == "" || strings.EqualFold(stanza, host)) {
-		p.host = a.Server // the host named is the stanza's name
+		p.host, p.section = a.Server, "" // the host named is the stanza's name
 	}
 	if err := addKeyFiles(&a, p.host); err != nil {
 		return nil, err

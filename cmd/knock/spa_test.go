@@ -50,7 +50,7 @@ func TestSPAErrors(t *testing.T) {
 	for args, want := range map[string]string{
 		"spa": "1 " + spaUsage,
 		"spa 192.0.2.9": "1 knock: no keys for 192.0.2.9\n" +
-			"knock: hint: write a section [192.0.2.9] with spa_key_file into the configuration, name --key-file, or copy a stanza of .fwknoprc\n",
+			"knock: hint: write a section [192.0.2.9] with spa_key_file into DIR/.config/knock/config, name --key-file, or copy a stanza of .fwknoprc\n",
 		"spa a b":                                                     "1 knock: spa takes one host\nknock: hint: write: knock spa [options] HOST; what to ask for goes behind -A\n",
 		"spa -A 22 192.0.2.1":                                         "1 knock: --access 22: port: must be written tcp/N or udp/N\n",
 		"spa -a nowhere 192.0.2.1":                                    "1 knock: --allow-ip nowhere: must be an address, source or resolve\n",

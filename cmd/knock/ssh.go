@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"regexp"
@@ -46,6 +47,10 @@ func runSSH(ctx context.Context, c *call) int {
 		if err := otherProxy(config); err != nil {
 			return c.sys.exit(err)
 		}
+		if err := c.foresee(ctx, config); err != nil {
+			c.sys.exit(err)
+			return exitSSH
+		}
 		command, err := c.proxyCommand()
 		if err != nil {
 			return c.sys.exit(err)
@@ -74,6 +79,29 @@ func sshConfig(ctx context.Context, ssh string, args []string) (map[string]strin
 		config[strings.ToLower(key)] = value
 	}
 	return config, nil
+}
+
+// foresee finds what knock proxy would stumble over, before ssh adds its own
+// words to that: no profile, no keys, no unused line, a name that nobody knows.
+func (c *call) foresee(ctx context.Context, config map[string]string) error {
+	if config["host"] == "" {
+		return nil // an ssh that does not say it, or was asked for something else
+	}
+	o, sys := *c.options, c.sys
+	if o.profile == "" {
+		o.profile = config["host"]
+	}
+	sys.stdin, sys.stderr = strings.NewReader(""), io.Discard // what is to be said knock proxy says
+	r := newReport(&o, sys, io.Discard)
+	p, err := o.plan(sys, r, config["hostname"], nil)
+	if err != nil {
+		return err
+	}
+	hosts, err := p.resolve(ctx)
+	if err != nil {
+		return err
+	}
+	return p.rehearse(r, hosts)
 }
 
 // otherProxy refuses a host that ssh already reaches by a detour, which ours

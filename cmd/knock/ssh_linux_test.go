@@ -204,7 +204,8 @@ func TestKnockSSH(t *testing.T) {
 	l.write("seq", lines)
 	l.write("mine", lines)
 	daemons(t)["knockd 0.8"].start(t, srv, "eth0", strings.ReplaceAll(doors, "%[1]s/seq", l.path("seq")))
-	l.write(".config/knock/config", "[door d?]\nhost = 10.7.0.2\none_time_file = "+l.path("mine")+"\n")
+	l.write(".config/knock/config", "[door d?]\nhost = 10.7.0.2\none_time_file = "+l.path("mine")+"\n"+
+		"[x]\nhost = nosuchname.invalid\nsequence = 7\n[y]\nhost = 10.7.0.2\none_time_file = "+l.path("none")+"\n")
 	l.sshConfig("Host jumped\n ProxyJump elsewhere\nHost odd\n ProxyCommand nc %h %p\nHost ready\n HostName 10.7.0.2\n ProxyCommand " +
 		self(t) + " -v proxy --profile door %h %p\n")
 	ssh := func(args ...string) result {
@@ -232,8 +233,20 @@ func TestKnockSSH(t *testing.T) {
 	if got := ssh("odd"); got.code != 1 || !strings.HasPrefix(got.stderr, "knock: this host has a ProxyCommand already: nc %h %p\nknock: hint: ") {
 		t.Errorf("odd: %+v", got)
 	}
-	if got := ssh("stranger"); got.code != 255 || !strings.HasPrefix(got.stderr, "knock: no profile stranger\n") {
-		t.Errorf("stranger: %+v", got)
+	// What ssh itself would add to that, nobody needs to read.
+	for host, want := range map[string]string{
+		"stranger": "knock: no profile stranger\nknock: hint: write a section [stranger] into " + l.path(".config/knock/config") +
+			"; knock profiles lists those that are there\n",
+		"y":    "knock: one-time file " + l.path("none") + ": open: no such file or directory\n",
+		"door": "knock: one-time file " + l.path("mine") + ": no unused sequence left\nknock: hint: write new sequences into the file, here and at the server\n",
+	} {
+		got := ssh("-l", "ann", host, "true")
+		if got.code != 255 || got.stderr != want || got.stdout != "" {
+			t.Errorf("%s: %+v\nwant %s", host, got, want)
+		}
+	}
+	if got := ssh("x"); got.code != 255 || !strings.HasPrefix(got.stderr, "knock: look up nosuchname.invalid: ") || strings.Count(got.stderr, "\n") != 2 {
+		t.Errorf("unknown name: %+v", got)
 	}
 	if got := ssh("-Z", "door"); got.code != 255 || !strings.Contains(got.stderr, "usage: ssh") {
 		t.Errorf("-Z: %+v", got)

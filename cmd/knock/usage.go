@@ -40,6 +40,7 @@ const helpText = `more options:
       --json           print the outcome as JSON
 
 also:     knock NAME                        a profile of the configuration
+          knock profiles                    list them
           knock ssh [ssh's arguments]       knock, then log in
           knock proxy [options] HOST PORT   for ssh's ProxyCommand
           knock ssh-config NAME             print lines for ~/.ssh/config

@@ -54,7 +54,7 @@ func (e *FamilyError) Error() string {
 // family that the host has. Other is the first address of the family that is
 // left out, if the host's name stands for both. The name is looked up once, so
 // that a whole sequence goes to one host even where a name stands for several.
-// An unknown name is a *net.DNSError.
+// An unknown name is a *net.DNSError, what is no name a *HostError.
 func Resolve(ctx context.Context, host string, family Family) (hosts []netip.Addr, other netip.Addr, err error) {
 	all, err := lookup(ctx, host, family)
 	if err != nil {
@@ -81,6 +81,9 @@ func Resolve(ctx context.Context, host string, family Family) (hosts []netip.Add
 func lookup(ctx context.Context, host string, family Family) ([]netip.Addr, error) {
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{addr.Unmap()}, nil
+	}
+	if err := CheckHost(host); err != nil {
+		return nil, err
 	}
 	system := askSystem(ctx, host)
 	if slices.ContainsFunc(system, family.has) {

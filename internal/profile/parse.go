@@ -97,7 +97,7 @@ func (p *parser) setting(line string) {
 
 // keys are the settings, each with what it does to a profile.
 var keys = map[string]func(*Profile, string) error{
-	"host":          func(p *Profile, v string) error { return word(&p.Host, v) },
+	"host":          func(p *Profile, v string) error { return hostWord(&p.Host, v) },
 	"address":       func(p *Profile, v string) (err error) { p.Address, err = parseAddr(v); return },
 	"sequence":      func(p *Profile, v string) (err error) { p.Sequence, err = client.ParseSequence(v); return },
 	"sequence_file": func(p *Profile, v string) error { return word(&p.SequenceFile, v) },
@@ -133,6 +133,14 @@ func word(to *string, text string) error {
 		return errors.New("is empty")
 	}
 	return nil
+}
+
+// hostWord stores a host's name.
+func hostWord(to *string, text string) error {
+	if err := word(to, text); err != nil {
+		return err
+	}
+	return client.CheckHost(text)
 }
 
 func parseAddr(text string) (netip.Addr, error) {

@@ -3,6 +3,7 @@ package profile
 import (
 	"net/netip"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,12 +73,13 @@ func (c *Config) Find(name string) (p Profile, ok bool) {
 	return p, ok
 }
 
-// Names returns the sections' names that are no patterns, in file order.
+// Names returns the sections' names that are no patterns, in file order, each
+// once.
 func (c *Config) Names() []string {
 	var names []string
 	for _, s := range c.sections {
 		for _, name := range s.names {
-			if !strings.ContainsAny(name, "*?[") {
+			if !strings.ContainsAny(name, "*?[") && !slices.Contains(names, name) {
 				names = append(names, name)
 			}
 		}
