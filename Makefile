@@ -32,9 +32,11 @@ install: build
 	for unit in configs/*.service; do \
 		install -d $(UNITS) && sed 's|/usr/sbin/|$(PREFIX)/sbin/|' $$unit >$(UNITS)/$${unit##*/} || exit 1; \
 	done
-	install -D -m 644 configs/knock.bash $(SHARE)/bash-completion/completions/knock
-	install -D -m 644 configs/_knock $(SHARE)/zsh/site-functions/_knock
-	install -D -m 644 configs/knock.fish $(SHARE)/fish/vendor_completions.d/knock.fish
+	for name in $(COMMANDS); do \
+		install -D -m 644 configs/$$name.bash $(SHARE)/bash-completion/completions/$$name && \
+		install -D -m 644 configs/_$$name $(SHARE)/zsh/site-functions/_$$name && \
+		install -D -m 644 configs/$$name.fish $(SHARE)/fish/vendor_completions.d/$$name.fish || exit 1; \
+	done
 	install -D -m 644 configs/knock.sh $(DOC)/knock.sh
 	install -D -m 644 configs/wake-on-connect.conf $(DOC)/wake-on-connect.conf
 	$(KEEP) 600 configs/knockd.conf $(DESTDIR)/etc/knockd.conf
@@ -47,8 +49,8 @@ uninstall:
 	rm -f $(SBIN)/knockd $(BIN)/knock $(SBIN)/knockctl
 	for page in cmd/*/*.1; do rm -f $(MAN)/$${page##*/}; done
 	for unit in configs/*.service; do rm -f $(UNITS)/$${unit##*/}; done
-	rm -f $(SHARE)/bash-completion/completions/knock $(SHARE)/zsh/site-functions/_knock \
-		$(SHARE)/fish/vendor_completions.d/knock.fish
+	for name in $(COMMANDS); do rm -f $(SHARE)/bash-completion/completions/$$name $(SHARE)/zsh/site-functions/_$$name \
+		$(SHARE)/fish/vendor_completions.d/$$name.fish; done
 	rm -rf $(DOC)
 
 # The programs that the tests compare with and send packets with.

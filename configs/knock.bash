@@ -62,6 +62,7 @@ _knock() {
         --key-file --key-client -n --named --rc-file --ipv6-extension -R --resolve --resolve-url --stun" ;;
     keygen) options="--profile --server --client -A --access --hmac --qr --help" ;;
     ssh-config) options="--match-exec --config --help" ;;
+    profiles) options="--json --config --help" ;;
     ssh)
         # What follows the word is ssh's.
         if declare -F _command_offset >/dev/null; then
@@ -74,7 +75,7 @@ _knock() {
     -*) _knock_choose "$options" ;;
     *)
         case $word in
-        "") _knock_choose "$(_knock_profiles) proxy ssh ssh-config spa keygen $(compgen -A hostname)" ;;
+        "") _knock_choose "$(_knock_profiles) proxy ssh ssh-config spa keygen profiles $(compgen -A hostname)" ;;
         ssh-config) _knock_choose "$(_knock_profiles)" ;;
         proxy | ssh | spa) _knock_choose "$(_knock_profiles) $(compgen -A hostname)" ;;
         esac

@@ -51,6 +51,7 @@ complete -c knock -n __knock_first -a ssh -d 'knock, then log in'
 complete -c knock -n __knock_first -a ssh-config -d 'print lines for ~/.ssh/config'
 complete -c knock -n __knock_first -a spa -d 'ask with one encrypted packet'
 complete -c knock -n __knock_first -a keygen -d 'make keys for that'
+complete -c knock -n __knock_first -a profiles -d 'list the profiles'
 complete -c knock -n '__knock_after proxy ssh ssh-config spa' -a '(__knock_profiles)' -d profile
 complete -c knock -n '__knock_after proxy ssh spa' -a '(__fish_print_hostnames)' -d host
 complete -c knock -n '__knock_after proxy' -l fdpass -d 'hand the connection over to ssh'

@@ -1,33 +1,23 @@
 package main
 
 import (
-	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/spf13/pflag"
 
 	"knockd/internal/nettest"
 )
-
-// completers run a shell with our completions and print what it offers for
-// the line in $1.
-var completers = map[string][]string{
-	"bash": {"bash", "--norc", "-c", `source ../../configs/knock.bash
-		read -ra COMP_WORDS <<<"$1"; [[ $1 == *" " ]] && COMP_WORDS+=("")
-		COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _knock; printf '%s\n' "${COMPREPLY[@]}"`, "bash"},
-	"fish": {"fish", "--no-config", "-c", `source ../../configs/knock.fish; complete -C$argv[1]`},
-	"zsh":  {"zsh", "-f", "testdata/complete.zsh", "../../configs"},
-}
 
 // TestCompletions asks each shell.
 func TestCompletions(t *testing.T) {
 	home := t.TempDir()
 	os.Mkdir(filepath.Join(home, "knock"), 0o700)
 	os.WriteFile(filepath.Join(home, "knock", "config"), []byte("[homebox www.example.com]\nhost = a\n[*.x]\n"), 0o600)
-	for shell, argv := range completers {
+	for _, shell := range nettest.Shells {
 		for line, want := range map[string]string{
 			"knock home":                "homebox",
 			"knock --profile ":          "www.example.com",
@@ -38,15 +28,14 @@ func TestCompletions(t *testing.T) {
 			"knock homebox 22 --js":     "--json",
 			"knock ssh-conf":            "ssh-config",
 			"knock keyg":                "keygen",
+			"knock prof":                "profiles",
+			"knock profiles --js":       "--json",
 			"knock spa --nat-l":         "--nat-local",
 			"knock -w 22 keygen --hm":   "--hmac",
 		} {
 			t.Run(shell+" "+line, func(t *testing.T) {
 				t.Parallel()
-				nettest.NeedProgram(t, shell)
-				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-				defer cancel()
-				cmd := exec.CommandContext(ctx, argv[0], append(argv[1:len(argv):len(argv)], line)...)
+				cmd := nettest.Completer(t, shell, "../../configs", line)
 				cmd.Env = append(os.Environ(), "XDG_CONFIG_HOME="+home, "HOME="+home)
 				out, err := cmd.CombinedOutput()
 				// The line itself is shown by zsh, so what was typed is no proof.
@@ -64,14 +53,11 @@ func TestCompletionsRunNothing(t *testing.T) {
 	os.Mkdir(filepath.Join(home, "knock"), 0o700)
 	const names = "[ho$(touch${IFS}made) ho`touch${IFS}made` ho${HOME} homebox]\n"
 	os.WriteFile(filepath.Join(home, "knock", "config"), []byte(names), 0o600)
-	for shell, argv := range completers {
+	for _, shell := range nettest.Shells {
 		for _, line := range []string{"knock ho", "knock --profile ho", "knock ssh-config hom"} {
 			t.Run(shell+" "+line, func(t *testing.T) {
-				nettest.NeedProgram(t, shell)
 				dir := t.TempDir()
-				script := strings.ReplaceAll(strings.Join(argv, "\x00"), "../../configs", absolute(t, "../../configs"))
-				words := strings.Split(strings.ReplaceAll(script, "testdata/", absolute(t, "testdata")+"/"), "\x00")
-				cmd := exec.Command(words[0], append(words[1:], line)...)
+				cmd := nettest.Completer(t, shell, "../../configs", line)
 				cmd.Dir, cmd.Env = dir, append(os.Environ(), "XDG_CONFIG_HOME="+home, "HOME="+home)
 				out, err := cmd.CombinedOutput()
 				if err != nil || !strings.Contains(string(out), "homebox") {
@@ -83,15 +69,6 @@ func TestCompletionsRunNothing(t *testing.T) {
 			})
 		}
 	}
-}
-
-func absolute(t *testing.T, name string) string {
-	t.Helper()
-	path, err := filepath.Abs(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
 }
 
 // TestCompletionsKnowAllOptions: each option stands in each file.
@@ -111,5 +88,26 @@ func TestCompletionsKnowAllOptions(t *testing.T) {
 				t.Errorf("%s lacks knock %s", file, word)
 			}
 		}
+	}
+}
+
+// TestCompletionsOfKnock: each shell offers the options of all forms, and no
+// others.
+func TestCompletionsOfKnock(t *testing.T) {
+	var want []string
+	newOptions().set.VisitAll(func(f *pflag.Flag) {
+		want = append(want, "--"+f.Name)
+		if f.Shorthand != "" {
+			want = append(want, "-"+f.Shorthand)
+		}
+	})
+	slices.Sort(want)
+	for _, shell := range nettest.Shells {
+		t.Run(shell, func(t *testing.T) {
+			t.Parallel()
+			if got := nettest.CompletedOptions(t, shell, "../../configs", "knock -"); !slices.Equal(got, want) {
+				t.Errorf("configs offer %q\nwant %q", got, want)
+			}
+		})
 	}
 }

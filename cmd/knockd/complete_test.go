@@ -1,0 +1,34 @@
+package main
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/spf13/pflag"
+
+	"knockd/internal/nettest"
+)
+
+// TestCompletions: each shell offers the options that there are, and no others.
+func TestCompletions(t *testing.T) {
+	o, err := parseFlags(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	o.flags.VisitAll(func(f *pflag.Flag) {
+		want = append(want, "--"+f.Name)
+		if f.Shorthand != "" {
+			want = append(want, "-"+f.Shorthand)
+		}
+	})
+	slices.Sort(want)
+	for _, shell := range nettest.Shells {
+		t.Run(shell, func(t *testing.T) {
+			t.Parallel()
+			if got := nettest.CompletedOptions(t, shell, "../../configs", "knockd -"); !slices.Equal(got, want) {
+				t.Errorf("configs offer %q\nwant %q", got, want)
+			}
+		})
+	}
+}

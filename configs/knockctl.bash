@@ -1,0 +1,71 @@
+# Completion of knockctl(1) for bash: commands, options, doors and their values.
+# Installed as share/bash-completion/completions/knockctl.
+
+# The names of the doors in the configuration that the line names.
+_knockctl_doors() {
+    local file=/etc/knockd.conf i
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        case ${COMP_WORDS[i]} in
+        -c | --config) file=${COMP_WORDS[i + 1]} ;;
+        esac
+    done
+    sed -n 's/^[[:space:]]*\[\(.*\)\].*$/\1/p' "$file" 2>/dev/null | grep -vix options
+}
+
+# Offer those of the words that begin with what was typed. Not compgen -W, which
+# runs commands in names.
+_knockctl_choose() {
+    local IFS=$' \t\n' words word
+    read -rd '' -a words <<<"$1"
+    COMPREPLY=()
+    for word in "${words[@]}"; do
+        case $word in
+        *[^[:alnum:]_.:,/@%+-]*) ;;
+        "$cur"*) COMPREPLY+=("$word") ;;
+        esac
+    done
+    return 0
+}
+
+_knockctl() {
+    local cur=${COMP_WORDS[COMP_CWORD]} prev='' command=${COMP_WORDS[1]}
+    if ((COMP_CWORD == 1)); then
+        _knockctl_choose "export import kernel-log help -V --version -h --help"
+        return
+    fi
+    prev=${COMP_WORDS[COMP_CWORD - 1]}
+    case $prev in
+    -c | --config | -g | --logfile | --server)
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        return
+        ;;
+    --write)
+        mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+        return
+        ;;
+    -i | --interface) _knockctl_choose "any $(command ls /sys/class/net 2>/dev/null)" && return ;;
+    --hook) _knockctl_choose "input prerouting" && return ;;
+    --group) return ;;
+    esac
+    case $command-$cur in
+    export--*) _knockctl_choose "-c --config -i --interface --ipv6 --observe --hook --group --apply --remove -h --help" ;;
+    import--*) _knockctl_choose "--server --write -h --help" ;;
+    kernel-log--*) _knockctl_choose "--group -g --logfile -h --help" ;;
+    export-*)
+        if ((COMP_CWORD == 2)); then
+            _knockctl_choose "nftables iptables"
+        else
+            _knockctl_choose "$(_knockctl_doors)"
+        fi
+        ;;
+    import-*)
+        if ((COMP_CWORD == 2)); then
+            _knockctl_choose "fwknop"
+        else
+            mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        fi
+        ;;
+    esac
+}
+
+complete -F _knockctl knockctl

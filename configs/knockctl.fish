@@ -1,0 +1,51 @@
+# Completion of knockctl(1) for fish: commands, options, doors and their values.
+# Installed as share/fish/vendor_completions.d/knockctl.fish.
+
+function __knockctl_interfaces
+    echo any
+    command ls /sys/class/net 2>/dev/null
+end
+
+# Whether the command is the one named and so many words follow it.
+function __knockctl_after
+    set -l words (commandline -opc)
+    test (count $words) -ge 2; and test $words[2] = $argv[1]; or return 1
+    test (count $argv) = 1; or test (count $words) $argv[2] $argv[3]
+end
+
+function __knockctl_doors
+    set -l file /etc/knockd.conf
+    set -l words (commandline -opc)
+    for i in (seq (count $words))
+        contains -- $words[$i] -c --config; and set -q words[(math $i + 1)]; and set file $words[(math $i + 1)]
+    end
+    test -r $file; or return
+    string replace -r -f '^\s*\[(.*)\].*$' '$1' <$file | string match -v -i options
+end
+
+complete -c knockctl -f
+complete -c knockctl -n __fish_use_subcommand -a export -d 'compile doors into a ruleset'
+complete -c knockctl -n __fish_use_subcommand -a import -d 'turn the configuration of fwknopd into doors'
+complete -c knockctl -n __fish_use_subcommand -a kernel-log -d 'write what such a ruleset logs'
+complete -c knockctl -n __fish_use_subcommand -a help -d 'print help'
+complete -c knockctl -n __fish_use_subcommand -s V -l version -d 'print the version'
+complete -c knockctl -s h -l help -d 'print help'
+
+complete -c knockctl -n '__knockctl_after export -eq 2' -a 'nftables iptables'
+complete -c knockctl -n '__knockctl_after export -gt 2' -a '(__knockctl_doors)' -d door
+complete -c knockctl -n '__knockctl_after export' -s c -l config -r -F -d configuration
+complete -c knockctl -n '__knockctl_after export' -s i -l interface -x -a '(__knockctl_interfaces)' -d 'knocks count on this interface'
+complete -c knockctl -n '__knockctl_after export' -l ipv6 -d 'iptables: the file for ip6tables-restore'
+complete -c knockctl -n '__knockctl_after export' -l observe -d 'watch knocks in place of dropping them'
+complete -c knockctl -n '__knockctl_after export' -l hook -x -a 'input prerouting' -d 'where the rules stand'
+complete -c knockctl -n '__knockctl_after export' -l group -x -d 'NFLOG group'
+complete -c knockctl -n '__knockctl_after export' -l apply -d 'load the ruleset'
+complete -c knockctl -n '__knockctl_after export' -l remove -d 'take it out of the kernel'
+
+complete -c knockctl -n '__knockctl_after import -eq 2' -a fwknop
+complete -c knockctl -n '__knockctl_after import -gt 2' -F
+complete -c knockctl -n '__knockctl_after import' -l server -r -F -d 'fwknopd.conf'
+complete -c knockctl -n '__knockctl_after import' -l write -x -a '(__fish_complete_directories)' -d 'write files into this directory'
+
+complete -c knockctl -n '__knockctl_after kernel-log' -l group -x -d 'NFLOG group'
+complete -c knockctl -n '__knockctl_after kernel-log' -s g -l logfile -r -F -d 'append to this file'
