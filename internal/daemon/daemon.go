@@ -218,7 +218,8 @@ func (d *Daemon) shutDown(ctx context.Context) {
 	}
 	d.leaveFirewall()
 	if d.once != nil && settled { // else somebody may hold it
-		d.once.Close()
+		d.marking.Go(func() { d.once.Close() })
+		d.settled()
 	}
 }
 
@@ -253,13 +254,22 @@ func (d *Daemon) loop(ctx context.Context, reload <-chan os.Signal) error {
 	}
 }
 
-// catchUp takes in a change of the network that came before packets: they may
-// be for an address that is new.
+// catchUp takes in what came before packets: a change of the network, since they
+// may be for an address that is new, and all calls that wait, which in a flood
+// would get but every other turn.
 func (d *Daemon) catchUp() {
 	select {
 	case now := <-d.source.Changes():
 		d.changed(now)
 	default:
+	}
+	for {
+		select {
+		case call := <-d.calls:
+			call()
+		default:
+			return
+		}
 	}
 }
 

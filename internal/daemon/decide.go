@@ -25,6 +25,7 @@ type decisions struct {
 	failures config.FailureLimit
 	openings []doors.Opening // of the knock at hand, here for its memory
 	refused  spa.Decision    // on the message at hand
+	refusal  func() string   // its text
 }
 
 // outcomes is what decisions lead to.
@@ -46,13 +47,14 @@ type outcomes interface {
 	// use marks the sequence of a one-time door as used, puts the next one in
 	// its place, and calls then unless the line could not be marked.
 	use(at time.Time, d *door, then func())
-	// admit uses up the request of a packet with the right keys and opens what
-	// the gate decides.
+	// admit has the gate decide on the request of a packet with the right keys,
+	// once it is safe that it is used up, and opens what it decides.
 	admit(at time.Time, g *gate, r *spa.Request)
 }
 
 func newDecisions(conf *config.Config, onlyV4 bool, out outcomes) *decisions {
 	d := &decisions{tracker: knock.NewTracker(conf.MaxAttempts), onlyV4: onlyV4, out: out}
+	d.refusal = func() string { return d.refused.Text() }
 	d.limitFailures(conf)
 	return d
 }
@@ -81,7 +83,7 @@ func (d *decisions) examine(p *capture.Captured, at time.Time) {
 		d.out.admit(at, d.gate, r)
 	} else if decision.Told() {
 		d.refused = decision // kept here, junk costs no memory
-		d.out.line(at, func() string { return d.refused.Text() })
+		d.out.line(at, d.refusal)
 	}
 }
 

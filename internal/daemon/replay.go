@@ -151,11 +151,11 @@ func (r *Replay) admit(at time.Time, g *gate, request *spa.Request) {
 // usedInMemory is a spa.Once that forgets all at the end of the file.
 type usedInMemory map[spa.Token]bool
 
-// Use implements spa.Once.
-func (u usedInMemory) Use(token spa.Token, _, _ time.Time) error {
+// Enter implements spa.Once.
+func (u usedInMemory) Enter(token spa.Token, _, _ time.Time) (safe func() error, err error) {
 	if u[token] {
-		return once.ErrUsed
+		return nil, once.ErrUsed
 	}
 	u[token] = true
-	return nil
+	return func() error { return nil }, nil
 }

@@ -57,17 +57,18 @@ func (d *Daemon) gateOf(list []*door) *gate {
 	return newGate(d.conf, list, d.once)
 }
 
-// maxAdmitting bounds the requests that wait for the disk at once. Each has
-// passed the HMAC, so only holders of keys can get here.
+// maxAdmitting bounds the requests that wait for the disk at once. Each is new
+// and has passed the HMAC, so only holders of keys can get here.
 const maxAdmitting = 256
 
 // admit implements outcomes. The disk is waited for outside of the loop; the
-// loop opens, so that no reload comes between.
+// loop opens, so that no reload comes between. A request that cannot wait is
+// used up all the same, else whoever has heard it could send it again.
 func (d *Daemon) admit(at time.Time, g *gate, r *spa.Request) {
 	select {
 	case d.admitting <- struct{}{}:
 	default:
-		d.Log.Stranger("too many requests with keys at once: one not taken")
+		d.line(at, r.Refuse("too many wait for the disk; this one is used up, send another").Text)
 		return
 	}
 	d.marking.Go(func() {

@@ -6,9 +6,12 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"knockd/internal/capture"
@@ -245,6 +248,71 @@ func TestStoreTakenAway(t *testing.T) {
 	h.shut("a new one too soon", h.message(0), "not newer than")
 	h.clock = h.clock.Add(time.Second)
 	h.opens(h.message(0))
+}
+
+// TestNotAdmitted: a message that comes while too many wait for the disk opens
+// neither at once nor later, for nobody, also after a restart.
+func TestNotAdmitted(t *testing.T) {
+	h := newHost(t)
+	h.clock = noon.Add(time.Minute)
+	for range maxAdmitting {
+		h.d.admitting <- struct{}{}
+	}
+	p := h.message(0)
+	h.send(p, "192.0.2.1")
+	h.lines.Flush()
+	if want := "192.0.2.1: ssh (laptop): SPA packet refused: too many wait for the disk; this one is used up, send another\n"; !strings.Contains(h.log.String(), want) {
+		t.Errorf("log:\n%swant %s", h.log.String(), want)
+	}
+	for range maxAdmitting {
+		<-h.d.admitting
+	}
+	h.shut("when there is room again", p, "refused: used before")
+	h.restart()
+	h.shut("after a restart", p, "refused: used before")
+	h.opens(h.message(0))
+}
+
+// TestReplaysCostNothing: a flood of a used message starts no goroutine, takes no
+// room and asks no disk, be its octets known or only its token.
+func TestReplaysCostNothing(t *testing.T) {
+	h := newHost(t)
+	h.clock = noon.Add(time.Minute)
+	p := h.message(0)
+	h.opens(p)
+	h.restart() // which forgets the octets
+	os.Remove(h.store())
+	before := runtime.NumGoroutine()
+	c := capture.Captured{}
+	c.Hit = knock.Hit{Src: netip.MustParseAddr("198.51.100.66"), Dst: local4, DstPort: spa.DefaultPort, Proto: knock.UDP, PayloadLen: len(p)}
+	c.Payload = p
+	h.d.batch(slices.Repeat([]capture.Captured{c}, 256))
+	if n := runtime.NumGoroutine(); n > before || len(h.d.admitting) > 0 {
+		t.Errorf("%d goroutines, before %d; %d wait", n, before, len(h.d.admitting))
+	}
+	if _, err := os.Stat(h.store()); err == nil {
+		t.Error("the store was written")
+	}
+	h.lines.SetRate(0)
+	if n := testing.AllocsPerRun(100, func() { h.d.batch([]capture.Captured{c}) }); n > 0 {
+		t.Errorf("%v allocations for a replay", n)
+	}
+}
+
+// TestCallsFirst: all that is posted is done before the next packets.
+func TestCallsFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &Daemon{calls: make(chan func()), ended: make(chan struct{}), source: newFakeSource()}
+		done := 0
+		for range 100 {
+			go d.post(func() { done++ })
+		}
+		synctest.Wait()
+		if d.catchUp(); done != 100 {
+			t.Errorf("%d of 100 calls done", done)
+		}
+		close(d.ended)
+	})
 }
 
 // TestStoreUnwritable: nothing opens, and the log says why.

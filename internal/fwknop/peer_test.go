@@ -88,7 +88,9 @@ func TestPeer(t *testing.T) {
 // fresh is a Once to which everything is new.
 type fresh struct{}
 
-func (fresh) Use(spa.Token, time.Time, time.Time) error { return nil }
+func (fresh) Enter(spa.Token, time.Time, time.Time) (func() error, error) {
+	return func() error { return nil }, nil
+}
 
 // ask is a packet and what it is.
 type ask struct {

@@ -111,7 +111,7 @@ func (s *Store) rewrite(now time.Time) error {
 	s.mu.Unlock()
 	f, err := replace(s.path, data)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("write store: %v", err) // not what Use says of a token
+		return fmt.Errorf("write store: %v", err) // not what Enter says of a token
 	}
 	if err != nil {
 		return fmt.Errorf("write store: %w", err)

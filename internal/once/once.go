@@ -40,27 +40,35 @@ type Store struct {
 	lock   *os.File
 	origin Origin
 
-	writing sync.Mutex // held by the one that writes; taken before mu
+	writer sync.WaitGroup // one at most writes
+	file   *os.File       // the writer's; nil when closed
+	size   int64          // the writer's: how long the file must be
 
-	file *os.File // guarded by writing; nil when closed
-	size int64    // guarded by writing: how long the file must be
-
-	mu     sync.Mutex
-	used   map[Token]int64 // Unix seconds
-	floor  int64
-	age    time.Duration
-	next   *batch // tokens that wait for the disk
-	lines  int    // in the file, and waiting
-	limit  int    // of lines, before the next rewrite
-	dirty  bool   // the file is not what it should be: write it anew
-	closed bool
+	mu      sync.Mutex
+	used    map[Token]int64 // Unix seconds
+	floor   int64
+	age     time.Duration
+	now     time.Time // when the last token was entered
+	next    *batch    // tokens that wait for the disk
+	lines   int       // in the file, and waiting
+	limit   int       // of lines, before the next rewrite
+	dirty   bool      // the file is not what it should be: write it anew
+	writing bool      // the writer is at work, and takes the next batch too
+	closed  bool
 }
 
 // batch is a number of tokens that reach the disk with one sync.
 type batch struct {
-	lines []byte
-	done  chan struct{}
-	err   error
+	tokens int
+	lines  []byte
+	done   chan struct{}
+	err    error
+}
+
+// wait waits until the batch is on disk, or cannot be.
+func (b *batch) wait() error {
+	<-b.done
+	return b.err
 }
 
 // Origin says where a store comes from.
@@ -120,62 +128,68 @@ func (s *Store) Floor() time.Time {
 
 func newBatch() *batch { return &batch{done: make(chan struct{})} }
 
-// Use enters a token with its own time (whole seconds count). It returns nil
-// when the token was new and is safe on disk. An error for which errors.Is(err,
-// fs.ErrExist) holds says that it was used before or is not above the floor;
-// with any other the file cannot be written, and the token is used up all the
-// same. Calls that meet share one sync.
-func (s *Store) Use(token Token, stamp, now time.Time) error {
-	b, first, err := s.enter(token, stamp.Unix())
-	if err != nil {
-		return err
-	}
-	if first {
-		s.write(now)
-	}
-	<-b.done
-	return b.err
-}
-
-// enter puts the token into the next batch; first says that it began it.
-func (s *Store) enter(token Token, stamp int64) (b *batch, first bool, err error) {
+// Enter enters a token with its own time (whole seconds count) and does not
+// wait: from now on it is used. The function that it returns waits until that is
+// safe on disk, which it will be whether somebody waits or not; its error says
+// that the file cannot be written, and the token is used up all the same. An
+// error of Enter for which errors.Is(err, fs.ErrExist) holds says that the token
+// was used before or is not above the floor.
+func (s *Store) Enter(token Token, stamp, now time.Time) (safe func() error, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return nil, false, fmt.Errorf("%s: %w", s.path, fs.ErrClosed)
+		return nil, fmt.Errorf("%s: %w", s.path, fs.ErrClosed)
 	}
 	if _, ok := s.used[token]; ok {
-		return nil, false, ErrUsed
+		return nil, ErrUsed
 	}
-	if stamp <= s.floor {
-		return nil, false, belowFloor(s.floor)
+	if stamp.Unix() <= s.floor {
+		return nil, belowFloor(s.floor)
 	}
-	s.used[token] = stamp
-	s.lines++
-	first = len(s.next.lines) == 0
-	s.next.lines = appendLine(s.next.lines, stamp, token)
-	return s.next, first, nil
+	s.used[token] = stamp.Unix()
+	s.now = now
+	s.gather(token, stamp.Unix())
+	if !s.writing {
+		s.writing = true
+		s.writer.Go(s.writeAll)
+	}
+	return s.next.wait, nil
 }
 
-// write takes the batch that waits and brings it to the disk. While one writes,
-// the next batch gathers.
-func (s *Store) write(now time.Time) {
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	s.mu.Lock()
-	b := s.next
-	s.next = newBatch()
-	anew := s.dirty || s.lines > s.limit || len(s.used) > maxTokens
-	s.mu.Unlock()
-	switch {
-	case s.file == nil:
-		b.err = fmt.Errorf("%s: %w", s.path, fs.ErrClosed)
-	case anew || !s.intact():
-		b.err = s.rewrite(now)
-	default:
-		b.err = s.append(b.lines)
+// gather puts a token into the next batch. A disk that does not answer costs a
+// bounded amount of memory.
+func (s *Store) gather(token Token, stamp int64) {
+	s.next.tokens++
+	if s.lines++; s.lines <= s.limit { // else the file is written anew
+		s.next.lines = appendLine(s.next.lines, stamp, token)
 	}
-	close(b.done)
+	if len(s.used) > 2*maxTokens {
+		s.forget(s.now)
+	}
+}
+
+// writeAll brings to the disk what waits. While it writes, the next batch
+// gathers.
+func (s *Store) writeAll() {
+	for {
+		s.mu.Lock()
+		b := s.next
+		if b.tokens == 0 {
+			s.writing = false
+			s.mu.Unlock()
+			return
+		}
+		s.next = newBatch()
+		anew := s.dirty || s.lines > s.limit || len(s.used) > maxTokens
+		now := s.now
+		s.mu.Unlock()
+		if anew || !s.intact() {
+			b.err = s.rewrite(now)
+		} else {
+			b.err = s.append(b.lines)
+		}
+		close(b.done)
+	}
 }
 
 // intact says whether the path still leads to the file as we left it; else
@@ -212,16 +226,15 @@ func (s *Store) SetAge(age time.Duration) {
 }
 
 // Close waits for what is being written, and writes the file once more if it is
-// not as we left it. Later calls of Use fail.
+// not what it should be. Later calls of Enter fail.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
-	s.writing.Lock()
-	defer s.writing.Unlock()
+	s.writer.Wait()
 	var err error
 	if s.file != nil {
-		if !s.intact() {
+		if s.dirty || !s.intact() {
 			err = s.rewrite(time.Unix(0, 0)) // forgets nothing
 		}
 		err = errors.Join(err, s.file.Close())

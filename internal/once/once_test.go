@@ -30,6 +30,15 @@ func open(t *testing.T, path string, now time.Time) *Store {
 	return s
 }
 
+// Use enters a token and waits until it is safe.
+func (s *Store) Use(token Token, stamp, now time.Time) error {
+	safe, err := s.Enter(token, stamp, now)
+	if err != nil {
+		return err
+	}
+	return safe()
+}
+
 // word says what Use made of a token.
 func word(err error) string {
 	switch {
@@ -410,6 +419,81 @@ func TestMany(t *testing.T) {
 		if got := word(s.Use(token(i), noon.Add(time.Second), noon)); got != "used before" {
 			t.Errorf("token %d after restart: %s", i, got)
 		}
+	}
+}
+
+// TestNobodyWaits: what was entered is used at once and reaches the disk, though
+// nobody waits for it.
+func TestNobodyWaits(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store")
+	s := open(t, path, noon)
+	for i := range 3000 {
+		if _, err := s.Enter(token(i), noon.Add(time.Second), noon); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Enter(token(i), noon.Add(time.Second), noon); err != ErrUsed {
+			t.Fatalf("token %d again: %v", i, err)
+		}
+	}
+	s.Close()
+	s = open(t, path, noon)
+	if len(s.used) != 3000 {
+		t.Errorf("%d of 3000 tokens on disk", len(s.used))
+	}
+}
+
+// TestDeadDisk: tokens that come while the disk does not answer cost bounded
+// memory, and none of them becomes new again.
+func TestDeadDisk(t *testing.T) {
+	defer func(n int) { maxTokens = n }(maxTokens)
+	maxTokens = 100
+	s := open(t, filepath.Join(t.TempDir(), "store"), noon)
+	s.writing = true // for ever
+	for i := range 5000 {
+		if _, err := s.Enter(token(i), noon.Add(time.Duration(i+1)*time.Second), noon); err != nil {
+			t.Fatal(err)
+		}
+		if len(s.used) > 2*maxTokens+1 || len(s.next.lines) > 200*rewriteLines {
+			t.Fatalf("%d tokens, %d octets wait", len(s.used), len(s.next.lines))
+		}
+	}
+	for i := range 5000 {
+		if _, err := s.Enter(token(i), noon.Add(time.Duration(i+1)*time.Second), noon); !errors.Is(err, fs.ErrExist) {
+			t.Fatalf("token %d again: %v", i, err)
+		}
+	}
+}
+
+// TestCloseWrites: what could not be written is, at the end, if it can be by
+// then.
+func TestCloseWrites(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store")
+	for name, c := range map[string]struct{ harm, mend func(s *Store) }{
+		"not moved": {
+			func(*Store) { os.Remove(path); os.Mkdir(path, 0o700) },
+			func(*Store) { os.Remove(path) },
+		},
+		"not appended": {
+			func(s *Store) { s.file, _ = os.Open(path) }, // not for writing
+			func(*Store) {},
+		},
+	} {
+		s := open(t, path, noon)
+		c.harm(s)
+		if got := word(s.Use(token(1), noon.Add(time.Second), noon)); !strings.HasPrefix(got, "fault: write ") {
+			t.Errorf("%s: %s", name, got)
+		}
+		c.mend(s)
+		if err := s.Close(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		s = open(t, path, noon)
+		if got := word(s.Use(token(1), noon.Add(time.Second), noon)); got != "used before" {
+			t.Errorf("%s: %s", name, got)
+		}
+		s.Close()
+		os.Remove(path)
+		os.Remove(path + ".lock")
 	}
 }
 

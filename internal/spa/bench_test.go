@@ -45,7 +45,22 @@ func BenchmarkHonest(b *testing.B) {
 	p := packet(mustSeal(b, access("10.1.2.3", "tcp/22"), c), "192.0.2.1")
 	b.ReportAllocs()
 	for b.Loop() {
+		clear(gate.known.packets)
+		clear(gate.once.(memory))
 		if r, d := gate.Examine(p, noon); r == nil {
+			b.Fatal(outcome(d))
+		}
+	}
+}
+
+// BenchmarkReplay is the cost of a packet that was used, with many clients.
+func BenchmarkReplay(b *testing.B) {
+	gate, clients := gateOfMany(1000)
+	p := packet(mustSeal(b, access("10.1.2.3", "tcp/22"), clients[999]), "192.0.2.1")
+	gate.Examine(p, noon)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, d := gate.Examine(p, noon); d.Verdict != Replay {
 			b.Fatal(outcome(d))
 		}
 	}

@@ -13,11 +13,13 @@ import (
 
 // Once remembers what was used. *once.Store is one.
 type Once interface {
-	// Use enters a token with its own time and returns once that is safe on
-	// disk. An error for which errors.Is(err, fs.ErrExist) holds says that the
-	// token was used, or may have been; any other that nothing can be entered.
-	// Its text goes into the log. It may be called by many goroutines.
-	Use(token Token, stamp, now time.Time) error
+	// Enter enters a token with its own time and does not wait: from then on it
+	// is used. The function that it returns waits until that is safe on disk, or
+	// says why it is not. An error of Enter for which errors.Is(err, fs.ErrExist)
+	// holds says that the token was used, or may have been; any other that
+	// nothing can be entered. All these texts go into the log. The function may
+	// be called by another goroutine.
+	Enter(token Token, stamp, now time.Time) (safe func() error, err error)
 }
 
 // Packet is what reached the host, as packet.Decode makes it. Its time is passed
@@ -103,6 +105,8 @@ type Gate struct {
 	doors []*Door
 	keys  [][]*keyState // per door and client
 	once  Once
+	age   time.Duration // the largest of the doors'
+	known known
 	round uint64 // of the packet being examined
 	sign  signature
 }
@@ -121,7 +125,7 @@ type keyState struct {
 // NewGate returns a Gate for the doors, in file order. It does not change
 // anything it is given.
 func NewGate(doors []*Door, once Once) *Gate {
-	g := &Gate{doors: doors, once: once}
+	g := &Gate{doors: doors, once: once, age: LargestAge(doors), known: newKnown()}
 	var all []*keyState
 	for _, d := range doors {
 		states := make([]*keyState, len(d.Clients))
@@ -143,14 +147,15 @@ func stateFor(all []*keyState, c *Client) (*keyState, []*keyState) {
 	return s, append(all, s)
 }
 
-// Request is a packet that is what it says, not too old, and not yet asked
-// whether it was used. Only Gate makes one.
+// Request is a packet that is what it says, not too old, and new. Only Gate
+// makes one.
 type Request struct {
 	src, dst  netip.Addr
 	forwarded netip.Addr // what X-Forwarded-For says, if anything
 	token     Token
 	msg       Message
 	matches   []match
+	safe      func() error // see Once
 }
 
 // match is a door that the packet's keys belong to.
@@ -168,52 +173,84 @@ func (g *Gate) Decide(p Packet, now time.Time) Decision {
 	return g.Admit(r, now)
 }
 
+// candidate is a packet that has the form of a message, and what is decided on it
+// so far.
+type candidate struct {
+	Packet
+	way       transport
+	forwarded netip.Addr // what X-Forwarded-For says, if anything
+	sum       uint64     // see known
+	decision  Decision
+}
+
 // Examine makes all tests that need neither disk nor policy: form, sender, HMAC,
-// text, age. It returns the request to admit, or nil and why not. Payload is
+// text, age, and whether it was used. It returns the request to admit, or nil and
+// why not. From then on the packet is used up, be it admitted or not. Payload is
 // not kept.
 func (g *Gate) Examine(p Packet, now time.Time) (*Request, Decision) {
-	p.Src, p.Dst = p.Src.Unmap(), p.Dst.Unmap()
-	d := Decision{Src: p.Src, Dst: p.Dst}
-	way, forwarded := p.unwrap()
-	if !plausible(p.Payload) {
-		return nil, d
+	c, more := g.look(p, now)
+	if !more {
+		return nil, c.decision
 	}
+	r := g.try(&c, now)
+	return r, c.decision
+}
+
+// look makes the tests that need no key. It reports whether keys have to be tried.
+func (g *Gate) look(p Packet, now time.Time) (c candidate, more bool) {
+	p.Src, p.Dst = p.Src.Unmap(), p.Dst.Unmap()
+	c.decision = Decision{Src: p.Src, Dst: p.Dst}
+	c.way, c.forwarded = p.unwrap()
+	c.Packet = p
+	if !plausible(p.Payload) {
+		return c, false
+	}
+	c.sum = g.known.sum(p.Payload)
+	s := g.known.packets[c.sum]
+	return c, s == nil || !s.door.hears(p, c.way) || !s.refuse(&c.decision, now, g.age)
+}
+
+// try tries the keys of the doors that the packet may concern.
+func (g *Gate) try(c *candidate, now time.Time) *Request {
 	g.round++
 	g.sign.chars = 0
 	var r *Request
 	for i, door := range g.doors {
-		if door.hears(p, way) {
-			d.raise(Decision{Verdict: Unknown, Reason: "made with no key of this host"})
-			r = g.tryDoor(i, r, p, now, &d)
+		if door.hears(c.Packet, c.way) {
+			c.decision.raise(Decision{Verdict: Unknown, Reason: "made with no key of this host"})
+			r = g.tryDoor(i, r, c, now)
 		}
 	}
-	if r != nil {
-		r.forwarded = forwarded
+	if r == nil || !g.enter(r, c, now) {
+		return nil
 	}
-	return r, d
+	return r
 }
 
 // tryDoor tries a door's keys and adds the door to the request if they fit.
-func (g *Gate) tryDoor(i int, r *Request, p Packet, now time.Time, d *Decision) *Request {
+func (g *Gate) tryDoor(i int, r *Request, c *candidate, now time.Time) *Request {
 	door := g.doors[i]
 	for j, state := range g.keys[i] {
 		client := &door.Clients[j]
-		if !state.examine(p.Payload, &g.sign, g.round) {
+		if !state.examine(c.Payload, &g.sign, g.round) {
 			continue
 		}
 		no := Decision{Door: door.Name, Client: client.Name}
 		if state.err != nil {
 			no.Verdict, no.Reason = Faulty, state.err.Error()
-			d.raise(no)
+			c.decision.raise(no)
 			continue
 		}
 		if no.Reason = untimely(state.msg.Time, now, door.MaxAge); no.Reason != "" {
 			no.Verdict = Untimely
-			d.raise(no)
+			c.decision.raise(no)
+			if tooOld(state.msg.Time, now, g.age) {
+				g.known.add(c.sum, &seen{match: match{door, client}, stamp: state.msg.Time})
+			}
 			continue
 		}
 		if r == nil {
-			r = &Request{src: p.Src, dst: p.Dst, token: state.token, msg: state.msg}
+			r = &Request{src: c.Src, dst: c.Dst, forwarded: c.forwarded, token: state.token, msg: state.msg}
 		}
 		if r.token == state.token {
 			r.matches = append(r.matches, match{door, client})
@@ -221,6 +258,23 @@ func (g *Gate) tryDoor(i int, r *Request, p Packet, now time.Time, d *Decision) 
 		return r
 	}
 	return r
+}
+
+// enter uses the request up. It reports whether it was new.
+func (g *Gate) enter(r *Request, c *candidate, now time.Time) (isNew bool) {
+	safe, err := g.once.Enter(r.token, r.msg.Time, now)
+	r.safe = safe
+	used := "used before"
+	if err != nil {
+		c.decision = r.refused(StoreFault, "replay store: "+err.Error())
+		if !errors.Is(err, fs.ErrExist) {
+			return false
+		}
+		used = err.Error()
+		c.decision.Verdict, c.decision.Reason = Replay, used
+	}
+	g.known.add(c.sum, &seen{match: r.matches[0], stamp: r.msg.Time, used: used})
+	return err == nil
 }
 
 // raise keeps the decision that says most: of several of one kind the first.
@@ -250,6 +304,10 @@ func (s *keyState) examine(payload []byte, sign *signature, round uint64) bool {
 	return s.found
 }
 
+func tooOld(stamp, now time.Time, limit time.Duration) bool {
+	return now.Unix()-stamp.Unix() > int64(limit/time.Second)
+}
+
 // untimely returns what is wrong with a packet's age, in words, or "".
 func untimely(stamp, now time.Time, limit time.Duration) string {
 	switch late := now.Unix() - stamp.Unix(); {
@@ -261,18 +319,21 @@ func untimely(stamp, now time.Time, limit time.Duration) string {
 	return ""
 }
 
-// Admit uses the request up and asks the doors' policies, in file order; the
-// first that agrees opens. It waits for the disk.
+// Refuse is the decision on a request that cannot be admitted.
+func (r *Request) Refuse(reason string) Decision { return r.refused(Denied, reason) }
+
+func (r *Request) refused(v Verdict, reason string) Decision {
+	first := r.matches[0]
+	return Decision{Verdict: v, Src: r.src, Dst: r.dst, Door: first.door.Name, Client: first.client.Name, Reason: reason}
+}
+
+// Admit waits until it is safe on disk that the request is used, and asks the
+// doors' policies, in file order; the first that agrees opens.
 func (g *Gate) Admit(r *Request, now time.Time) Decision {
-	d := Decision{Src: r.src, Dst: r.dst, Door: r.matches[0].door.Name, Client: r.matches[0].client.Name}
-	if err := g.once.Use(r.token, r.msg.Time, now); err != nil {
-		d.Verdict, d.Reason = StoreFault, "replay store: "+err.Error()
-		if errors.Is(err, fs.ErrExist) {
-			d.Verdict, d.Reason = Replay, err.Error()
-		}
-		return d
+	if err := r.safe(); err != nil {
+		return r.refused(StoreFault, "replay store: "+err.Error())
 	}
-	d.Verdict = Denied
+	d := r.refused(Denied, "")
 	for _, m := range r.matches {
 		opening, err := m.door.judge(r, now)
 		if err == nil {

@@ -269,16 +269,26 @@ func TestUsedUp(t *testing.T) {
 	}
 }
 
-// failing is a Once without a disk to write to.
-type failing struct{}
+// failing is a Once that is closed, or without a disk to write to.
+type failing struct{ closed bool }
 
-func (failing) Use(Token, time.Time, time.Time) error {
-	return errors.New("write store: no space left on device")
+func (f failing) Enter(Token, time.Time, time.Time) (func() error, error) {
+	if f.closed {
+		return nil, errors.New("store: file already closed")
+	}
+	return func() error { return errors.New("write store: no space left on device") }, nil
 }
 
 func TestStoreFault(t *testing.T) {
 	c := testClient("a")
-	d := NewGate([]*Door{wideDoor(c)}, failing{}).Decide(packet(mustSeal(t, access("10.1.2.3", "tcp/22"), c), "192.0.2.1"), noon)
+	p := packet(mustSeal(t, access("10.1.2.3", "tcp/22"), c), "192.0.2.1")
+	gate := NewGate([]*Door{wideDoor(c)}, failing{closed: true})
+	for range 2 { // nothing is said to be used that is not
+		if got, want := outcome(gate.Decide(p, noon)), "store-fault: door a replay store: store: file already closed"; got != want {
+			t.Errorf("%s\nwant %s", got, want)
+		}
+	}
+	d := NewGate([]*Door{wideDoor(c)}, failing{}).Decide(p, noon)
 	if got, want := outcome(d), "store-fault: door a replay store: write store: no space left on device"; got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}

@@ -150,12 +150,12 @@ func checkSecrets(t *testing.T, text string, secrets []string) {
 // memory is a Once without a disk.
 type memory map[Token]bool
 
-func (m memory) Use(token Token, _, _ time.Time) error {
+func (m memory) Enter(token Token, _, _ time.Time) (func() error, error) {
 	if m[token] {
-		return os.ErrExist
+		return nil, once.ErrUsed
 	}
 	m[token] = true
-	return nil
+	return func() error { return nil }, nil
 }
 
 // fwknopd's defaults.
