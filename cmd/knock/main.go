@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"knockd/internal/spa"
 )
 
 // The exit statuses.
@@ -25,6 +27,7 @@ type system struct {
 }
 
 func main() {
+	spa.LeaveNoCore()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], system{os.Stdin, os.Stdout, os.Stderr, os.Getenv})
 	stop()

@@ -14,6 +14,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/pflag"
+
+	"knockd/internal/spa"
 )
 
 // version is what --version prints; the Makefile may set it at link time.
@@ -49,6 +51,7 @@ func commands() []command {
 }
 
 func main() {
+	spa.LeaveNoCore()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], &world{os.Stdin, os.Stdout, os.Stderr, execute})
 	stop()

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"os/exec"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -19,10 +19,7 @@ import (
 
 // detachedEnv tells a process that it is the daemon to be, and on which
 // descriptor whoever started it waits for word that it listens.
-const (
-	detachedEnv = "KNOCKD_DETACHED"
-	statusFD    = 3
-)
+const detachedEnv = "KNOCKD_DETACHED"
 
 // mayDetach says whether -d is to be followed: not in the detached process
 // itself, nor where systemd watches the process it started.
@@ -42,13 +39,14 @@ func detach(ctx context.Context, args []string, stderr io.Writer) int {
 	defer r.Close()
 	child := exec.Command("/proc/self/exe", args...)
 	child.Args[0] = os.Args[0]
-	child.Env = append(os.Environ(), detachedEnv+"=1")
+	child.Env = append(os.Environ(), fmt.Sprintf("%s=%d", detachedEnv, w.Fd()))
 	child.Stdout, child.Stderr = os.Stdout, os.Stderr
-	child.ExtraFiles = []*os.File{w}
 	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	// A descriptor that somebody left open for us, of a pipe perhaps whose end is
-	// waited for, must not live as long as the daemon. Linux 5.11 can do that.
-	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
+	// Under the same number, as all that was left open for us: -c may name it.
+	if _, err := unix.FcntlInt(w.Fd(), unix.F_SETFD, 0); err != nil {
+		complain(stderr, fmt.Errorf("become a daemon: %w", err))
+		return exitFault
+	}
 	if err := child.Start(); err != nil {
 		w.Close()
 		complain(stderr, fmt.Errorf("become a daemon: %w", err))
@@ -68,14 +66,14 @@ func detach(ctx context.Context, args []string, stderr io.Writer) int {
 // settle makes the process a daemon in all but its output: paths that the
 // command line gave are made absolute first.
 func (o *options) settle() error {
-	if os.Getenv(detachedEnv) == "" {
+	fd, err := strconv.Atoi(os.Getenv(detachedEnv))
+	if err != nil || !o.inherited.has(fd) { // nobody waits
 		return nil
 	}
 	if err := os.Unsetenv(detachedEnv); err != nil { // the commands need not know
 		return err
 	}
-	unix.CloseOnExec(statusFD)
-	o.detached = true
+	o.waiting = fd
 	return os.Chdir("/")
 }
 
@@ -87,19 +85,23 @@ const flushLimit = time.Second
 // said until then is said while there is a standard error.
 func (o *options) ready(log *eventlog.Log) {
 	notify(daemon.SdNotifyReady)
-	if !o.detached {
+	if o.waiting == 0 {
 		return
 	}
 	log.FlushWithin(flushLimit)
-	if null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0); err == nil {
-		for fd := range 3 {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err == nil {
+		defer null.Close()
+		for fd := range firstOther {
 			_ = unix.Dup3(int(null.Fd()), fd, 0)
 		}
-		null.Close()
 	}
-	status := os.NewFile(statusFD, "status")
-	_, _ = status.WriteString("listening\n")
-	status.Close()
+	_, _ = unix.Write(o.waiting, []byte("listening\n"))
+	if err != nil {
+		_ = unix.Close(o.waiting)
+		return
+	}
+	o.inherited.letGo(int(null.Fd())) // o.waiting is one of them
 }
 
 // notify tells systemd, if it is there, about the state of the daemon.

@@ -37,9 +37,10 @@ type options struct {
 	guard      bool
 	cleanup    bool
 
-	dir      string // where the program was started
-	detached bool   // a daemon, in a session of its own
-	warnings int    // that were printed
+	dir       string // where the program was started
+	inherited inherited
+	waiting   int // in the background: where its start is waited for; else 0
+	warnings  int // that were printed
 }
 
 // parseFlags reads the command line. The options it returns can print their

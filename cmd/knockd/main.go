@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/pflag"
+
+	"knockd/internal/command"
 )
 
 // version is what -V prints; the Makefile may set it at link time.
@@ -49,6 +51,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	if o.mayDetach() {
 		return detach(ctx, args, stderr)
+	}
+	o.inherited = keepInherited()
+	if err := command.LeaveNoCore(); err != nil {
+		fmt.Fprintf(stderr, "knockd: warning: %v\n", err)
 	}
 	if err := o.do(ctx, stdout, stderr); err != nil {
 		complain(stderr, err)

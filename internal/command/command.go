@@ -56,7 +56,7 @@ func (s Shell) Run(ctx context.Context, line string, env []string, limit time.Du
 	// a background child. A nil Stdin is /dev/null.
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
+	if err := withCores(cmd.Start); err != nil {
 		return -1, fmt.Errorf("start /bin/sh: %w", err)
 	}
 	ended := make(chan struct{})

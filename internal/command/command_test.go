@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -163,4 +164,36 @@ func waitGone(t *testing.T, pid int) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	t.Errorf("process %d lives on", pid)
+}
+
+// TestLeaveNoCore: the daemon's limit is none of the commands'.
+func TestLeaveNoCore(t *testing.T) {
+	var before, now unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_CORE, &before); err != nil {
+		t.Fatal(err)
+	}
+	before.Cur = before.Max // as somebody who wants core dumps
+	if err := unix.Setrlimit(unix.RLIMIT_CORE, &before); err != nil {
+		t.Fatal(err)
+	}
+	want := "unlimited"
+	if before.Max != unix.RLIM_INFINITY {
+		want = strconv.FormatUint(before.Max, 10)
+	}
+	if err := command.LeaveNoCore(); err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for range 20 { // at the same time
+		all.Go(func() {
+			line := `set -- $(grep '^Max core file size' /proc/self/limits); test "$5" = ` + want
+			if status, err := shell.Run(t.Context(), line, nil, 0); status != 0 || err != nil {
+				t.Errorf("a command's limit is not %s: status %d, %v", want, status, err)
+			}
+		})
+	}
+	all.Wait()
+	if err := unix.Getrlimit(unix.RLIMIT_CORE, &now); err != nil || now.Cur > 1 || now.Max != before.Max {
+		t.Errorf("the limit is %+v (%v), want 1 of %d", now, err, before.Max)
+	}
 }

@@ -3,8 +3,10 @@ package livetest
 import (
 	"encoding/binary"
 	"fmt"
+	"io"
 	"net"
 	"os"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
@@ -174,4 +176,103 @@ func lockedBy(t *testing.T, state, conf string) int {
 		t.Fatalf("%s has no lock in %v", conf, list)
 	}
 	return pidIn(t, state+"/"+list[i].Name())
+}
+
+// handed are a configuration, a log, and a pipe that nothing names: what the
+// daemon was given open, as 3 to 5.
+func handed(t *testing.T, conf, log string) (files []*os.File, pipe *os.File) {
+	t.Helper()
+	c, err := os.Open(conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := os.OpenFile(log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	return []*os.File{c, l, w}, r
+}
+
+// TestInherited: what whoever starts the daemon has open serves the daemon
+// under its name in /dev/fd, in the background too, and reaches no command. In
+// the background none of it is kept.
+func TestInherited(t *testing.T) {
+	t.Parallel()
+	client, server := nettest.Pair(t)
+	for i, args := range [][]string{nil, {"-d"}} {
+		dir := t.TempDir()
+		port := fmt.Sprint(7000 + i)
+		write(t, dir+"/conf", "[options]\nLogFile = /dev/fd/4\nStateDir = "+dir+"/state\n[a]\nsequence = "+port+
+			"\ncommand = ls -l /proc/self/fd > "+dir+"/fds; echo $PPID > "+dir+"/pid\n")
+		files, pipe := handed(t, dir+"/conf", dir+"/log")
+		cmd := exec.Command(program(t, "knockd"), slices.Concat(args, []string{"-c", "/dev/fd/3", "-p", dir + "/pidfile"})...)
+		cmd.ExtraFiles = files
+		d := &daemon{t: t, log: dir + "/log", done: make(chan struct{})}
+		d.run(server, cmd)
+		for _, f := range files {
+			f.Close()
+		}
+		d.waitFor("starting up, listening on eth0", 1)
+		pidIn(t, dir+"/state/dev-fd-3.lock")
+		if args != nil {
+			pipe.SetReadDeadline(time.Now().Add(patience))
+			if _, err := pipe.Read(make([]byte, 1)); err != io.EOF {
+				t.Errorf("reading the pipe: %v, want its end", err)
+			}
+		}
+		syn(t, client, nettest.Client4, nettest.Server4, port)
+		pid := pidIn(t, dir+"/pid")
+		list, err := os.ReadFile(dir + "/fds")
+		if err != nil {
+			t.Fatal(err)
+		}
+		// 3 is the directory that ls reads.
+		if regexp.MustCompile(`(?m) (\d{2,}|[4-9]) -> | 3 -> (pipe|.*log|.*conf)`).Match(list) {
+			t.Errorf("%v: a command got:\n%s", args, list)
+		}
+		syscall.Kill(pid, syscall.SIGTERM)
+		d.waitFor("shutting down", 1)
+	}
+}
+
+// TestNoCore: a crash leaves no core dump of the daemon or the client, whatever
+// the limit and GOTRACEBACK say; what a command leaves is its own affair.
+func TestNoCore(t *testing.T) {
+	t.Parallel()
+	client, server := nettest.Pair(t)
+	dir := t.TempDir()
+	control := exec.Command("sh", "-c", "ulimit -c unlimited && kill -ABRT $$")
+	control.Dir = dir
+	control.Run()
+	if !control.ProcessState.Sys().(syscall.WaitStatus).CoreDump() {
+		nettest.LacksKernel(t, "core dumps, or their limit is 0")
+	}
+	write(t, dir+"/conf", "[options]\nLogFile = "+dir+"/log\nStateDir = "+dir+"/state\n[a]\nsequence = 7000,8000\n"+
+		"seq_timeout = 3600\n[b]\nsequence = 9000\ncommand = ulimit -c > "+dir+"/opened\n")
+	crashing := func(h *nettest.Host, name, args string) *daemon {
+		return prepareCommand(t, h, dir+"/log", "sh", "-c",
+			"cd "+dir+" && ulimit -c unlimited && GOTRACEBACK=crash exec "+program(t, name)+args)
+	}
+	knockd := crashing(server, "knockd", " -c "+dir+"/conf")
+	knockd.waitFor("starting up, listening on eth0", 1)
+	syn(t, client, nettest.Client4, nettest.Server4, "9000")
+	eventually(t, "the command's own limit", func() bool {
+		text, _ := os.ReadFile(dir + "/opened")
+		return string(text) == "unlimited\n"
+	})
+	knock := crashing(client, "knock", " -d 3600000 "+nettest.Server4+" 7000 8000")
+	knockd.waitFor("a: Stage 1", 1)
+	for _, p := range []*daemon{knock, knockd} {
+		p.cmd.Process.Signal(syscall.SIGABRT)
+		<-p.done
+		status := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+		if !status.Signaled() || status.Signal() != syscall.SIGABRT || status.CoreDump() {
+			t.Errorf("%s: ended: %v, want SIGABRT without a core dump", p.cmd, p.cmd.ProcessState)
+		}
+	}
 }
