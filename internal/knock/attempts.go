@@ -15,21 +15,26 @@ const chunkSize = 4096
 // pointer, so that the garbage collector never walks the table, and is 64
 // octets long, a cache line. The three pairs of links keep it in the ring of
 // its source's attempts, in the queue of its timeout and in the list of its
-// stage.
+// door.
 //
 // With the source's entry in the hash table an attempt takes 80 to 96 octets,
 // of which the table's 16 to 32 are taken from the start.
 type attempt struct {
-	src        source
-	stage      uint8
-	oldest     bool   // of its source: the one that sources knows
-	port       uint16 // hit at a step of port 0
-	door       int32
-	start      int64 // nanoseconds since the tracker's epoch
-	srcLink    link  // a ring, oldest first
-	expiryLink link
-	stageLink  link
+	src     source
+	stage   uint8
+	oldest  bool   // of its source: the one that sources knows
+	port    uint16 // hit at a step of port 0
+	door    int32
+	start   int64   // nanoseconds since the tracker's epoch
+	srcLink link    // a ring, oldest first
+	links   [2]link // byExpiry and byDoor
 }
+
+// Which of its two links keeps an attempt in a list.
+const (
+	byExpiry = iota
+	byDoor
+)
 
 type link struct{ prev, next int32 }
 
@@ -46,7 +51,8 @@ type expiryQueue struct {
 }
 
 // attempts is the table of all live attempts: found by source, by the time
-// they expire, and by stage for eviction, each in constant time.
+// they expire, and by door for eviction. All of it takes constant time, but for
+// the doors' order: the logarithm of their number.
 type attempts struct {
 	sources sources
 	limit   int
@@ -57,15 +63,11 @@ type attempts struct {
 	queues  []expiryQueue
 	queueOf []int32 // of each door: its queue
 	due     int64   // no attempt expires before this time
-	stages  [MaxSteps + 1]list
+	crowds  crowds
 }
 
 func newAttempts(limit int) *attempts {
-	t := &attempts{sources: newSources(limit), limit: limit, free: none, due: math.MaxInt64}
-	for i := range t.stages {
-		t.stages[i] = emptyList
-	}
-	return t
+	return &attempts{sources: newSources(limit), limit: limit, free: none, due: math.MaxInt64}
 }
 
 func (t *attempts) at(i int32) *attempt {
@@ -96,25 +98,30 @@ func (t *attempts) of(src *source, buf []int32) []int32 {
 	return buf
 }
 
-// add puts an attempt at stage 1 into the table. When the table is full
-// the one that has been at the lowest stage for longest makes room, but never
-// one that is further on: then nothing is added.
-func (t *attempts) add(a attempt) (evicted, added bool) {
+// add puts an attempt into the table. When the table is full, the oldest
+// attempt of the door that has most makes room, however far it is: so whatever
+// one door has, another finds room. It returns the door that gave one up, or
+// none.
+func (t *attempts) add(a attempt) (poorer int32) {
+	poorer = none
 	if t.count >= t.limit {
-		if t.stages[1].head == none {
-			return false, false
-		}
-		t.remove(t.stages[1].head)
-		evicted = true
+		poorer = t.crowds.fullest(a.door)
+		t.unhook(t.crowds.doors[poorer].list.head)
 	}
 	i := t.alloc()
 	*t.at(i) = a
 	t.join(i)
-	t.push(&t.queueFor(i).list, i, expiryLink)
-	t.push(&t.stages[1], i, stageLink)
+	t.push(&t.queueFor(i).list, i, byExpiry)
+	t.push(&t.crowds.doors[a.door].list, i, byDoor)
 	t.due = min(t.due, t.deadline(i))
+	if poorer != a.door { // else that door has as many as before
+		t.crowds.grow(a.door)
+		if poorer != none {
+			t.crowds.shrink(poorer)
+		}
+	}
 	t.count++
-	return evicted, true
+	return poorer
 }
 
 // join makes an attempt the newest of its source.
@@ -150,20 +157,19 @@ func (t *attempts) leave(i int32) {
 	t.at(next).srcLink.prev = a.srcLink.prev
 }
 
-// advance moves an attempt to its next stage.
-func (t *attempts) advance(i int32) {
-	a := t.at(i)
-	t.unlink(&t.stages[a.stage], i, stageLink)
-	a.stage++
-	t.push(&t.stages[a.stage], i, stageLink)
-}
-
 // remove takes an attempt out of the table.
 func (t *attempts) remove(i int32) {
+	door := t.at(i).door
+	t.unhook(i)
+	t.crowds.shrink(door)
+}
+
+// unhook is remove but for the count of the attempt's door.
+func (t *attempts) unhook(i int32) {
 	a := t.at(i)
 	t.leave(i)
-	t.unlink(&t.queueFor(i).list, i, expiryLink)
-	t.unlink(&t.stages[a.stage], i, stageLink)
+	t.unlink(&t.queueFor(i).list, i, byExpiry)
+	t.unlink(&t.crowds.doors[a.door].list, i, byDoor)
 	*a = attempt{srcLink: link{none, t.free}}
 	t.free = i
 	t.count--
@@ -246,49 +252,52 @@ func (t *attempts) alloc() int32 {
 	return t.used - 1
 }
 
-func expiryLink(a *attempt) *link { return &a.expiryLink }
-func stageLink(a *attempt) *link  { return &a.stageLink }
-
-// push appends an attempt to a list by the link that field selects.
-func (t *attempts) push(l *list, i int32, field func(*attempt) *link) {
-	*field(t.at(i)) = link{l.tail, none}
+// push appends an attempt to a list by one of its links.
+func (t *attempts) push(l *list, i int32, by int) {
+	t.at(i).links[by] = link{l.tail, none}
 	if l.tail == none {
 		l.head = i
 	} else {
-		field(t.at(l.tail)).next = i
+		t.at(l.tail).links[by].next = i
 	}
 	l.tail = i
 }
 
 // unlink takes an attempt out of a list.
-func (t *attempts) unlink(l *list, i int32, field func(*attempt) *link) {
-	at := *field(t.at(i))
+func (t *attempts) unlink(l *list, i int32, by int) {
+	at := t.at(i).links[by]
 	if at.prev == none {
 		l.head = at.next
 	} else {
-		field(t.at(at.prev)).next = at.next
+		t.at(at.prev).links[by].next = at.next
 	}
 	if at.next == none {
 		l.tail = at.prev
 	} else {
-		field(t.at(at.next)).prev = at.prev
+		t.at(at.next).links[by].prev = at.prev
 	}
 }
 
-// moveDoors renumbers the doors: moved[old] is the new number, or none if
-// the door is gone, which ends its attempts. Until setQueues follows, nothing
-// else may be done.
-func (t *attempts) moveDoors(moved []int32) {
+// moveDoors renumbers the doors, which are n then: moved[old] is the new
+// number, or none if the door is gone, which ends its attempts. Until
+// setQueues follows, nothing else may be done.
+func (t *attempts) moveDoors(moved []int32, n int) {
 	for q := range t.queues {
 		for i := t.queues[q].list.head; i != none; {
-			a := t.at(i)
-			next := a.expiryLink.next
-			if now := moved[a.door]; now != none {
-				a.door = now
-			} else {
+			next := t.at(i).links[byExpiry].next
+			if moved[t.at(i).door] == none {
 				t.remove(i)
 			}
 			i = next
+		}
+	}
+	t.crowds = newCrowds(n)
+	for q := range t.queues {
+		for i := t.queues[q].list.head; i != none; i = t.at(i).links[byExpiry].next {
+			door := moved[t.at(i).door]
+			t.at(i).door = door
+			t.push(&t.crowds.doors[door].list, i, byDoor)
+			t.crowds.grow(door)
 		}
 	}
 }

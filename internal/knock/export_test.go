@@ -20,7 +20,7 @@ func (t *Tracker) Check() error {
 	if len(a.chunks)*chunkSize >= a.limit+chunkSize {
 		return fmt.Errorf("%d chunks for a cap of %d", len(a.chunks), a.limit)
 	}
-	for _, count := range []func() (int, error){t.checkStages, t.checkQueues, t.checkSources} {
+	for _, count := range []func() (int, error){t.checkCrowds, t.checkQueues, t.checkSources} {
 		n, err := count()
 		if err != nil {
 			return err
@@ -32,16 +32,29 @@ func (t *Tracker) Check() error {
 	return nil
 }
 
-func (t *Tracker) checkStages() (n int, err error) {
-	for stage, l := range t.attempts.stages {
-		for i := l.head; i != none; i = t.attempts.at(i).stageLink.next {
-			a := t.attempts.at(i)
-			if int(a.stage) != stage || stage == 0 || stage >= len(t.doors[a.door].Sequence) {
-				return n, fmt.Errorf("an attempt at stage %d of %d in the list of stage %d",
-					a.stage, len(t.doors[a.door].Sequence), stage)
-			}
-			n++
+func (t *Tracker) checkCrowds() (n int, err error) {
+	c := &t.attempts.crowds
+	if len(c.doors) != len(t.doors) || len(c.heap) != len(t.doors) {
+		return n, fmt.Errorf("%d crowds and %d places for %d doors", len(c.doors), len(c.heap), len(t.doors))
+	}
+	for place, door := range c.heap {
+		d, above := &c.doors[door], &c.doors[c.heap[max(place-1, 0)/2]]
+		if int(d.place) != place || above.count < d.count {
+			return n, fmt.Errorf("a door with %d attempts at place %d, noted as %d, below one with %d", d.count, place, d.place, above.count)
 		}
+		before, count := int64(-1), int32(0)
+		for i := d.list.head; i != none; i = t.attempts.at(i).links[byDoor].next {
+			a := t.attempts.at(i)
+			if a.door != door || a.stage == 0 || int(a.stage) >= len(t.doors[door].Sequence) || a.start < before {
+				return n, fmt.Errorf("an attempt at door %d, stage %d, begun at %d, behind one of door %d begun at %d", a.door, a.stage, a.start, door, before)
+			}
+			before = a.start
+			count++
+		}
+		if count != d.count {
+			return n, fmt.Errorf("%d attempts at %s, %d counted", count, t.doors[door].Name, d.count)
+		}
+		n += int(count)
 	}
 	return n, nil
 }
@@ -49,7 +62,7 @@ func (t *Tracker) checkStages() (n int, err error) {
 func (t *Tracker) checkQueues() (n int, err error) {
 	for q := range t.attempts.queues {
 		before := int64(-1)
-		for i := t.attempts.queues[q].list.head; i != none; i = t.attempts.at(i).expiryLink.next {
+		for i := t.attempts.queues[q].list.head; i != none; i = t.attempts.at(i).links[byExpiry].next {
 			a := t.attempts.at(i)
 			if int(t.attempts.queueOf[a.door]) != q || t.attempts.queues[q].timeout != t.doors[a.door].Timeout {
 				return n, fmt.Errorf("an attempt at %s in the queue for %v", t.doors[a.door].Name, t.attempts.queues[q].timeout)

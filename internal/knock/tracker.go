@@ -33,7 +33,7 @@ type Tracker struct {
 type Stats struct {
 	Attempts int    // live now
 	Evicted  uint64 // removed before their time, to make room
-	Refused  uint64 // not started, because everyone else was further on
+	Fullest  *Door  // that gave up the latest of these; nil if there is none
 	Repeats  uint64 // hits ignored as repeats of one that took a step
 	Failed   uint64 // attempts that a hit has ended
 }
@@ -82,7 +82,7 @@ func (t *Tracker) SetDoors(doors []*Door) {
 			moved[i] = n
 		}
 	}
-	t.attempts.moveDoors(moved)
+	t.attempts.moveDoors(moved, len(doors))
 	timeouts := make([]time.Duration, len(doors))
 	for i, d := range doors {
 		timeouts[i] = d.Timeout
@@ -237,7 +237,7 @@ func (t *Tracker) step(i int32, d *rules, s *sighting) {
 	if stage == len(d.Sequence) {
 		t.attempts.remove(i)
 	} else {
-		t.attempts.advance(i)
+		a.stage++
 	}
 	t.report(d, s, stage, port)
 }
@@ -261,8 +261,8 @@ func (t *Tracker) start(doors concerned, s *sighting) (took bool) {
 		if d.Sequence[0].Port == 0 {
 			port = s.DstPort
 		}
-		if len(d.Sequence) > 1 && !t.remember(attempt{src: s.src, start: s.at, door: n, stage: 1, port: port}) {
-			return
+		if len(d.Sequence) > 1 {
+			t.remember(attempt{src: s.src, start: s.at, door: n, stage: 1, port: port})
 		}
 		took = true
 		t.report(d, s, 1, port)
@@ -270,16 +270,12 @@ func (t *Tracker) start(doors concerned, s *sighting) (took bool) {
 	return took
 }
 
-// remember enters a new attempt into the table, if there is room for it.
-func (t *Tracker) remember(a attempt) bool {
-	evicted, added := t.attempts.add(a)
-	if evicted {
+// remember enters a new attempt into the table.
+func (t *Tracker) remember(a attempt) {
+	if poorer := t.attempts.add(a); poorer != none {
 		t.stats.Evicted++
+		t.stats.Fullest = t.doors[poorer].Door
 	}
-	if !added {
-		t.stats.Refused++
-	}
-	return added
 }
 
 // report says that the hit's source has reached a stage, and that the door
