@@ -15,7 +15,8 @@ type Model struct {
 	// the others are lost with it, whoever they belong to.
 	ListBug bool
 	// Limit, if not 0, is this project's: at most so many attempts live at
-	// once, for which the oldest at stage 1 make room, and nobody else.
+	// once. For one more the oldest makes room of the door that has most: of
+	// the knocked one itself if none has more, else of the first such door.
 	Limit int
 
 	list []*progress // oldest first
@@ -100,8 +101,8 @@ func (m *Model) hit(p Packet) {
 	for _, d := range m.Doors {
 		if first := d.Sequence[0]; first.Port == p.DstPort && first.Proto == p.Proto && here(d, p.Hit) && flagsFit(d, p.Hit) {
 			a := &progress{door: d, hit: p.Hit, begun: p.Time}
-			if len(d.Sequence) > 1 && !m.room() {
-				continue
+			if len(d.Sequence) > 1 {
+				m.room(d)
 			}
 			m.list = append(m.list, a)
 			m.advance(a)
@@ -109,27 +110,29 @@ func (m *Model) hit(p Packet) {
 	}
 }
 
-// room makes room for one attempt more, if it may.
-func (m *Model) room() bool {
+// room makes room for one attempt more at a door.
+func (m *Model) room(d *knock.Door) {
 	live := 0
-	var oldest *progress
+	count, oldest := map[*knock.Door]int{}, map[*knock.Door]*progress{}
 	for _, a := range m.list {
 		if a.over {
 			continue
 		}
 		live++
-		if oldest == nil && a.stage == 1 {
-			oldest = a
+		count[a.door]++
+		if oldest[a.door] == nil {
+			oldest[a.door] = a
 		}
 	}
 	if m.Limit == 0 || live < m.Limit {
-		return true
+		return
 	}
-	if oldest == nil {
-		return false
+	for _, other := range m.Doors {
+		if count[other] > count[d] {
+			d = other
+		}
 	}
-	oldest.over = true
-	return true
+	oldest[d].over = true
 }
 
 func (m *Model) advance(a *progress) {

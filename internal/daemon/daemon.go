@@ -281,9 +281,9 @@ func (d *Daemon) post(call func()) {
 	}
 }
 
-// setTimer has the loop woken when the next attempt expires.
+// setTimer has the loop woken when decisions have something to do.
 func (d *Daemon) setTimer(timer *time.Timer) {
-	if at, ok := d.decisions.tracker.Next(); ok {
+	if at, ok := d.decisions.next(); ok {
 		timer.Reset(time.Until(at))
 	} else {
 		timer.Stop()

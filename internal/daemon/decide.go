@@ -23,6 +23,7 @@ type decisions struct {
 	names    *names // nil without -l
 	gate     *gate  // nil without doors that have keys
 	failures config.FailureLimit
+	crowded  crowded
 	openings []doors.Opening // of the knock at hand, here for its memory
 	refused  spa.Decision    // on the message at hand
 	refusal  func() string   // its text
@@ -55,6 +56,7 @@ type outcomes interface {
 func newDecisions(conf *config.Config, onlyV4 bool, out outcomes) *decisions {
 	d := &decisions{tracker: knock.NewTracker(conf.MaxAttempts), onlyV4: onlyV4, out: out}
 	d.refusal = func() string { return d.refused.Text() }
+	d.crowded.limit = conf.MaxAttempts
 	d.limitFailures(conf)
 	return d
 }
@@ -114,9 +116,19 @@ func openAll(out outcomes, at time.Time, list []doors.Opening, sesame string) {
 	}
 }
 
+// next is when expire has something to do.
+func (d *decisions) next() (at time.Time, ok bool) {
+	at, ok = d.tracker.Next()
+	if due := d.crowded.next; d.crowded.more(d.tracker.Stats()) && (!ok || due.Before(at)) {
+		return due, true
+	}
+	return at, ok
+}
+
 // expire lets time pass.
 func (d *decisions) expire(at time.Time) {
 	d.act(d.tracker.Expire(at), at)
+	d.sayCrowded(at)
 }
 
 // act carries out what the tracker decided.
@@ -137,6 +149,9 @@ func (d *decisions) act(events []knock.Event, at time.Time) {
 			d.out.sesame(at, fmt.Sprintf("%s: ignored for %.0f s after %d failed attempts",
 				d.who(e), d.failures.For.Seconds(), d.failures.Count))
 		}
+	}
+	if len(events) > 0 {
+		d.sayCrowded(at)
 	}
 }
 

@@ -91,7 +91,7 @@ func (r *Replay) runOn() {
 
 // next is when the next expiry or stop command is due.
 func (r *Replay) next() (time.Time, bool) {
-	a, okA := r.decisions.tracker.Next()
+	a, okA := r.decisions.next()
 	b, okB := r.dry.Next()
 	if okA && (!okB || a.Before(b)) {
 		return a, true

@@ -74,6 +74,49 @@ func replay(t *testing.T, conf, packets string) string {
 	return out.String()
 }
 
+// TestCrowded: attempts that had to make room are told, not one by one, and
+// none of them is left untold.
+func TestCrowded(t *testing.T) {
+	const conf = "[options]\nMaxAttempts = 2\n[guest]\nsequence = 1,2\nseq_timeout = 30\n[admin]\nsequence = 3,4\ncommand = a\n"
+	var packets strings.Builder
+	for i := range 8 {
+		fmt.Fprintf(&packets, "%d 192.0.2.%d 1\n", i*2, i+1)
+	}
+	var got strings.Builder
+	for line := range strings.Lines(replay(t, conf, packets.String()+"14 192.0.2.9 3\n15 192.0.2.9 4\n")) {
+		if !strings.Contains(line, "Stage") {
+			got.WriteString(line)
+		}
+	}
+	want := `4 MaxAttempts (2) reached: attempts given up: 1, at last the oldest at guest
+14 MaxAttempts (2) reached: attempts given up: 4, at last the oldest at guest
+15 192.0.2.9: admin: OPEN SESAME
+15 admin: running command: a
+24 MaxAttempts (2) reached: attempts given up: 2, at last the oldest at guest
+44 192.0.2.8: guest: sequence timeout (stage 1)
+`
+	if diff := cmp.Diff(want, got.String()); diff != "" {
+		t.Errorf("want -, got +:\n%s", diff)
+	}
+}
+
+// TestCrowdedLive: the last of them are told when nothing else happens.
+func TestCrowdedLive(t *testing.T) {
+	inWorld(t, "[options]\nMaxAttempts = 1\n[a]\nsequence = 1,2\nseq_timeout = 3600\n", func(w *world) {
+		w.said()
+		for i := range 5 {
+			w.knock(fmt.Sprintf("192.0.2.%d", i+1), 1)
+		}
+		if got := strings.Count(w.said(), "MaxAttempts (1) reached: attempts given up: 1, at last the oldest at a\n"); got != 1 {
+			t.Errorf("told %d times", got)
+		}
+		time.Sleep(crowdedPause)
+		w.says("MaxAttempts (1) reached: attempts given up: 3, at last the oldest at a\n")
+		time.Sleep(time.Hour / 2)
+		w.says("")
+	})
+}
+
 func TestKeysInReplay(t *testing.T) {
 	for _, c := range []struct{ name, conf, packets, want string }{{
 		"the knock names the port", `

@@ -74,6 +74,7 @@ func TestWhoGoes(t *testing.T) {
 		{"or as many", "1:1 2:1 3:4 4:4", "5:4", "3:5", "b"},
 		{"all further on", "1:1 1:2 2:1 2:2 3:1 3:2 4:1 4:2", "5:6", "1:3", "a"},
 		{"one that was there before others", "1:1 2:4 3:6 4:6", "5:4", "3:7", "c"},
+		{"of the first door of several", "1:6 2:6 3:1 4:1", "5:4", "3:2", "a"},
 		{"none for a door of one step", "1:1 2:1 3:1 4:1", "5:9", "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

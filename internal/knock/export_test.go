@@ -39,8 +39,8 @@ func (t *Tracker) checkCrowds() (n int, err error) {
 	}
 	for place, door := range c.heap {
 		d, above := &c.doors[door], &c.doors[c.heap[max(place-1, 0)/2]]
-		if int(d.place) != place || above.count < d.count {
-			return n, fmt.Errorf("a door with %d attempts at place %d, noted as %d, below one with %d", d.count, place, d.place, above.count)
+		if int(d.place) != place || above.rank < d.rank {
+			return n, fmt.Errorf("a door with %d attempts at place %d, noted as %d, below one with %d", d.count(), place, d.place, above.count())
 		}
 		before, count := int64(-1), int32(0)
 		for i := d.list.head; i != none; i = t.attempts.at(i).links[byDoor].next {
@@ -51,8 +51,8 @@ func (t *Tracker) checkCrowds() (n int, err error) {
 			before = a.start
 			count++
 		}
-		if count != d.count {
-			return n, fmt.Errorf("%d attempts at %s, %d counted", count, t.doors[door].Name, d.count)
+		if count != d.count() || int(d.rank&(oneMore-1)) != len(t.doors)-int(door) {
+			return n, fmt.Errorf("%d attempts at %s, %d counted, rank %x", count, t.doors[door].Name, d.count(), d.rank)
 		}
 		n += int(count)
 	}
