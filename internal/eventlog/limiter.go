@@ -1,36 +1,93 @@
 package eventlog
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
-// limiter counts the lines of the current second.
+// dayBudget is how many octets of log strangers may cause at once, and once more
+// in each day, at a rate of up to DefaultRate; a higher rate raises it in
+// proportion. Honest knocks take some hundred octets each.
+const dayBudget = 16 << 20
+
+const day = 24 * time.Hour
+
+// tellEvery is the pause between summaries while the budget is used up.
+const tellEvery = time.Minute
+
+// limiter bounds the lines of strangers: how many in the current second, and
+// their octets in the long run.
 type limiter struct {
 	rate   int
 	second time.Time // when the current second began
-	taken  int
-	missed int // not taken since the last that was told
+	taken  int       // in it
+	missed int       // not taken since the last that was told
+	spent  bool      // some of them because the budget was used up
+	told   time.Time // when that was told last
+	// paid is the time until which the budget is used up: each octet moves it by
+	// a day's share, and it may be a day ahead.
+	paid time.Time
 }
 
-// take says whether one more line may be written now, and how many were left
-// out before it and not yet told.
-func (l *limiter) take(now time.Time) (ok bool, missed int) {
+// take says whether one more line may be written now, and gives the line that
+// tells of those left out before it, "" if there is nothing to tell.
+func (l *limiter) take(now time.Time) (ok bool, tell string) {
 	if now.Sub(l.second) >= time.Second || now.Before(l.second) {
 		l.second, l.taken = now, 0
-		missed = l.flush()
+		tell = l.summary(now)
+	}
+	if !l.affords(now) {
+		l.spent = true
+		l.miss()
+		return false, tell
 	}
 	if l.taken >= l.rate {
-		l.missed++
-		return false, missed
+		l.miss()
+		return false, tell
 	}
 	l.taken++
-	return true, missed
+	return true, tell
 }
 
-// miss counts a line that was allowed and yet not written.
+// miss counts a line that is not written.
 func (l *limiter) miss() { l.missed++ }
 
-// flush returns how many lines were left out, and forgets them.
-func (l *limiter) flush() int {
-	n := l.missed
-	l.missed = 0
-	return n
+// affords says whether the budget has anything left.
+func (l *limiter) affords(now time.Time) bool { return l.paid.Sub(now) < day }
+
+// spend takes a line out of the budget.
+func (l *limiter) spend(now time.Time, text string) {
+	if l.paid.Before(now) {
+		l.paid = now
+	}
+	budget := time.Duration(dayBudget) * time.Duration(max(l.rate, DefaultRate)) / DefaultRate
+	l.paid = l.paid.Add(time.Duration(len(stamp)+len(text)+len("\n")) * (day / budget))
+}
+
+// summary is the line that tells how many were left out, which it forgets, if
+// there are any and it is time to tell.
+func (l *limiter) summary(now time.Time) string {
+	if l.missed == 0 || l.spent && (now.Sub(l.told) < tellEvery || !l.affords(now)) {
+		return ""
+	}
+	if l.spent {
+		l.told = now
+	}
+	text := l.flush()
+	l.spend(now, text)
+	return text
+}
+
+// flush is summary at the end, when no time is left to wait for.
+func (l *limiter) flush() string {
+	if l.missed == 0 {
+		return ""
+	}
+	why := "LogRate"
+	if l.spent {
+		why = "LogRate: the day's share is used up"
+	}
+	text := fmt.Sprintf("%d lines left out (%s)", l.missed, why)
+	l.missed, l.spent = 0, false
+	return text
 }

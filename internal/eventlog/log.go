@@ -1,7 +1,6 @@
 package eventlog
 
 import (
-	"fmt"
 	"math"
 	"slices"
 	"sync"
@@ -56,6 +55,7 @@ type Log struct {
 	closed  bool
 	done    chan struct{}
 	limit   limiter
+	summing bool // summarize will be called
 }
 
 // Outputs is where lines go; a nil Sink takes none.
@@ -103,20 +103,26 @@ func (l *Log) StrangerFunc(text func() string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
-	ok, missed := l.limit.take(now)
-	if missed > 0 {
-		l.append(line{at: now, text: leftOut(missed), to: toLog | toVerbose})
-	}
+	ok, tell := l.limit.take(now)
+	l.tell(now, tell)
 	if ok && l.full() {
 		l.limit.miss()
 		ok = false
 	}
 	if ok {
-		l.append(line{at: now, text: text(), to: toLog | toVerbose})
-		return
-	}
-	if l.limit.missed == 1 {
+		n := line{at: now, text: text(), to: toLog | toVerbose}
+		l.limit.spend(now, n.text)
+		l.append(n)
+	} else if !l.summing {
+		l.summing = true
 		time.AfterFunc(time.Second, l.summarize)
+	}
+}
+
+// tell writes a line about lines left out, if there is one.
+func (l *Log) tell(now time.Time, text string) {
+	if text != "" {
+		l.append(line{at: now, text: text, to: toLog | toVerbose})
 	}
 }
 
@@ -124,14 +130,15 @@ func (l *Log) StrangerFunc(text func() string) {
 // be left out. The lock is held.
 func (l *Log) full() bool { return len(l.queue)+l.writing >= maxQueued }
 
-func leftOut(n int) string { return fmt.Sprintf("%d lines left out (LogRate)", n) }
-
-// summarize writes the number of lines left out, once nobody has for a second.
+// summarize writes the number of lines left out, once nobody has for a second,
+// or later when it is not time to tell.
 func (l *Log) summarize() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if n := l.limit.flush(); n > 0 && !l.closed {
-		l.append(line{at: l.now(), text: leftOut(n), to: toLog | toVerbose})
+	now := l.now()
+	l.tell(now, l.limit.summary(now))
+	if l.summing = l.limit.missed > 0 && !l.closed; l.summing {
+		time.AfterFunc(time.Second, l.summarize)
 	}
 }
 
@@ -179,9 +186,7 @@ const closeLimit = 5 * time.Second
 // standard output, and a daemon that was told to end has to.
 func (l *Log) Close() {
 	l.mu.Lock()
-	if n := l.limit.flush(); n > 0 && !l.closed {
-		l.append(line{at: l.now(), text: leftOut(n), to: toLog | toVerbose})
-	}
+	l.tell(l.now(), l.limit.flush())
 	l.closed = true
 	l.wake.Broadcast()
 	l.mu.Unlock()
