@@ -37,6 +37,8 @@
 //     listen and dial.
 //   - nft is the native firewall: it opens and closes addresses in the kernel's nf_tables through netlink, without a
 //     shell or a program.
+//   - inspect says what the host's own rules would do with a packet: whether they spoil a native door, or let
+//     everybody reach what it opens.
 //   - once remembers what may be used once: tokens with a time of their own, and a floor, at or below which nothing is
 //     new.
 //   - onetime reads and marks files of one-time sequences, in knockd 0.8's format: a sequence on each line, and a line

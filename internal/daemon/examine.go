@@ -5,6 +5,7 @@ import (
 
 	"knockd/internal/config"
 	"knockd/internal/nft"
+	"knockd/internal/nft/inspect"
 )
 
 // examine looks at the host's own rulesets and says which native doors cannot
@@ -15,7 +16,7 @@ func examine(conf *config.Config) []string {
 	if !hasNative(conf) {
 		return lists
 	}
-	warnings, err := nft.Examine(firewallOptions(conf, nil), nativeDoors(conf))
+	warnings, err := inspect.Examine(firewallOptions(conf, nil), nativeDoors(conf))
 	if err != nil {
 		warnings = append(warnings, fmt.Sprintf("the host's rulesets are not examined: %v", err))
 	}

@@ -10,6 +10,7 @@ import (
 	"knockd/internal/config"
 	"knockd/internal/netstate"
 	"knockd/internal/nft"
+	"knockd/internal/nft/inspect"
 )
 
 // examineNAT says what doors that lead elsewhere lack on this host: forwarding,
@@ -20,7 +21,7 @@ func examineNAT(conf *config.Config) []string {
 		return nil
 	}
 	own := ownAddresses()
-	warnings, err := nft.ExamineNAT(firewallOptions(conf, nil), list, own)
+	warnings, err := inspect.ExamineNAT(firewallOptions(conf, nil), list, own)
 	if err != nil {
 		warnings = append(warnings, fmt.Sprintf("whether the host's rulesets let NAT through is not examined: %v", err))
 	}

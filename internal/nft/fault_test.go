@@ -185,7 +185,7 @@ func day(t *testing.T, mode Mode, fault *faults) {
 	server := nettest.NewHost(t, "server")
 	doors := []Door{{Name: "a", Ports: ports(t, "tcp/22"), Timeout: time.Hour}, {Name: "b", Ports: ports(t, "tcp/22-23"), Timeout: time.Hour}}
 	if mode == Set {
-		load(t, server, userSets)
+		server.Load(userSets)
 		for i := range doors {
 			doors[i].Set4, doors[i].Set6 = filterSet("addr4"), filterSet("port6")
 		}
@@ -234,7 +234,7 @@ func day(t *testing.T, mode Mode, fault *faults) {
 func wantKernel(t *testing.T, f *Firewall, exact bool) {
 	t.Helper()
 	fault := f.k.(*faultyKernel).faults
-	eventually(t, "debts are paid", func() bool {
+	nettest.Eventually(t, "debts are paid", func() bool {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		return len(f.debts.due) == 0

@@ -46,7 +46,7 @@ type Firewall struct {
 func New(o Options) (*Firewall, error) { return newFirewall(o, dial, dialEvents) }
 
 func newFirewall(o Options, dial func(int) (kernel, error), dialEvents func(int) (events, error)) (*Firewall, error) {
-	o.fillIn()
+	o = o.WithDefaults()
 	k, err := dial(o.NetNS)
 	if err != nil {
 		return nil, err

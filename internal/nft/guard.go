@@ -35,7 +35,7 @@ func (f *Firewall) Shut() error {
 // Closed returns the doors' ports that are closed by a guard in the kernel
 // already, which somebody has left or has now, and those that are not.
 func Closed(o Options, doors []Door) (closed, open []PortRange, err error) {
-	o.fillIn()
+	o = o.WithDefaults()
 	specs, err := newSpecs(&o, doors)
 	if err != nil || o.Mode != Guard {
 		return nil, nil, err

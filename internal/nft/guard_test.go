@@ -22,29 +22,29 @@ func TestGuard(t *testing.T) {
 			server.EchoTCP(":22")
 			server.EchoTCP(":80")
 			f := firewall(t, server, Options{Hook: hook})
-			for _, a := range both("22") {
-				reaches(t, client, a)
+			for _, a := range nettest.Both("22") {
+				client.MustReach(a)
 			}
 			if w := ensure(t, f, Door{Name: "ssh", Ports: ports(t, "tcp/22"), Timeout: 2 * time.Second}); len(w) > 0 {
 				t.Error(w)
 			}
-			for _, a := range both("22") {
-				shut(t, client, a)
+			for _, a := range nettest.Both("22") {
+				client.MustNotReach(a)
 			}
-			for _, a := range both("80") {
-				reaches(t, client, a)
+			for _, a := range nettest.Both("80") {
+				client.MustReach(a)
 			}
-			reaches(t, server, "127.0.0.1:22")
-			reaches(t, server, "[::1]:22")
-			reaches(t, server, nettest.Server4+":22")
+			server.MustReach("127.0.0.1:22")
+			server.MustReach("[::1]:22")
+			server.MustReach(nettest.Server4 + ":22")
 			for i, from := range []string{nettest.Client4, nettest.Client6} {
 				got := open(t, f, Opening{Door: "ssh", Addr: addr(from)})
 				if got.Left <= time.Second || got.Left > 2*time.Second || got.Prefix.Addr() != addr(from) || !got.Prefix.IsSingleIP() {
 					t.Errorf("opened %+v", got)
 				}
-				reaches(t, client, both("22")[i])
-				shut(t, client, both("22")[1-i])
-				eventually(t, "the door closes", func() bool { return !client.Reaches(both("22")[i], moment) })
+				client.MustReach(nettest.Both("22")[i])
+				client.MustNotReach(nettest.Both("22")[1-i])
+				nettest.Eventually(t, "the door closes", func() bool { return !client.Reaches(nettest.Both("22")[i], nettest.Moment) })
 				if open, err := f.List(); err != nil || len(open) > 0 {
 					t.Errorf("still listed: %v, %v", open, err)
 				}
@@ -68,8 +68,8 @@ func TestGuardWaits(t *testing.T) {
 			more := Door{Name: "more", Ports: ports(t, "tcp/20-30, udp/53"), Timeout: time.Hour}
 			ensure(t, f, ssh)
 			wantGuarded(t, f, "", "tcp/22")
-			for _, a := range both("22") {
-				reaches(t, client, a)
+			for _, a := range nettest.Both("22") {
+				client.MustReach(a)
 			}
 			open(t, f, Opening{Door: "ssh", Addr: addr(nettest.Client4)})
 
@@ -79,8 +79,8 @@ func TestGuardWaits(t *testing.T) {
 			}
 			wantGuarded(t, f, "tcp/22", "")
 			wantList(t, f, "ssh/1 10.7.0.1/32")
-			reaches(t, client, both("22")[0])
-			shut(t, client, both("22")[1])
+			client.MustReach(nettest.Both("22")[0])
+			client.MustNotReach(nettest.Both("22")[1])
 
 			hears.Store(false)
 			if err := f.Shut(); err != nil {
@@ -88,18 +88,18 @@ func TestGuardWaits(t *testing.T) {
 			}
 			ensure(t, f, ssh, more)
 			wantGuarded(t, f, "tcp/22", "tcp/20-21, tcp/23-30, udp/53")
-			shut(t, client, both("22")[1])
+			client.MustNotReach(nettest.Both("22")[1])
 			f.Close()
 
 			// The next run finds what this one has left.
 			f = firewall(t, server, Options{Hook: 1 - hook, Listening: hears.Load})
 			ensure(t, f, more)
 			wantGuarded(t, f, "tcp/22", "tcp/20-21, tcp/23-30, udp/53")
-			shut(t, client, both("22")[1])
+			client.MustNotReach(nettest.Both("22")[1])
 			hears.Store(true)
 			ensure(t, f, more)
 			wantGuarded(t, f, "tcp/20-30, udp/53", "")
-			shut(t, client, both("22")[0])
+			client.MustNotReach(nettest.Both("22")[0])
 		})
 	}
 }
@@ -139,15 +139,15 @@ func TestGuardWaitsUnowned(t *testing.T) {
 	hears.Store(false)
 	ensure(t, f, ssh, telnet)
 	server.Run("nft", "delete table inet knockd")
-	eventually(t, "a notice", func() bool { return strings.Contains(n.texts(), "put back") })
-	shut(t, client, both("22")[0])
-	reaches(t, client, both("23")[0])
+	nettest.Eventually(t, "a notice", func() bool { return strings.Contains(n.texts(), "put back") })
+	client.MustNotReach(nettest.Both("22")[0])
+	client.MustReach(nettest.Both("23")[0])
 
 	guard := firewall(t, server, Options{})
 	guard.noOwner = true
 	ensure(t, guard, ssh, telnet)
-	eventually(t, "the other guard is seen", func() bool { c, _ := f.Guarded(); return rangeNames(c) == "tcp/22-23" })
-	shut(t, client, both("23")[0])
+	nettest.Eventually(t, "the other guard is seen", func() bool { c, _ := f.Guarded(); return rangeNames(c) == "tcp/22-23" })
+	client.MustNotReach(nettest.Both("23")[0])
 }
 
 // TestClosed: what a guard in the kernel closes of a configuration's ports.
@@ -191,8 +191,8 @@ func TestOldSessions(t *testing.T) {
 				server.EchoTCP(":22")
 				f := firewall(t, server, Options{Hook: hook})
 				var sessions []net.Conn
-				for _, a := range both("22") {
-					c, err := client.Dial("tcp", a, patience)
+				for _, a := range nettest.Both("22") {
+					c, err := client.Dial("tcp", a, nettest.Patience)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -202,15 +202,15 @@ func TestOldSessions(t *testing.T) {
 				before(t, server)
 				ensure(t, f, Door{Name: "ssh", Ports: ports(t, "tcp/22"), Timeout: time.Hour})
 				for i, c := range sessions {
-					c.SetDeadline(time.Now().Add(patience))
+					c.SetDeadline(time.Now().Add(nettest.Patience))
 					buf := make([]byte, 2)
 					if _, err := c.Write([]byte("ls")); err != nil {
 						t.Error(err)
 					}
 					if _, err := io.ReadFull(c, buf); err != nil || string(buf) != "ls" {
-						t.Errorf("%s: %q came back, %v", both("22")[i], buf, err)
+						t.Errorf("%s: %q came back, %v", nettest.Both("22")[i], buf, err)
 					}
-					shut(t, client, both("22")[i])
+					client.MustNotReach(nettest.Both("22")[i])
 				}
 			})
 		}
@@ -225,7 +225,7 @@ func loadEarlier(t *testing.T, h *nettest.Host) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	load(t, h, string(text))
+	h.Load(string(text))
 }
 
 // TestEarlierTable: the table that an earlier build has left is adopted with

@@ -2,7 +2,6 @@ package nft
 
 import (
 	"flag"
-	"net"
 	"net/netip"
 	"os"
 	"regexp"
@@ -115,16 +114,6 @@ func ports(t testing.TB, s string) []PortRange {
 
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
 
-// load gives a host rules in nft's language.
-func load(t testing.TB, h *nettest.Host, rules string) {
-	t.Helper()
-	file := t.TempDir() + "/rules.nft"
-	if err := os.WriteFile(file, []byte(rules), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	h.Run("nft", "-f", file)
-}
-
 var (
 	remaining = regexp.MustCompile(` expires [0-9dhms]+`)
 	counters  = regexp.MustCompile(`packets \d+ bytes \d+`)
@@ -138,44 +127,6 @@ func ruleset(h *nettest.Host) string {
 	text = remaining.ReplaceAllString(text, "")
 	text = counters.ReplaceAllString(text, "packets 0 bytes 0")
 	return owner.ReplaceAllString(text, "")
-}
-
-// How long to wait for what must come, and for what must not.
-const (
-	patience = 20 * time.Second
-	moment   = 300 * time.Millisecond
-)
-
-// Both addresses of the server, with port 22 and others.
-func both(port string) []string {
-	return []string{net.JoinHostPort(nettest.Server4, port), net.JoinHostPort(nettest.Server6, port)}
-}
-
-// reaches fails the test unless the client gets through.
-func reaches(t testing.TB, client *nettest.Host, address string) {
-	t.Helper()
-	if !client.Reaches(address, patience) {
-		t.Errorf("%s cannot be reached", address)
-	}
-}
-
-// shut fails the test if the client gets through.
-func shut(t testing.TB, client *nettest.Host, address string) {
-	t.Helper()
-	if client.Reaches(address, moment) {
-		t.Errorf("%s can be reached", address)
-	}
-}
-
-// eventually waits for a condition.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if ok() {
-			return
-		}
-	}
-	t.Fatalf("not within %v: %s", patience, what)
 }
 
 // lines joins a list for comparison.

@@ -13,7 +13,7 @@ func TestMark(t *testing.T) {
 	client, server := nettest.Pair(t)
 	server.EchoTCP(":22")
 	server.EchoTCP(":23")
-	load(t, server, `
+	server.Load(`
 table inet filter {
 	chain input {
 		type filter hook input priority filter; policy drop;
@@ -34,24 +34,24 @@ table inet filter {
 	f := firewall(t, server, Options{Mode: Mark})
 	ensure(t, f, Door{Name: "ssh", Ports: ports(t, "tcp/22"), Timeout: 2 * time.Second})
 	for i, from := range []string{nettest.Client4, nettest.Client6} {
-		shut(t, client, both("22")[i])
+		client.MustNotReach(nettest.Both("22")[i])
 		open(t, f, Opening{Door: "ssh", Addr: addr(from)})
-		reaches(t, client, both("22")[i])
-		shut(t, client, both("23")[i])
-		conn, err := client.Dial("tcp", both("22")[i], patience)
+		client.MustReach(nettest.Both("22")[i])
+		client.MustNotReach(nettest.Both("23")[i])
+		conn, err := client.Dial("tcp", nettest.Both("22")[i], nettest.Patience)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		eventually(t, "the door closes", func() bool { return !client.Reaches(both("22")[i], moment) })
-		echo(t, conn)
+		nettest.Eventually(t, "the door closes", func() bool { return !client.Reaches(nettest.Both("22")[i], nettest.Moment) })
+		nettest.MustEcho(t, conn)
 	}
 	// Fails closed: without the table nothing is marked.
 	f.Close()
 	if _, err := Cleanup(f.opt.NetNS); err != nil {
 		t.Error(err)
 	}
-	shut(t, client, both("22")[0])
+	client.MustNotReach(nettest.Both("22")[0])
 }
 
 // TestModeChange: from guard to mark and back, the openings go along.

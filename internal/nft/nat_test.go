@@ -53,17 +53,17 @@ func TestNAT(t *testing.T) {
 		{nettest.Client4, nat4, inner4 + ":22"},
 		{nettest.Client6, nat6, "[" + inner6 + "]:22"},
 	} {
-		shut(t, client, c.at)
+		client.MustNotReach(c.at)
 		open(t, f, natOpening(t, c.from, c.to, 2200))
-		reaches(t, client, c.at)
-		shut(t, client, strings.Replace(c.at, ":2200", ":2201", 1))
-		conn, err := client.Dial("tcp", c.at, patience)
+		client.MustReach(c.at)
+		client.MustNotReach(strings.Replace(c.at, ":2200", ":2201", 1))
+		conn, err := client.Dial("tcp", c.at, nettest.Patience)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		eventually(t, "the door closes", func() bool { return !client.Reaches(c.at, moment) })
-		echo(t, conn)
+		nettest.Eventually(t, "the door closes", func() bool { return !client.Reaches(c.at, nettest.Moment) })
+		nettest.MustEcho(t, conn)
 	}
 	wantList(t, f, "")
 }
@@ -151,14 +151,14 @@ func TestNATPutBack(t *testing.T) {
 	open(t, f, natOpening(t, nettest.Client6, "["+inner6+"]:23", 2200))
 	before := restored.ReplaceAllString(ruleset(box), "")
 	box.Run("nft", "flush", "ruleset")
-	eventually(t, "a notice", func() bool { return n.texts() != "" })
+	nettest.Eventually(t, "a notice", func() bool { return n.texts() != "" })
 	if got := n.texts(); !strings.HasPrefix(got, "table inet knockd_nat was changed by ") || !strings.HasSuffix(got, "put back, with 1 openings") {
 		t.Errorf("notice: %s", got)
 	}
 	if after := restored.ReplaceAllString(ruleset(box), ""); after != before {
 		t.Errorf("before:\n%s\nafter:\n%s", before, after)
 	}
-	reaches(t, client, nat6)
+	client.MustReach(nat6)
 }
 
 // TestNATOldKernel: without lookups into maps for the key alone.
@@ -169,7 +169,7 @@ func TestNATOldKernel(t *testing.T) {
 	f.opt.oneLookup = true
 	ensure(t, f, natDoor(t, time.Minute))
 	open(t, f, natOpening(t, nettest.Client4, inner4+":22", 2200))
-	reaches(t, client, nat4)
+	client.MustReach(nat4)
 	if got := ruleset(box); strings.Contains(got, "dport @nat4_nat") {
 		t.Errorf("two lookups:\n%s", got)
 	}
@@ -194,66 +194,6 @@ func TestNATCleanup(t *testing.T) {
 	}
 }
 
-// TestNATExamine: what drops the way there or back is named with what to add,
-// and then it is not named any more.
-func TestNATExamine(t *testing.T) {
-	t.Parallel()
-	doors := []Door{{Name: "nat", Ports: ports(t, "tcp/2200"), OnePort: true, NAT: []Target{
-		{netip.MustParsePrefix("10.9.0.0/24"), ports(t, "tcp/22")[0]},
-		{netip.MustParsePrefix("10.7.0.2/32"), ports(t, "tcp/22")[0]},
-	}}}
-	const mine = "table inet mine {\n chain across { type filter hook forward priority 0; policy drop; }\n chain inward { type filter hook input priority 0; policy drop; }\n}\n"
-	const (
-		there = "door nat: chain across of table inet mine drops what NAT leads to 10.9.0.0/24 tcp/22; add: nft 'insert rule inet mine across meta mark & 0x100000 == 0x100000 accept'"
-		back  = "door nat: chain across of table inet mine drops the answers from 10.9.0.0/24 tcp/22; add: nft 'insert rule inet mine across ct state established,related accept'"
-		in    = "door nat: chain inward of table inet mine drops what NAT leads to 10.7.0.2/32 tcp/22; add: nft 'insert rule inet mine inward meta mark & 0x100000 == 0x100000 accept'"
-	)
-	for _, c := range []struct {
-		name string
-		load func(h *nettest.Host)
-		want []string
-	}{
-		{"nothing", func(*nettest.Host) {}, nil},
-		{"all dropped", func(h *nettest.Host) { load(t, h, mine) }, []string{there, back, in}},
-		{"as advised", func(h *nettest.Host) {
-			load(t, h, mine)
-			for _, text := range []string{there, back, in} {
-				_, rule, _ := strings.Cut(text, "nft '")
-				h.Run("nft", strings.TrimSuffix(rule, "'"))
-			}
-		}, nil},
-		{"iptables", func(h *nettest.Host) {
-			nettest.NeedProgram(t, "iptables")
-			h.Run("iptables", "-P", "FORWARD", "DROP")
-		}, []string{
-			"door nat: chain FORWARD of table ip filter drops what NAT leads to 10.9.0.0/24 tcp/22; add: iptables -I FORWARD -m mark --mark 0x100000/0x100000 -j ACCEPT",
-			"door nat: chain FORWARD of table ip filter drops the answers from 10.9.0.0/24 tcp/22; add: iptables -I FORWARD -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT",
-		}},
-		{"iptables as advised", func(h *nettest.Host) {
-			nettest.NeedProgram(t, "iptables")
-			h.Run("iptables", "-P", "FORWARD", "DROP")
-			h.Run("iptables", strings.Fields("-I FORWARD -m mark --mark 0x100000/0x100000 -j ACCEPT")...)
-			h.Run("iptables", strings.Fields("-I FORWARD -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT")...)
-		}, nil},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			h := nettest.NewHost(t, "box")
-			f := natFirewall(t, h, nil)
-			ensure(t, f, doors...)
-			c.load(h)
-			got, err := ExamineNAT(Options{NetNS: f.opt.NetNS}, doors, []netip.Addr{addr("10.7.0.2")})
-			if err != nil || lines(got) != lines(c.want) {
-				t.Errorf("%v\n%s\nwant:\n%s", err, lines(got), lines(c.want))
-			}
-			// Our own translation is nothing that the other modes should fear.
-			if got, err := Examine(Options{NetNS: f.opt.NetNS, Table: DefaultTable}, doors); err != nil || strings.Contains(lines(got), "knockd_nat") {
-				t.Errorf("%v\n%s", err, lines(got))
-			}
-		})
-	}
-}
-
 // TestNATReload: masquerading comes and goes, the openings stay.
 func TestNATReload(t *testing.T) {
 	t.Parallel()
@@ -264,10 +204,10 @@ func TestNATReload(t *testing.T) {
 	without.Masquerade = false
 	ensure(t, f, without)
 	open(t, f, natOpening(t, nettest.Client6, "["+inner6+"]:22", 2200))
-	shut(t, client, nat6)
+	client.MustNotReach(nat6)
 	plain := ruleset(box)
 	ensure(t, f, with)
-	reaches(t, client, nat6)
+	client.MustReach(nat6)
 	ensure(t, f, without)
 	if got := ruleset(box); got != plain {
 		t.Errorf("before:\n%s\nafter:\n%s", plain, got)

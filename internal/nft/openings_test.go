@@ -2,7 +2,6 @@ package nft
 
 import (
 	"fmt"
-	"io"
 	"net/netip"
 	"strings"
 	"sync"
@@ -131,20 +130,20 @@ func TestCloseFor(t *testing.T) {
 	ensure(t, f, Door{Name: "ssh", Ports: ports(t, "tcp/22")})
 	open(t, f, Opening{Door: "ssh", Addr: addr(nettest.Client4)})
 	open(t, f, Opening{Door: "ssh", Addr: addr(nettest.Client6)})
-	conn, err := client.Dial("tcp", both("22")[0], patience)
+	conn, err := client.Dial("tcp", nettest.Both("22")[0], nettest.Patience)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	echo(t, conn)
+	nettest.MustEcho(t, conn)
 
 	closed, err := f.CloseFor("ssh", 1, addr(nettest.Client4))
 	if err != nil || words(closed) != "ssh/1 10.7.0.1/32 for ever" {
 		t.Errorf("closed %v, %v", words(closed), err)
 	}
-	shut(t, client, both("22")[0])
-	reaches(t, client, both("22")[1])
-	echo(t, conn) // an established connection goes on
+	client.MustNotReach(nettest.Both("22")[0])
+	client.MustReach(nettest.Both("22")[1])
+	nettest.MustEcho(t, conn) // an established connection goes on
 	closed, err = f.CloseFor("ssh", 0, addr(nettest.Client4))
 	if err != nil || len(closed) > 0 {
 		t.Errorf("closed again: %v, %v", closed, err)
@@ -153,20 +152,8 @@ func TestCloseFor(t *testing.T) {
 	if err != nil || words(closed) != "ssh/1 fd07::1/128 for ever" {
 		t.Errorf("closed all: %v, %v", words(closed), err)
 	}
-	shut(t, client, both("22")[1])
+	client.MustNotReach(nettest.Both("22")[1])
 	wantList(t, f, "")
-}
-
-// echo sends something over a connection and wants it back.
-func echo(t testing.TB, conn io.ReadWriter) {
-	t.Helper()
-	if _, err := conn.Write([]byte("hello")); err != nil {
-		t.Fatal(err)
-	}
-	buf := make([]byte, 5)
-	if _, err := io.ReadFull(conn, buf); err != nil || string(buf) != "hello" {
-		t.Fatalf("echo: %q, %v", buf, err)
-	}
 }
 
 // TestEstablished: a connection lives on when the kernel closes the door.
@@ -178,13 +165,13 @@ func TestEstablished(t *testing.T) {
 	ensure(t, f, Door{Name: "ssh", Ports: ports(t, "tcp/22"), Timeout: time.Second})
 	for i, from := range []string{nettest.Client4, nettest.Client6} {
 		open(t, f, Opening{Door: "ssh", Addr: addr(from)})
-		conn, err := client.Dial("tcp", both("22")[i], patience)
+		conn, err := client.Dial("tcp", nettest.Both("22")[i], nettest.Patience)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		eventually(t, "the door closes", func() bool { return !client.Reaches(both("22")[i], moment) })
-		echo(t, conn)
+		nettest.Eventually(t, "the door closes", func() bool { return !client.Reaches(nettest.Both("22")[i], nettest.Moment) })
+		nettest.MustEcho(t, conn)
 	}
 }
 
@@ -195,7 +182,7 @@ func TestPrefix(t *testing.T) {
 	server.EchoTCP(":22")
 	f := firewall(t, server, Options{})
 	ensure(t, f, Door{Name: "ssh", Ports: ports(t, "tcp/22"), Timeout: time.Minute, PrefixLen4: 25, PrefixLen6: 56})
-	shut(t, client, both("22")[0])
+	client.MustNotReach(nettest.Both("22")[0])
 	// Others of the same prefix are let in, and an overlap is no fault.
 	open(t, f, Opening{Door: "ssh", Addr: addr("10.7.0.99")})
 	got := open(t, f, Opening{Door: "ssh", Addr: addr("10.7.0.100")})
@@ -204,13 +191,13 @@ func TestPrefix(t *testing.T) {
 	}
 	open(t, f, Opening{Door: "ssh", Addr: addr("fd07::abcd")})
 	wantList(t, f, "ssh/1 10.7.0.0/25, ssh/1 fd07::/56")
-	for _, a := range both("22") {
-		reaches(t, client, a)
+	for _, a := range nettest.Both("22") {
+		client.MustReach(a)
 	}
 	if _, err := f.CloseFor("ssh", 1, addr("10.7.0.3")); err != nil {
 		t.Error(err)
 	}
-	shut(t, client, both("22")[0])
+	client.MustNotReach(nettest.Both("22")[0])
 	// Another prefix length is another meaning: nothing is carried over.
 	ensure(t, f, Door{Name: "ssh", Ports: ports(t, "tcp/22"), Timeout: time.Minute, PrefixLen4: 25, PrefixLen6: 64})
 	wantList(t, f, "")
@@ -230,8 +217,8 @@ func TestOnePort(t *testing.T) {
 	}
 	wantList(t, f, "any/1 10.7.0.1/32 tcp/8001, any/1 10.7.0.1/32 udp/7, any/1 fd07::1/128 tcp/8001, any/1 fd07::1/128 udp/7")
 	for i := range 2 {
-		reaches(t, client, both("8001")[i])
-		shut(t, client, both("8000")[i])
+		client.MustReach(nettest.Both("8001")[i])
+		client.MustNotReach(nettest.Both("8000")[i])
 	}
 	f.Close()
 	f = firewall(t, server, Options{})
@@ -257,7 +244,7 @@ func TestMany(t *testing.T) {
 	if got := len(list(t, f)); got != many && time.Since(started) < 5*time.Second {
 		t.Errorf("%d open", got)
 	}
-	eventually(t, "the kernel closes all", func() bool {
+	nettest.Eventually(t, "the kernel closes all", func() bool {
 		elements, err := elementsOf(f, f.doors["game"].v4)
 		return err == nil && len(elements) == 0
 	})

@@ -220,12 +220,13 @@ type Options struct {
 	oneLookup bool
 }
 
-// fillIn puts in what the zero values mean.
-func (o *Options) fillIn() {
+// WithDefaults returns the options with what the zero values mean.
+func (o Options) WithDefaults() Options {
 	if o.Table == (Table{}) {
 		o.Table = DefaultTable
 	}
 	if o.Mark == (Marking{}) {
 		o.Mark = DefaultMarking
 	}
+	return o
 }

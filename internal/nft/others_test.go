@@ -50,20 +50,20 @@ func TestKilled(t *testing.T) {
 	}
 	cmd.Process.Kill()
 	cmd.Wait()
-	reaches(t, client, both("22")[0])
-	shut(t, client, both("22")[1])
+	client.MustReach(nettest.Both("22")[0])
+	client.MustNotReach(nettest.Both("22")[1])
 	f := firewall(t, server, Options{})
 	ensure(t, f, door)
 	all := list(t, f)
 	if words(all) != "ssh/1 10.7.0.1/32" || all[0].Left > 20*time.Second {
 		t.Errorf("adopted: %v", all)
 	}
-	reaches(t, client, both("22")[0])
-	shut(t, client, both("22")[1])
+	client.MustReach(nettest.Both("22")[0])
+	client.MustNotReach(nettest.Both("22")[1])
 	if closed, err := f.CloseFor("ssh", 1, addr(nettest.Client4)); err != nil || len(closed) != 1 {
 		t.Errorf("closed %v, %v", closed, err)
 	}
-	shut(t, client, both("22")[0])
+	client.MustNotReach(nettest.Both("22")[0])
 }
 
 // TestOwned: others can neither delete nor change nor flush our table.
@@ -91,8 +91,8 @@ func TestOwned(t *testing.T) {
 	if after := ruleset(server); after != before {
 		t.Errorf("after nft flush ruleset:\n%s", after)
 	}
-	reaches(t, client, both("22")[1])
-	shut(t, client, both("22")[0])
+	client.MustReach(nettest.Both("22")[1])
+	client.MustNotReach(nettest.Both("22")[0])
 	if got := n.texts(); got != "" {
 		t.Errorf("notices: %s", got)
 	}
@@ -132,7 +132,7 @@ func TestPutBack(t *testing.T) {
 			before := restored.ReplaceAllString(ruleset(server), "")
 			command := strings.Replace(tt.command, "HANDLE", lastHandle(server), 1)
 			server.Run("nft", command)
-			eventually(t, "a notice", func() bool { return n.texts() != "" })
+			nettest.Eventually(t, "a notice", func() bool { return n.texts() != "" })
 			if got := n.texts(); !strings.HasPrefix(got, `table inet knockd was changed by "nft" (process `) ||
 				!strings.HasSuffix(got, "): put back, with 1 openings") {
 				t.Errorf("notice: %s", got)
@@ -143,8 +143,8 @@ func TestPutBack(t *testing.T) {
 			if all := list(t, f); words(all) != "ssh/1 fd07::1/128" || all[0].Left < 59*time.Minute || all[0].Left > time.Hour {
 				t.Errorf("open: %v", all)
 			}
-			reaches(t, client, both("22")[1])
-			shut(t, client, both("22")[0])
+			client.MustReach(nettest.Both("22")[1])
+			client.MustNotReach(nettest.Both("22")[0])
 		})
 	}
 }
@@ -169,7 +169,7 @@ func TestClosedByHand(t *testing.T) {
 		open(t, f, Opening{Door: "ssh", Addr: addr(a)})
 	}
 	server.Run("nft", "delete element inet knockd door4_ssh { 192.0.2.1 }")
-	eventually(t, "a notice", func() bool { return n.texts() != "" })
+	nettest.Eventually(t, "a notice", func() bool { return n.texts() != "" })
 	if got := n.texts(); !strings.HasPrefix(got, `1 openings were closed by "nft" (process `) {
 		t.Errorf("notice: %s", got)
 	}
@@ -183,7 +183,7 @@ func TestClosedByHand(t *testing.T) {
 func TestNotOurs(t *testing.T) {
 	t.Parallel()
 	server := nettest.NewHost(t, "server")
-	load(t, server, "table inet knockd {\nset mine { type ipv4_addr; }\n}")
+	server.Load("table inet knockd {\nset mine { type ipv4_addr; }\n}")
 	before := ruleset(server)
 	f := firewall(t, server, Options{})
 	_, err := f.Ensure([]Door{{Name: "ssh", Ports: ports(t, "tcp/22")}})
@@ -212,7 +212,7 @@ func TestSavedAndLoaded(t *testing.T) {
 	f.Close()
 	saved := owner.ReplaceAllString(server.Run("nft", "list", "ruleset"), "")
 	server.Run("nft", "flush", "ruleset")
-	load(t, server, saved)
+	server.Load(saved)
 	f = firewall(t, server, Options{})
 	ensure(t, f, door)
 	wantList(t, f, "ssh/1 192.0.2.1/32")
@@ -222,7 +222,7 @@ func TestSavedAndLoaded(t *testing.T) {
 func TestCleanup(t *testing.T) {
 	t.Parallel()
 	server := nettest.NewHost(t, "server")
-	load(t, server, userSets)
+	server.Load(userSets)
 	host := ruleset(server)
 	// Three generations of configurations, all of which are gone.
 	for _, o := range []Options{{}, {Mode: Mark, Table: Table{nftables.TableFamilyINet, "other"}}, {Mode: Set}} {

@@ -23,13 +23,13 @@ func TestAmbient(t *testing.T) {
 	if line := firstLine(t, server, &syscall.SysProcAttr{Credential: nobody}); line != denied {
 		t.Errorf("without capabilities: %q", line)
 	}
-	reaches(t, client, both("22")[1])
+	client.MustReach(nettest.Both("22")[1])
 	attr := &syscall.SysProcAttr{Credential: nobody, AmbientCaps: []uintptr{unix.CAP_NET_ADMIN}}
 	if line := firstLine(t, server, attr); line != "ready\n" {
 		t.Errorf("with CAP_NET_ADMIN: %q", line)
 	}
-	reaches(t, client, both("22")[0])
-	shut(t, client, both("22")[1])
+	client.MustReach(nettest.Both("22")[0])
+	client.MustNotReach(nettest.Both("22")[1])
 }
 
 // TestUserNamespace: root of a user namespace is enough for its networks.

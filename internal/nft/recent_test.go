@@ -47,18 +47,18 @@ func TestRecent(t *testing.T) {
 		if err := r.Check(); err != nil {
 			t.Fatal(err)
 		}
-		shut(t, client, both("22")[i])
+		client.MustNotReach(nettest.Both("22")[i])
 		for range 2 {
 			if err := r.Open(addr(from)); err != nil {
 				t.Fatal(err)
 			}
-			reaches(t, client, both("22")[i])
+			client.MustReach(nettest.Both("22")[i])
 		}
 		for range 2 {
 			if err := r.Close(addr(from)); err != nil {
 				t.Fatal(err)
 			}
-			shut(t, client, both("22")[i])
+			client.MustNotReach(nettest.Both("22")[i])
 		}
 	}
 }

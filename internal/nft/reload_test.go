@@ -123,7 +123,7 @@ func TestReload(t *testing.T) {
 	if other.got.Load() > 0 {
 		t.Errorf("%d of a stranger's %d datagrams got through", other.got.Load(), other.sent.Load())
 	}
-	eventually(t, "all of the knocker's datagrams arrive", func() bool { return knocker.got.Load() == knocker.sent.Load() })
+	nettest.Eventually(t, "all of the knocker's datagrams arrive", func() bool { return knocker.got.Load() == knocker.sent.Load() })
 	t.Logf("%d sent by the knocker, %d by the stranger", knocker.sent.Load(), other.sent.Load())
 }
 

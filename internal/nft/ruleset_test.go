@@ -82,11 +82,11 @@ func TestRulesets(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			load(t, loaded, string(golden))
+			loaded.Load(string(golden))
 			if diff := cmp.Diff(ruleset(loaded), got); diff != "" {
 				t.Errorf("built rules differ from %s (-file +built):\n%s", file, diff)
 			}
-			load(t, again, got)
+			again.Load(got)
 			if diff := cmp.Diff(got, ruleset(again)); diff != "" {
 				t.Errorf("nft reads its own list otherwise:\n%s", diff)
 			}

@@ -1,6 +1,7 @@
 package nft
 
 import (
+	_ "embed"
 	"strings"
 	"testing"
 	"time"
@@ -11,35 +12,9 @@ import (
 )
 
 // userSets is a default-drop ruleset of a host with sets of every key.
-const userSets = `
-table inet filter {
-	set addr4 { type ipv4_addr; flags timeout; }
-	set addr6 { type ipv6_addr; flags dynamic,timeout; timeout 30s; size 100; }
-	set port4 { type ipv4_addr . inet_service; flags timeout; }
-	set port6 { type ipv6_addr . inet_service; flags timeout; }
-	set full4 { type ipv4_addr . inet_proto . inet_service; flags timeout; }
-	set full6 { type ipv6_addr . inet_proto . inet_service; flags timeout; }
-	set small4 { type ipv4_addr; flags timeout; size 3; }
-	set forever4 { type ipv4_addr; }
-	set default4 { type ipv4_addr; flags timeout; timeout 30s; }
-	set nets4 { type ipv4_addr; flags interval,timeout; }
-	set mac { type ether_addr; flags timeout; }
-	set constant4 { type ipv4_addr; flags constant; elements = { 192.0.2.1 }; }
-	map map4 { type ipv4_addr : verdict; }
-	chain input {
-		type filter hook input priority filter; policy drop;
-		iif "lo" accept
-		ct state established,related accept
-		icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
-		tcp dport 22 ip saddr @addr4 accept
-		tcp dport 22 ip6 saddr @addr6 accept
-		ip saddr . tcp dport @port4 accept
-		ip6 saddr . tcp dport @port6 accept
-		ip saddr . meta l4proto . th dport @full4 accept
-		ip6 saddr . meta l4proto . th dport @full6 accept
-	}
-}
-`
+//
+//go:embed testdata/user-sets.nft
+var userSets string
 
 func filterSet(name string) SetName {
 	return SetName{Table{nftables.TableFamilyINet, "filter"}, name}
@@ -53,7 +28,7 @@ func TestUserSets(t *testing.T) {
 			client, server := nettest.Pair(t)
 			server.EchoTCP(":22")
 			server.EchoTCP(":23")
-			load(t, server, userSets)
+			server.Load(userSets)
 			before := ruleset(server)
 			f := firewall(t, server, Options{Mode: Set})
 			door := Door{Name: "ssh", Ports: ports(t, "tcp/22, udp/60001-60010"), Timeout: 2 * time.Second, Set4: filterSet(key + "4"), Set6: filterSet(key + "6")}
@@ -61,11 +36,11 @@ func TestUserSets(t *testing.T) {
 				t.Error(w)
 			}
 			for i, from := range []string{nettest.Client4, nettest.Client6} {
-				shut(t, client, both("22")[i])
+				client.MustNotReach(nettest.Both("22")[i])
 				open(t, f, Opening{Door: "ssh", Addr: addr(from)})
-				reaches(t, client, both("22")[i])
-				shut(t, client, both("23")[i])
-				eventually(t, "the door closes", func() bool { return !client.Reaches(both("22")[i], moment) })
+				client.MustReach(nettest.Both("22")[i])
+				client.MustNotReach(nettest.Both("23")[i])
+				nettest.Eventually(t, "the door closes", func() bool { return !client.Reaches(nettest.Both("22")[i], nettest.Moment) })
 			}
 			wantList(t, f, "")
 			if after := ruleset(server); after != before {
@@ -78,7 +53,7 @@ func TestUserSets(t *testing.T) {
 func TestUserSetFaults(t *testing.T) {
 	t.Parallel()
 	server := nettest.NewHost(t, "server")
-	load(t, server, userSets+"table ip knock {\nset s { type ipv4_addr; flags timeout; }\n}")
+	server.Load(userSets + "table ip knock {\nset s { type ipv4_addr; flags timeout; }\n}")
 	f := firewall(t, server, Options{Mode: Set})
 	for _, tt := range []struct {
 		door Door
@@ -113,7 +88,7 @@ func TestUserSetFaults(t *testing.T) {
 func TestUserSetWarnings(t *testing.T) {
 	t.Parallel()
 	server := nettest.NewHost(t, "server")
-	load(t, server, userSets)
+	server.Load(userSets)
 	f := firewall(t, server, Options{Mode: Set})
 	door := func(name string, d Door) Door {
 		d.Name, d.Ports, d.Timeout = name, ports(t, "tcp/22-23"), time.Minute
@@ -137,7 +112,7 @@ func TestUserSetWarnings(t *testing.T) {
 func TestUserSetGuests(t *testing.T) {
 	t.Parallel()
 	server := nettest.NewHost(t, "server")
-	load(t, server, userSets)
+	server.Load(userSets)
 	server.Run("nft", `add element inet filter addr4 { 192.0.2.1 comment "the boss", 192.0.2.2 timeout 1h }`)
 	before := ruleset(server)
 	f := firewall(t, server, Options{Mode: Set})
@@ -194,7 +169,7 @@ func TestUserSetGuests(t *testing.T) {
 func TestUserSetFull(t *testing.T) {
 	t.Parallel()
 	server := nettest.NewHost(t, "server")
-	load(t, server, userSets)
+	server.Load(userSets)
 	f := firewall(t, server, Options{Mode: Set})
 	ensure(t, f, Door{Name: "ssh", Ports: ports(t, "tcp/22"), Timeout: time.Minute, Set4: filterSet("small4")})
 	var all []*request
@@ -221,14 +196,14 @@ func TestUserSetReloaded(t *testing.T) {
 	t.Parallel()
 	client, server := nettest.Pair(t)
 	server.EchoTCP(":22")
-	load(t, server, userSets)
+	server.Load(userSets)
 	var n notices
 	f := firewall(t, server, Options{Mode: Set, Notify: n.add})
 	ensure(t, f, Door{Name: "ssh", Ports: ports(t, "tcp/22"), Timeout: time.Hour, Set4: filterSet("addr4"), Set6: filterSet("full6")})
 	open(t, f, Opening{Door: "ssh", Addr: addr(nettest.Client4), Timeout: 2 * time.Hour})
 	open(t, f, Opening{Door: "ssh", Addr: addr(nettest.Client6)})
-	load(t, server, "flush ruleset\n"+userSets)
-	eventually(t, "a notice", func() bool { return n.texts() != "" })
+	server.Load("flush ruleset\n" + userSets)
+	nettest.Eventually(t, "a notice", func() bool { return n.texts() != "" })
 	if got := n.texts(); !strings.HasPrefix(got, `the sets of native doors were made anew by "nft" (process `) || !strings.HasSuffix(got, "): put back 2 openings") {
 		t.Errorf("notice: %s", got)
 	}
@@ -236,24 +211,24 @@ func TestUserSetReloaded(t *testing.T) {
 	if words(all) != "ssh/1 10.7.0.1/32, ssh/1 fd07::1/128" || all[0].Left < 119*time.Minute || all[1].Left > time.Hour {
 		t.Errorf("open: %v", all)
 	}
-	for _, a := range both("22") {
-		reaches(t, client, a)
+	for _, a := range nettest.Both("22") {
+		client.MustReach(a)
 	}
 	server.Run("nft", "flush set inet filter addr4")
-	eventually(t, "word of what was closed", func() bool { return len(n.closed()) == 1 })
+	nettest.Eventually(t, "word of what was closed", func() bool { return len(n.closed()) == 1 })
 	if got := words(n.closed()); got != "ssh/1 10.7.0.1/32" {
 		t.Errorf("closed: %s", got)
 	}
-	shut(t, client, both("22")[0])
+	client.MustNotReach(nettest.Both("22")[0])
 
 	// The table goes and comes back later.
 	server.Run("nft", "flush ruleset")
-	eventually(t, "a complaint", func() bool { return strings.Contains(n.texts(), "there is no table inet filter") })
+	nettest.Eventually(t, "a complaint", func() bool { return strings.Contains(n.texts(), "there is no table inet filter") })
 	if _, err := f.Open(Opening{Door: "ssh", Addr: addr(nettest.Client4)}); err == nil ||
 		!strings.HasPrefix(err.Error(), "open door ssh for 10.7.0.1: the table, the set or a kernel module is missing: ") {
 		t.Errorf("open: %v", err)
 	}
-	load(t, server, userSets)
-	eventually(t, "the opening is back", func() bool { all, err := f.List(); return err == nil && words(all) == "ssh/1 fd07::1/128" })
-	reaches(t, client, both("22")[1])
+	server.Load(userSets)
+	nettest.Eventually(t, "the opening is back", func() bool { all, err := f.List(); return err == nil && words(all) == "ssh/1 fd07::1/128" })
+	client.MustReach(nettest.Both("22")[1])
 }

@@ -1,4 +1,4 @@
-package nft
+package inspect
 
 import (
 	"cmp"
@@ -12,38 +12,47 @@ import (
 	"golang.org/x/sys/unix"
 
 	"knockd/internal/knock"
+	"knockd/internal/nft"
 )
 
 // Examine looks at the rulesets of the host and returns warnings about doors
 // that cannot work with them, or that close nothing, and which mode would
-// help. It follows a first packet from elsewhere through the rules as far as
-// they can be judged; what depends on the packet's source, interface or on
-// counting is taken to let it through only if it speaks of the door's port.
-func Examine(o Options, doors []Door) (warnings []string, err error) {
-	k, err := dial(o.NetNS)
+// help.
+func Examine(o nft.Options, doors []nft.Door) (warnings []string, err error) {
+	r, err := nft.NewReader(o.NetNS)
 	if err != nil {
 		return nil, err
 	}
-	defer k.close()
-	return examine(k, o, doors, "/proc/thread-self/net")
+	defer r.Close()
+	return examine(r, o, doors, "/proc/thread-self/net")
 }
 
-func examine(k kernel, o Options, doors []Door, procNet string) ([]string, error) {
-	o.fillIn()
-	specs, err := newSpecs(&o, doors)
+func examine(r *nft.Reader, o nft.Options, doors []nft.Door, procNet string) ([]string, error) {
+	x, err := newInspector(r, o)
 	if err != nil {
 		return nil, err
 	}
-	x := &examiner{k: k, opt: o, rules: map[chainKey][]*nftables.Rule{}, sets: map[setKey]*contents{}}
-	if err := x.read(); err != nil {
-		return nil, fmt.Errorf("examine the host's rules: %w", reason(err))
-	}
-	for _, s := range specs {
-		for _, r := range s.Ports {
-			x.door(s, r)
+	for _, d := range doors {
+		s, err := newDoor(d, x.opt)
+		if err != nil {
+			return nil, err
+		}
+		for _, ports := range s.Ports {
+			x.door(s, ports)
 		}
 	}
-	return append(x.said, legacyTables(procNet)...), nil
+	return append(x.warnings, legacyTables(procNet)...), nil
+}
+
+// door is a door and the sets that its openings are in.
+type door struct {
+	nft.Door
+	v4, v6 nft.SetName // the zero value: it does not open for this version
+}
+
+func newDoor(d nft.Door, o nft.Options) (*door, error) {
+	v4, v6, err := d.Sets(o)
+	return &door{d, v4, v6}, err
 }
 
 // legacyTables names what iptables-legacy has loaded: nf_tables does not show
@@ -64,34 +73,42 @@ func legacyTables(procNet string) (warnings []string) {
 
 // chainKey and setKey name chains and sets.
 type chainKey struct {
-	table Table
+	table nft.Table
 	name  string
 }
 
 type setKey = chainKey
 
-// examiner holds the host's rules as far as they have been read.
-type examiner struct {
-	k      kernel
-	opt    Options
-	chains []*nftables.Chain
-	rules  map[chainKey][]*nftables.Rule
-	sets   map[setKey]*contents
-	said   []string
+// inspector holds the host's rules as far as they have been read.
+type inspector struct {
+	reader   *nft.Reader
+	opt      nft.Options
+	chains   []*nftables.Chain
+	rules    map[chainKey][]*nftables.Rule
+	sets     map[setKey]*contents
+	warnings []string
 }
 
-func (x *examiner) read() error {
-	chains, err := x.k.chains()
+func newInspector(r *nft.Reader, o nft.Options) (*inspector, error) {
+	x := &inspector{reader: r, opt: o.WithDefaults(), rules: map[chainKey][]*nftables.Rule{}, sets: map[setKey]*contents{}}
+	if err := x.read(); err != nil {
+		return nil, fmt.Errorf("examine the host's rules: %w", err)
+	}
+	return x, nil
+}
+
+func (x *inspector) read() error {
+	chains, err := x.reader.Chains()
 	if err != nil {
 		return err
 	}
 	for _, c := range chains {
-		if t := tableOf(c.Table); t == x.opt.Table && x.opt.Mode != Set || t == NATTable(x.opt.Table) {
+		if t := tableOf(c.Table); t == x.opt.Table && x.opt.Mode != nft.Set || t == nft.NATTable(x.opt.Table) {
 			continue // our own
 		}
-		rules, err := x.k.rules(c)
+		rules, err := x.reader.Rules(c)
 		if err != nil {
-			x.say("chain %s of table %s was not examined: %v", c.Name, tableOf(c.Table), err)
+			x.warn("chain %s of table %s was not examined: %v", c.Name, tableOf(c.Table), err)
 			continue
 		}
 		x.chains = append(x.chains, c)
@@ -100,6 +117,8 @@ func (x *examiner) read() error {
 	slices.SortStableFunc(x.chains, func(a, b *nftables.Chain) int { return cmp.Compare(priority(a), priority(b)) })
 	return nil
 }
+
+func tableOf(t *nftables.Table) nft.Table { return nft.Table{Family: t.Family, Name: t.Name} }
 
 func keyOf(c *nftables.Chain) chainKey { return chainKey{tableOf(c.Table), c.Name} }
 
@@ -110,21 +129,21 @@ func priority(c *nftables.Chain) nftables.ChainPriority {
 	return *c.Priority
 }
 
-func (x *examiner) say(format string, args ...any) {
-	if text := fmt.Sprintf(format, args...); !slices.Contains(x.said, text) {
-		x.said = append(x.said, text)
+func (x *inspector) warn(format string, args ...any) {
+	if text := fmt.Sprintf(format, args...); !slices.Contains(x.warnings, text) {
+		x.warnings = append(x.warnings, text)
 	}
 }
 
 // door examines one range of a door's ports, by its first port, in IPv4 and
 // IPv6.
-func (x *examiner) door(s *spec, r PortRange) {
+func (x *inspector) door(s *door, r nft.PortRange) {
 	for _, v6 := range []bool{false, true} {
-		if (v6 && s.v6 == nil) || (!v6 && s.v4 == nil) {
+		if v6 && s.v6.IsZero() || !v6 && s.v4.IsZero() {
 			continue
 		}
 		p := packet{proto: r.Proto, port: r.First, v6: v6}
-		if x.opt.Mode != Guard {
+		if x.opt.Mode != nft.Guard {
 			x.openToAll(s, r, p)
 			p.opened = s
 			p.mark = x.opt.Mark.Value
@@ -144,54 +163,54 @@ func (x *examiner) door(s *spec, r PortRange) {
 }
 
 // openToAll warns where the door's port needs no knock.
-func (x *examiner) openToAll(s *spec, r PortRange, p packet) {
+func (x *inspector) openToAll(s *door, r nft.PortRange, p packet) {
 	p.surely = true
 	if x.passes(p, unix.NF_INET_PRE_ROUTING) == nil && x.passes(p, unix.NF_INET_LOCAL_IN) == nil {
-		x.say("door %s: the host's rules let everybody reach %s, knock or not; drop it there, or use nft_mode = guard", s.Name, r)
+		x.warn("door %s: the host's rules let everybody reach %s, knock or not; drop it there, or use nft_mode = guard", s.Name, r)
 	}
 }
 
 // blocked warns of a base chain that drops the packet of a knocker.
-func (x *examiner) blocked(s *spec, r PortRange, c *nftables.Chain) {
+func (x *inspector) blocked(s *door, r nft.PortRange, c *nftables.Chain) {
 	t := tableOf(c.Table)
 	where := fmt.Sprintf("door %s: %s stays closed: chain %s of table %s drops it", s.Name, r, c.Name, t)
 	switch {
-	case x.opt.Mode == Guard && t.Name == "firewalld":
-		x.say("%s; guard can only take away: allow %s in firewalld's zone", where, r)
-	case x.opt.Mode == Guard && isIptables(t):
-		x.say("%s; guard can only take away: accept %s there, or use nft_mode = mark", where, r)
-	case x.opt.Mode == Guard:
-		x.say("%s; guard can only take away: accept %s there, or use nft_mode = set or mark", where, r)
+	case x.opt.Mode == nft.Guard && t.Name == "firewalld":
+		x.warn("%s; guard can only take away: allow %s in firewalld's zone", where, r)
+	case x.opt.Mode == nft.Guard && isIptables(t):
+		x.warn("%s; guard can only take away: accept %s there, or use nft_mode = mark", where, r)
+	case x.opt.Mode == nft.Guard:
+		x.warn("%s; guard can only take away: accept %s there, or use nft_mode = set or mark", where, r)
 	case t.Name == "firewalld":
-		x.say("%s; with firewalld use nft_mode = guard and allow %s in its zone", where, r)
-	case x.opt.Mode == Mark && isIptables(t):
+		x.warn("%s; with firewalld use nft_mode = guard and allow %s in its zone", where, r)
+	case x.opt.Mode == nft.Mark && isIptables(t):
 		tool := "iptables"
 		if t.Family == nftables.TableFamilyIPv6 {
 			tool = "ip6tables"
 		}
-		x.say("%s; add: %s -I %s -m mark --mark %v -j ACCEPT", where, tool, c.Name, x.opt.Mark)
-	case x.opt.Mode == Mark:
-		x.say("%s; add: nft 'insert rule %s %s meta mark & %#x == %#x accept'", where, t, c.Name, x.opt.Mark.Mask, x.opt.Mark.Value)
+		x.warn("%s; add: %s -I %s -m mark --mark %v -j ACCEPT", where, tool, c.Name, x.opt.Mark)
+	case x.opt.Mode == nft.Mark:
+		x.warn("%s; add: nft 'insert rule %s %s meta mark & %#x == %#x accept'", where, t, c.Name, x.opt.Mark.Mask, x.opt.Mark.Value)
 	default:
-		x.say("%s before or in spite of the door's set; add a rule that asks the set, or use nft_mode = mark", where)
+		x.warn("%s before or in spite of the door's set; add a rule that asks the set, or use nft_mode = mark", where)
 	}
 }
 
 // translated warns of ports that never reach the input hook.
-func (x *examiner) translated(s *spec, r PortRange, c *nftables.Chain) {
-	if x.opt.Mode == Guard && x.opt.Hook == Prerouting {
+func (x *inspector) translated(s *door, r nft.PortRange, c *nftables.Chain) {
+	if x.opt.Mode == nft.Guard && x.opt.Hook == nft.Prerouting {
 		return
 	}
 	where := fmt.Sprintf("door %s: chain %s of table %s forwards %s elsewhere", s.Name, c.Name, tableOf(c.Table), r)
-	if x.opt.Mode == Guard {
-		x.say("%s, past the guard at hook input: set guard_hook = prerouting", where)
+	if x.opt.Mode == nft.Guard {
+		x.warn("%s, past the guard at hook input: set guard_hook = prerouting", where)
 		return
 	}
-	x.say("%s: the rules of the hook forward decide, which were not examined", where)
+	x.warn("%s: the rules of the hook forward decide, which were not examined", where)
 }
 
 // isIptables says whether a table is one of iptables-nft.
-func isIptables(t Table) bool {
+func isIptables(t nft.Table) bool {
 	return (t.Family == nftables.TableFamilyIPv4 || t.Family == nftables.TableFamilyIPv6) &&
 		slices.Contains([]string{"filter", "mangle", "raw", "nat", "security"}, t.Name)
 }
@@ -202,7 +221,7 @@ type packet struct {
 	port   uint16
 	v6     bool
 	mark   uint32
-	opened *spec // the door that has been opened for its source, if any
+	opened *door // the door that has been opened for its source, if any
 	surely bool  // only what accepts it whatever it is counts
 
 	established bool // not the first of its connection, but the answer
@@ -222,9 +241,9 @@ func (p packet) sees(t *nftables.Table) bool {
 }
 
 // passes returns the base chain of a hook that drops the packet, or nil.
-func (x *examiner) passes(p packet, hook nftables.ChainHook) *nftables.Chain {
+func (x *inspector) passes(p packet, hook nftables.ChainHook) *nftables.Chain {
 	for _, c := range x.base(p, hook, nftables.ChainTypeFilter) {
-		got := x.walk(p, c, 0)
+		got := x.evaluate(p, c, 0)
 		if got == through && c.Policy != nil && *c.Policy == nftables.ChainPolicyDrop {
 			got = drops
 		}
@@ -236,16 +255,16 @@ func (x *examiner) passes(p packet, hook nftables.ChainHook) *nftables.Chain {
 }
 
 // forwarded returns the chain that changes the packet's destination, or nil.
-func (x *examiner) forwarded(p packet) *nftables.Chain {
+func (x *inspector) forwarded(p packet) *nftables.Chain {
 	for _, c := range x.base(p, unix.NF_INET_PRE_ROUTING, nftables.ChainTypeNAT) {
-		if x.walk(p, c, 0) == translates {
+		if x.evaluate(p, c, 0) == translates {
 			return c
 		}
 	}
 	return nil
 }
 
-func (x *examiner) base(p packet, hook nftables.ChainHook, kind nftables.ChainType) []*nftables.Chain {
+func (x *inspector) base(p packet, hook nftables.ChainHook, kind nftables.ChainType) []*nftables.Chain {
 	var all []*nftables.Chain
 	for _, c := range x.chains {
 		if c.Hooknum != nil && *c.Hooknum == hook && c.Type == kind && p.sees(c.Table) {

@@ -1,4 +1,4 @@
-package nft
+package inspect
 
 import (
 	"encoding/binary"
@@ -11,7 +11,7 @@ import (
 )
 
 // xtMatch evaluates a match of iptables-nft that has no expression of its own.
-func xtMatch(p packet, e *expr.Match, m *matching) truth {
+func xtMatch(p packet, e *expr.Match, m *matching) certainty {
 	switch info := e.Info.(type) {
 	case *xt.Comment:
 		return yes
@@ -40,12 +40,12 @@ func xtMatch(p packet, e *expr.Match, m *matching) truth {
 	return maybe
 }
 
-func (t truth) and(other truth) truth { return min(t, other) }
+func (t certainty) and(other certainty) certainty { return min(t, other) }
 
-func ports16(p packet, r [2]uint16) truth { return boolean(r[0] <= p.port && p.port <= r[1]) }
+func ports16(p packet, r [2]uint16) certainty { return boolean(r[0] <= p.port && p.port <= r[1]) }
 
 // limited says whether any source port will do.
-func limited(r [2]uint16) truth {
+func limited(r [2]uint16) certainty {
 	if r == [2]uint16{0, 65535} {
 		return yes
 	}
@@ -53,7 +53,7 @@ func limited(r [2]uint16) truth {
 }
 
 // plain is maybe if flags ask for something that is not followed.
-func plain(flags uint8) truth {
+func plain(flags uint8) certainty {
 	if flags == 0 {
 		return yes
 	}
@@ -61,7 +61,7 @@ func plain(flags uint8) truth {
 }
 
 // stateOf: -m conntrack --ctstate (linux/netfilter/xt_conntrack.h).
-func stateOf(p packet, info xt.ConntrackMtinfoBase, mask uint16) truth {
+func stateOf(p packet, info xt.ConntrackMtinfoBase, mask uint16) certainty {
 	const stateFlag, stateEstablished, stateNew = 1 << 0, 1 << 1, 1 << 3
 	if info.MatchFlags&^0x2000 != stateFlag { // 0x2000: --state was written
 		return maybe
@@ -78,14 +78,14 @@ const invertDest = 0x2
 
 // destination: -m addrtype --dst-type (linux/netfilter/xt_addrtype.h). The
 // packet is for the host itself.
-func destination(source, dest uint16, invert bool) truth {
+func destination(source, dest uint16, invert bool) certainty {
 	if source != 0 {
 		return maybe
 	}
 	return boolean((dest&(1<<unix.RTN_LOCAL) != 0) != invert)
 }
 
-func xtUnknown(p packet, name string, b []byte, m *matching) truth {
+func xtUnknown(p packet, name string, b []byte, m *matching) certainty {
 	switch {
 	case name == "mark" && len(b) >= 9:
 		// struct xt_mark_mtinfo1 { __u32 mark, mask; __u8 invert; }
@@ -100,7 +100,7 @@ func xtUnknown(p packet, name string, b []byte, m *matching) truth {
 
 // multiport: struct xt_multiport_v1 { __u8 flags, count; __u16 ports[15];
 // __u8 pflags[15], invert; }; pflags mark the first port of a range.
-func multiport(p packet, b []byte, m *matching) truth {
+func multiport(p packet, b []byte, m *matching) certainty {
 	const source = 0
 	if b[0] == source {
 		return maybe

@@ -1,4 +1,4 @@
-package nft
+package inspect
 
 import (
 	"fmt"
@@ -7,29 +7,28 @@ import (
 
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
+
+	"knockd/internal/nft"
 )
 
 // ExamineNAT looks at the rulesets of the host and returns a sentence, with
 // what to add, for each that drops what the doors lead elsewhere. The options
 // are those of the mode beside NAT. Own are the addresses of this host.
-func ExamineNAT(o Options, doors []Door, own []netip.Addr) (warnings []string, err error) {
-	k, err := dial(o.NetNS)
+func ExamineNAT(o nft.Options, doors []nft.Door, own []netip.Addr) (warnings []string, err error) {
+	r, err := nft.NewReader(o.NetNS)
 	if err != nil {
 		return nil, err
 	}
-	defer k.close()
-	return examineNAT(k, o, doors, own)
-}
-
-func examineNAT(k kernel, o Options, doors []Door, own []netip.Addr) ([]string, error) {
-	o.fillIn()
-	x := &examiner{k: k, opt: o, rules: map[chainKey][]*nftables.Rule{}, sets: map[setKey]*contents{}}
-	if err := x.read(); err != nil {
-		return nil, fmt.Errorf("examine the host's rules: %w", reason(err))
+	defer r.Close()
+	x, err := newInspector(r, o)
+	if err != nil {
+		return nil, err
 	}
-	for i := range doors {
-		s := &spec{Door: doors[i], id: newDoorID(doors[i].Name, doors[i].Nth)}
-		s.v4, s.v6 = s.target(&o, false), s.target(&o, true)
+	for _, d := range doors {
+		s, err := newDoor(d, x.opt)
+		if err != nil {
+			return nil, err
+		}
 		for _, t := range s.NAT {
 			if t.Net.IsSingleIP() && slices.Contains(own, t.Net.Addr()) {
 				x.local(s, t)
@@ -38,35 +37,35 @@ func examineNAT(k kernel, o Options, doors []Door, own []netip.Addr) ([]string, 
 			}
 		}
 	}
-	return x.said, nil
+	return x.warnings, nil
 }
 
 // forward examines the way to another host and back.
-func (x *examiner) forward(s *spec, t Target) {
+func (x *inspector) forward(s *door, t nft.Target) {
 	first := packet{proto: t.Ports.Proto, port: t.Ports.First, v6: t.Net.Addr().Is6(), mark: x.opt.Mark.Value, opened: s}
 	where := func(c *nftables.Chain, what string) string {
 		return fmt.Sprintf("door %s: chain %s of table %s drops %s %v %v", s.Name, c.Name, tableOf(c.Table), what, t.Net, t.Ports)
 	}
 	if c := x.passes(first, unix.NF_INET_FORWARD); c != nil {
-		x.say("%s; %s", where(c, "what NAT leads to"), x.acceptMark(c))
+		x.warn("%s; %s", where(c, "what NAT leads to"), x.acceptMark(c))
 	}
 	answer := packet{proto: first.proto, v6: first.v6, established: true}
 	if c := x.passes(answer, unix.NF_INET_FORWARD); c != nil {
-		x.say("%s; %s", where(c, "the answers from"), acceptEstablished(c))
+		x.warn("%s; %s", where(c, "the answers from"), acceptEstablished(c))
 	}
 }
 
 // local examines the way to this host's own port. In mode set, and behind a
 // guard, the port is opened for the address like others.
-func (x *examiner) local(s *spec, t Target) {
+func (x *inspector) local(s *door, t nft.Target) {
 	p := packet{proto: t.Ports.Proto, port: t.Ports.First, v6: t.Net.Addr().Is6(), mark: x.opt.Mark.Value, opened: s}
 	if c := x.passes(p, unix.NF_INET_LOCAL_IN); c != nil {
-		x.say("door %s: chain %s of table %s drops what NAT leads to %v %v; %s", s.Name, c.Name, tableOf(c.Table), t.Net, t.Ports, x.acceptMark(c))
+		x.warn("door %s: chain %s of table %s drops what NAT leads to %v %v; %s", s.Name, c.Name, tableOf(c.Table), t.Net, t.Ports, x.acceptMark(c))
 	}
 }
 
 // acceptMark says which rule lets through what bears our mark.
-func (x *examiner) acceptMark(c *nftables.Chain) string {
+func (x *inspector) acceptMark(c *nftables.Chain) string {
 	t := tableOf(c.Table)
 	if isIptables(t) {
 		return fmt.Sprintf("add: %s -I %s -m mark --mark %v -j ACCEPT", tool(t), c.Name, x.opt.Mark)
@@ -83,7 +82,7 @@ func acceptEstablished(c *nftables.Chain) string {
 }
 
 // tool is the program whose table it is.
-func tool(t Table) string {
+func tool(t nft.Table) string {
 	if t.Family == nftables.TableFamilyIPv6 {
 		return "ip6tables"
 	}

@@ -1,14 +1,14 @@
-package nft
+package inspect
 
 import (
 	"bytes"
-	"encoding/binary"
 	"slices"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
-	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"knockd/internal/nft"
 )
 
 // contents is a set as far as it can be read.
@@ -17,15 +17,15 @@ type contents struct {
 	elements []nftables.SetElement
 }
 
-func (x *examiner) contents(t Table, name string) *contents {
+func (x *inspector) contents(t nft.Table, name string) *contents {
 	key := setKey{t, name}
 	if c, ok := x.sets[key]; ok {
 		return c
 	}
 	var c *contents
-	sets, err := x.k.sets(t.nf())
+	sets, err := x.reader.Sets(&nftables.Table{Family: t.Family, Name: t.Name})
 	if i := slices.IndexFunc(sets, func(s *nftables.Set) bool { return s.Name == name }); err == nil && i >= 0 {
-		if elements, err := x.k.elements(sets[i]); err == nil {
+		if elements, err := x.reader.Elements(sets[i]); err == nil {
 			c = &contents{sets[i], elements}
 		}
 	}
@@ -34,8 +34,8 @@ func (x *examiner) contents(t Table, name string) *contents {
 }
 
 // lookup finds the packet in a set or map.
-func (x *examiner) lookup(p packet, t Table, e *expr.Lookup, regs registers, m *matching) truth {
-	if p.opened != nil && p.opened.goesTo(SetName{t, e.SetName}) && !e.Invert {
+func (x *inspector) lookup(p packet, t nft.Table, e *expr.Lookup, regs registers, m *matching) certainty {
+	if p.opened != nil && p.opened.goesTo(nft.SetName{Table: t, Name: e.SetName}) && !e.Invert {
 		m.port = true
 		return yes
 	}
@@ -52,7 +52,7 @@ func (x *examiner) lookup(p packet, t Table, e *expr.Lookup, regs registers, m *
 	}
 	found := c.find(key)
 	if e.IsDestRegSet && found != nil && e.DestRegister == unix.NFT_REG_VERDICT {
-		m.verdict = decodeVerdict(found.Val)
+		m.verdict = found.VerdictData
 	} else if e.IsDestRegSet && found != nil {
 		regs[index(e.DestRegister)] = &value{data: found.Val}
 	}
@@ -61,9 +61,9 @@ func (x *examiner) lookup(p packet, t Table, e *expr.Lookup, regs registers, m *
 
 // anyVerdict stands for the verdicts of a map when it is not known which it
 // will be: the first that leads to another chain, since that can be followed.
-func (x *examiner) anyVerdict(c *contents) *expr.Verdict {
+func (x *inspector) anyVerdict(c *contents) *expr.Verdict {
 	for _, e := range c.elements {
-		if v := decodeVerdict(e.Val); v != nil && v.Chain != "" {
+		if v := e.VerdictData; v != nil && v.Chain != "" {
 			return v
 		}
 	}
@@ -71,10 +71,10 @@ func (x *examiner) anyVerdict(c *contents) *expr.Verdict {
 }
 
 // goesTo says whether openings of the door are elements of a set.
-func (s *spec) goesTo(name SetName) bool { return s.Set4 == name || s.Set6 == name }
+func (s *door) goesTo(name nft.SetName) bool { return s.v4 == name || s.v6 == name }
 
 // key joins the registers that make up a set's key.
-func (x *examiner) key(set *nftables.Set, reg uint32, regs registers, m *matching) (key []byte, known bool) {
+func (x *inspector) key(set *nftables.Set, reg uint32, regs registers, m *matching) (key []byte, known bool) {
 	at := index(reg)
 	known = true
 	for _, part := range nftables.ConcatSetTypeElements(set.KeyType) {
@@ -138,26 +138,4 @@ func (c *contents) interval(key []byte) *nftables.SetElement {
 		return nil
 	}
 	return start
-}
-
-// decodeVerdict reads a map's verdict (NFTA_DATA_VERDICT).
-func decodeVerdict(b []byte) *expr.Verdict {
-	ad, err := netlink.NewAttributeDecoder(b)
-	if err != nil {
-		return nil
-	}
-	ad.ByteOrder = binary.BigEndian
-	v := &expr.Verdict{}
-	for ad.Next() {
-		switch ad.Type() {
-		case unix.NFTA_VERDICT_CODE:
-			v.Kind = expr.VerdictKind(int32(ad.Uint32()))
-		case unix.NFTA_VERDICT_CHAIN:
-			v.Chain = ad.String()
-		}
-	}
-	if ad.Err() != nil {
-		return nil
-	}
-	return v
 }

@@ -1,4 +1,4 @@
-package nft
+package inspect
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"knockd/internal/knock"
+	"knockd/internal/nft"
 )
 
 // outcome is what a chain does with a packet.
@@ -21,16 +22,16 @@ const (
 	translates // changes its destination
 )
 
-// truth is whether a packet matches.
-type truth uint8
+// certainty is whether a packet matches, as far as can be known.
+type certainty uint8
 
 const (
-	no truth = iota
+	no certainty = iota
 	maybe
 	yes
 )
 
-func boolean(b bool) truth {
+func boolean(b bool) certainty {
 	if b {
 		return yes
 	}
@@ -41,21 +42,21 @@ func boolean(b bool) truth {
 // NFT_JUMP_STACK_SIZE).
 const maxDepth = 16
 
-// walk follows a packet through a chain.
-func (x *examiner) walk(p packet, c *nftables.Chain, depth int) outcome {
+// evaluate follows a packet through a chain.
+func (x *inspector) evaluate(p packet, c *nftables.Chain, depth int) outcome {
 	if depth > maxDepth {
 		return through
 	}
 	left := false // the packet may have left the chain
 	for _, r := range x.rules[keyOf(c)] {
 		m := x.match(p, tableOf(c.Table), r)
-		if m.truth == no || m.verdict == nil {
+		if m.certainty == no || m.verdict == nil {
 			continue
 		}
-		if left && m.truth == yes {
-			m.truth = maybe
+		if left && m.certainty == yes {
+			m.certainty = maybe
 		}
-		if m.verdict.Kind == expr.VerdictReturn && m.truth == maybe {
+		if m.verdict.Kind == expr.VerdictReturn && m.certainty == maybe {
 			left = true
 		}
 		got, stop := x.follow(p, c, m, depth)
@@ -68,8 +69,8 @@ func (x *examiner) walk(p packet, c *nftables.Chain, depth int) outcome {
 
 // follow acts on the verdict of a rule that matches, or may. stop says that
 // the chain ends here.
-func (x *examiner) follow(p packet, c *nftables.Chain, m matching, depth int) (got outcome, stop bool) {
-	surely := m.truth == yes
+func (x *inspector) follow(p packet, c *nftables.Chain, m matching, depth int) (got outcome, stop bool) {
+	surely := m.certainty == yes
 	switch m.verdict.Kind {
 	case expr.VerdictAccept:
 		return accepts, surely || m.port && !p.surely
@@ -79,7 +80,7 @@ func (x *examiner) follow(p packet, c *nftables.Chain, m matching, depth int) (g
 		return through, surely
 	case expr.VerdictJump, expr.VerdictGoto:
 		target := &nftables.Chain{Name: m.verdict.Chain, Table: c.Table}
-		got = x.walk(p, target, depth+1)
+		got = x.evaluate(p, target, depth+1)
 		goes := m.verdict.Kind == expr.VerdictGoto && surely
 		return got, got == accepts || got == translates || got == drops && surely || goes
 	case verdictTranslate:
@@ -93,9 +94,9 @@ const verdictTranslate expr.VerdictKind = 1 << 30
 
 // matching is what a rule says to a packet.
 type matching struct {
-	truth   truth
-	port    bool // it has looked at the port, or at what a knocker is known by
-	verdict *expr.Verdict
+	certainty certainty
+	port      bool // it has looked at the port, or at what a knocker is known by
+	verdict   *expr.Verdict
 }
 
 // registers are what a rule has loaded: nil is not known. They are counted
@@ -118,8 +119,8 @@ func index(reg uint32) uint32 {
 }
 
 // match evaluates a rule's expressions.
-func (x *examiner) match(p packet, t Table, r *nftables.Rule) matching {
-	m := matching{truth: yes}
+func (x *inspector) match(p packet, t nft.Table, r *nftables.Rule) matching {
+	m := matching{certainty: yes}
 	regs := registers{}
 	for _, e := range r.Exprs {
 		one := yes
@@ -141,9 +142,9 @@ func (x *examiner) match(p packet, t Table, r *nftables.Rule) matching {
 		case *expr.Immediate:
 			regs[index(e.Register)] = &value{data: e.Data}
 		case *expr.Cmp:
-			one = m.look(regs[index(e.Register)], func(v *value) truth { return compare(v, e) })
+			one = m.look(regs[index(e.Register)], func(v *value) certainty { return compare(v, e) })
 		case *expr.Range:
-			one = m.look(regs[index(e.Register)], func(v *value) truth { return within(v, e) })
+			one = m.look(regs[index(e.Register)], func(v *value) certainty { return within(v, e) })
 		case *expr.Lookup:
 			one = x.lookup(p, t, e, regs, &m)
 		case *expr.Match:
@@ -151,7 +152,7 @@ func (x *examiner) match(p packet, t Table, r *nftables.Rule) matching {
 		default:
 			one = m.act(e)
 		}
-		if m.truth = min(m.truth, one); m.truth == no {
+		if m.certainty = min(m.certainty, one); m.certainty == no {
 			return m
 		}
 	}
@@ -159,7 +160,7 @@ func (x *examiner) match(p packet, t Table, r *nftables.Rule) matching {
 }
 
 // look compares a register and notes whether the port was in it.
-func (m *matching) look(v *value, compare func(*value) truth) truth {
+func (m *matching) look(v *value, compare func(*value) certainty) certainty {
 	if v == nil {
 		return maybe
 	}
@@ -168,7 +169,7 @@ func (m *matching) look(v *value, compare func(*value) truth) truth {
 }
 
 // act takes note of what a rule does.
-func (m *matching) act(e expr.Any) truth {
+func (m *matching) act(e expr.Any) certainty {
 	switch e := e.(type) {
 	case *expr.Verdict:
 		m.verdict = e
@@ -195,7 +196,7 @@ func (m *matching) act(e expr.Any) truth {
 func native(n uint32) []byte { return binary.NativeEndian.AppendUint32(nil, n) }
 
 // meta loads what is known of the packet beside its headers.
-func meta(p packet, e *expr.Meta, regs registers) truth {
+func meta(p packet, e *expr.Meta, regs registers) certainty {
 	if e.SourceRegister {
 		return yes // it sets something
 	}
@@ -264,7 +265,7 @@ func bitwise(v *value, e *expr.Bitwise) *value {
 	return out
 }
 
-func compare(v *value, e *expr.Cmp) truth {
+func compare(v *value, e *expr.Cmp) certainty {
 	if v.foreign {
 		return notLoopback(e)
 	}
@@ -290,7 +291,7 @@ func compare(v *value, e *expr.Cmp) truth {
 }
 
 // notLoopback compares the interface of a packet from elsewhere.
-func notLoopback(e *expr.Cmp) truth {
+func notLoopback(e *expr.Cmp) certainty {
 	loopback := bytes.Equal(bytes.TrimRight(e.Data, "\x00"), []byte("lo")) || bytes.Equal(e.Data, native(1))
 	switch {
 	case loopback && e.Op == expr.CmpOpEq:
@@ -301,7 +302,7 @@ func notLoopback(e *expr.Cmp) truth {
 	return maybe
 }
 
-func within(v *value, e *expr.Range) truth {
+func within(v *value, e *expr.Range) certainty {
 	if v.data == nil {
 		return maybe
 	}

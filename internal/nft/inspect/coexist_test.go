@@ -1,4 +1,4 @@
-package nft
+package inspect
 
 import (
 	"os"
@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"knockd/internal/nettest"
+	"knockd/internal/nft"
 )
 
 // site is a host with a firewall, and how doors are to be made there.
@@ -17,22 +18,22 @@ type site struct {
 	needs []string // programs
 	slow  bool     // only with KNOCKD_TEST_FIREWALLS=1
 	setup func(t *testing.T, server *nettest.Host)
-	opt   Options
+	opt   nft.Options
 }
 
 var sites = []site{
-	{name: "nftables.conf/set", setup: rules(userSets), opt: Options{Mode: Set}},
-	{name: "nftables.conf/mark", setup: rules(strings.Replace(userSets, "tcp dport 22 ip saddr @addr4 accept", "meta mark & 0x100000 == 0x100000 accept", 1)), opt: Options{Mode: Mark}},
+	{name: "nftables.conf/set", setup: rules(userSets), opt: nft.Options{Mode: nft.Set}},
+	{name: "nftables.conf/mark", setup: rules(strings.Replace(userSets, "tcp dport 22 ip saddr @addr4 accept", "meta mark & 0x100000 == 0x100000 accept", 1)), opt: nft.Options{Mode: nft.Mark}},
 	{name: "nftables.conf/guard", setup: rules(strings.Replace(userSets, "tcp dport 22 ip saddr @addr4 accept", "tcp dport 22 accept", 1))},
-	{name: "iptables-nft/mark", needs: []string{"iptables-nft", "ip6tables-nft"}, setup: iptables("-nft", "-m", "mark", "--mark", "0x100000/0x100000"), opt: Options{Mode: Mark}},
+	{name: "iptables-nft/mark", needs: []string{"iptables-nft", "ip6tables-nft"}, setup: iptables("-nft", "-m", "mark", "--mark", "0x100000/0x100000"), opt: nft.Options{Mode: nft.Mark}},
 	{name: "iptables-nft/guard", needs: []string{"iptables-nft", "ip6tables-nft"}, setup: iptables("-nft", "-p", "tcp", "--dport", "22")},
-	{name: "iptables-legacy/mark", needs: []string{"iptables-legacy", "ip6tables-legacy"}, setup: iptables("-legacy", "-m", "mark", "--mark", "0x100000/0x100000"), opt: Options{Mode: Mark}},
+	{name: "iptables-legacy/mark", needs: []string{"iptables-legacy", "ip6tables-legacy"}, setup: iptables("-legacy", "-m", "mark", "--mark", "0x100000/0x100000"), opt: nft.Options{Mode: nft.Mark}},
 	{name: "iptables-legacy/guard", needs: []string{"iptables-legacy", "ip6tables-legacy"}, setup: iptables("-legacy", "-p", "tcp", "--dport", "22")},
 	{name: "ufw/mark", slow: true, needs: []string{"ufw"}, setup: ufw(`
 for v in "" 6; do sed -i "/^# End required lines/i -A ufw$v-before-input -m mark --mark 0x100000/0x100000 -j ACCEPT" /etc/ufw/before$v.rules || exit 1; done
 grep -q 0x100000 /etc/ufw/before.rules || sed -i "/^COMMIT/i -A ufw-before-input -m mark --mark 0x100000/0x100000 -j ACCEPT" /etc/ufw/before.rules
 grep -q 0x100000 /etc/ufw/before6.rules || sed -i "/^COMMIT/i -A ufw6-before-input -m mark --mark 0x100000/0x100000 -j ACCEPT" /etc/ufw/before6.rules
-`), opt: Options{Mode: Mark}},
+`), opt: nft.Options{Mode: nft.Mark}},
 	{name: "ufw/guard", slow: true, needs: []string{"ufw"}, setup: ufw("ufw allow 22/tcp")},
 	{name: "firewalld/guard", slow: true, needs: []string{"firewalld", "firewall-cmd", "dbus-daemon"}, setup: firewalld},
 }
@@ -54,29 +55,29 @@ func TestCoexist(t *testing.T) {
 				server.EchoTCP(port)
 			}
 			s.setup(t, server)
-			f := firewall(t, server, s.opt)
-			door := Door{Name: "ssh", Ports: ports(t, "tcp/22"), Timeout: time.Minute}
-			if s.opt.Mode == Set {
+			f, opt := firewall(t, server, s.opt)
+			door := nft.Door{Name: "ssh", Ports: ports(t, "tcp/22"), Timeout: time.Minute}
+			if s.opt.Mode == nft.Set {
 				door.Set4, door.Set6 = filterSet("addr4"), filterSet("addr6")
 			}
 			ensure(t, f, door)
 			useDoor(t, f, client)
-			for _, a := range both("23") {
-				shut(t, client, a)
+			for _, a := range nettest.Both("23") {
+				client.MustNotReach(a)
 			}
-			examined(t, server, s, f.opt, door)
+			examined(t, server, s, opt, door)
 		})
 	}
 }
 
 // examined compares what is said of the host's rules with what was just seen:
 // the door works, and what is not accepted (tcp/23) is dropped.
-func examined(t *testing.T, server *nettest.Host, s site, o Options, door Door) {
+func examined(t *testing.T, server *nettest.Host, s site, o nft.Options, door nft.Door) {
 	t.Helper()
-	other := Door{Name: "telnet", Ports: ports(t, "tcp/23"), Timeout: time.Minute, Set4: door.Set4, Set6: door.Set6}
+	other := nft.Door{Name: "telnet", Ports: ports(t, "tcp/23"), Timeout: time.Minute, Set4: door.Set4, Set6: door.Set6}
 	var got []string
 	err := server.Do(func() (err error) {
-		got, err = Examine(o, []Door{door, other})
+		got, err = Examine(o, []nft.Door{door, other})
 		return err
 	})
 	text := lines(got)
@@ -87,7 +88,7 @@ func examined(t *testing.T, server *nettest.Host, s site, o Options, door Door) 
 	switch {
 	case strings.HasPrefix(s.name, "iptables-legacy"):
 		want = "rules of iptables-legacy (filter) were not examined"
-	case o.Mode == Guard && s.name != "nftables.conf/guard": // whose sets may hold it
+	case o.Mode == nft.Guard && s.name != "nftables.conf/guard": // whose sets may hold it
 
 		want = "door telnet: tcp/23 stays closed: "
 	}
@@ -97,28 +98,30 @@ func examined(t *testing.T, server *nettest.Host, s site, o Options, door Door) 
 }
 
 // useDoor opens and closes the door ssh for the client's two addresses.
-func useDoor(t *testing.T, f *Firewall, client *nettest.Host) {
+func useDoor(t *testing.T, f *nft.Firewall, client *nettest.Host) {
 	t.Helper()
 	for i, from := range []string{nettest.Client4, nettest.Client6} {
-		shut(t, client, both("22")[i])
-		open(t, f, Opening{Door: "ssh", Addr: addr(from)})
-		conn, err := client.Dial("tcp", both("22")[i], patience)
+		client.MustNotReach(nettest.Both("22")[i])
+		if _, err := f.Open(nft.Opening{Door: "ssh", Addr: addr(from)}); err != nil {
+			t.Fatal(err)
+		}
+		conn, err := client.Dial("tcp", nettest.Both("22")[i], nettest.Patience)
 		if err != nil {
 			t.Errorf("door open for %s: %v", from, err)
 			continue
 		}
 		defer conn.Close()
-		echo(t, conn)
+		nettest.MustEcho(t, conn)
 		if closed, err := f.CloseFor("ssh", 1, addr(from)); err != nil || len(closed) != 1 {
 			t.Errorf("closed %v, %v", closed, err)
 		}
-		shut(t, client, both("22")[i])
-		echo(t, conn)
+		client.MustNotReach(nettest.Both("22")[i])
+		nettest.MustEcho(t, conn)
 	}
 }
 
 func rules(text string) func(*testing.T, *nettest.Host) {
-	return func(t *testing.T, h *nettest.Host) { load(t, h, text) }
+	return func(_ *testing.T, h *nettest.Host) { h.Load(text) }
 }
 
 // iptables is a default-drop host that accepts what matches.
@@ -167,7 +170,7 @@ exec firewalld --nofork --nopid`)
 	if err := h.Start(cmd); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "firewalld's rules: "+log.String(), func() bool {
+	nettest.Eventually(t, "firewalld's rules: "+log.String(), func() bool {
 		out, _ := h.Try("nft", "list", "tables")
 		rules, _ := h.Try("nft", "list", "chain", "inet", "firewalld", "filter_IN_public_allow")
 		return strings.Contains(out, "inet firewalld") && strings.Contains(rules, "22")
@@ -190,7 +193,7 @@ func TestDNAT(t *testing.T) {
 			nettest.LacksKernel(t, "forwarding here: "+err.Error())
 		}
 	}
-	load(t, server, `
+	server.Load(`
 table inet nat {
 	chain prerouting {
 		type nat hook prerouting priority dstnat;
@@ -199,19 +202,19 @@ table inet nat {
 	}
 }`)
 	inner.EchoTCP(":80")
-	for _, a := range both("22") {
-		reaches(t, client, a)
+	for _, a := range nettest.Both("22") {
+		client.MustReach(a)
 	}
-	door := Door{Name: "ssh", Ports: ports(t, "tcp/22"), Timeout: time.Minute}
-	f := firewall(t, server, Options{})
+	door := nft.Door{Name: "ssh", Ports: ports(t, "tcp/22"), Timeout: time.Minute}
+	f, opt := firewall(t, server, nft.Options{})
 	ensure(t, f, door)
-	reaches(t, client, both("22")[0]) // past the guard at input, which is said:
-	got, err := Examine(f.opt, []Door{door})
+	client.MustReach(nettest.Both("22")[0]) // past the guard at input, which is said:
+	got, err := Examine(opt, []nft.Door{door})
 	if want := "door ssh: chain prerouting of table inet nat forwards tcp/22 elsewhere, past the guard at hook input: set guard_hook = prerouting"; err != nil || !strings.HasPrefix(lines(got), want) {
 		t.Errorf("%v, %s", err, lines(got))
 	}
 	f.Close()
-	f = firewall(t, server, Options{Hook: Prerouting})
+	f, _ = firewall(t, server, nft.Options{Hook: nft.Prerouting})
 	ensure(t, f, door)
 	useDoor(t, f, client)
 }

@@ -1,4 +1,4 @@
-package nft
+package inspect
 
 import (
 	"os"
@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"knockd/internal/nettest"
+	"knockd/internal/nft"
 )
 
 // hosts are rulesets, and what is to be said to a door for tcp/22 and
@@ -14,11 +15,11 @@ import (
 var hosts = []struct {
 	name, rules string
 	commands    [][]string
-	opt         Options
+	opt         nft.Options
 	want        []string
 }{
 	{name: "nothing, guard"},
-	{name: "nothing, mark", opt: Options{Mode: Mark}, want: []string{
+	{name: "nothing, mark", opt: nft.Options{Mode: nft.Mark}, want: []string{
 		"door ssh: the host's rules let everybody reach tcp/22, knock or not; drop it there, or use nft_mode = guard",
 		"door ssh: the host's rules let everybody reach udp/60001-60010, knock or not; drop it there, or use nft_mode = guard",
 	}},
@@ -26,13 +27,13 @@ var hosts = []struct {
 		"door ssh: tcp/22 stays closed: chain input of table inet filter drops it; guard can only take away: accept tcp/22 there, or use nft_mode = set or mark",
 		"door ssh: udp/60001-60010 stays closed: chain input of table inet filter drops it; guard can only take away: accept udp/60001-60010 there, or use nft_mode = set or mark",
 	}},
-	{name: "default drop, mark", rules: dropHost, opt: Options{Mode: Mark}, want: []string{
+	{name: "default drop, mark", rules: dropHost, opt: nft.Options{Mode: nft.Mark}, want: []string{
 		"door ssh: tcp/22 stays closed: chain input of table inet filter drops it; add: nft 'insert rule inet filter input meta mark & 0x100000 == 0x100000 accept'",
 		"door ssh: udp/60001-60010 stays closed: chain input of table inet filter drops it; add: nft 'insert rule inet filter input meta mark & 0x100000 == 0x100000 accept'",
 	}},
-	{name: "default drop, mark, accepted", rules: dropHost, opt: Options{Mode: Mark},
+	{name: "default drop, mark, accepted", rules: dropHost, opt: nft.Options{Mode: nft.Mark},
 		commands: [][]string{{"nft", "insert rule inet filter input meta mark & 0x100000 == 0x100000 accept"}}},
-	{name: "default drop, set", rules: dropHost, opt: Options{Mode: Set}, commands: [][]string{
+	{name: "default drop, set", rules: dropHost, opt: nft.Options{Mode: nft.Set}, commands: [][]string{
 		{"nft", "add rule inet filter doors tcp dport 22 ip saddr @addr4 accept"},
 		{"nft", "add rule inet filter doors tcp dport 22 ip6 saddr @addr6 accept"},
 	}, want: []string{
@@ -78,7 +79,7 @@ table inet filter {
 	}, want: []string{
 		"door ssh: udp/60001-60010 stays closed: chain INPUT of table ip filter drops it; guard can only take away: accept udp/60001-60010 there, or use nft_mode = mark",
 	}},
-	{name: "iptables, mark", opt: Options{Mode: Mark}, commands: [][]string{
+	{name: "iptables, mark", opt: nft.Options{Mode: nft.Mark}, commands: [][]string{
 		{"ip6tables-nft", "-P", "INPUT", "DROP"},
 		{"iptables-nft", "-P", "INPUT", "DROP"},
 		{"iptables-nft", "-A", "INPUT", "-m", "mark", "--mark", "0x100000/0x100000", "-j", "ACCEPT"},
@@ -89,7 +90,7 @@ table inet filter {
 	{name: "published port, guard at input", commands: docker, want: []string{
 		"door ssh: chain PREROUTING of table ip nat forwards tcp/22 elsewhere, past the guard at hook input: set guard_hook = prerouting",
 	}},
-	{name: "published port, guard at prerouting", commands: docker, opt: Options{Hook: Prerouting}},
+	{name: "published port, guard at prerouting", commands: docker, opt: nft.Options{Hook: nft.Prerouting}},
 	{name: "firewalld", rules: `
 table inet firewalld {
 	chain filter_INPUT {
@@ -139,7 +140,7 @@ func TestExamine(t *testing.T) {
 			h := nettest.NewHost(t, "host")
 			nettest.NeedProgram(t, "nft")
 			if tt.rules != "" {
-				load(t, h, tt.rules)
+				h.Load(tt.rules)
 			}
 			for _, c := range tt.commands {
 				nettest.NeedProgram(t, c[0])
@@ -151,18 +152,18 @@ func TestExamine(t *testing.T) {
 			}
 			defer ns.Close()
 			tt.opt.NetNS = int(ns.Fd())
-			door := Door{Name: "ssh", Ports: ports(t, "tcp/22, udp/60001-60010"), Timeout: time.Minute}
-			if tt.opt.Mode == Set {
+			door := nft.Door{Name: "ssh", Ports: ports(t, "tcp/22, udp/60001-60010"), Timeout: time.Minute}
+			if tt.opt.Mode == nft.Set {
 				door.Set4, door.Set6 = filterSet("addr4"), filterSet("addr6")
 			}
 			// A table of ours that is there already changes nothing.
-			if tt.opt.Mode != Set {
-				f := firewall(t, h, tt.opt)
+			if tt.opt.Mode != nft.Set {
+				f, _ := firewall(t, h, tt.opt)
 				ensure(t, f, door)
 			}
 			var got []string
 			err = h.Do(func() (err error) {
-				got, err = Examine(tt.opt, []Door{door})
+				got, err = Examine(tt.opt, []nft.Door{door})
 				return err
 			})
 			if err != nil || lines(got) != lines(tt.want) {

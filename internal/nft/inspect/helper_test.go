@@ -1,0 +1,69 @@
+package inspect
+
+import (
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/nftables"
+
+	"knockd/internal/nettest"
+	"knockd/internal/nft"
+)
+
+func TestMain(m *testing.M) { nettest.Main(m) }
+
+// userSets is a default-drop ruleset of a host with sets of every key.
+var userSets = func() string {
+	text, err := os.ReadFile("../testdata/user-sets.nft")
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
+}()
+
+// firewall makes a Firewall in a host, closed with the test, and returns it
+// with its options.
+func firewall(t testing.TB, h *nettest.Host, o nft.Options) (*nft.Firewall, nft.Options) {
+	t.Helper()
+	nettest.NeedProgram(t, "nft")
+	ns, err := os.Open(h.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.NetNS = int(ns.Fd())
+	f, err := nft.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		f.Close()
+		ns.Close()
+	})
+	return f, o
+}
+
+func ensure(t testing.TB, f *nft.Firewall, doors ...nft.Door) {
+	t.Helper()
+	if _, err := f.Ensure(doors); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func ports(t testing.TB, s string) []nft.PortRange {
+	t.Helper()
+	list, err := nft.ParsePorts(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
+
+func filterSet(name string) nft.SetName {
+	return nft.SetName{Table: nft.Table{Family: nftables.TableFamilyINet, Name: "filter"}, Name: name}
+}
+
+func lines(list []string) string { return strings.Join(list, "\n") }
