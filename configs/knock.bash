@@ -60,7 +60,7 @@ _knock() {
     spa) options+=" -A --access -a --allow-ip -s --source-ip -f --fw-timeout -p --server-port -P --server-proto
         -S --source-port -r --rand-port -N --nat-access --nat-local --nat-port --nat-rand-port --user --digest --time-offset
         --key-file --key-client -n --named --rc-file --ipv6-extension -R --resolve --resolve-url --stun" ;;
-    keygen) options="--profile --server --client -A --access --hmac --qr --help" ;;
+    keygen) options="--write --phone --profile --server --client -A --access --hmac --qr --config --help" ;;
     ssh-config) options="--match-exec --config --help" ;;
     profiles) options="--json --config --help" ;;
     ssh)

@@ -101,6 +101,8 @@ complete -c knock -n '__knock_after spa' -l ipv6-extension -d 'ask for an IPv6 a
 complete -c knock -n '__knock_after spa' -s R -l resolve -d 'open for the address that a web site sees'
 complete -c knock -n '__knock_after spa' -l resolve-url -x -d 'the site'
 complete -c knock -n '__knock_after spa' -l stun -x -d 'ask this STUN server'
+complete -c knock -n '__knock_after keygen' -l write -d 'write key file and profile here'
+complete -c knock -n '__knock_after keygen' -l phone -d 'make keys for a phone'
 complete -c knock -n '__knock_after keygen' -l server -x -a '(__fish_print_hostnames)' -d 'name of the server'
 complete -c knock -n '__knock_after keygen' -l client -x -d 'name of the client'
 complete -c knock -n '__knock_after keygen' -l hmac -x -a 'md5 sha1 sha256 sha384 sha512' -d 'type of the HMAC'

@@ -10,25 +10,32 @@ import (
 
 	"golang.org/x/term"
 
+	"knockd/internal/client"
 	"knockd/internal/spa"
 )
 
 const keygenUsage = `usage: knock keygen [options]
 Make fresh keys for one client of one server and print what belongs where: the
 door and its key file for knockd, the profile for knock, the stanza for fwknop's
-.fwknoprc, and on a terminal the QR code that the app Fwknop2 reads. Nothing is
-written to disk. Make keys of their own for each server: a packet for one could
-be shown to another that has the same keys.
+.fwknoprc, and on a terminal the QR code that the app Fwknop2 reads. Without
+--write nothing is written to disk. Make keys of their own for each server: a
+packet for one could be shown to another that has the same keys.
 
+  --write          write key file and profile here, and print nothing but what
+                   to paste into a shell of root at the server
+  --phone          make keys for a phone: print that for its door, and the QR
+                   code
   --profile NAME   the name of door, profile and stanza (default: the server's)
   --server HOST    the server's name or address
   --client NAME    the client's name in the server's log (default: client)
   -A, --access L   the ports of the door (default tcp/22)
   --hmac TYPE      the HMAC's type (default sha256; the QR code knows no other)
   --qr             print the QR code also where there is no terminal
+  --config FILE    with --write: the configuration (default ~/.config/knock/config)
 `
 
-// simpleName is a name that may stand in sections and file names.
+// simpleName is a name that may stand in sections, file names and words of a
+// shell.
 var simpleName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
 // keyPair is what keygen was asked for.
@@ -36,18 +43,26 @@ type keyPair struct {
 	name, server, client string
 	access               []spa.Port
 	hmac                 spa.Hash
-	qr                   bool
+	qr, write, phone     bool
 }
 
-// runKeygen prints fresh keys and what to do with them.
+// register makes the options known.
+func (k *keyPair) register(o *options) {
+	fs := o.set
+	fs.BoolVar(&k.write, "write", false, "")
+	fs.BoolVar(&k.phone, "phone", false, "")
+	fs.StringVar(&k.server, "server", "", "")
+	fs.StringVar(&k.client, "client", "client", "")
+	fs.VarP(parsed(&k.access, spa.ParseAccess), "access", "A", "")
+	fs.Var(parsed(&k.hmac, parseHash), "hmac", "")
+	fs.BoolVar(&k.qr, "qr", false, "")
+}
+
+// runKeygen makes fresh keys and says what to do with them.
 func runKeygen(_ context.Context, c *call) int {
 	k := keyPair{hmac: spa.SHA256}
 	k.access, _ = spa.ParsePorts("tcp/22")
-	c.set.StringVar(&k.server, "server", "", "")
-	c.set.StringVar(&k.client, "client", "client", "")
-	c.set.VarP(parsed(&k.access, spa.ParseAccess), "access", "A", "")
-	c.set.Var(parsed(&k.hmac, parseHash), "hmac", "")
-	c.set.BoolVar(&k.qr, "qr", false, "")
+	k.register(c.options)
 	if status, done := c.parse(keygenUsage); done {
 		return status
 	}
@@ -55,8 +70,20 @@ func runKeygen(_ context.Context, c *call) int {
 		return c.sys.exit(err)
 	}
 	client := spa.NewClient(k.client, k.hmac)
-	c.sys.print(k.text(client))
-	if file, ok := c.sys.stdout.(*os.File); ok && term.IsTerminal(int(file.Fd())) || k.qr {
+	file, _ := c.sys.stdout.(*os.File)
+	switch {
+	case k.write:
+		if err := k.writeFiles(c, client); err != nil {
+			return c.sys.exit(err)
+		}
+		c.sys.print(k.serverBlock(client))
+	case k.phone:
+		c.sys.print(k.serverBlock(client))
+	default:
+		c.sys.print(k.text(client))
+		k.qr = k.qr || file != nil && term.IsTerminal(int(file.Fd()))
+	}
+	if k.qr || k.phone {
 		return c.sys.exit(k.printQR(c.sys.stdout, client))
 	}
 	return exitOpen
@@ -64,56 +91,87 @@ func runKeygen(_ context.Context, c *call) int {
 
 // check fills in the names and looks at them.
 func (k *keyPair) check(c *call) error {
-	k.name = c.profile
-	switch {
-	case len(c.args) > 0:
+	if len(c.args) > 0 {
 		return usagef("write: knock keygen --server HOST", "keygen takes no words but options")
-	case k.name == "" && simpleName.MatchString(k.server):
-		k.name = k.server
-	case k.name == "":
-		k.name = "door"
+	}
+	if k.name = c.profile; k.name == "" {
+		k.name = k.defaultName()
+	}
+	if k.phone && !c.given("client") {
+		k.client = "phone"
+	}
+	switch {
 	case !simpleName.MatchString(k.name):
 		return usagef("choose another --profile", "the name must be of letters, digits, and ._-")
-	}
-	if k.server == "" {
+	case strings.EqualFold(k.name, "options"), strings.EqualFold(k.name, spa.DefaultStanza):
+		return usagef("choose another --profile", "a section [%s] is not about one door", k.name)
+	case !simpleName.MatchString(k.client):
+		return usagef("choose another --client", "the client's name must be of letters, digits, and ._-")
+	case k.phone && k.write:
+		return usagef("choose one: with --phone the keys go to the phone by the QR code", "--write and --phone exclude each other")
+	case (k.phone || k.write && k.qr) && k.hmac != spa.SHA256:
+		return usagef("leave out --hmac", "the QR code knows no HMAC but sha256")
+	case k.write && k.server == "":
+		return usagef("name the server: knock keygen --write --server HOST", "--write needs to know where the profile leads")
+	case k.server == "":
 		k.server = "SERVER"
 	}
-	if !simpleName.MatchString(k.client) {
-		return usagef("choose another --client", "the client's name must be of letters, digits, and ._-")
-	}
-	if strings.ContainsAny(k.server, " \t\r\n") {
-		return usagef("name one host", "--server is not a host")
-	}
-	return nil
+	return client.CheckHost(k.server)
 }
 
-// text is all but the QR code.
-func (k *keyPair) text(c spa.Client) string {
-	var open []string
-	for _, p := range k.access {
-		open = append(open, p.String())
+// defaultName is the server's name, if that may stand everywhere. A phone has a
+// door of its own beside it.
+func (k *keyPair) defaultName() string {
+	name := "door"
+	if simpleName.MatchString(k.server) {
+		name = k.server
 	}
+	if k.phone {
+		name += "-phone"
+	}
+	return name
+}
+
+// ports is the list of the door's ports.
+func (k *keyPair) ports(separator string) string {
+	var all []string
+	for _, p := range k.access {
+		all = append(all, p.String())
+	}
+	return strings.Join(all, separator)
+}
+
+// text is all that is printed where nothing is written, but the QR code.
+func (k *keyPair) text(c spa.Client) string {
 	keys := c.KeyLines()
 	var b strings.Builder
 	fmt.Fprintf(&b, "# At the server: /etc/knockd/%s.keys, mode 0600\n[%s]\n%s\n", k.name, k.client, keys)
-	fmt.Fprintf(&b, "# At the server: /etc/knockd.conf, or a file below /etc/knockd.conf.d with new = yes\n"+
-		"[%s]\nspa_key_file = /etc/knockd/%s.keys\nopen = %s\nrequire_source = yes\n\n", k.name, k.name, strings.Join(open, ", "))
+	fmt.Fprintf(&b, "# At the server: /etc/knockd.conf, or a file below /etc/knockd.conf.d with new = yes\n%s\n", k.door())
 	fmt.Fprintf(&b, "# Here: ~/.config/knock/%s.keys, mode 0600\n%s\n", k.name, keys)
-	fmt.Fprintf(&b, "# Here: ~/.config/knock/config\n[%s]\nhost = %s\nspa_key_file = %s.keys\nspa_access = %s\n%s\n",
-		k.name, k.server, k.name, strings.Join(open, ","), waitLine(k.access))
+	fmt.Fprintf(&b, "# Here: ~/.config/knock/config\n%s\n", k.profile())
 	fmt.Fprintf(&b, "# Or here, for fwknop too: ~/.fwknoprc, mode 0600\n[%s]\nSPA_SERVER %s\nACCESS %s\nUSE_HMAC Y\n%s",
-		k.name, k.server, strings.Join(open, ","), strings.ReplaceAll(keys, ": ", " "))
+		k.name, k.server, k.ports(","), strings.ReplaceAll(keys, ": ", " "))
 	return b.String()
 }
 
-// waitLine has a profile wait for the first TCP port.
-func waitLine(ports []spa.Port) string {
-	for _, p := range ports {
-		if text := p.String(); strings.HasPrefix(text, "tcp/") {
-			return "wait = " + text + "\n"
+// door is the section for knockd. A phone does not name its address.
+func (k *keyPair) door() string {
+	source := "yes"
+	if k.phone {
+		source = "no"
+	}
+	return fmt.Sprintf("[%s]\nspa_key_file = /etc/knockd/%s.keys\nopen = %s\nrequire_source = %s\n", k.name, k.name, k.ports(", "), source)
+}
+
+// profile is the section for knock. It waits for the first TCP port.
+func (k *keyPair) profile() string {
+	text := fmt.Sprintf("[%s]\nhost = %s\nspa_key_file = %s.keys\nspa_access = %s\n", k.name, k.server, k.name, k.ports(","))
+	for _, p := range k.access {
+		if port := p.String(); strings.HasPrefix(port, "tcp/") {
+			return text + "wait = " + port + "\n"
 		}
 	}
-	return ""
+	return text
 }
 
 func (k *keyPair) printQR(w io.Writer, c spa.Client) error {
@@ -124,6 +182,10 @@ func (k *keyPair) printQR(w io.Writer, c spa.Client) error {
 	if err != nil {
 		return fmt.Errorf("make the QR code: %w", err)
 	}
-	_, err = fmt.Fprintf(w, "\n# For the app Fwknop2. A phone does not name its address, so its door needs\n# require_source = no.\n%s", code)
+	more := ""
+	if !k.phone {
+		more = " A phone does not name its address, so its door needs\n# require_source = no, as with --phone."
+	}
+	_, err = fmt.Fprintf(w, "\n# For the app Fwknop2.%s\n%s", more, code)
 	return err
 }

@@ -80,5 +80,5 @@ func optionNames() []string {
 	o := newOptions()
 	(&spaOptions{}).register(o)
 	o.set.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-	return append(names, "fdpass", "match-exec", "server", "client", "hmac", "qr")
+	return append(names, "fdpass", "match-exec", "server", "client", "hmac", "qr", "write", "phone")
 }
