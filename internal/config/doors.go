@@ -53,11 +53,11 @@ var doorKeys = newKeyTable(ownKeys, nativeKeys, ruleKeys, spaKeys)
 
 // ownKeys are those of knockd 0.8 and what commands need.
 var ownKeys = []key[*rawDoor]{
-	{names: []string{"sequence"}, read: readSequence},
+	{names: []string{"sequence"}, follow: sequenceComment, read: readSequence},
 	{names: []string{"one_time_sequences"}, read: readOneTimeFile},
 	secondsKey(func(d *rawDoor) *time.Duration { return &d.Timeout }, "seq_timeout", "timeout"),
 	secondsKey(func(d *rawDoor) *time.Duration { return &d.CmdTimeout }, "cmd_timeout"),
-	{names: []string{"tcpflags"}, repeats: true, global: true, read: readFlags},
+	{names: []string{"tcpflags"}, repeats: true, global: true, follow: listComment, read: readFlags},
 	parsed(func(d *rawDoor) *netip.Addr { return &d.Target }, parseTarget, "target"),
 	commandKey(func(d *rawDoor) *string { return &d.StartCommand }, "start_command", "command"),
 	commandKey(func(d *rawDoor) *string { return &d.StartCommand6 }, "start_command_6", "command_6"),
@@ -68,13 +68,13 @@ var ownKeys = []key[*rawDoor]{
 		_, err := parseYes(value)
 		return err
 	}, "new"),
-	parsed(func(d *rawDoor) *time.Duration { return &d.StartLimit }, parseSeconds, "start_limit"),
+	parsed(func(d *rawDoor) *time.Duration { return &d.StartLimit }, parseSeconds, "start_limit").followed(unitAndComment),
 }
 
 func readSequence(d *rawDoor, value string) ([]string, error) {
 	steps, err := parseSequence(value, true)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w (%s)", err, sequence08(value))
 	}
 	d.Sequence = steps
 	return []string{"sequence: " + FormatSequence(d.Sequence)}, nil
@@ -127,7 +127,24 @@ func parseStep(field string, wild bool) (knock.Step, error) {
 	}
 	n, err := parsePort(trim(port))
 	step.Port = n
+	if err != nil {
+		err = severalPorts(trim(port), err)
+	}
 	return step, err
+}
+
+// severalPorts says more of a text that is no port but begins with one.
+func severalPorts(text string, err error) error {
+	after := strings.TrimLeft(text, "0123456789")
+	switch {
+	case len(after) == len(text) || after == "":
+		return err
+	case after[0] == '-':
+		return rulef("a range: must be one port")
+	case strings.ContainsRune(space+";/", rune(after[0])):
+		return rulef("must be one port: ports are separated by commas")
+	}
+	return err
 }
 
 func parsePort(text string) (uint16, error) {
@@ -163,12 +180,12 @@ func FormatSequence(steps []knock.Step) string {
 	return b.String()
 }
 
-// secondsKey is a number of whole seconds.
+// secondsKey is a number of whole seconds, of knockd 0.8.
 func secondsKey(field func(*rawDoor) *time.Duration, names ...string) key[*rawDoor] {
-	return key[*rawDoor]{names: names, read: func(d *rawDoor, value string) ([]string, error) {
+	return key[*rawDoor]{names: names, follow: unitAndComment, read: func(d *rawDoor, value string) ([]string, error) {
 		t, err := parseSeconds(value)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w (knockd 0.8 reads %d)", err, number08(value))
 		}
 		*field(d) = t
 		return []string{fmt.Sprintf("%s: %d", names[0], t/time.Second)}, nil

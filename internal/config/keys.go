@@ -9,6 +9,7 @@ type key[T any] struct {
 	word    bool     // stands alone, without "= value"
 	repeats bool     // may be given several times; of others the last one counts
 	global  bool     // its trace does not begin with the door's name
+	follow  follow   // what may stand behind its value
 
 	// read checks the value and sets it. It returns what -D prints of it after
 	// "config: " and the door's name, on an error up to where it was found.
@@ -42,6 +43,12 @@ func (k *key[T]) check(item rawItem) error {
 		return rulef("must be followed by \"=\" and its value")
 	}
 	return nil
+}
+
+// followed returns the key with what may stand behind its value.
+func (k key[T]) followed(by follow) key[T] {
+	k.follow = by
+	return k
 }
 
 // textKey is a key whose value is kept as it is.

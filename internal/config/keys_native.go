@@ -13,18 +13,18 @@ var nativeOptions = []key[*Config]{
 		c.GuardHook = GuardHook(word)
 		return err
 	}, "guard_hook"),
-	parsed(func(c *Config) *Mark { return &c.NftMark }, parseMark, "nft_mark"),
+	parsed(func(c *Config) *Mark { return &c.NftMark }, parseMark, "nft_mark").followed(comment),
 	parsed(func(c *Config) *SetRef { return &c.NftSet }, parseSet("ip6"), "nft_set"),
 	parsed(func(c *Config) *SetRef { return &c.NftSet6 }, parseSet("ip"), "nft_set_6"),
 }
 
 // nativeKeys say what a door opens without a command.
 var nativeKeys = []key[*rawDoor]{
-	parsed(func(d *rawDoor) *[]Ports { return &d.Open }, parseOpen, "open"),
+	parsed(func(d *rawDoor) *[]Ports { return &d.Open }, parseOpen, "open").followed(listComment),
 	parsed(func(d *rawDoor) *SetRef { return &d.NftSet }, parseSet("ip6"), "nft_set"),
 	parsed(func(d *rawDoor) *SetRef { return &d.NftSet6 }, parseSet("ip"), "nft_set_6"),
 	parsed(func(d *rawDoor) *string { return &d.XtRecent }, parseRecent, "xt_recent"),
-	parsed(func(d *rawDoor) *int { return &d.OpenPrefix4 }, between(8, 32), "open_prefix_4"),
-	parsed(func(d *rawDoor) *int { return &d.OpenPrefix6 }, between(16, 128), "open_prefix_6"),
+	parsed(func(d *rawDoor) *int { return &d.OpenPrefix4 }, between(8, 32), "open_prefix_4").followed(comment),
+	parsed(func(d *rawDoor) *int { return &d.OpenPrefix6 }, between(16, 128), "open_prefix_6").followed(comment),
 	parsed(func(d *rawDoor) *string { return &d.Close }, parseText, "close"),
 }

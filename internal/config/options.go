@@ -16,7 +16,7 @@ var optionKeys = newKeyTable(ownOptions, nativeOptions, ruleOptions)
 var ownOptions = []key[*Config]{
 	textKey("log file", func(c *Config) *string { return &c.LogFile }, "logfile"),
 	textKey("pid file", func(c *Config) *string { return &c.PidFile }, "pidfile"),
-	{names: []string{"interface"}, read: func(c *Config, value string) ([]string, error) {
+	{names: []string{"interface"}, follow: listComment, read: func(c *Config, value string) ([]string, error) {
 		names, err := ParseInterfaces(value)
 		if err != nil {
 			return nil, err
@@ -31,9 +31,9 @@ var ownOptions = []key[*Config]{
 
 	parsed(func(c *Config) *string { return &c.StateDir }, parsePath, "statedir"),
 	parsed(func(c *Config) *bool { return &c.KeepOnStop }, parseOnStop, "onstop"),
-	parsed(func(c *Config) *time.Duration { return &c.StartLimit }, parseSeconds, "start_limit"),
-	parsed(func(c *Config) *int { return &c.MaxAttempts }, between(1, maxAttempts), "maxattempts"),
-	parsed(func(c *Config) *int { return &c.LogRate }, between(1, maxLogRate), "lograte"),
+	parsed(func(c *Config) *time.Duration { return &c.StartLimit }, parseSeconds, "start_limit").followed(unitAndComment),
+	parsed(func(c *Config) *int { return &c.MaxAttempts }, between(1, maxAttempts), "maxattempts").followed(comment),
+	parsed(func(c *Config) *int { return &c.LogRate }, between(1, maxLogRate), "lograte").followed(comment),
 }
 
 // The largest values that make sense: about a gigabyte of attempts, and more

@@ -228,13 +228,25 @@ func readItem[T any](p *parser, s *rawSection, item rawItem, k *key[T], t T) {
 		prefix = cut(s.name, longestName) + ": "
 	}
 	err := k.check(item)
+	value, text := item.value, ""
+	if err == nil {
+		value, text, err = k.follow.cut(item.value)
+	}
 	if err == nil {
 		var trace []string
-		trace, err = k.read(t, item.value)
+		trace, err = k.read(t, value)
 		p.trace(item.place, prefix, trace...)
+		if err != nil {
+			err = k.follow.hint(item.value, err)
+		}
 	}
-	if err != nil {
-		p.fault(&Fault{item.place, s.name, k.names[0], err})
+	f := &Fault{item.place, s.name, k.names[0], err}
+	switch {
+	case err != nil:
+		p.fault(f)
+	case text != "":
+		f.Err = k.follow.ignored(text)
+		p.warn(f)
 	}
 }
 
@@ -252,6 +264,8 @@ func (p *parser) strayKey(s *rawSection, item rawItem) {
 	case !likeKey.MatchString(name):
 		// What else stands here may be a sequence: it is not told.
 		fault.Key, fault.Err = "", rulef("must be a key and its value, key = value")
+	case name != item.key && inOptions != nil && inOptions.word:
+		fault.Err = rulef("must stand alone on its line")
 	case name != item.key && (inOptions != nil || inDoor != nil):
 		fault.Err = rulef("must be followed by \"=\" and its value")
 	case inOptions != nil && inOptions.word && !item.hasValue:

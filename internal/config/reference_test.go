@@ -121,7 +121,7 @@ func (g generator) config() string {
 		}
 		lines = append(lines, g.blank()+"["+g.one("a", "b", "my door", " x ", "%IP%", "a]b", "[a", "#h", "DEFAULT", "1")+"]"+
 			g.one("", "", "", "", " ", "\t", "#"))
-		body := []string{g.one("sequence", "SeQuence") + g.blank() + "=" + g.blank() + g.list(",", 4, g.port)}
+		body := []string{g.one("sequence", "SeQuence") + g.blank() + "=" + g.blank() + g.list(",", 4, g.port) + g.comment()}
 		for range g.IntN(3) {
 			body = append(body, g.line())
 		}
@@ -130,6 +130,14 @@ func (g generator) config() string {
 	}
 	end := g.one("\n", "\n", "\r\n")
 	return strings.Join(lines, end) + g.one("", end)
+}
+
+// comment is one that knockd 0.8 overlooks behind a number, mostly.
+func (g generator) comment() string {
+	if g.IntN(5) > 0 {
+		return ""
+	}
+	return g.one(" ", "\t", "  ", " ", "") + g.one("# x", "; x", "#", "# 8000", "; 3 ports", "; 8000", "# a,b", "# a:udp", "# see 22:tcp")
 }
 
 func (g generator) port() string {
@@ -146,7 +154,7 @@ func (g generator) line() string {
 	key, value := "", ""
 	switch g.IntN(5) {
 	case 0:
-		key, value = g.one("seq_timeout", "Timeout", "cmd_timeout"), g.one("1", "10", "+7", "08", "25", "0", "-5", "x", "5s", "2147483648")
+		key, value = g.one("seq_timeout", "Timeout", "cmd_timeout"), g.one("1", "10", "+7", "08", "25", "0", "-5", "x", "5s", "5 seconds", "2147483648")+g.comment()
 	case 1:
 		key = "TCPFlags"
 		value = g.list(g.one(",", ",", ",", " ,", ", "), 3, func() string {

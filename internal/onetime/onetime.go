@@ -20,7 +20,8 @@ var errGone = errors.New("the sequence in use is not in the file any more")
 // File is a file of one-time sequences.
 type File struct {
 	Path string
-	// Parse reads a sequence, the text of a line without blanks around it.
+	// Parse reads a sequence, the text of a line without blanks around it and
+	// the comment behind it.
 	Parse func(text string) ([]knock.Step, error)
 	// Skipped, if set, is told the number of each line that is neither used
 	// nor a sequence. Such a line is left as it is.
@@ -146,7 +147,11 @@ func (f *File) first(text []byte) (Line, error) {
 // each calls use with every line that can be used until it returns false.
 func (f *File) each(text []byte, use func(Line) bool) {
 	unused(text, func(l Line) bool {
-		steps, err := f.Parse(strings.TrimSpace(l.text))
+		sequence, comment := knock.CutComment(strings.TrimSpace(l.text))
+		steps, err := f.Parse(sequence)
+		if err == nil {
+			err = knock.CheckComment(sequence, comment)
+		}
 		if err == nil {
 			l.Steps = steps
 			return use(l)

@@ -68,6 +68,20 @@ func TestTake(t *testing.T) {
 	}
 }
 
+// TestComments: a comment may stand behind a sequence, as in the configuration.
+func TestComments(t *testing.T) {
+	f := newFile(t, " 1,2 # laptop\n 3\t; phone\n 4 # a,b\n 5#x\n 6 ; 7\n 8 # see 9:udp\n")
+	var skipped []int
+	f.Skipped = func(line int) { skipped = append(skipped, line) }
+	lines, err := f.Lines()
+	if err != nil || len(lines) != 2 || len(lines[0].Steps) != 2 || lines[1].Steps[0].Port != 3 || !slices.Equal(skipped, []int{3, 4, 5, 6}) {
+		t.Fatalf("%+v, skipped %v, %v", lines, skipped, err)
+	}
+	if err := f.Use(lines[0]); err != nil || !strings.HasPrefix(content(t, f), "#1,2 # laptop\n 3") {
+		t.Errorf("%v, %q", err, content(t, f))
+	}
+}
+
 func TestUse(t *testing.T) {
 	const text = " 1\n 2\n 1\n"
 	for _, c := range []struct{ name, edited, after, fault string }{
