@@ -171,6 +171,34 @@ func TestOneConnection(t *testing.T) {
 	}
 }
 
+// onceRules let one connection in for each knock, as how-tos for iptables do.
+const onceRules = `iptables -w -N K; iptables -w -A INPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT; iptables -w -A INPUT -j K
+iptables -w -A K -p tcp --dport 22 -m recent --rcheck --seconds 30 --name NAME -m recent --remove --name NAME -j ACCEPT
+iptables -w -A K -p tcp --dport 1111 -m recent --set --name NAME -j DROP; iptables -w -A K -j DROP`
+
+// TestDoorForOneConnection: --wait uses up such a door, and knock proxy gets
+// through it, as the manual says.
+func TestDoorForOneConnection(t *testing.T) {
+	t.Parallel()
+	nettest.NeedProgram(t, "iptables")
+	cli, srv := nettest.Pair(t)
+	listen(t, srv, nettest.Server4+":22", func(c net.Conn) {
+		c.Write([]byte("SSH-2.0-x\r\n"))
+		c.Close()
+	})
+	srv.Run("sh", "-c", strings.ReplaceAll(onceRules, "NAME", fmt.Sprint("once", os.Getpid())))
+	if got := knockOn(t, cli, "-w", "tcp/22", nettest.Server4, "1111"); got.code != 0 {
+		t.Fatalf("--wait: %+v", got)
+	}
+	if cli.Reaches(nettest.Server4+":22", time.Second) {
+		t.Error("open for a second connection: nothing is shown")
+	}
+	files := home(t, map[string]string{".config/knock/config": "[door]\nhost = " + nettest.Server4 + "\nsequence = 1111\n"})
+	if got := knockAt(t, cli, files, "proxy", "door", "22"); got.code != 0 || got.stdout != "SSH-2.0-x\r\n" {
+		t.Errorf("proxy: %+v", got)
+	}
+}
+
 // listen serves connections on an address of a host.
 func listen(t *testing.T, h *nettest.Host, address string, serve func(net.Conn)) {
 	t.Helper()
