@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"knockd/internal/config"
 )
@@ -248,11 +249,13 @@ func named(all []config.Ports) bool {
 // it names none or all.
 func Interfaces(c *config.Config) ([]string, error) {
 	for _, name := range c.Interfaces {
-		switch name {
-		case config.AnyInterface:
+		switch {
+		case name == config.AnyInterface:
 			return nil, nil
-		case config.DefaultRoute:
+		case name == config.DefaultRoute:
 			return nil, fmt.Errorf("interface = %s: a ruleset cannot follow it; name the interface", name)
+		case strings.Contains(name, ":"):
+			return nil, fmt.Errorf("interface = %s: a ruleset knows no labels of addresses; name the interface, and the address as target of the doors", name)
 		}
 	}
 	return c.Interfaces, nil

@@ -21,6 +21,15 @@ func identifier(name string) string {
 	return id
 }
 
+// checkInterface refuses what one of the firewall tools would take for more
+// than an interface's name: a quote, a wildcard, an option.
+func checkInterface(name string) error {
+	if name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.@-") != "" || name[0] == '-' {
+		return fmt.Errorf("interface %q: a ruleset takes names of letters, digits and _ . @ - only", name)
+	}
+	return nil
+}
+
 func isLetter(r rune) bool { return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' }
 
 // unique returns the name, numbered if another door has it already.

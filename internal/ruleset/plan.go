@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"knockd/internal/knock"
@@ -56,6 +57,9 @@ func newPlan(doors []*Door, opt Options, name func(string) string) (*plan, error
 	if len(doors) == 0 {
 		errs = append(errs, errors.New("no door to compile"))
 	}
+	for _, name := range opt.Interfaces {
+		errs = append(errs, checkInterface(name))
+	}
 	for _, d := range p.doors {
 		errs = append(errs, p.check(d))
 	}
@@ -97,6 +101,11 @@ func (p *plan) check(d *door) error {
 	}
 	if d.OpenPrefix6 < 0 || d.OpenPrefix6 > 128 {
 		fault("open_prefix_6", "%d: must be from 1 to 128", d.OpenPrefix6)
+	}
+	if d.OpenOn != "" {
+		if err := checkInterface(strings.TrimSuffix(d.OpenOn, "+")); err != nil {
+			fault("start_command", "%v", err)
+		}
 	}
 	if _, err := logPrefix(d.Name, len(d.Sequence)); err != nil {
 		fault("name", "%v", err)

@@ -24,14 +24,23 @@ func (t *text) line(indent string, parts ...string) {
 
 func (t *text) printf(format string, args ...any) { fmt.Fprintf(&t.b, format, args...) }
 
+// maxComment bounds a comment. Iptables-restore reads lines of 10,240 octets:
+// what is behind them is a line of its own, and no comment.
+const maxComment = 1000
+
 // comments writes each text as a comment.
 func (t *text) comments(lines ...string) {
 	for _, l := range lines {
+		if len(l) > maxComment {
+			l = strings.ToValidUTF8(l[:maxComment], "") + " ..."
+		}
 		t.b.WriteString(strings.TrimRight("# "+printable(l), " ") + "\n")
 	}
 }
 
-// printable keeps a name from ending a comment's line.
+// printable keeps a name from ending a comment's line. What else a ruleset
+// holds of a configuration's texts is checked (checkInterface) or encoded
+// (identifier, encode).
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f || r == 0x85 || r == 0x2028 || r == 0x2029 {
