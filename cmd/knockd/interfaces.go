@@ -75,6 +75,9 @@ func waitsFor(name string) string {
 	if name == config.DefaultRoute {
 		return "waiting for a default route: there is none now"
 	}
+	if strings.Contains(name, ":") {
+		return "waiting for interface " + name + ": no address has this label now"
+	}
 	return "waiting for interface " + name + ": there is none of this name now"
 }
 
@@ -84,12 +87,15 @@ func notHeard(on []string) (advice []string) {
 	if err != nil || slices.Contains(on, config.AnyInterface) {
 		return nil
 	}
+	var indexes []int
 	for _, name := range on {
-		if i, ok := s.ByName(name); ok && !i.Up {
+		i, _, ok := s.Named(name)
+		indexes = append(indexes, i.Index)
+		if ok && !i.Up {
 			advice = append(advice, "interface "+name+" is down: nothing is heard on it now")
 		}
 	}
-	if i, ok := s.ByIndex(s.Default); ok && !slices.Contains(on, i.Name) {
+	if i, ok := s.ByIndex(s.Default); ok && !slices.Contains(indexes, i.Index) {
 		advice = append(advice, fmt.Sprintf("the default route leads through %s, which is not listened on: no knock that comes in there is heard", i.Name))
 	}
 	return advice

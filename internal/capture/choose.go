@@ -3,6 +3,7 @@ package capture
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	"knockd/internal/netstate"
 )
@@ -12,11 +13,11 @@ const DefaultRoute = "default-route"
 
 // Listening says what a Followed listens on.
 type Listening struct {
-	// On has the names of the interfaces, or Any; Missing those of the list
-	// that there are none of now.
+	// On has the names of the interfaces, the labels of addresses, or Any;
+	// Missing those of the list that there are none of now.
 	On, Missing []string
 	// Local has the addresses that are the host's own: those of the
-	// interfaces, or all.
+	// interfaces, those with the labels, or all.
 	Local []netip.Addr
 	// Deaf: the socket could not be bound to those that there are; that is
 	// tried again.
@@ -39,27 +40,40 @@ func Look(names []string) (Listening, error) {
 	return choose(names, s), nil
 }
 
-// choose finds the interfaces of a list: names, Any, DefaultRoute.
+// choose finds the interfaces of a list: names, labels of addresses as
+// "eth0:1", Any, DefaultRoute.
 func choose(names []string, s *netstate.State) Listening {
 	if slices.Contains(names, Any) {
 		return Listening{On: []string{Any}, Local: s.Addrs(nil)}
 	}
 	l := Listening{indexes: []int{}}
 	for _, name := range names {
-		i, ok := s.ByName(name)
+		i, addrs, ok := s.Named(name)
 		if name == DefaultRoute {
 			i, ok = s.ByIndex(s.Default)
+			addrs = i.Addrs
 		}
-		switch {
-		case !ok && !slices.Contains(l.Missing, name):
-			l.Missing = append(l.Missing, name)
-		case ok && !slices.Contains(l.indexes, i.Index):
-			l.indexes = append(l.indexes, i.Index)
-			l.On = append(l.On, i.Name)
+		if !ok {
+			l.Missing = appendNew(l.Missing, name)
+			continue
 		}
+		l.indexes = appendNew(l.indexes, i.Index)
+		l.Local = append(l.Local, addrs...)
+		if !strings.Contains(name, ":") {
+			name = i.Name
+		}
+		l.On = appendNew(l.On, name)
 	}
-	l.Local = s.Addrs(l.indexes)
+	slices.SortFunc(l.Local, netip.Addr.Compare)
+	l.Local = slices.Compact(l.Local)
 	return l
+}
+
+func appendNew[T comparable](list []T, item T) []T {
+	if slices.Contains(list, item) {
+		return list
+	}
+	return append(list, item)
 }
 
 // since returns what is new compared with what was before.

@@ -1,12 +1,15 @@
 package capture
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"knockd/internal/netstate"
 	"knockd/internal/nettest"
 )
 
@@ -161,6 +164,50 @@ func TestFollowAddresses(t *testing.T) {
 }
 
 // TestFollowTemporaryAddress makes addresses as privacy extensions do.
+// TestFollowLabel: a label is listened on while addresses bear it, for these
+// alone.
+func TestFollowLabel(t *testing.T) {
+	client, server := nettest.NewHost(t, "client"), nettest.NewHost(t, "server")
+	cable(client, server, "eth0")
+	f := follow(t, server, wantUDP(7000, 8000), "eth0:door")
+	f.await(t, "waiting for interface eth0:door")
+	for range 2 {
+		server.Run("ip", "addr", "add", "10.7.0.9/24", "dev", "eth0", "label", "eth0:door")
+		f.await(t, "listening on eth0:door")
+		f.awaitLocal(t, "10.7.0.9", true)
+		f.awaitLocal(t, nettest.Server4, false)
+		send(t, client, "10.7.0.9", 7000)
+		f.expect(t, 7000)
+		server.Run("ip", "addr", "del", "10.7.0.9/24", "dev", "eth0")
+		f.await(t, "waiting for interface eth0:door")
+		f.awaitLocal(t, "10.7.0.9", false)
+	}
+}
+
+// TestChoose: names and labels of one interface, listened on once.
+func TestChoose(t *testing.T) {
+	addr := netip.MustParseAddr
+	s := &netstate.State{Default: 2, Interfaces: []netstate.Interface{
+		{Index: 1, Name: "lo", Addrs: []netip.Addr{addr("127.0.0.1")}},
+		{Index: 2, Name: "eth0", AltNames: []string{"enp1s0"}, Addrs: []netip.Addr{addr("10.0.0.1"), addr("10.0.0.2"), addr("10.0.0.3"), addr("fd00::1")},
+			Labels: map[netip.Addr]string{addr("10.0.0.2"): "eth0:a", addr("10.0.0.3"): "eth0:b"}},
+	}}
+	for names, want := range map[string]string{
+		"eth0":                 "[eth0] [] [10.0.0.1 10.0.0.2 10.0.0.3 fd00::1] [2]",
+		"enp1s0 default-route": "[eth0] [] [10.0.0.1 10.0.0.2 10.0.0.3 fd00::1] [2]",
+		"eth0:b":               "[eth0:b] [] [10.0.0.3] [2]",
+		"eth0:b eth0:a eth0:b": "[eth0:b eth0:a] [] [10.0.0.2 10.0.0.3] [2]",
+		"eth0:a lo eth0":       "[eth0:a lo eth0] [] [10.0.0.1 10.0.0.2 10.0.0.3 127.0.0.1 fd00::1] [2 1]",
+		"eth0:c eth1 eth0:a":   "[eth0:a] [eth0:c eth1] [10.0.0.2] [2]",
+		"any":                  "[any] [] [10.0.0.1 10.0.0.2 10.0.0.3 127.0.0.1 fd00::1] []",
+	} {
+		l := choose(strings.Fields(names), s)
+		if got := fmt.Sprint(l.On, l.Missing, l.Local, l.indexes); got != want {
+			t.Errorf("%s: %s, want %s", names, got, want)
+		}
+	}
+}
+
 func TestFollowTemporaryAddress(t *testing.T) {
 	client, server := nettest.Pair(t)
 	f := follow(t, server, wantUDP(7000), "eth0")

@@ -99,18 +99,20 @@ func number08(text string) int32 {
 	return int32(n)
 }
 
+const refused08 = "knockd 0.8 refuses it too"
+
 // sequence08 says what knockd 0.8 makes of a sequence, without telling a port.
 func sequence08(text string) string {
 	n, zeros := strings.Count(text, ",")+1, 0
 	if n > knock.MaxSteps {
-		return "knockd 0.8 refuses it too"
+		return refused08
 	}
 	for field := range strings.SplitSeq(text, ",") {
 		port, protocol, named := strings.Cut(field, ":")
 		protocol, _, _ = strings.Cut(protocol, ":")
 		protocol = trim(protocol)
 		if named && !strings.EqualFold(protocol, "tcp") && !strings.EqualFold(protocol, "udp") || number08(port) > 65535 {
-			return "knockd 0.8 refuses it too"
+			return refused08
 		}
 		if uint16(number08(port)) == 0 {
 			zeros++

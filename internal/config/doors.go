@@ -74,7 +74,10 @@ var ownKeys = []key[*rawDoor]{
 func readSequence(d *rawDoor, value string) ([]string, error) {
 	steps, err := parseSequence(value, true)
 	if err != nil {
-		return nil, fmt.Errorf("%w (%s)", err, sequence08(value))
+		if made := sequence08(value); made != refused08 {
+			err = fmt.Errorf("%w (%s)", err, made)
+		}
+		return nil, err
 	}
 	d.Sequence = steps
 	return []string{"sequence: " + FormatSequence(d.Sequence)}, nil

@@ -80,17 +80,20 @@ func ParseInterfaces(list string) ([]string, error) {
 }
 
 // checkInterface refuses what the kernel would (dev_valid_name in
-// net/core/dev.c): such a name can never come into being. A label as in eth0:1
-// is no interface either.
+// net/core/dev.c): such a name can never come into being. A name with a colon
+// is the label of addresses, as eth0:1, which is as long at most.
 func checkInterface(name string) error {
 	const longest = 15 // IFNAMSIZ less the closing NUL
+	base, label, labelled := strings.Cut(name, ":")
 	switch {
 	case name == "":
 		return rulef("an empty name: must name an interface")
 	case len(name) > longest:
 		return rulef("interface %q: must have at most %d bytes", name, longest)
-	case name == "." || name == ".." || strings.ContainsAny(name, "/:"+space):
-		return rulef("interface %q: must not be a path and must not contain blanks, / or :", name)
+	case base == "." || base == ".." || strings.ContainsAny(name, "/"+space):
+		return rulef("interface %q: must not be a path and must not contain blanks or /", name)
+	case labelled && (base == "" || label == ""):
+		return rulef("interface %q: must be an interface's name, or a label as eth0:1", name)
 	}
 	return nil
 }

@@ -8,23 +8,23 @@ import (
 	"knockd/internal/netstate"
 )
 
-// AddressesOf returns the addresses that the named interfaces have now; of
-// all interfaces of the host for "any".
+// AddressesOf returns the addresses that the named interfaces, or labels, have
+// now; of all interfaces of the host for "any".
 func AddressesOf(names []string) ([]netip.Addr, error) {
 	state, err := netstate.Read()
 	if err != nil {
 		return nil, fmt.Errorf("read the network's state: %w", err)
 	}
-	indexes := []int{}
+	var all []netip.Addr
 	for _, name := range names {
 		if name == config.AnyInterface {
 			return state.Addrs(nil), nil
 		}
-		i, ok := state.ByName(name)
+		_, addrs, ok := state.Named(name)
 		if !ok {
 			return nil, fmt.Errorf("read the addresses of %s: no such network interface", name)
 		}
-		indexes = append(indexes, i.Index)
+		all = append(all, addrs...)
 	}
-	return state.Addrs(indexes), nil
+	return all, nil
 }

@@ -46,3 +46,49 @@ func TestCommentsAfterNumbers(t *testing.T) {
 		}
 	}
 }
+
+// TestLabel: -i eth0:door hears knocks at the address with this label alone,
+// as knockd 0.8, and follows it. So does Interface in the file.
+func TestLabel(t *testing.T) {
+	t.Parallel()
+	client, server := nettest.Pair(t)
+	server.Run("ip", "addr", "add", "10.7.0.9/24", "dev", "eth0", "label", "eth0:door")
+	r := startRivals(t, server, countDoor("7000", ""), "-i", "eth0:door")
+	inFile := start(t, server, strings.Replace(countDoor("7000", ""), "[options]", "[options]\n\tInterface = eth0:door", 1))
+	all := []*daemon{r.theirs, r.ours, inFile}
+	for _, to := range []string{nettest.Server4, "10.7.0.9"} {
+		syn(t, client, nettest.Client4, to, "7000")
+	}
+	syn(t, client, nettest.Client6, nettest.Server6, "7000")
+	syn(t, client, nettest.Client4, "10.7.0.9", "7000")
+	for _, d := range all {
+		d.opensFor(nettest.Client4, nettest.Client4)
+	}
+	if want := "starting up, listening on eth0:door\n"; !strings.HasPrefix(r.theirs.text(), want) || !strings.HasPrefix(r.ours.text(), want) {
+		t.Errorf("knockd 0.8 says\n%sours\n%s", r.theirs.text(), r.ours.text())
+	}
+	server.Run("ip", "addr", "del", "10.7.0.9/24", "dev", "eth0")
+	inFile.waitFor("waiting for interface eth0:door", 1)
+	server.Run("ip", "addr", "add", "10.7.0.10/24", "dev", "eth0", "label", "eth0:door")
+	inFile.waitFor("listening on eth0:door", 2)
+	syn(t, client, nettest.Client4, "10.7.0.9", "7000")
+	syn(t, client, nettest.Client4, "10.7.0.10", "7000")
+	inFile.opensFor(nettest.Client4, nettest.Client4, nettest.Client4)
+}
+
+// TestCheckLabel: -t knows labels.
+func TestCheckLabel(t *testing.T) {
+	t.Parallel()
+	_, server := nettest.Pair(t)
+	server.Run("ip", "addr", "add", "10.7.0.9/24", "dev", "eth0", "label", "eth0:door")
+	conf := t.TempDir() + "/knockd.conf"
+	write(t, conf, "[a]\n\tsequence = 7111,8222\n\tcommand = true\n")
+	for name, want := range map[string]string{
+		"eth0:door": "", "eth0:other": "knockd: warning: waiting for interface eth0:other: no address has this label now...",
+	} {
+		_, _, stderr := outcome(t, server, program(t, "knockd"), "-t", "-c", conf, "-i", name)
+		if !like(want, stderr) {
+			t.Errorf("%s: %s", name, stderr)
+		}
+	}
+}

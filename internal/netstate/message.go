@@ -22,11 +22,11 @@ func (t *table) apply(m netlink.Message) {
 			t.removeLink(i.Index)
 		}
 	case unix.RTM_NEWADDR:
-		if index, a, ok := decodeAddr(m.Data); ok {
-			t.addAddr(index, a)
+		if index, a, label, ok := decodeAddr(m.Data); ok {
+			t.addAddr(index, a, label)
 		}
 	case unix.RTM_DELADDR:
-		if index, a, ok := decodeAddr(m.Data); ok {
+		if index, a, _, ok := decodeAddr(m.Data); ok {
 			t.removeAddr(index, a)
 		}
 	}
@@ -71,13 +71,13 @@ func decodeLink(data []byte) (i Interface, ok bool) {
 // decodeAddr reads struct ifaddrmsg and its attributes. On a point-to-point
 // link IFA_ADDRESS is the other end's, IFA_LOCAL ours; IPv6 has no IFA_LOCAL
 // but there.
-func decodeAddr(data []byte) (index int, a netip.Addr, ok bool) {
+func decodeAddr(data []byte) (index int, a netip.Addr, label string, ok bool) {
 	if len(data) < unix.SizeofIfAddrmsg {
-		return 0, a, false
+		return 0, a, "", false
 	}
 	ad, err := netlink.NewAttributeDecoder(data[unix.SizeofIfAddrmsg:])
 	if err != nil {
-		return 0, a, false
+		return 0, a, "", false
 	}
 	for ad.Next() {
 		switch ad.Type() {
@@ -87,9 +87,11 @@ func decodeAddr(data []byte) (index int, a netip.Addr, ok bool) {
 			if !a.IsValid() {
 				a, ok = netip.AddrFromSlice(ad.Bytes())
 			}
+		case unix.IFA_LABEL:
+			label = ad.String()
 		}
 	}
-	return int(binary.NativeEndian.Uint32(data[4:])), a, ok && ad.Err() == nil
+	return int(binary.NativeEndian.Uint32(data[4:])), a, label, ok && ad.Err() == nil
 }
 
 // route is a default route.

@@ -116,6 +116,39 @@ func TestWatch(t *testing.T) {
 	w.Close() // once more does no harm
 }
 
+// TestLabels: addresses bear labels, which follow when the interface is
+// renamed.
+func TestLabels(t *testing.T) {
+	h := nettest.NewHost(t, "host")
+	w, s := watch(t, h, false)
+	named := func(name string) string {
+		i, addrs, ok := s.Named(name)
+		return fmt.Sprintf("%s%v%v", i.Name, addrs, ok)
+	}
+	for _, step := range []struct{ do, name, want string }{
+		{"link add ea type veth peer name eb", "ea:x", "ea[]false"},
+		{"addr add 192.0.2.1/24 dev ea", "ea:x", "ea[]false"},
+		{"addr add 192.0.2.2/24 dev ea label ea:x", "ea:x", "ea[192.0.2.2]true"},
+		{"addr add 192.0.2.3/24 dev ea label ea:xy", "ea:x", "ea[192.0.2.2]true"},
+		{"addr add 192.0.2.4/24 dev ea label ea:x", "ea:x", "ea[192.0.2.2 192.0.2.4]true"},
+		{"addr add 192.0.2.5/24 dev ea label other:x", "other:x", "[]false"},
+		{"addr del 192.0.2.2/24 dev ea", "ea:x", "ea[192.0.2.4]true"},
+		{"link set ea name ec", "ec:x", "ec[192.0.2.4 192.0.2.5]true"},
+		{"link set ec mtu 1400", "ea:x", "[]false"},
+		{"addr flush dev ec", "ec:x", "ec[]false"},
+	} {
+		ip(h, step.do)
+		timeout := time.After(patience)
+		for named(step.name) != step.want {
+			select {
+			case s = <-w.Changes():
+			case <-timeout:
+				t.Fatalf("%s: %s is %s, want %s", step.do, step.name, named(step.name), step.want)
+			}
+		}
+	}
+}
+
 // TestBridgePort checks that an interface that leaves its bridge is not taken
 // for one that leaves the host.
 func TestBridgePort(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // Interface is a network interface.
@@ -14,7 +15,8 @@ type Interface struct {
 	AltNames []string // other names, sorted
 	Up       bool     // by the administrator's will
 	Loopback bool
-	Addrs    []netip.Addr // sorted, without zone
+	Addrs    []netip.Addr          // sorted, without zone
+	Labels   map[netip.Addr]string // of IPv4 addresses that have one as "eth0:1"
 }
 
 // Called says whether the interface bears a name.
@@ -24,7 +26,7 @@ func (i *Interface) Called(name string) bool {
 
 func (i *Interface) equal(j *Interface) bool {
 	return i.Index == j.Index && i.Name == j.Name && i.Up == j.Up && i.Loopback == j.Loopback &&
-		slices.Equal(i.AltNames, j.AltNames) && slices.Equal(i.Addrs, j.Addrs)
+		slices.Equal(i.AltNames, j.AltNames) && slices.Equal(i.Addrs, j.Addrs) && maps.Equal(i.Labels, j.Labels)
 }
 
 // State is what there is at one moment. It is never changed once it is given out.
@@ -44,6 +46,22 @@ func (s *State) ByName(name string) (Interface, bool) {
 		}
 	}
 	return Interface{}, false
+}
+
+// Named returns what a name stands for: an interface with all its addresses,
+// or with those that have the name as their label, as "eth0:1". There must be
+// such an address then.
+func (s *State) Named(name string) (i Interface, addrs []netip.Addr, ok bool) {
+	base, _, labelled := strings.Cut(name, ":")
+	if i, ok = s.ByName(base); !ok || !labelled {
+		return i, i.Addrs, ok
+	}
+	for _, a := range i.Addrs {
+		if i.Labels[a] == name {
+			addrs = append(addrs, a)
+		}
+	}
+	return i, addrs, len(addrs) > 0
 }
 
 // ByIndex returns the interface that has an index.
@@ -77,19 +95,19 @@ func (s *State) Equal(t *State) bool {
 // table collects what the kernel tells, message by message.
 type table struct {
 	links  map[int]Interface
-	addrs  map[int]map[netip.Addr]struct{}
-	routes route // the best default route of the last dump
+	addrs  map[int]map[netip.Addr]string // to their labels
+	routes route                         // the best default route of the last dump
 }
 
 func newTable() *table {
-	return &table{links: map[int]Interface{}, addrs: map[int]map[netip.Addr]struct{}{}}
+	return &table{links: map[int]Interface{}, addrs: map[int]map[netip.Addr]string{}}
 }
 
-func (t *table) addAddr(index int, a netip.Addr) {
+func (t *table) addAddr(index int, a netip.Addr, label string) {
 	if t.addrs[index] == nil {
-		t.addrs[index] = map[netip.Addr]struct{}{}
+		t.addrs[index] = map[netip.Addr]string{}
 	}
-	t.addrs[index][a] = struct{}{}
+	t.addrs[index][a] = label
 }
 
 func (t *table) removeAddr(index int, a netip.Addr) { delete(t.addrs[index], a) }
@@ -104,8 +122,24 @@ func (t *table) state() *State {
 	s := &State{Default: t.routes.index}
 	for index, i := range t.links {
 		i.Addrs = slices.SortedFunc(maps.Keys(t.addrs[index]), netip.Addr.Compare)
+		i.Labels = labels(t.addrs[index])
 		s.Interfaces = append(s.Interfaces, i)
 	}
 	slices.SortFunc(s.Interfaces, func(i, j Interface) int { return cmp.Compare(i.Index, j.Index) })
 	return s
+}
+
+// labels returns the labels by which somebody can ask for addresses. Others
+// have the interface's name.
+func labels(addrs map[netip.Addr]string) map[netip.Addr]string {
+	var out map[netip.Addr]string
+	for a, label := range addrs {
+		if strings.Contains(label, ":") {
+			if out == nil {
+				out = map[netip.Addr]string{}
+			}
+			out[a] = label
+		}
+	}
+	return out
 }
