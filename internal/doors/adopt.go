@@ -63,8 +63,7 @@ func (s *schedule) adopt(f *saved, boot string, survivor int, now time.Time) {
 		e.why = "its stop command was interrupted"
 		s.close(e)
 	case survivor != 0:
-		e.state = queued
-		s.lane(e).starts.add(e)
+		s.queue(e)
 	default:
 		s.wait(e, open, now.Add(f.remaining(now)))
 	}
@@ -92,6 +91,18 @@ func (m *Manager) recordStart(e *entry) {
 	if e.before != nil {
 		j.ended(e.before.id)
 		e.before = nil
+	}
+}
+
+// recordStarted writes down that an opening's start command has ended, or that
+// nothing of it has run.
+func (m *Manager) recordStarted(e *entry, r Result) {
+	switch j := m.o.Journal; {
+	case j == nil:
+	case r.neverRan():
+		j.ended(e.id)
+	default:
+		j.open(e.id)
 	}
 }
 

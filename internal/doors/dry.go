@@ -1,6 +1,7 @@
 package doors
 
 import (
+	"math"
 	"net/netip"
 	"time"
 )
@@ -15,13 +16,13 @@ type Dry struct {
 
 // NewDry returns a Dry that writes its lines, in time order, to log.
 func NewDry(log func(now time.Time, text string)) *Dry {
-	return &Dry{s: newSchedule(), log: log}
+	return &Dry{s: newSchedule(math.MaxInt), log: log} // commands take no time: no worker is waited for
 }
 
 // Open is Manager.Open. Call Advance first.
 func (d *Dry) Open(o Opening, now time.Time, announce func()) bool {
-	if d.s.full() {
-		d.log(now, o.who()+": not opened: too many openings are held already")
+	if d.s.full(&o) {
+		d.log(now, d.s.refusal(&o))
 		return false
 	}
 	if announce != nil {

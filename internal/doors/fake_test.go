@@ -8,13 +8,15 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
 
-// fakeShell understands "sleep DURATION", "exit N", "hang" (until ended) and
-// "fork" (cannot be run), joined by "; ". Anything else is a program that does
-// nothing. It keeps what the real one keeps: limits, and the context's end.
+// fakeShell understands "sleep DURATION", "exit N", "hang" (until ended),
+// "fork" (cannot be run) and "lack DURATION" (cannot be run for so long), joined
+// by "; ". Anything else is a program that does nothing. It keeps what the real
+// one keeps: limits, and the context's end.
 type fakeShell struct {
 	mu      sync.Mutex
 	begin   time.Time
@@ -50,6 +52,10 @@ func (f *fakeShell) Run(ctx context.Context, line string, env []string, limit ti
 			return n, nil
 		case "fork":
 			return -1, fmt.Errorf("fork: no more processes")
+		case "lack":
+			if until, _ := time.ParseDuration(arg); time.Since(f.begin) < until {
+				return -1, fmt.Errorf("start /bin/sh: %w", syscall.EMFILE)
+			}
 		case "hang":
 			pause = 100 * time.Hour
 		case "sleep":

@@ -17,13 +17,45 @@ func (s *schedule) announceStart(e *entry) {
 	switch {
 	case e.survivor != 0:
 		s.say(fmt.Sprintf("%s: start command of an earlier run goes on (pid %d)", e.who(), e.survivor))
-	case e.Kind == "":
+	case e.Kind == "" && e.delays.first.IsZero():
 		s.say(e.Door + ": running command: " + e.Start)
 	}
 }
 
-func (s *schedule) reportStart(e *entry, r Result) {
+// announceWait says that all workers are taken that the door may have.
+func (s *schedule) announceWait(e *entry) {
+	p, what := &s.lane(e).starts, "start command"
+	if e.Kind != "" {
+		what = "opening"
+	}
+	s.say(fmt.Sprintf("%s: %s waits: %d of this door run, %d in all", e.who(), what, p.has(e.door()), p.taken))
+}
+
+// announceDelay says why an opening is tried again, if that is news.
+func (s *schedule) announceDelay(e *entry, before tries, r Result) {
 	switch {
+	case !before.first.IsZero() && r.text() == before.last.text():
+	case e.Kind == "":
+		s.say(fmt.Sprintf("%s: start command for %s not run, tried again: %v", e.Door, e.Addr, r.Err))
+	default:
+		s.say(fmt.Sprintf("%s: open %s for %s, tried again: %v", e.Door, e.What, e.whom(), r.Err))
+	}
+}
+
+// refusal says that an opening is refused, and why.
+func (s *schedule) refusal(o *Opening) string {
+	return fmt.Sprintf("%s: not opened: %d openings are held already, %d of this door",
+		o.who(), s.places.taken, s.places.has(o.door()))
+}
+
+func (s *schedule) reportStart(e *entry, r Result) {
+	late := !e.delays.first.IsZero()
+	switch {
+	case e.Kind == "" && late && r.neverRan():
+		s.say(fmt.Sprintf("%s: start command given up for %s (%s): %s", e.Door, e.Addr, r.text(), e.Start))
+	case e.Kind == "" && late:
+		s.say(fmt.Sprintf("%s: start command run at last for %s", e.Door, e.Addr))
+		s.complain(e, r)
 	case e.Kind == "":
 		s.complain(e, r)
 	case r.Err != nil:

@@ -26,6 +26,9 @@ type Options struct {
 	// Keep (OnStop = keep) leaves openings to the journal and the next daemon
 	// when this one stops. Without a journal that can be relied on they close.
 	Keep bool
+	// Workers is how many start commands may run side by side, and as many
+	// stop commands; 0, or more than that: MaxRunning.
+	Workers int
 	// Now is a clock that never jumps and counts suspend; nil: CLOCK_BOOTTIME.
 	Now func() time.Time
 }
@@ -53,7 +56,10 @@ func New(o Options) *Manager {
 	if o.Now == nil {
 		o.Now = bootClock
 	}
-	m := &Manager{o: o, changed: make(chan struct{}, 1), s: newSchedule()}
+	if o.Workers == 0 {
+		o.Workers = MaxRunning
+	}
+	m := &Manager{o: o, changed: make(chan struct{}, 1), s: newSchedule(min(o.Workers, MaxRunning)), refused: refusals{}}
 	m.starts, m.endStarts = context.WithCancelCause(context.Background())
 	m.stops, m.endStops = context.WithCancelCause(context.Background())
 	m.timer = time.AfterFunc(time.Hour, func() { m.do(func() { m.s.tick(m.o.Now()) }) })
@@ -189,9 +195,7 @@ func (m *Manager) runStart(e *entry) {
 	default:
 		r.Status, r.Err = m.o.Runner.Run(m.starts, e.Start, m.environment(e), e.StartLimit)
 	}
-	if j := m.o.Journal; j != nil {
-		j.open(e.id)
-	}
+	m.recordStarted(e, r)
 	m.do(func() { m.s.started(e, r, m.o.Now()) })
 }
 
@@ -217,11 +221,11 @@ func (m *Manager) runStop(e *entry) {
 
 // refuse reports whether an opening has to be refused. The lock is held.
 func (m *Manager) refuse(o *Opening) bool {
-	if m.s.draining || !m.s.full() {
+	if m.s.draining || !m.s.full(o) {
 		return m.s.draining
 	}
-	if left, ok := m.refused.say(m.o.Now()); ok {
-		line := fmt.Sprintf("%s: not opened: %d openings are held already", o.who(), MaxWaiting)
+	if left, ok := m.refused.say(o.door(), m.o.Now()); ok {
+		line := m.s.refusal(o)
 		if left > 0 {
 			line += fmt.Sprintf(" (%d such lines left out)", left)
 		}
@@ -230,17 +234,31 @@ func (m *Manager) refuse(o *Opening) bool {
 	return true
 }
 
-// refusals limits the lines about refused openings to one in ten seconds.
-type refusals struct {
-	last time.Time
-	left int
+// refusals limits the lines about refused openings to one in ten seconds for
+// each door.
+type refusals map[doorID]*refusal
+
+type refusal struct {
+	said time.Time
+	left int // lines left out since
 }
 
-func (r *refusals) say(now time.Time) (left int, ok bool) {
-	if !r.last.IsZero() && now.Sub(r.last) < 10*time.Second {
-		r.left++
+// maxRefusals bounds the doors that are remembered, whatever reloads bring.
+const maxRefusals = 1000
+
+func (r refusals) say(door doorID, now time.Time) (left int, ok bool) {
+	d := r[door]
+	switch {
+	case d == nil:
+		if len(r) >= maxRefusals {
+			clear(r)
+		}
+		d = &refusal{}
+		r[door] = d
+	case now.Sub(d.said) < 10*time.Second:
+		d.left++
 		return 0, false
 	}
-	left, r.left, r.last = r.left, 0, now
+	left, d.left, d.said = d.left, 0, now
 	return left, true
 }

@@ -27,8 +27,8 @@ type nativeKey struct {
 	kind, data string
 }
 
-func (e *entry) key() nativeKey {
-	return nativeKey{e.Door, e.Occurrence, e.whom(), e.Kind, e.Data}
+func (o *Opening) key() nativeKey {
+	return nativeKey{o.Door, o.Occurrence, o.whom(), o.Kind, o.Data}
 }
 
 // replaceNative makes e the opening of its key: the one before it ends without
@@ -43,22 +43,24 @@ func (s *schedule) replaceNative(e *entry) {
 	s.natives[e.key()] = e
 	switch {
 	case old == nil:
-		s.kernel.starts.add(e)
+		s.queue(e)
 	case old.state == starting, old.state == stopping:
 		old.after = e
 	default:
-		if old.state == open || old.state == pausing {
-			s.timers.remove(old)
-		}
+		s.leave(old)
 		s.handOver(old, e)
 	}
 }
+
+// mayBeOpen reports whether the kernel may hold an opening that did not open
+// well.
+func (e *entry) mayBeOpen() bool { return e.Kind != "" && !e.delays.first.IsZero() }
 
 // handOver ends an opening without closing it: e goes on with it.
 func (s *schedule) handOver(old, e *entry) {
 	e.before = old
 	s.forget(old)
-	s.kernel.starts.add(e)
+	s.queue(e)
 }
 
 // forget ends an opening without a word to the journal.

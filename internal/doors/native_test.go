@@ -11,12 +11,14 @@ import (
 	"time"
 )
 
-// fakeKernel is a Native that refuses what must not happen.
+// fakeKernel is a Native that refuses what must not happen. Openings whose Data
+// is "hang" do.
 type fakeKernel struct {
 	t     *testing.T
 	begin time.Time
 	slow  time.Duration // of every call
 	fail  int           // that many calls fail
+	lacks error         // with which; nil: for good
 
 	mu   sync.Mutex
 	open map[string]bool
@@ -38,12 +40,18 @@ func (k *fakeKernel) call(what string, o *Opening) error {
 	k.busy[key] = true
 	k.did = append(k.did, fmt.Sprintf("%g %s %s", time.Since(k.begin).Seconds(), what, o.Addr))
 	k.mu.Unlock()
+	if o.Data == "hang" {
+		time.Sleep(time.Hour)
+	}
 	time.Sleep(k.slow)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.busy[key] = false
 	if k.fail > 0 {
 		k.fail--
+		if k.lacks != nil {
+			return fmt.Errorf("netlink: %w", k.lacks)
+		}
 		return errors.New("no buffer space")
 	}
 	k.open[key] = what == "open"

@@ -42,6 +42,10 @@ func (o *Opening) closes() bool {
 	return o.Stop != ""
 }
 
+// empty reports whether there is nothing to open. A stop command without a
+// start command does nothing, as in knockd 0.8.
+func (o *Opening) empty() bool { return o.Start == "" && o.Kind == "" }
+
 // who is how the log names the knocker at this door.
 func (o *Opening) who() string {
 	if o.Host != "" {

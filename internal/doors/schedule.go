@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// Bounds of what is done at once. They are generous for people and final for
-// floods.
+// Bounds of what is done at once, for all doors together. They are generous
+// for people and final for floods. Of each one door has at most half.
 const (
-	MaxWaiting = 10_000 // openings held; a further one is refused
-	MaxRunning = 64     // start commands side by side, and as many stop commands
+	MaxWaiting = 20_000 // openings held; a further one is refused
+	MaxRunning = 128    // start commands side by side, and as many stop commands
 )
 
 // state is where an opening stands.
@@ -24,6 +24,7 @@ const (
 	closing                   // its stop command waits for a worker
 	stopping                  // its stop command runs
 	pausing                   // its stop command failed and waits to be tried again
+	delayed                   // its start command could not be run and waits to be tried again
 	ended
 )
 
@@ -32,10 +33,13 @@ type entry struct {
 	Opening
 	id    uint64 // counts up; also its name in the journal
 	state state
-	place int       // in the timers, while open or pausing
-	due   time.Time // when its stop command is to run, while open or pausing
+	waits bool      // in the line of its door for a worker
+	place int       // in the timers, while open, pausing or delayed
+	due   time.Time // when its command is to run, while open, pausing or delayed
 	why   string    // why it closes before its time; empty: it does not
 	tries tries     // of its stop command
+	// delays is the tries of its start command that came to nothing.
+	delays tries
 	// mayHaveRun: a daemon before us may have run the stop command already.
 	// Then it runs once, and its status says nothing.
 	mayHaveRun bool
@@ -68,6 +72,7 @@ const (
 type schedule struct {
 	lastID   uint64
 	held     map[uint64]*entry    // all that have not ended
+	places   shares               // that they have
 	byAddr   map[netip.Addr]int   // how many of them each knocker has
 	natives  map[nativeKey]*entry // the last opening of each
 	commands lane
@@ -77,13 +82,16 @@ type schedule struct {
 	actions  []action
 }
 
-func newSchedule() *schedule {
+// newSchedule returns a schedule without openings that runs so many start
+// commands side by side, and as many stop commands.
+func newSchedule(workers int) *schedule {
 	return &schedule{
 		held:     map[uint64]*entry{},
+		places:   newShares(MaxWaiting),
 		byAddr:   map[netip.Addr]int{},
 		natives:  map[nativeKey]*entry{},
-		commands: newLane(),
-		kernel:   newLane(),
+		commands: newLane(workers),
+		kernel:   newLane(workers),
 	}
 }
 
@@ -92,9 +100,7 @@ type lane struct {
 	starts, stops pool
 }
 
-func newLane() lane {
-	return lane{starts: pool{limit: MaxRunning}, stops: pool{limit: MaxRunning}}
-}
+func newLane(workers int) lane { return lane{starts: newPool(workers), stops: newPool(workers)} }
 
 func (s *schedule) lane(e *entry) *lane {
 	if e.Kind != "" {
@@ -103,23 +109,31 @@ func (s *schedule) lane(e *entry) *lane {
 	return &s.commands
 }
 
-// full reports whether a further opening is refused.
-func (s *schedule) full() bool { return len(s.held) >= MaxWaiting }
+// full reports whether a further opening is refused. One that goes on with
+// another, or is over at once, needs no place.
+func (s *schedule) full(o *Opening) bool {
+	if o.empty() || o.Kind != "" && s.natives[o.key()] != nil {
+		return false
+	}
+	return !s.places.admits(s.places.has(o.door()))
+}
 
-// open begins an opening. A stop command without a start command does nothing,
-// as in knockd 0.8.
+// open begins an opening, and says so if it has to wait.
 func (s *schedule) open(o Opening) {
-	if o.Start == "" && o.Kind == "" || s.draining {
+	if o.empty() || s.draining {
 		return
 	}
 	e := s.hold(o)
 	e.state = queued
 	if o.Kind == "" {
-		s.commands.starts.add(e)
+		s.queue(e)
 	} else {
 		s.replaceNative(e)
 	}
 	s.work()
+	if e.waits {
+		s.announceWait(e)
+	}
 }
 
 func (s *schedule) hold(o Opening) *entry {
@@ -131,6 +145,7 @@ func (s *schedule) hold(o Opening) *entry {
 
 func (s *schedule) keep(e *entry) {
 	s.held[e.id] = e
+	s.places.take(e.door())
 	s.byAddr[e.Addr]++
 }
 
@@ -139,32 +154,44 @@ func (s *schedule) release(e *entry) {
 		return
 	}
 	delete(s.held, e.id)
+	s.places.giveBack(e.door())
 	if s.byAddr[e.Addr]--; s.byAddr[e.Addr] == 0 {
 		delete(s.byAddr, e.Addr)
 	}
 }
 
-// started takes how a start command ended. Its status does not matter for what
-// follows, as in knockd 0.8: who has begun to open may have opened.
+// started takes how a start command ended. One that could not be run is tried
+// again.
 func (s *schedule) started(e *entry, r Result, now time.Time) {
-	s.lane(e).starts.running--
+	s.lane(e).starts.giveBack(e.door())
+	if pause, ok := s.delay(e, r, now); ok {
+		s.wait(e, delayed, now.Add(pause))
+	} else {
+		s.opened(e, r, now)
+	}
+	s.tick(now)
+}
+
+// opened goes on with an opening whose start command is over. Its status does
+// not matter for what follows, as in knockd 0.8: who has begun to open may have
+// opened.
+func (s *schedule) opened(e *entry, r Result, now time.Time) {
 	s.reportStart(e, r)
 	switch {
 	case e.after != nil && e.after.state == queued:
 		s.handOver(e, e.after)
-	case !e.closes():
+	case !e.closes(), r.neverRan():
 		s.end(e)
 	case e.why != "":
 		s.close(e)
 	default:
 		s.wait(e, open, now.Add(e.Timeout))
 	}
-	s.tick(now)
 }
 
 // stopped takes how a stop command ended.
 func (s *schedule) stopped(e *entry, r Result, now time.Time) {
-	s.lane(e).stops.running--
+	s.lane(e).stops.giveBack(e.door())
 	s.reportStop(e, r)
 	if e.after != nil && e.after.state == queued {
 		s.handOver(e, e.after)
@@ -179,12 +206,16 @@ func (s *schedule) stopped(e *entry, r Result, now time.Time) {
 	s.tick(now)
 }
 
-// tick closes what is due at now.
+// tick closes what is due at now, and opens what was delayed until now.
 func (s *schedule) tick(now time.Time) {
 	for len(s.timers) > 0 && !s.timers[0].due.After(now) {
 		e := s.timers[0]
 		s.timers.remove(e)
-		s.close(e)
+		if e.state == delayed {
+			s.queue(e)
+		} else {
+			s.close(e)
+		}
 	}
 	s.work()
 }
@@ -201,13 +232,12 @@ func (s *schedule) next() (time.Time, bool) {
 // returns how many. Those whose start command still waits are dropped; those
 // whose start command runs are closed when it has ended.
 func (s *schedule) closeEarly(match func(*Opening) bool, why string) (n int) {
-	for _, e := range s.inOrder() {
-		if !match(&e.Opening) {
-			continue
-		}
+	for _, e := range s.those(func(e *entry) bool { return match(&e.Opening) }) {
 		switch e.state {
-		case queued:
-			s.drop(e, why)
+		case queued, delayed:
+			if s.drop(e, why) {
+				s.say(e.who() + ": not opened: " + why)
+			}
 		case starting:
 			e.why = why
 		case open:
@@ -228,11 +258,9 @@ func (s *schedule) closeEarly(match func(*Opening) bool, why string) (n int) {
 // how many were dropped.
 func (s *schedule) drain(keep bool, why string) (dropped int) {
 	s.draining = true
-	for _, e := range s.inOrder() {
-		if e.state != queued {
-			continue
-		}
+	for _, e := range s.those(func(e *entry) bool { return e.state == queued || e.state == delayed }) {
 		if keep {
+			s.leave(e)
 			s.forget(e) // what has begun of it is in the journal
 		} else {
 			s.drop(e, why)
@@ -242,24 +270,17 @@ func (s *schedule) drain(keep bool, why string) (dropped int) {
 	if keep {
 		return dropped
 	}
-	for _, e := range s.inOrder() {
-		if e.state == pausing {
-			s.timers.remove(e)
-			s.close(e)
-		}
+	for _, e := range s.those(func(e *entry) bool { return e.state == pausing }) {
+		s.timers.remove(e)
+		s.close(e)
 	}
 	s.closeEarly(func(*Opening) bool { return true }, why)
 	return dropped
 }
 
 // busy reports whether something runs or is about to.
-func (l *lane) busy() bool {
-	return l.starts.running+l.stops.running+len(l.starts.queue)+len(l.stops.queue) > 0
-}
-
-// busy reports whether something runs or is about to.
 func (s *schedule) busy() bool {
-	return s.commands.busy() || s.kernel.busy()
+	return s.commands.starts.busy() || s.commands.stops.busy() || s.kernel.starts.busy() || s.kernel.stops.busy()
 }
 
 // halt makes sure that no further command begins.
@@ -270,13 +291,17 @@ func (s *schedule) halt() {
 }
 
 // inOrder is all that is held, the oldest first.
-func (s *schedule) inOrder() []*entry {
-	all := make([]*entry, 0, len(s.held))
+func (s *schedule) inOrder() []*entry { return s.those(func(*entry) bool { return true }) }
+
+// those are the openings held that match, the oldest first.
+func (s *schedule) those(match func(*entry) bool) (some []*entry) {
 	for _, e := range s.held {
-		all = append(all, e)
+		if match(e) {
+			some = append(some, e)
+		}
 	}
-	slices.SortFunc(all, func(a, b *entry) int { return cmp.Compare(a.id, b.id) })
-	return all
+	slices.SortFunc(some, func(a, b *entry) int { return cmp.Compare(a.id, b.id) })
+	return some
 }
 
 func (s *schedule) wait(e *entry, st state, until time.Time) {
@@ -284,20 +309,39 @@ func (s *schedule) wait(e *entry, st state, until time.Time) {
 	s.timers.add(e)
 }
 
+func (s *schedule) queue(e *entry) {
+	e.state = queued
+	s.lane(e).starts.add(e)
+}
+
 func (s *schedule) close(e *entry) {
 	e.state = closing
 	s.lane(e).stops.add(e)
 }
 
+// leave has an opening that waits do so no more.
+func (s *schedule) leave(e *entry) {
+	switch e.state {
+	case queued:
+		s.lane(e).starts.leave(e)
+	case closing:
+		s.lane(e).stops.leave(e)
+	case open, pausing, delayed:
+		s.timers.remove(e)
+	}
+}
+
 // drop ends an opening that has not begun. If it was to go on with one that
-// has, or if a daemon before us has begun it, it closes.
-func (s *schedule) drop(e *entry, why string) {
-	if e.before == nil && e.survivor == 0 {
+// has, or if it may have begun, it closes.
+func (s *schedule) drop(e *entry, why string) (ended bool) {
+	s.leave(e)
+	if e.before == nil && e.survivor == 0 && !e.mayBeOpen() {
 		s.end(e)
-		return
+		return true
 	}
 	e.why = why
 	s.close(e)
+	return false
 }
 
 func (s *schedule) end(e *entry) {

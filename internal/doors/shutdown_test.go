@@ -64,13 +64,13 @@ func TestShutdownQueue(t *testing.T) {
 		if left := m.Shutdown(t.Context()); left != 0 {
 			t.Errorf("%d left", left)
 		}
-		if n := len(shell.lines()); n != 2*1000+2*MaxRunning {
+		if n := len(shell.lines()); n != 2*1000+MaxRunning {
 			t.Errorf("%d commands ran", n)
 		}
 		if !contains(log.String(), "1 dropped before their start command ran: 36 openings\n") {
 			t.Error("no line about the dropped ones")
 		}
-		if m.Open(opening("true", "", 0), func() { t.Error("announced") }) || len(shell.lines()) != 2*1000+2*MaxRunning {
+		if m.Open(opening("true", "", 0), func() { t.Error("announced") }) || len(shell.lines()) != 2*1000+MaxRunning {
 			t.Error("opened after the shutdown")
 		}
 	})

@@ -105,7 +105,7 @@ func (m *Manager) outlive(ctx context.Context, e *entry, limit time.Duration) Re
 	if !waitGone(grace, group) {
 		_ = unix.Kill(-group, unix.SIGKILL)
 	}
-	return Result{Status: -1, Err: cause}
+	return Result{Status: 128 + int(unix.SIGTERM), Err: cause}
 }
 
 // waitGone waits until a command has ended; false if ctx is over before. It is
