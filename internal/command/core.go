@@ -16,7 +16,6 @@ var cores struct {
 	mu       sync.Mutex
 	none     bool        // this process leaves none
 	original unix.Rlimit // the commands'
-	starting int
 }
 
 // LeaveNoCore has this process leave no core dump, which could hold keys.
@@ -42,18 +41,14 @@ func forbidCore() error {
 }
 
 // withCores runs start, which makes a process, while the limit is the commands'.
+// It does so for one process at a time, so that the descriptors that a start
+// takes for a moment are needed once.
 func withCores(start func() error) error {
 	cores.mu.Lock()
-	if cores.none && cores.starting == 0 {
-		_ = unix.Setrlimit(unix.RLIMIT_CORE, &cores.original)
-	}
-	cores.starting++
-	cores.mu.Unlock()
-	err := start()
-	cores.mu.Lock()
 	defer cores.mu.Unlock()
-	if cores.starting--; cores.none && cores.starting == 0 {
-		_ = forbidCore()
+	if cores.none {
+		_ = unix.Setrlimit(unix.RLIMIT_CORE, &cores.original)
+		defer forbidCore()
 	}
-	return err
+	return start()
 }

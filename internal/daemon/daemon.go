@@ -122,9 +122,13 @@ func New(conf *config.Config, o Options) (*Daemon, error) {
 		d.source.Close()
 		return nil, err
 	}
+	running, note := workers()
+	if note != "" {
+		warnings = append(warnings, note)
+	}
 	d.manager = doors.New(doors.Options{
 		Runner: d.runner, Log: o.Log, Natives: nativesOf(&d.firewall, &d.nat),
-		Journal: o.Journal, Keep: conf.KeepOnStop,
+		Journal: o.Journal, Keep: conf.KeepOnStop, Workers: running,
 	})
 	d.warn(append(warnings, examine(conf)...))
 	return d, nil

@@ -3,10 +3,13 @@ package livetest
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"knockd/internal/nettest"
 )
@@ -97,4 +100,167 @@ func TestGuestFillsTheTable(t *testing.T) {
 	if n := strings.Count(d.text(), "attempts given up"); n > 5 {
 		t.Errorf("%d lines about attempts given up", n)
 	}
+}
+
+// TestGuestHangs: whoever knows the guest's door, whose command hangs, and
+// forges addresses takes no worker from another one, and its stop commands that
+// hang keep no other door open; what has to wait says so.
+func TestGuestHangs(t *testing.T) {
+	for _, what := range []string{"start", "stop"} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			client, server := nettest.Pair(t)
+			guest := "start_command = exec sleep 600"
+			if what == "stop" {
+				guest = "start_command = true\n\tstop_command = exec sleep 600"
+			}
+			d := start(t, server, `[options]
+	logfile = LOG
+[guest]
+	sequence = 7000,8000
+	cmd_timeout = 0
+	`+guest+`
+[admin]
+	sequence = 7100,8100,9100
+	start_command = echo opened %IP% >> DIR/opened
+	cmd_timeout = 1
+	stop_command = echo closed %IP% >> DIR/opened
+`)
+			const forged = 200
+			forge(t, client, server, 2*forged, 1000, knockSYN(7000, 8000))
+			d.waitFor("guest: OPEN SESAME", forged)
+			d.waitFor("running command: exec sleep 600", 64)
+			for range 3 {
+				syn(t, client, nettest.Client4, nettest.Server4, "7100", "8100", "9100")
+			}
+			eventually(t, "opened and closed", func() bool { return len(d.opened()) == 3*2*2 })
+			if what == "start" {
+				d.waitFor("guest: start command waits: 64 of this door run", forged-64)
+			}
+			d.lacks("admin: start command waits")
+			d.cmd.Process.Kill() // or it waits for them as long as it has promised
+		})
+	}
+}
+
+// TestGuestFillsTheOpenings: a guest's door that is open for as many forged
+// addresses as it can be leaves the admin his place.
+func TestGuestFillsTheOpenings(t *testing.T) {
+	t.Parallel()
+	nettest.NeedRealRoot(t)
+	const most = 10_000 // doors.MaxWaiting / 2
+	client, server := nettest.Pair(t)
+	d := start(t, server, `[options]
+	logfile = LOG
+[guest]
+	sequence = 7000,8000
+	seq_timeout = 600
+	open = tcp/2222
+	cmd_timeout = 600
+[admin]
+	sequence = 7100,8100,9100
+	start_command = echo opened %IP% >> DIR/opened
+	cmd_timeout = 600
+	stop_command = echo closed %IP% >> DIR/opened
+`)
+	forge(t, client, server, 2*(most+500), 8_000, knockSYN(7000, 8000))
+	d.waitFor("guest: OPEN SESAME", most)
+	for i := range 3 {
+		from := fmt.Sprintf("10.7.0.%d", 11+i)
+		client.AddAddress("eth0", from+"/24")
+		syn(t, client, from, nettest.Server4, "7100", "8100", "9100")
+	}
+	d.opensFor("opened", "10.7.0.11", "opened", "10.7.0.12", "opened", "10.7.0.13")
+	d.waitFor(fmt.Sprintf("guest: not opened: %d openings are held already, %d of this door", most, most), 1)
+	if n := strings.Count(d.text(), "guest: OPEN SESAME"); n != most {
+		t.Errorf("guest opened %d times", n)
+	}
+}
+
+// limited returns a program that runs knockd after a command of the shell, such
+// as ulimit.
+func limited(t *testing.T, h *nettest.Host, command string) string {
+	t.Helper()
+	name := t.TempDir() + "/knockd"
+	text := "#!/bin/sh\n" + command + "\nexec " + program(t, "knockd") + ` "$@"`
+	// By another process: see copyProgram.
+	h.Run("sh", "-c", `printf '%s\n' "$1" > "$2" && chmod 755 "$2"`, "sh", text, name)
+	return name
+}
+
+// fewConf is a door whose commands take a moment and print a limit.
+const fewConf = `[options]
+	logfile = LOG
+[door]
+	sequence = 7000,8000
+	start_command = sleep 0.1; echo opened %IP%. $(ulimit -Sn) >> DIR/opened
+	cmd_timeout = 1
+	stop_command = sleep 0.1; echo closed %IP%. >> DIR/opened
+`
+
+// openedAndClosed waits until n openings were logged, opened and closed, and
+// nothing else.
+func (d *daemon) openedAndClosed(n int, limit string) {
+	d.t.Helper()
+	d.waitFor("door: OPEN SESAME", n)
+	eventually(d.t, "all closed", func() bool { return countIn(d.file("opened"), "closed") >= n })
+	text := strings.Join(d.opened(), " ")
+	var lacking []string
+	for i := range n {
+		ip := netip.AddrFrom4([4]byte{11, 0, byte(i >> 8), byte(i)}).String() + ". "
+		if strings.Count(text+" ", "opened "+ip+limit+" ") != 1 || strings.Count(text+" ", "closed "+ip) != 1 {
+			lacking = append(lacking, ip)
+		}
+	}
+	if len(lacking) > 0 {
+		d.t.Errorf("not opened and closed once: %v", lacking)
+	}
+	if got := strings.Count(text, "ed "); got != 2*n {
+		d.t.Errorf("%d commands ran, want %d", got, 2*n)
+	}
+}
+
+// TestFewDescriptors: with hardly any descriptors all that was logged as opened
+// is opened and closed, by as many commands at a time as there is room for.
+func TestFewDescriptors(t *testing.T) {
+	t.Parallel()
+	const n = 201
+	client, server := nettest.Pair(t)
+	d := prepare(t, server, limited(t, server, "ulimit -n 64"), fewConf)
+	d.waitFor("starting up, listening on", 1)
+	forge(t, client, server, 2*n, 1000, knockSYN(7000, 8000))
+	d.openedAndClosed(n, "64")
+	d.waitFor("only 64 files may be open (ulimit -n)", 1)
+	d.lacks("not run")
+	d.lacks("too many open files")
+}
+
+// TestNoDescriptors: a daemon that has none left for a while says so, and runs
+// all that was logged when it has some. Commands have the soft limit that the
+// daemon was started with.
+func TestNoDescriptors(t *testing.T) {
+	t.Parallel()
+	const n = 30
+	client, server := nettest.Pair(t)
+	d := prepare(t, server, limited(t, server, "ulimit -Sn 200"), fewConf)
+	d.waitFor("starting up, listening on", 1)
+	pid := d.cmd.Process.Pid
+	var before unix.Rlimit
+	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &before); err != nil {
+		t.Fatal(err)
+	}
+	none := unix.Rlimit{Cur: 3, Max: before.Max}
+	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &none, nil); err != nil {
+		t.Fatal(err)
+	}
+	forge(t, client, server, 2*n, 1000, knockSYN(7000, 8000))
+	d.waitFor("door: start command for 11.0.0.", n)
+	if got := d.opened(); len(got) > 0 {
+		t.Errorf("opened without a descriptor: %v", got)
+	}
+	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &before, nil); err != nil {
+		t.Fatal(err)
+	}
+	d.waitFor("door: start command run at last for 11.0.0.", n)
+	d.openedAndClosed(n, "200")
 }
