@@ -50,6 +50,8 @@
 //   - spa is single-packet authorization, compatible with fwknop 2.6 in both directions: the packet's codec and
 //     cryptography, key files, the client's .fwknoprc, and the Gate, which decides what one packet opens.
 //   - spaconf makes the doors of a spa.Gate from the configuration: it joins what config has read with the key files.
+//   - statefile opens files that root believes or writes: without waiting for a pipe, a terminal or a file system that
+//     does not answer, of bounded size, and with one rule of who may write what root reads.
 //
 // # The words
 //

@@ -16,14 +16,14 @@ import (
 // golang.org/x/sys and x/net are free for all rooms that are not pure.
 var mayImport = map[string]string{
 	"capture":     "knock netstate packet github.com/google/gopacket",
-	"client":      "knock onetime spa",
+	"client":      "knock onetime spa statefile",
 	"command":     "",
-	"config":      "knock gopkg.in/ini.v1",
+	"config":      "knock statefile gopkg.in/ini.v1",
 	"conformance": "knock nettest github.com/google/gopacket",
 	"daemon":      "capture command config doors eventlog knock netstate nft nft/inspect once onetime spa spaconf github.com/google/nftables",
 	"demo":        "github.com/vishvananda/netlink github.com/vishvananda/netns",
-	"doors":       "",
-	"eventlog":    "",
+	"doors":       "statefile",
+	"eventlog":    "statefile",
 	"fwknop":      "spa",
 	"kernellog":   "github.com/florianl/go-nflog",
 	"knock":       "",
@@ -32,13 +32,14 @@ var mayImport = map[string]string{
 	"nettest":     "",
 	"nft":         "knock github.com/google/nftables github.com/mdlayher/netlink",
 	"nft/inspect": "knock nft github.com/google/nftables",
-	"once":        "",
-	"onetime":     "knock",
+	"once":        "statefile",
+	"onetime":     "knock statefile",
 	"packet":      "knock github.com/google/gopacket",
-	"profile":     "client knock spa",
+	"profile":     "client knock spa statefile",
 	"ruleset":     "config knock",
-	"spa":         "knock",
+	"spa":         "knock statefile",
 	"spaconf":     "config spa",
+	"statefile":   "",
 }
 
 // never are the arrows that would break what a room is for, by whatever way

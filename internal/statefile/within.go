@@ -1,0 +1,81 @@
+package statefile
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"sync"
+	"time"
+)
+
+// Limit is how long a file may take, from the opening to the last octet. A file
+// system whose server is gone answers never, and no system call ends before it
+// does.
+const Limit = 5 * time.Second
+
+// ErrNoAnswer is the error of a file that has taken longer than Limit, or that
+// still holds up whoever asked for it before.
+var ErrNoAnswer = errors.New("no answer within 5 seconds")
+
+// waiting counts, by path, those that were given up and still wait for a file.
+// As long as there is one nobody else asks for that file, so that their number
+// is bounded by that of the files.
+var waiting = struct {
+	sync.Mutex
+	paths map[string]int
+}{paths: map[string]int{}}
+
+func wait(path string, n int) {
+	waiting.Lock()
+	defer waiting.Unlock()
+	if waiting.paths[path] += n; waiting.paths[path] == 0 {
+		delete(waiting.paths, path)
+	}
+}
+
+func awaited(path string) bool {
+	waiting.Lock()
+	defer waiting.Unlock()
+	return waiting.paths[path] > 0
+}
+
+// Do calls a function that may have to wait for the file of that path. After
+// Limit it returns ErrNoAnswer; the function goes on then, with a context that
+// has ended.
+func Do(path string, do func(ctx context.Context) error) error {
+	_, err := Within(path, func(ctx context.Context) (struct{}, error) { return struct{}{}, do(ctx) }, nil)
+	return err
+}
+
+// Within is Do for a function with a result, which is dropped if it comes too
+// late; drop may be nil.
+func Within[T any](path string, do func(ctx context.Context) (T, error), drop func(T)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	if awaited(path) {
+		return *new(T), &fs.PathError{Op: "open", Path: path, Err: ErrNoAnswer}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), Limit)
+	defer cancel()
+	results := make(chan result) // holds none: either somebody takes it or it is dropped
+	go func() {
+		value, err := do(ctx)
+		select {
+		case results <- result{value, err}:
+		case <-ctx.Done():
+			if drop != nil && err == nil {
+				drop(value)
+			}
+			wait(path, -1)
+		}
+	}()
+	select {
+	case r := <-results:
+		return r.value, r.err
+	case <-ctx.Done():
+		wait(path, +1)
+		return *new(T), &fs.PathError{Op: "open", Path: path, Err: ErrNoAnswer}
+	}
+}
