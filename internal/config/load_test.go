@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -67,23 +68,26 @@ func TestOthersCanWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, file := range []string{path, dropIn} {
-		if err := os.WriteFile(file, []byte("[a]\nsequence = 1\nnew = yes\n"), 0o644); err != nil {
+		if err := os.WriteFile(file, []byte("[a]\nsequence = 1\nnew = yes\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile(path, []byte("[b]\nsequence = 1\n"), 0o644); err != nil {
+	if err := os.WriteFile(path, []byte("[b]\nsequence = 1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	const rule = ": must be writable by root alone"
+	const rule, secret = ": must be writable by root alone", ": must be readable by root alone"
 	for _, c := range []struct {
 		file     string
 		mode     fs.FileMode
 		err      string
 		warnings string
 	}{
-		{path, 0o644, "", ""},
-		{path, 0o664, "", path + ": others can write it (mode 0664)" + rule},
-		{path, 0o646, "", path + ": others can write it (mode 0646)" + rule},
+		{path, 0o640, "", ""},
+		{path, 0o644, "", path + ": everybody can read its sequences (mode 0644)" + secret},
+		{path, 0o660, "", path + ": others can write it (mode 0660)" + rule},
+		{path, 0o646, "", path + ": others can write it (mode 0646)" + rule + "\n" +
+			path + ": everybody can read its sequences (mode 0646)" + secret},
+		{dropIn, 0o644, "", dropIn + ": everybody can read its sequences (mode 0644)" + secret},
 		{dropIn, 0o664, dropIn + ": others can write it (mode 0664)" + rule, ""},
 		{dropIn, 0o602, dropIn + ": others can write it (mode 0602)" + rule, ""},
 		{path + ".d", 0o777 | fs.ModeSticky, path + ".d: others can write it (mode 0777)" + rule, ""},
@@ -147,8 +151,42 @@ func TestMissingDropIn(t *testing.T) {
 	if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Mkdir(path+".d", 0o700), os.Symlink("nowhere", dropIn)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := notRoot(path); !errors.Is(err, fs.ErrNotExist) || err.Error() != dropIn+": stat: no such file or directory" {
+	if _, err := notRoot(path); !errors.Is(err, fs.ErrNotExist) || err.Error() != dropIn+": open: no such file or directory" {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestNothingSecret: a file without sequences may be read by everybody.
+func TestNothingSecret(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "k.conf")
+	if err := os.WriteFile(path, []byte("[a]\n# sequence = 1\none_time_sequences = /x\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := (&loader{root: true}).load(path); err != nil || len(c.Warnings) > 0 {
+		t.Errorf("%v, warns %q", err, c.Warnings)
+	}
+}
+
+// TestPipeAsConfiguration: a pipe is not waited for, unless it is our own.
+func TestPipeAsConfiguration(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "k.conf")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := notRoot(path); fmt.Sprint(err) != "read configuration: "+path+": not a regular file" {
+		t.Errorf("%v", err)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := w.WriteString("[a]\nsequence = 1\n"); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	if c, err := notRoot(fmt.Sprint("/dev/fd/", r.Fd())); err != nil || len(c.Doors) != 1 {
+		t.Errorf("own pipe: %+v, %v", c, err)
 	}
 }
 
