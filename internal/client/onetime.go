@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"knockd/internal/onetime"
+	"knockd/internal/statefile"
 )
 
 // OneTime is an Opener that sends the next unused line of a file of one-time
@@ -49,6 +50,9 @@ func (o *OneTime) fault(err error) error {
 	var path *os.PathError
 	if errors.As(err, &path) {
 		err = fmt.Errorf("%s: %w", path.Op, path.Err)
+	}
+	if refusal := (*statefile.RefusalError)(nil); errors.As(err, &refusal) {
+		err = refusal.Err
 	}
 	return fmt.Errorf("one-time file %s: %w", o.Path, err)
 }

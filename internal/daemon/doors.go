@@ -81,21 +81,25 @@ func Check(conf *config.Config, state bool) (warnings, advice []string, err erro
 }
 
 // withOneTime returns the door with its first unused sequence.
-func withOneTime(c *config.Door) (d *door, skipped []string, err error) {
-	file := &onetime.File{Path: c.OneTimeFile, Parse: c.ParseSequence}
+func withOneTime(c *config.Door) (d *door, warnings []string, err error) {
+	file := &onetime.File{Path: c.OneTimeFile, Parse: c.ParseSequence, Guarded: true}
 	file.Skipped = func(line int) {
-		skipped = append(skipped, fmt.Sprintf("%s:%d: not a sequence, skipped", c.OneTimeFile, line))
+		warnings = append(warnings, fmt.Sprintf("%s:%d: not a sequence, skipped", c.OneTimeFile, line))
 	}
 	d = &door{Door: c, oneTime: &oneTime{file: file}}
-	if err := file.CheckWritable(); err != nil {
+	doubts, err := file.CheckWritable()
+	if err != nil {
 		return d, nil, err
+	}
+	for _, doubt := range doubts {
+		warnings = append(warnings, fmt.Sprintf("%s: %s", c.OneTimeFile, doubt))
 	}
 	line, err := file.Next()
 	file.Skipped = nil
 	if err != nil {
-		return d, skipped, err
+		return d, warnings, err
 	}
-	return d.with(line), skipped, nil
+	return d.with(line), warnings, nil
 }
 
 // with returns the door with another line of its file.

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"knockd/internal/knock"
 )
 
@@ -82,6 +84,62 @@ func TestNotMarked(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestHeld: a local user who holds the lock of the file keeps its door shut, and
+// nothing else: the reload and the end do not wait for him, the line is not used
+// and opens as soon as he lets go.
+func TestHeld(t *testing.T) {
+	inOneTimeWorld(t, " 1,2\n", func(w *world) {
+		held, err := os.Open(w.file("lines"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer held.Close()
+		if err := unix.Flock(int(held.Fd()), unix.LOCK_SH); err != nil {
+			t.Fatal(err)
+		}
+		const refused = "a: not opened: mark the sequence as used: lock DIR/lines: somebody else holds it\n"
+		for range 2 {
+			w.knock("192.0.2.1", 1, 2)
+			time.Sleep(2 * time.Second)
+			w.says("192.0.2.1: a: Stage 1\n192.0.2.1: a: Stage 2\n" + refused)
+		}
+		w.ran()
+		w.linesAre(" 1,2\n")
+		w.knock("192.0.2.1", 1, 2)
+		w.reload(oneTimeDoor) // waits for the line, not for its holder
+		time.Sleep(2 * time.Second)
+		if text := w.said(); !strings.HasSuffix(text, "re-reading config file: k.conf\n"+refused) || len(w.reopen) != 1 {
+			t.Errorf("log:\n%s, reloaded %d times", text, len(w.reopen))
+		}
+		held.Close()
+		w.knock("192.0.2.1", 1, 2)
+		w.ran("open-a")
+		w.linesAre("#1,2\n")
+		if took := w.ends(); took != 0 {
+			t.Errorf("the end took %v", took)
+		}
+	})
+}
+
+// TestEndWhileHeld: nor does the end wait for long.
+func TestEndWhileHeld(t *testing.T) {
+	inOneTimeWorld(t, " 1,2\n", func(w *world) {
+		held, err := os.Open(w.file("lines"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer held.Close()
+		if err := unix.Flock(int(held.Fd()), unix.LOCK_SH); err != nil {
+			t.Fatal(err)
+		}
+		w.knock("192.0.2.1", 1, 2)
+		if took := w.ends(); took > 2*time.Second {
+			t.Errorf("the end took %v", took)
+		}
+		w.ran()
+	})
 }
 
 // TestLinesAdded: whoever adds a line to a file whose last one, in use, has no

@@ -2,13 +2,16 @@ package onetime
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 
 	"knockd/internal/knock"
+	"knockd/internal/statefile"
 )
 
 // ErrExhausted: no line that could be used is left.
@@ -26,6 +29,27 @@ type File struct {
 	// Skipped, if set, is told the number of each line that is neither used
 	// nor a sequence. Such a line is left as it is.
 	Skipped func(line int)
+	// Guarded refuses a file that everybody can write: whoever puts a line there
+	// opens the door.
+	Guarded bool
+}
+
+// maxFile bounds what is read of a file, in octets.
+const maxFile = 64 << 20
+
+// errOpenToAll: the rule that a guarded file breaks.
+var errOpenToAll = errors.New("everybody can write it: who does opens the door (chmod o-w)")
+
+func (f *File) check(info fs.FileInfo) error {
+	if f.Guarded && statefile.WritableByAll(info) {
+		return errOpenToAll
+	}
+	return nil
+}
+
+func (f *File) read() ([]byte, error) {
+	text, _, err := statefile.Source{Max: maxFile, Check: f.check}.Read(f.Path)
+	return text, err
 }
 
 // Line is a line that can be used.
@@ -42,7 +66,7 @@ func (l Line) Same(o Line) bool { return l.offset == o.offset && l.text == o.tex
 // Next returns the first unused line. The error is ErrExhausted, or the
 // file's. The file is not changed.
 func (f *File) Next() (Line, error) {
-	text, err := os.ReadFile(f.Path)
+	text, err := f.read()
 	if err != nil {
 		return Line{}, err
 	}
@@ -51,7 +75,7 @@ func (f *File) Next() (Line, error) {
 
 // Lines returns all unused lines.
 func (f *File) Lines() ([]Line, error) {
-	text, err := os.ReadFile(f.Path)
+	text, err := f.read()
 	if err != nil {
 		return nil, err
 	}
@@ -63,57 +87,77 @@ func (f *File) Lines() ([]Line, error) {
 	return lines, nil
 }
 
-// CheckWritable says whether lines of the file could be marked.
-func (f *File) CheckWritable() error {
-	file, err := os.OpenFile(f.Path, os.O_RDWR, 0)
+// CheckWritable says why lines of the file could not be marked and, in the
+// warnings, who else could write or read them.
+func (f *File) CheckWritable() (warnings []string, err error) {
+	file, err := statefile.Open(f.Path, os.O_RDWR, 0, f.check)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return file.Close()
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	mode := info.Mode().Perm()
+	if err := statefile.Foreign(info); err != nil {
+		warnings = append(warnings, err.Error())
+	}
+	if statefile.WritableByGroup(info) {
+		warnings = append(warnings, fmt.Sprintf("its group can write it (mode %04o): who does opens the door", mode))
+	}
+	if statefile.ReadableByAll(info) {
+		warnings = append(warnings, fmt.Sprintf("everybody can read it (mode %04o): who does knows the sequences, and can keep the door shut", mode))
+	}
+	return warnings, nil
 }
 
 // Use marks a line as used, on the disk, before it returns. A line that is
 // used already or gone is an error: whoever asked must not go on.
 func (f *File) Use(l Line) error {
-	return f.locked(func(file *os.File, text []byte) error {
-		return f.mark(file, text, l)
+	return f.locked(func(ctx context.Context, file *os.File, text []byte) error {
+		return f.mark(ctx, file, text, l)
 	})
 }
 
 // Take marks the first unused line and returns it. Of several that take at
 // once, in one process or many, each gets another line.
 func (f *File) Take() (l Line, err error) {
-	err = f.locked(func(file *os.File, text []byte) error {
-		if l, err = f.first(text); err != nil {
-			return err
+	taken := make(chan Line, 1)
+	err = f.locked(func(ctx context.Context, file *os.File, text []byte) error {
+		first, err := f.first(text)
+		if err == nil {
+			err = f.mark(ctx, file, text, first)
 		}
-		return f.mark(file, text, l)
+		taken <- first
+		return err
 	})
-	return l, err
+	if err != nil {
+		return Line{}, err
+	}
+	return <-taken, nil
 }
 
 // locked calls do with the file, which nobody else holds meanwhile.
-func (f *File) locked(do func(file *os.File, text []byte) error) error {
-	file, err := os.OpenFile(f.Path, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	defer file.Close() // and with it the lock
-	if err := lock(file); err != nil {
-		return fmt.Errorf("lock %s: %w", f.Path, err)
-	}
-	text, err := io.ReadAll(file)
-	if err != nil {
-		return err
-	}
-	return do(file, text)
+func (f *File) locked(do func(ctx context.Context, file *os.File, text []byte) error) error {
+	return statefile.Locked(f.Path, f.check, func(ctx context.Context, file *os.File) error {
+		text, err := io.ReadAll(io.LimitReader(file, maxFile))
+		if err != nil {
+			return err
+		}
+		return do(ctx, file, text)
+	})
 }
 
-// mark writes # over the first character of a line, and waits for the disk.
-func (f *File) mark(file *os.File, text []byte, l Line) error {
+// mark writes # over the first character of a line, and waits for the disk. When
+// nobody waits any more the line stays as it is.
+func (f *File) mark(ctx context.Context, file *os.File, text []byte, l Line) error {
 	at, ok := find(text, l)
 	if !ok {
 		return fmt.Errorf("%s: %w", f.Path, errGone)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
 	}
 	if _, err := file.WriteAt([]byte{'#'}, at); err != nil {
 		return err

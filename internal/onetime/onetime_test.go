@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"knockd/internal/knock"
 )
 
@@ -139,6 +141,119 @@ func TestTakeAtOnce(t *testing.T) {
 	wg.Wait()
 	if len(taken) != lines {
 		t.Errorf("%d lines taken of %d", len(taken), lines)
+	}
+}
+
+// TestOthers: a file that everybody can write is a fault where lines open doors,
+// and who else can do what is said.
+func TestOthers(t *testing.T) {
+	for _, c := range []struct {
+		mode     os.FileMode
+		guarded  bool
+		err      string
+		warnings []string
+	}{
+		{0o600, true, "", nil},
+		{0o640, true, "", nil},
+		{0o620, true, "", []string{"its group can write it (mode 0620): who does opens the door"}},
+		{0o604, true, "", []string{"everybody can read it (mode 0604): who does knows the sequences, and can keep the door shut"}},
+		{0o664, true, "", []string{"its group can write it (mode 0664): who does opens the door",
+			"everybody can read it (mode 0664): who does knows the sequences, and can keep the door shut"}},
+		{0o666, true, "PATH: everybody can write it: who does opens the door (chmod o-w)", nil},
+		{0o602, true, "PATH: everybody can write it: who does opens the door (chmod o-w)", nil},
+		{0o602, false, "", nil},
+	} {
+		f := newFile(t, " 1\n")
+		f.Guarded = c.guarded
+		if err := os.Chmod(f.Path, c.mode); err != nil {
+			t.Fatal(err)
+		}
+		warnings, err := f.CheckWritable()
+		if got := without(f, err); got != c.err || !slices.Equal(warnings, c.warnings) {
+			t.Errorf("%o: %q, %q; want %q, %q", c.mode, warnings, got, c.warnings, c.err)
+		}
+		l, err := f.Take() // the mode may change after the check
+		if got := without(f, err); got != c.err || (l.Number == 1) != (c.err == "") {
+			t.Errorf("%o: take: line %d, %q; want %q", c.mode, l.Number, got, c.err)
+		}
+	}
+}
+
+// without returns an error's text without the path of the file.
+func without(f *File, err error) string {
+	if err == nil {
+		return ""
+	}
+	return strings.ReplaceAll(err.Error(), f.Path, "PATH")
+}
+
+// TestForeignOwner: whose file it is can write it.
+func TestForeignOwner(t *testing.T) {
+	if os.Geteuid() != 0 {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("needs root")
+		}
+		t.Skip("needs root")
+	}
+	f := newFile(t, " 1\n")
+	f.Guarded = true
+	if err := os.Chown(f.Path, 1234, 0); err != nil {
+		t.Fatal(err)
+	}
+	if warnings, err := f.CheckWritable(); err != nil || !slices.Equal(warnings, []string{"belongs to user 1234: must belong to root"}) {
+		t.Errorf("%q, %v", warnings, err)
+	}
+}
+
+// TestNoFile: what is no file with an end is refused and neither waited for nor
+// read.
+func TestNoFile(t *testing.T) {
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(t.TempDir(), "zero")
+	if err := os.Symlink("/dev/zero", link); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{fifo, link} {
+		f := &File{Path: path, Parse: parse}
+		_, checked := f.CheckWritable()
+		_, next := f.Next()
+		_, taken := f.Take()
+		for _, err := range []error{checked, next, taken} {
+			if got, want := without(f, err), "PATH: not a regular file"; got != want {
+				t.Errorf("%s: %q, want %q", path, got, want)
+			}
+		}
+	}
+}
+
+// TestHeld: whoever holds the file's lock keeps a line from being used, and that
+// is said soon.
+func TestHeld(t *testing.T) {
+	f := newFile(t, " 1\n")
+	held, err := os.Open(f.Path) // to read will do
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	if err := unix.Flock(int(held.Fd()), unix.LOCK_SH); err != nil {
+		t.Fatal(err)
+	}
+	l, err := f.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := without(f, f.Use(l)), "lock PATH: somebody else holds it"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	held.Close()
+	if err := f.Use(l); err != nil {
+		t.Error(err)
+	}
+	if got := content(t, f); got != "#1\n" {
+		t.Errorf("the file is %q", got)
 	}
 }
 
