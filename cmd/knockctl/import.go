@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"knockd/internal/fwknop"
+	"knockd/internal/statefile"
 )
 
 const importUsage = "knockctl import fwknop [OPTIONS] [ACCESS.CONF]"
@@ -113,15 +114,21 @@ func writeNew(name, text string) error {
 	return nil
 }
 
+// maxImported bounds what is read of a file, in octets.
+const maxImported = 16 << 20
+
 // disk is fwknop.Files of this machine.
 type disk struct{}
 
-func (disk) Read(path string) ([]byte, error) { return os.ReadFile(path) }
+func (disk) Read(path string) ([]byte, error) {
+	text, _, err := statefile.Source{Max: maxImported, Own: true}.Read(path)
+	return text, err
+}
 
 func (disk) List(dir string) (paths []string, err error) {
-	entries, err := os.ReadDir(dir)
-	for _, e := range entries {
-		paths = append(paths, filepath.Join(dir, e.Name()))
+	names, err := statefile.List(dir, nil)
+	for _, name := range names {
+		paths = append(paths, filepath.Join(dir, name))
 	}
 	return paths, err
 }

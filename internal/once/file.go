@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"knockd/internal/statefile"
 )
 
 // A line is SECONDS TOKEN SUM, the sum over what stands before it. The first
@@ -47,22 +49,17 @@ func parseLine(line []byte) (stamp int64, text string, ok bool) {
 	return stamp, string(rest), err == nil && line[i-1] == ' '
 }
 
+// maxFile bounds what is read of a file, in octets: more than maxTokens take.
+const maxFile = 64 << 20
+
 // read takes the file's lines into memory.
 func (s *Store) read() error {
-	f, err := os.OpenFile(s.path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return fmt.Errorf("read store: %w", err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return fmt.Errorf("read store: %w", err)
-	}
-	if !info.Mode().IsRegular() || info.Mode().Perm()&0o022 != 0 {
+	data, _, err := statefile.Source{Max: maxFile, NoFollow: true, Check: statefile.Writable}.Read(s.path)
+	writer := (*statefile.WriterError)(nil)
+	if errors.As(err, &writer) || errors.Is(err, statefile.ErrNotRegular) || errors.Is(err, syscall.EISDIR) {
 		return fmt.Errorf("%s: must be a file that nobody else can write", s.path)
 	}
-	data := make([]byte, info.Size())
-	if _, err := f.ReadAt(data, 0); err != nil && len(data) > 0 {
+	if err != nil {
 		return fmt.Errorf("read store: %w", err)
 	}
 	return s.parse(data)
@@ -183,7 +180,7 @@ func syncDir(dir string) error {
 // lockFile takes the lock that keeps a second process out. A lock of its own,
 // since the store's file is replaced.
 func lockFile(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
+	f, err := statefile.Open(path, os.O_RDWR|os.O_CREATE|statefile.NoFollow, 0o600, statefile.Writable)
 	if err != nil {
 		return nil, fmt.Errorf("lock store: %w", err)
 	}

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"knockd/internal/statefile"
 )
 
 // Path returns where the configuration is: knock/config below
@@ -31,11 +33,14 @@ func Path(getenv func(string) string) string {
 	return filepath.Join(dir, "knock", "config")
 }
 
+// maxFile bounds what is read of a configuration file, in octets.
+const maxFile = 16 << 20
+
 // Load reads a configuration file. One that does not exist has no profiles.
 // Paths in it that begin with ~/ are below home, other relative ones in the
 // file's directory.
 func Load(name, home string) (*Config, error) {
-	src, err := os.ReadFile(name)
+	src, _, err := statefile.Source{Max: maxFile, Own: true}.Read(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &Config{}, nil
 	}

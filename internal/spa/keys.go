@@ -4,11 +4,12 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
-	"os"
+	"io/fs"
 	"regexp"
 	"strings"
 	"syscall"
+
+	"knockd/internal/statefile"
 )
 
 // Client is who may send packets to a door, or what we are to a server.
@@ -50,29 +51,29 @@ const (
 // lets clients without HMAC_KEY be. All faults are returned at once, without
 // any key in them.
 func LoadKeys(path string, hmac Hash) ([]Client, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe would block
-	if err != nil {
-		return nil, fmt.Errorf("read key file: %w", err)
+	src, _, err := statefile.Source{Max: maxKeyFile, Check: keyFileRule}.Read(path)
+	if refusal := (*statefile.RefusalError)(nil); errors.As(err, &refusal) {
+		return nil, refusal
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("read key file: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: not a regular file", path)
-	}
-	if perm := info.Mode().Perm(); perm&0o177 != 0 {
-		return nil, fmt.Errorf("%s: mode %04o: must be 0600, since it holds keys", path, perm)
-	}
-	if err := foreign(info); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	src, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
-	if err != nil {
+	switch {
+	case errors.Is(err, syscall.EISDIR):
+		return nil, fmt.Errorf("%s: %w", path, statefile.ErrNotRegular)
+	case err != nil:
 		return nil, fmt.Errorf("read key file: %w", err)
 	}
 	return ParseKeys(path, src, hmac)
+}
+
+// keyFileRule says why a file must not be used for keys: others can read it, or
+// its owner could put other keys there.
+func keyFileRule(info fs.FileInfo) error {
+	if perm := info.Mode().Perm(); perm&0o177 != 0 {
+		return fmt.Errorf("mode %04o: must be 0600, since it holds keys", perm)
+	}
+	if who := (*statefile.WriterError)(nil); errors.As(statefile.Foreign(info), &who) {
+		return fmt.Errorf("belongs to user %d: must belong to root, or to the user that knockd runs as", who.Uid)
+	}
+	return nil
 }
 
 // ParseKeys reads a key file's text: NAME VALUE or NAME: VALUE, # comments,
