@@ -14,6 +14,7 @@ import (
 	"knockd/internal/eventlog"
 	"knockd/internal/kernellog"
 	"knockd/internal/ruleset"
+	"knockd/internal/statefile"
 )
 
 const kernelLogUsage = "knockctl kernel-log [OPTIONS]"
@@ -70,7 +71,8 @@ func (l *lines) entry(e kernellog.Entry) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.sink.WriteLine(e.Time, e.Src.String()+": "+text); err != nil {
+	err := l.sink.WriteLine(e.Time, e.Src.String()+": "+text)
+	if err != nil && !errors.Is(err, statefile.ErrFull) && !errors.Is(err, statefile.ErrNotRead) {
 		l.fail(fmt.Errorf("write the log: %w", err))
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"syscall"
 	"time"
 
-	"knockd/internal/config"
 	"knockd/internal/doors"
 	"knockd/internal/nft"
 )
@@ -22,8 +21,8 @@ const (
 )
 
 // takeOut is --cleanup.
-func (o *options) takeOut(ctx context.Context, stdout io.Writer) error {
-	journal, err := o.alone(ctx, stdout)
+func (o *options) takeOut(ctx context.Context, stdout, stderr io.Writer) error {
+	journal, err := o.alone(ctx, stdout, stderr)
 	if err != nil {
 		return err
 	}
@@ -41,11 +40,12 @@ func (o *options) takeOut(ctx context.Context, stdout io.Writer) error {
 // alone returns the journal, nil if there is none, when no daemon runs that
 // has it or would keep its tables: with --force those that do are ended. The
 // lock of the journal keeps them from being started again meanwhile.
-func (o *options) alone(ctx context.Context, stdout io.Writer) (journal *doors.Journal, err error) {
+func (o *options) alone(ctx context.Context, stdout, stderr io.Writer) (journal *doors.Journal, err error) {
 	ending := map[int]syscall.Signal{}
+	named := o.namedStateDir(stderr)
 	for deadline := time.Now().Add(stopLimit); ; {
 		var others []int
-		if others, err = o.others(&journal); len(others) == 0 && err == nil {
+		if others, err = o.others(&journal, named); len(others) == 0 && err == nil {
 			return journal, nil
 		}
 		if err == nil && !o.force {
@@ -68,9 +68,9 @@ func (o *options) alone(ctx context.Context, stdout io.Writer) (journal *doors.J
 }
 
 // others returns the daemons that run, and opens the journal if none has it.
-func (o *options) others(journal **doors.Journal) (pids []int, err error) {
+func (o *options) others(journal **doors.Journal, named string) (pids []int, err error) {
 	if *journal == nil {
-		*journal, err = o.openJournal(o.path(config.StateDir(o.config)), io.Discard)
+		*journal, err = o.findJournal(named, io.Discard)
 		if running := (*doors.RunningError)(nil); errors.As(err, &running) {
 			if pids = append(pids, running.Holder()); pids[0] == 0 {
 				return nil, hinted(running, "it is not to be seen from here: stop it where it runs")

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -15,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"knockd/internal/eventlog"
+	"knockd/internal/statefile"
 )
 
 // detachedEnv tells a process that it is the daemon to be, and on which
@@ -120,19 +120,13 @@ func (o *options) writePidFile(path string, log *eventlog.Log) (remove func()) {
 	if path == "" {
 		path = o.pidFile
 	}
-	if err := writePid(path); err != nil {
+	if err := statefile.Overwrite(path, fmt.Sprintln(os.Getpid())); err != nil {
 		log.Warn(fmt.Sprintf("warning: the pid file cannot be written: %v", err))
 		return func() {}
 	}
-	return func() { _ = os.Remove(path) }
-}
-
-// writePid does not wait for the reader of a pipe in the file's place.
-func writePid(path string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NONBLOCK, 0o644)
-	if err != nil {
-		return err
+	return func() {
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() { // not /dev/null
+			_ = os.Remove(path)
+		}
 	}
-	_, err = fmt.Fprintln(f, os.Getpid())
-	return errors.Join(err, f.Close())
 }

@@ -52,6 +52,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if o.mayDetach() {
 		return detach(ctx, args, stderr)
 	}
+	if o.serves() {
+		stdout, stderr = bounded(stdout), bounded(stderr)
+	}
 	o.inherited = keepInherited()
 	if err := command.LeaveNoCore(); err != nil {
 		fmt.Fprintf(stderr, "knockd: warning: %v\n", err)
@@ -73,7 +76,7 @@ func (o *options) do(ctx context.Context, stdout, stderr io.Writer) error {
 	case o.closeAll:
 		return o.closeEverything(ctx, stdout, stderr)
 	case o.cleanup:
-		return o.takeOut(ctx, stdout)
+		return o.takeOut(ctx, stdout, stderr)
 	}
 	var reload <-chan os.Signal
 	if o.serves() {

@@ -3,10 +3,12 @@ package main
 import (
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"knockd/internal/config"
 	"knockd/internal/eventlog"
+	"knockd/internal/statefile"
 )
 
 // outputs is where the lines go, by the file and the command line.
@@ -31,6 +33,9 @@ func (o *outputs) open(conf *config.Config) (warnings []string) {
 	}
 	if err := o.openFile(conf.LogFile); err != nil {
 		warnings = append(warnings, err.Error())
+	}
+	if o.file != nil && o.file.Doubt() != nil {
+		warnings = append(warnings, fmt.Sprintf("log file %v", o.file.Doubt()))
 	}
 	var err error
 	if o.syslog = nil; conf.UseSyslog {
@@ -87,23 +92,38 @@ func (o *outputs) logToStderr() {
 }
 
 // reopen opens the outputs of a configuration, or the same once more if conf
-// is nil, and closes those that were open.
-func (o *outputs) reopen(log *eventlog.Log, conf *config.Config) {
+// is nil. What it returns puts them in place of those that were open, which it
+// closes, or, with use false, lets go of them.
+func (o *outputs) reopen(log *eventlog.Log, conf *config.Config) func(use bool) {
 	if conf == nil {
 		conf = o.conf
 	}
-	old := *o
-	warnings := o.open(conf)
-	file := o.file
-	log.SetOutputs(o.Outputs, func() {
-		if old.file == file {
-			old.file = nil
+	next := &outputs{options: o.options, stdout: o.stdout, stderr: o.stderr, file: o.file}
+	warnings := next.open(conf)
+	return func(use bool) {
+		if !use {
+			next.closeBut(o)
+			return
 		}
-		old.close()
-	})
-	for _, w := range warnings {
-		log.Warn(w)
+		old := *o
+		*o = *next
+		log.SetOutputs(o.Outputs, func() { old.closeBut(next) })
+		for _, w := range warnings {
+			log.Warn(w)
+		}
 	}
+}
+
+// closeBut closes what another one does not use too. That one counts the lines
+// that the log file has lost.
+func (o *outputs) closeBut(other *outputs) {
+	file := o.file
+	if o.file == other.file {
+		o.file = nil
+	} else if file != nil && other.file != nil {
+		other.file.TakeOver(file.Output)
+	}
+	o.close()
 }
 
 func (o *outputs) close() {
@@ -115,9 +135,23 @@ func (o *outputs) close() {
 	}
 }
 
+// bounded returns a writer that loses lines, and counts them, rather than wait
+// for who reads our output.
+func bounded(w io.Writer) io.Writer {
+	f, ok := w.(*os.File)
+	if !ok {
+		return w
+	}
+	o := statefile.AppendTo(f)
+	o.Missing = eventlog.Lost
+	return o
+}
+
+// sameFile says whether two writers lead to the same terminal or file.
 func sameFile(a, b io.Writer) bool {
-	fa, okA := a.(*os.File)
-	fb, okB := b.(*os.File)
+	type file interface{ Stat() (fs.FileInfo, error) }
+	fa, okA := a.(file)
+	fb, okB := b.(file)
 	if !okA || !okB {
 		return false
 	}

@@ -31,6 +31,7 @@ func (o *options) replay(conf *config.Config, stdout io.Writer) error {
 			return err
 		}
 		defer file.Close()
+		file.Patience = -1
 		sink = file
 	}
 	var failed error

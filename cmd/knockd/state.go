@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,17 +18,14 @@ import (
 	"knockd/internal/doors"
 	"knockd/internal/eventlog"
 	"knockd/internal/nft"
+	"knockd/internal/statefile"
 )
 
 // openJournal opens the journal in the StateDir that the configuration names.
 // Without a name the default one is nice to have: if it cannot be made the
 // daemon runs without a journal (nil).
 func (o *options) openJournal(named string, stderr io.Writer) (*doors.Journal, error) {
-	dir, name, err := o.stateName(named)
-	if err != nil {
-		return nil, err
-	}
-	journal, err := doors.OpenJournal(dir, name)
+	journal, err := o.journal(doors.OpenJournal, named)
 	if err == nil {
 		return journal, nil
 	}
@@ -35,6 +33,40 @@ func (o *options) openJournal(named string, stderr io.Writer) (*doors.Journal, e
 		return nil, running
 	}
 	return nil, o.withoutJournal(err, named, stderr)
+}
+
+// namedStateDir is the StateDir of a configuration that may be faulty. It
+// believes no file that the daemon would not, and says which.
+func (o *options) namedStateDir(stderr io.Writer) string {
+	named, warnings := config.StateDir(o.config)
+	o.warn(stderr, warnings...)
+	return o.path(named)
+}
+
+// findJournal opens the journal if there is one, else it returns nil: it makes
+// nothing.
+func (o *options) findJournal(named string, stderr io.Writer) (*doors.Journal, error) {
+	journal, err := o.journal(doors.FindJournal, named)
+	running := (*doors.RunningError)(nil)
+	switch {
+	case err == nil:
+		return journal, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case errors.As(err, &running):
+		return nil, running
+	}
+	return nil, o.withoutJournal(err, named, stderr)
+}
+
+// journal opens the journal in a way, but waits for no disk that does not answer.
+func (o *options) journal(open func(dir, name string) (*doors.Journal, error), named string) (*doors.Journal, error) {
+	dir, name, err := o.stateName(named)
+	if err != nil {
+		return nil, err
+	}
+	return statefile.Within(dir, func(context.Context) (*doors.Journal, error) { return open(dir, name) },
+		func(j *doors.Journal) { j.Close() })
 }
 
 // withoutJournal says what it means that there is no journal: a fault, or a
@@ -56,7 +88,7 @@ func (o *options) checkState(named string, stderr io.Writer) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if err := doors.CheckJournal(dir, name); err != nil {
+	if err := statefile.Do(dir, func(context.Context) error { return doors.CheckJournal(dir, name) }); err != nil {
 		return false, o.withoutJournal(err, named, stderr)
 	}
 	return true, nil
@@ -84,11 +116,10 @@ func (o *options) onceFile(named string, journal *doors.Journal) string {
 }
 
 // closeEverything is --close-all: it runs the stop commands of all that the
-// journal holds, and ends openings in the kernel. It needs no configuration
-// without faults.
+// journal holds, and ends openings in the kernel.
 func (o *options) closeEverything(ctx context.Context, stdout, stderr io.Writer) error {
 	surviveReaders()
-	journal, err := o.openJournal(o.path(config.StateDir(o.config)), stderr)
+	journal, err := o.findJournal(o.namedStateDir(stderr), stderr)
 	if err != nil {
 		return err
 	}

@@ -2,27 +2,31 @@ package config
 
 import (
 	"os"
-	"path/filepath"
 	"strings"
+
+	"knockd/internal/statefile"
 )
 
 // StateDir returns the StateDir that a configuration or one of its drop-ins
 // names, the last one if there are several, although the rest of it may be
 // faulty; "" if none does. Whoever closes doors must not depend on a file
-// without faults.
-func StateDir(path string) string {
-	dropIns, _ := filepath.Glob(path + ".d/*.conf")
-	dir := ""
-	for _, name := range append([]string{path}, dropIns...) {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			continue
-		}
-		if found := stateDirIn(string(text)); found != "" {
+// without faults; but a file that Load refuses as a whole, since it is another
+// user's or no file, says nothing here either, and is named in the warnings.
+func StateDir(path string) (dir string, warnings []string) {
+	l := loader{root: os.Geteuid() == 0}
+	text, _, err := statefile.Source{Max: maxFile, Own: true}.Read(path)
+	if err != nil {
+		l.fault(path, err)
+	}
+	for _, s := range append([]source{{path, text}}, l.dropIns(path+".d")...) {
+		if found := stateDirIn(string(s.text)); found != "" {
 			dir = found
 		}
 	}
-	return dir
+	for _, f := range l.faults {
+		warnings = append(warnings, f.Error())
+	}
+	return dir, warnings
 }
 
 func stateDirIn(text string) (dir string) {

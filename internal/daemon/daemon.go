@@ -34,9 +34,11 @@ type Options struct {
 
 	// Load reads and checks the configuration again.
 	Load func() (*config.Config, error)
-	// ReopenLog closes and opens the log file again, for a configuration that
-	// may be new; nil means the old one goes on.
-	ReopenLog func(*config.Config)
+	// OpenLog opens the log file again, for a configuration that may be new; nil
+	// means the old one goes on. It may take its time. What it returns is called
+	// by the loop, once, and puts the file in place of the old one or, with use
+	// false, closes it.
+	OpenLog func(*config.Config) func(use bool)
 	// Ready is called once the daemon listens.
 	Ready func()
 	// Trim is called beside the loop when a configuration was read and is in
@@ -187,7 +189,7 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 
 // diskLimit is how long the end waits for what goes on outside of the loop: a
 // disk that does not answer must not keep doors open.
-const diskLimit = 15 * time.Second
+const diskLimit = 5 * time.Second
 
 // settled waits for what goes on outside of the loop. It says whether all has
 // ended.

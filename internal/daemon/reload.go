@@ -30,13 +30,17 @@ func (d *Daemon) read() {
 	begun := d.marks.begun
 	d.marking.Go(func() {
 		conf, list, warnings, err := d.readied()
+		useLog := d.OpenLog(conf)
 		d.post(func() {
 			switch {
 			case d.marks.running > 0:
+				useLog(false)
 				d.marks.awaited = true
 			case d.marks.begun != begun:
+				useLog(false)
 				d.read()
 			default:
+				useLog(true)
 				d.reloaded(conf, list, warnings, err)
 				d.trim()
 				if d.reloading = false; d.again {
@@ -76,14 +80,12 @@ func (d *Daemon) reloaded(conf *config.Config, list []*door, warnings []string, 
 		err = d.openOnce(list)
 	}
 	if err != nil {
-		d.ReopenLog(nil)
 		for line := range strings.SplitSeq(strings.TrimSpace(err.Error()), "\n") {
 			d.Log.Warn(line)
 		}
 		d.Log.Warn("configuration not changed")
 		return
 	}
-	d.ReopenLog(conf)
 	d.warn(append(conf.Warnings, warnings...))
 	if changed := d.conf.OptionsChanged(conf); slices.Contains(changed, "max_failures") || slices.Contains(changed, "never_ignore") {
 		d.decisions.limitFailures(conf)

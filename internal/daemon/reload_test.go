@@ -108,6 +108,25 @@ func TestReloadTwice(t *testing.T) {
 	})
 }
 
+// TestLogFileHangs: a log file that does not open holds up nobody who knocks.
+func TestLogFileHangs(t *testing.T) {
+	inWorld(t, doorText("a", "1", "3600"), func(w *world) {
+		w.logSlow = make(chan struct{})
+		w.reload(doorText("a", "2", "3600"))
+		w.knock("192.0.2.1", 1)
+		w.ran("open-a")
+		w.logSlow <- struct{}{}
+		synctest.Wait()
+		w.knock("192.0.2.2", 2)
+		w.ran("open-a")
+		w.reload("")
+		if took := w.ends(); took != diskLimit {
+			t.Errorf("the end took %v, want %v", took, diskLimit)
+		}
+		close(w.logSlow)
+	})
+}
+
 // TestEndDuringReload: the end waits until the new configuration is read, since
 // that may touch the firewall, but not for ever: the doors come first.
 func TestEndDuringReload(t *testing.T) {

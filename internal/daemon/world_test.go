@@ -38,6 +38,8 @@ type world struct {
 	loads  int
 	slow   chan struct{} // if set, each load of the configuration waits for a value
 
+	logSlow chan struct{} // if set, each opening of the log file waits for a value
+
 	hangup chan os.Signal
 	stop   context.CancelFunc
 	ended  chan error
@@ -86,11 +88,20 @@ func (w *world) start() {
 			}
 			return w.load()
 		},
-		ReopenLog: func(c *config.Config) { w.reopen = append(w.reopen, c != nil) },
-		Ready:     func() {},
-		Status:    func(text string) { w.status = append(w.status, text) },
-		follow:    func(*capture.Wanted) (source, error) { return w.packet, nil },
-		runner:    w.shell,
+		OpenLog: func(c *config.Config) func(bool) {
+			if w.logSlow != nil {
+				<-w.logSlow
+			}
+			return func(use bool) {
+				if use {
+					w.reopen = append(w.reopen, c != nil)
+				}
+			}
+		},
+		Ready:  func() {},
+		Status: func(text string) { w.status = append(w.status, text) },
+		follow: func(*capture.Wanted) (source, error) { return w.packet, nil },
+		runner: w.shell,
 		limit: func(keep uint64) error {
 			w.kept = append(w.kept, keep)
 			return nil

@@ -62,7 +62,29 @@ func OpenJournal(dir, name string) (*Journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &Journal{
+	return d.journal(name)
+}
+
+// FindJournal is OpenJournal for one that is there: it makes nothing. Without
+// one the error is fs.ErrNotExist.
+func FindJournal(dir, name string) (*Journal, error) {
+	d, err := findStateDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	f, err := d.find(name+".journal", 0)
+	if err != nil {
+		d.Close()
+		return nil, err
+	}
+	f.Close()
+	return d.journal(name)
+}
+
+// journal opens and locks a journal in the directory, which it closes if it
+// cannot.
+func (d *stateDir) journal(name string) (j *Journal, err error) {
+	j = &Journal{
 		dir: d, name: name + ".journal", boot: bootID(), wall: time.Now, now: bootClock, log: func(string) {},
 		retry: 5 * time.Second,
 		dirty: make(chan struct{}, 1), closed: make(chan struct{}),

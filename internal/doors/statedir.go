@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"knockd/internal/statefile"
 )
 
 // ErrUnsafe says that somebody else could write what root is going to run.
@@ -118,7 +120,7 @@ func findStateDir(path string) (*stateDir, error) {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
 	d := &stateDir{dir: os.NewFile(uintptr(fd), path), path: path}
-	if err := onlyOurs(fd, path, unix.S_IFDIR); err != nil {
+	if err := onlyOurs(d.dir, fs.ModeDir); err != nil {
 		d.Close()
 		return nil, err
 	}
@@ -201,11 +203,12 @@ func (d *stateDir) find(name string, flags int) (*os.File, error) {
 	case err != nil:
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	if err := onlyOurs(fd, path, unix.S_IFREG); err != nil {
-		_ = unix.Close(fd)
+	f := os.NewFile(uintptr(fd), path)
+	if err := onlyOurs(f, 0); err != nil {
+		f.Close()
 		return nil, err
 	}
-	return os.NewFile(uintptr(fd), path), nil
+	return f, nil
 }
 
 func (d *stateDir) rename(from, to string) error {
@@ -214,21 +217,23 @@ func (d *stateDir) rename(from, to string) error {
 
 func (d *stateDir) remove(name string) { _ = unix.Unlinkat(int(d.dir.Fd()), name, 0) }
 
-// onlyOurs checks that nobody but us and root can write what is open as fd.
-func onlyOurs(fd int, path string, kind uint32) error {
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return &fs.PathError{Op: "stat", Path: path, Err: err}
+// onlyOurs checks that nobody but us and root can write what is open.
+func onlyOurs(f *os.File, kind fs.FileMode) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
 	}
-	switch {
-	case st.Mode&unix.S_IFMT != kind:
-		return fmt.Errorf("%s: %w: not a regular file", path, ErrUnsafe)
-	case st.Uid != 0 && int(st.Uid) != os.Geteuid():
-		return fmt.Errorf("%s: %w: owned by user %d", path, ErrUnsafe, st.Uid)
-	case st.Mode&0o022 != 0:
-		return fmt.Errorf("%s: %w: others can write it (mode %04o)", path, ErrUnsafe, st.Mode&0o7777)
+	if info.Mode().Type() != kind {
+		return fmt.Errorf("%s: %w: not a regular file", f.Name(), ErrUnsafe)
 	}
-	return nil
+	who := (*statefile.WriterError)(nil)
+	switch errors.As(statefile.Writable(info), &who); {
+	case who == nil:
+		return nil
+	case who.Owner:
+		return fmt.Errorf("%s: %w: owned by user %d", f.Name(), ErrUnsafe, who.Uid)
+	}
+	return fmt.Errorf("%s: %w: others can write it (mode %04o)", f.Name(), ErrUnsafe, who.Mode)
 }
 
 // lock makes the journal ours alone until the file is closed. Commands do not

@@ -179,10 +179,10 @@ func (l *Log) FlushWithin(limit time.Duration) {
 }
 
 // closeLimit is how long Close waits for who does not take what is written.
-const closeLimit = 5 * time.Second
+const closeLimit = 3 * time.Second
 
 // Close writes what is left and ends the Log; later lines are lost. So are
-// those that nobody has taken within five seconds: nobody may read our
+// those that nobody has taken within three seconds: nobody may read our
 // standard output, and a daemon that was told to end has to.
 func (l *Log) Close() {
 	l.mu.Lock()

@@ -3,8 +3,9 @@ package eventlog
 import (
 	"fmt"
 	"io"
-	"os"
 	"time"
+
+	"knockd/internal/statefile"
 )
 
 // stamp is the time before each line of knockd 0.8's log file, local time.
@@ -12,21 +13,26 @@ const stamp = "[2006-01-02 15:04] "
 
 // File is the log file.
 type File struct {
-	f *os.File
+	*statefile.Output
 }
 
-// OpenFile opens a log file to append to, making it if there is none.
+// OpenFile opens a log file to append to, making it if there is none. It may be
+// a pipe or a terminal.
 func OpenFile(path string) (*File, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
+	o, err := statefile.Append(path)
 	if err != nil {
 		return nil, fmt.Errorf("open log file: %w", err)
 	}
-	return &File{f}, nil
+	o.Missing = func(n int, why error) string { return time.Now().Format(stamp) + Lost(n, why) }
+	return &File{o}, nil
 }
+
+// Lost is the line in place of those that a file or pipe did not take.
+func Lost(n int, why error) string { return fmt.Sprintf("%d lines lost: %v", n, why) }
 
 // WriteLine implements Sink.
 func (s *File) WriteLine(at time.Time, text string) error {
-	return Stamped{s.f}.WriteLine(at, text)
+	return Stamped{s}.WriteLine(at, text)
 }
 
 // writeLines writes the lines that are for the log at once, whole ones only to
@@ -39,7 +45,7 @@ func (s *File) writeLines(lines []line) error {
 		if len(b) == 0 {
 			return
 		}
-		if _, err := s.f.Write(b); failed == nil {
+		if _, err := s.Write(b); failed == nil {
 			failed = err
 		}
 		b = b[:0]
@@ -62,9 +68,6 @@ func (s *File) writeLines(lines []line) error {
 
 // atOnce is about how many octets are written at once.
 const atOnce = 32 << 10
-
-// Close closes the file.
-func (s *File) Close() error { return s.f.Close() }
 
 // Stamped writes lines with their time, as the log file has them.
 type Stamped struct{ W io.Writer }

@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"knockd/internal/nettest"
 )
 
@@ -182,9 +184,18 @@ func copyProgram(t testing.TB, from, to string) {
 	}
 }
 
+// write writes a file that its owner alone may read: whose directory it is.
 func write(t testing.TB, name, text string) {
 	t.Helper()
-	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+	err := os.WriteFile(name, []byte(text), 0o600)
+	var dir unix.Stat_t
+	if err == nil {
+		err = unix.Stat(filepath.Dir(name), &dir)
+	}
+	if err == nil && int(dir.Uid) != os.Geteuid() {
+		err = os.Chown(name, int(dir.Uid), int(dir.Gid))
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 }

@@ -69,10 +69,10 @@ func TestDaemonAsUser(t *testing.T) {
 	client, server := nettest.Pair(t)
 	dir := nobodysDir(t)
 	bearing(t, dir+"/knockd", unix.CAP_NET_RAW)
+	chown(t, dir, 1000)
 	write(t, dir+"/knockd.conf", "[options]\n\tlogfile = "+dir+"/log\n[wake]\n\tsequence = 25565\n\tseq_timeout = 1\n\tcommand = echo $PPID > "+dir+"/opened\n\ttcpflags = syn\n")
 	// Here as on a machine where root has never run knockd.
 	hidden := "mount -t tmpfs -o mode=0755 tmpfs /var/lib && mount -t tmpfs -o ro tmpfs /run && exec setpriv --reuid 1000 --regid 1000 --clear-groups "
-	chown(t, dir, 1000)
 	status, stdout, stderr := outcome(t, server, "unshare", "--mount", "sh", "-c", hidden+dir+"/knockd -d -c "+dir+"/knockd.conf")
 	want := "knockd: warning: mkdir /var/lib/knockd: permission denied: doors that are open stay open if knockd crashes\n" +
 		"warning: the pid file cannot be written: open /var/run/knockd.pid: read-only file system\n"
@@ -142,7 +142,7 @@ func TestDaemonSays(t *testing.T) {
 		{"a pid file nowhere", "lo", dir + "/no/such/pid", dir + "/log",
 			"warning: the pid file cannot be written: open " + dir + "/no/such/pid: no such file or directory\n"},
 		{"a pipe for a pid file", "lo", dir + "/pipe", dir + "/log",
-			"warning: the pid file cannot be written: open " + dir + "/pipe: no such device or address\n"},
+			"warning: the pid file cannot be written: " + dir + "/pipe: not a regular file\n"},
 	} {
 		conf := dir + "/" + strings.ReplaceAll(c.name, " ", "-")
 		write(t, conf, "[options]\nStateDir = "+dir+"/state\n[a]\nsequence = 7000\ncommand = true\n")

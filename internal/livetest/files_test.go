@@ -1,0 +1,352 @@
+package livetest
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"knockd/internal/nettest"
+)
+
+// promptly is how long anything may take that does not wait for a file.
+const promptly = 10 * time.Second
+
+// within says that something was done promptly.
+func (d *daemon) within(what string, do func()) {
+	d.t.Helper()
+	begin := time.Now()
+	do()
+	if took := time.Since(begin); took > promptly {
+		d.t.Errorf("%s took %v", what, took)
+	}
+}
+
+func mkfifo(t *testing.T, path string) string {
+	t.Helper()
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestLogToStdout: in a container the log goes to standard output, a pipe. It
+// goes on after SIGHUP, and so do the doors when nobody reads it any more.
+func TestLogToStdout(t *testing.T) {
+	t.Parallel()
+	client, server := nettest.Pair(t)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	d := prepare(t, server, "true", strings.Replace(countDoor("7000:udp", "cmd_timeout = 1\n\tstop_command = true"), "LOG", "/dev/stdout", 1))
+	<-d.done
+	d.done = make(chan struct{})
+	cmd := exec.Command(program(t, "knockd"), "-c", d.conf)
+	cmd.Stdout = w
+	d.run(server, cmd)
+	w.Close()
+	lines := bufio.NewScanner(r)
+	waitFor := func(text string) {
+		t.Helper()
+		r.SetReadDeadline(time.Now().Add(patience))
+		for lines.Scan() {
+			if strings.Contains(lines.Text(), text) {
+				return
+			}
+		}
+		t.Fatalf("no line says %q: %v", text, lines.Err())
+	}
+	waitFor("] starting up, listening on eth0")
+	d.cmd.Process.Signal(syscall.SIGHUP)
+	waitFor("] re-reading config file: ")
+	syn(t, client, nettest.Client4, nettest.Server4, "7000:udp")
+	waitFor("] 10.7.0.1: door: OPEN SESAME")
+	d.opensFor(nettest.Client4)
+	r.Close()
+	syn(t, client, nettest.Client4, nettest.Server4, "7000:udp")
+	d.opensFor(nettest.Client4, nettest.Client4)
+	d.within("the end", func() {
+		if status := d.stop(syscall.SIGTERM); status != 0 {
+			t.Errorf("status %d", status)
+		}
+	})
+}
+
+// TestLogUnread: a log that is a pipe without a reader is a warning, and holds up
+// neither the start nor SIGHUP, the doors or SIGTERM. Who reads later on gets the
+// lines from then on, and how many were lost.
+func TestLogUnread(t *testing.T) {
+	t.Parallel()
+	client, server := nettest.Pair(t)
+	fifo := mkfifo(t, t.TempDir()+"/log")
+	conf := strings.Replace(countDoor("7000:udp", ""), "LOG", fifo, 1)
+	d := prepare(t, server, program(t, "knockd"), conf)
+	warning := "log file " + fifo + ": nobody reads the pipe"
+	d.within("the start", func() {
+		eventually(t, "a warning", func() bool { return strings.Contains(d.output.String(), "knockd: warning: "+warning) })
+		eventually(t, "an opening", func() bool {
+			syn(t, client, nettest.Client4, nettest.Server4, "7000:udp")
+			return len(d.opened()) > 0
+		})
+	})
+	n := len(d.opened())
+	d.configure(strings.ReplaceAll(conf, "7000", "7001"))
+	d.within("SIGHUP", func() {
+		d.cmd.Process.Signal(syscall.SIGHUP)
+		eventually(t, "an opening by the new configuration", func() bool {
+			syn(t, client, nettest.Client4, nettest.Server4, "7001:udp")
+			return len(d.opened()) > n
+		})
+	})
+	r, err := os.OpenFile(fifo, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var got strings.Builder
+	eventually(t, "lines in the log, and how many were lost", func() bool {
+		syn(t, client, nettest.Client4, nettest.Server4, "7001:udp")
+		r.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+		buf := make([]byte, 1<<16)
+		n, _ := r.Read(buf)
+		got.Write(buf[:n])
+		return strings.Contains(got.String(), " lines lost: nobody reads the pipe\n") && strings.Contains(got.String(), "OPEN SESAME\n")
+	})
+	// Nobody takes what there is to say now.
+	for range 2000 {
+		syn(t, client, nettest.Client4, nettest.Server4, "7001:udp")
+		if full(t, r) {
+			break
+		}
+	}
+	d.within("the end", func() {
+		if status := d.stop(syscall.SIGTERM); status != 0 {
+			t.Errorf("status %d", status)
+		}
+	})
+}
+
+// full says whether a pipe holds as much as it can, or nearly.
+func full(t *testing.T, r *os.File) bool {
+	t.Helper()
+	n, err := unix.IoctlGetInt(int(r.Fd()), unix.TIOCINQ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n > 60_000
+}
+
+// TestPipesAsFiles: a pipe in the place of a file is refused, not waited for,
+// unless it is the program's own.
+func TestPipesAsFiles(t *testing.T) {
+	t.Parallel()
+	h := nettest.NewHost(t, "h")
+	dir := t.TempDir()
+	fifo, oneTime, keys := mkfifo(t, dir+"/fifo"), dir+"/onetime.conf", dir+"/spa.conf"
+	options := "[options]\nStateDir = " + dir + "/state\n"
+	write(t, oneTime, options+"[a]\none_time_sequences = "+fifo+"\n")
+	write(t, dir+"/zero.conf", options+"[a]\none_time_sequences = "+dir+"/zero\n")
+	write(t, keys, options+"[a]\nspa_key_file = "+fifo+"\nopen = tcp/22\n")
+	if err := os.Symlink("/dev/zero", dir+"/zero"); err != nil {
+		t.Fatal(err)
+	}
+	for _, mode := range []string{"-t", "-i lo"} {
+		for conf, want := range map[string]string{
+			fifo:               "knockd: read configuration: " + fifo + ": not a regular file\nknockd: hint: ...",
+			oneTime:            oneTime + ":3: [a] one_time_sequences: " + fifo + ": not a regular file\n",
+			dir + "/zero.conf": dir + "/zero.conf:3: [a] one_time_sequences: " + dir + "/zero: not a regular file\n",
+			keys:               keys + ":3: [a] spa_key_file: " + fifo + ": not a regular file\n",
+		} {
+			begin := time.Now()
+			args := append([]string{"20", program(t, "knockd"), "-c", conf}, strings.Fields(mode)...)
+			status, stdout, stderr := outcome(t, h, "timeout", args...)
+			if status != 1 || stdout != "" || !like(want, stderr) || time.Since(begin) > promptly {
+				t.Errorf("knockd %s -c %s: status %d after %v\n%s%swant\n%s", mode, conf, status, time.Since(begin), stdout, stderr, want)
+			}
+		}
+	}
+}
+
+// TestOwnPipeAsConfiguration: what the shell makes of <(...), and standard input.
+func TestOwnPipeAsConfiguration(t *testing.T) {
+	nettest.NeedProgram(t, "bash")
+	t.Parallel()
+	h := nettest.NewHost(t, "h")
+	dir := t.TempDir()
+	write(t, dir+"/text", "[options]\nStateDir = "+dir+"/state\n[a]\nsequence = 7000\ncommand = true\n")
+	for _, line := range []string{
+		"KNOCKD -t -i lo -c <(cat DIR/text)",
+		"KNOCKD -t -i lo -c <(sleep 1; cat DIR/text)",
+		"cat DIR/text | KNOCKD -t -i lo -c /dev/stdin",
+		"KNOCKD -t -i lo -c /dev/stdin <DIR/text",
+		"exec 9<DIR/text; KNOCKD -t -i lo -c /dev/fd/9",
+	} {
+		status, stdout, stderr := outcome(t, h, "timeout", "20", "bash", "-c", strings.NewReplacer("KNOCKD", program(t, "knockd"), "DIR", dir).Replace(line))
+		if status != 0 || !strings.HasSuffix(stdout, ": 1 door, no faults\n") || stderr != "" {
+			t.Errorf("%s: status %d\n%s%s", line, status, stdout, stderr)
+		}
+	}
+}
+
+// deadMount mounts a file system whose server answers nothing at a directory of
+// that name.
+func deadMount(t *testing.T, dir string) {
+	t.Helper()
+	nettest.NeedRealRoot(t)
+	server, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+	if err != nil {
+		nettest.LacksKernel(t, fmt.Sprintf("fuse: %v", err))
+	}
+	err = os.Mkdir(dir, 0o755)
+	if err == nil {
+		err = unix.Mount("dead", dir, "fuse", 0, fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", server.Fd()))
+	}
+	if err != nil {
+		server.Close()
+		nettest.LacksKernel(t, fmt.Sprintf("fuse: %v", err))
+	}
+	t.Cleanup(func() {
+		server.Close()
+		unix.Unmount(dir, unix.MNT_DETACH)
+	})
+}
+
+// TestDeadDisk: the log file, a file of one-time sequences or the configuration
+// is on a disk that stops to answer: knocks at other doors open, each SIGHUP has
+// an answer, and SIGTERM ends the daemon.
+func TestDeadDisk(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, conf, want string }{
+		{"log", "[options]\n\tlogfile = DIR/dead/log\n", "open log file: open DIR/dead/log: no answer within 5 seconds"},
+		{"one-time file", "[options]\n\tlogfile = LOG\n[mail]\n\tone_time_sequences = DIR/dead/lines\n",
+			"[mail] one_time_sequences: open DIR/dead/lines: no answer within 5 seconds"},
+		{"keys", "[options]\n\tlogfile = LOG\n[spa]\n\tspa_key_file = DIR/dead/keys\n\topen = tcp/22\n",
+			"[spa] spa_key_file: read key file: open DIR/dead/keys: no answer within 5 seconds"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			client, server := nettest.Pair(t)
+			d := start(t, server, countDoor("7000:udp", "cmd_timeout = 1\n\tstop_command = true"))
+			deadMount(t, d.file("dead"))
+			_, door, _ := strings.Cut(countDoor("7000:udp", "cmd_timeout = 1\n\tstop_command = true"), "\n[")
+			d.configure(c.conf + "[" + door)
+			want := strings.ReplaceAll(c.want, "DIR", filepath.Dir(d.log))
+			for n := 1; n <= 3; n++ {
+				d.reload(n)
+				before := len(d.opened())
+				syn(t, client, nettest.Client4, nettest.Server4, "7000:udp")
+				eventually(t, "an opening while the disk is waited for", func() bool { return len(d.opened()) > before })
+				d.waitFor(want, n)
+				if n > 1 && threads(t, d.cmd.Process.Pid) > 40 {
+					t.Errorf("%d threads", threads(t, d.cmd.Process.Pid))
+				}
+			}
+			d.cmd.Process.Signal(syscall.SIGHUP)
+			d.within("the end", func() {
+				if status := d.stop(syscall.SIGTERM); status != 0 {
+					t.Errorf("status %d", status)
+				}
+			})
+		})
+	}
+}
+
+func threads(t *testing.T, pid int) int {
+	t.Helper()
+	list, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(list)
+}
+
+// TestCloseAllBelieves: --close-all and --cleanup obey no drop-in that the daemon
+// refuses, and make nothing.
+func TestCloseAllBelieves(t *testing.T) {
+	nettest.NeedRealRoot(t)
+	t.Parallel()
+	h := nettest.NewHost(t, "h")
+	for name, c := range map[string]struct {
+		make func(path, text string) error
+		want string
+	}{
+		"of another": {func(path, text string) error {
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				return err
+			}
+			return os.Chown(path, nobody, nobody)
+		}, "belongs to user 65534: must belong to root"},
+		"a pipe":              {func(path, _ string) error { return syscall.Mkfifo(path, 0o600) }, "must be a plain file"},
+		"a link to /dev/zero": {func(path, _ string) error { return os.Symlink("/dev/zero", path) }, "must be a plain file"},
+	} {
+		dir := t.TempDir()
+		conf, dropIn := dir+"/knockd.conf", dir+"/knockd.conf.d/x.conf"
+		write(t, conf, "[options]\nStateDir = "+dir+"/mine\n[a]\nsequence = 7000\n")
+		if err := os.Mkdir(conf+".d", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.make(dropIn, "[options]\nStateDir = "+dir+"/theirs\n"); err != nil {
+			t.Fatal(err)
+		}
+		for _, option := range []string{"--close-all", "--cleanup"} {
+			status, _, stderr := outcome(t, h, "timeout", "20", program(t, "knockd"), option, "-c", conf)
+			if want := "knockd: warning: " + dropIn + ": " + c.want + "\n"; status != 0 || stderr != want {
+				t.Errorf("%s: knockd %s: status %d\n%swant\n%s", name, option, status, stderr, want)
+			}
+		}
+		for _, made := range []string{"/mine", "/theirs"} {
+			if _, err := os.Lstat(dir + made); err == nil {
+				t.Errorf("%s: %s was made", name, made)
+			}
+		}
+	}
+}
+
+// TestOneTimeHeld: a local user who may read a file of one-time sequences and
+// holds its lock keeps its door shut, and is named in the log; all else goes on.
+func TestOneTimeHeld(t *testing.T) {
+	t.Parallel()
+	client, server := nettest.Pair(t)
+	d := start(t, server, oneTime+"[other]\n\tsequence = 7000:udp\n\tstart_command = echo other >> DIR/opened\n")
+	held, err := os.Open(d.file("sequences"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	if err := unix.Flock(int(held.Fd()), unix.LOCK_SH); err != nil {
+		t.Fatal(err)
+	}
+	knock := func() { syn(t, client, nettest.Client4, nettest.Server4, "1111:udp", "2222", "3333:udp") }
+	knock()
+	d.waitFor("opencloseSMTP: not opened: mark the sequence as used: lock "+d.file("sequences")+": somebody else holds it", 1)
+	d.sequencesAre(oneTimeLines)
+	d.within("SIGHUP", func() {
+		knock() // waits for the lock, and so does the reload
+		d.reload(1)
+		syn(t, client, nettest.Client4, nettest.Server4, "7000:udp")
+		d.opensFor("other")
+		d.configure(strings.Replace(oneTime, "opencloseSMTP", "renamed", 1))
+		d.reload(2)
+		eventually(t, "the new configuration in use", func() bool {
+			knock()
+			return strings.Contains(d.text(), "renamed: Stage 1")
+		})
+	})
+	knock()
+	d.within("the end", func() {
+		if status := d.stop(syscall.SIGTERM); status != 0 {
+			t.Errorf("status %d", status)
+		}
+	})
+	d.lacks("opencloseSMTP: running command")
+	d.sequencesAre(oneTimeLines)
+}
