@@ -2,6 +2,7 @@ package capture
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -25,8 +26,9 @@ type File struct {
 	decoder packet.Decoder
 	latest  time.Time
 	twins   *twins
-	batch   [1]Captured
-	err     error // returned by Next from now on
+	batch   []Captured
+	ahead   []Captured // came later than the batch; one at most
+	err     error      // returned by Next from now on
 }
 
 // packetReader is what both of gopacket's readers are.
@@ -118,20 +120,43 @@ func recovered(err *error) {
 	}
 }
 
-// Next implements Source: it returns one packet. The time is never less than
-// that of the packet before.
+// Next implements Source: it returns packets that came together, as Live does in
+// a flood, when it lets them gather. No time is less than that of the packet
+// before.
 func (c *File) Next() ([]Captured, error) {
+	c.batch = append(c.batch[:0], c.ahead...)
+	c.ahead = c.ahead[:0]
+	for len(c.batch) < maxBatch {
+		p, ok := c.packet()
+		if !ok {
+			break
+		}
+		if len(c.batch) > 0 && p.Time.Sub(c.batch[0].Time) >= nap {
+			c.ahead = append(c.ahead, p)
+			break
+		}
+		c.batch = append(c.batch, p)
+	}
+	if len(c.batch) == 0 {
+		return nil, c.err
+	}
+	return c.batch, nil
+}
+
+// packet returns the next packet, if there is one before an error.
+func (c *File) packet() (p Captured, ok bool) {
 	for c.err == nil {
 		frame, info, err := c.read()
 		if err != nil {
 			c.err = c.describe(err)
 			break
 		}
-		if c.decode(frame, info) {
-			return c.batch[:], nil
+		if p, ok := c.decode(frame, info); ok {
+			p.Payload = bytes.Clone(p.Payload) // keeps no frame, however large
+			return p, true
 		}
 	}
-	return nil, c.err
+	return p, false
 }
 
 // Close implements Source.
@@ -157,25 +182,25 @@ func (c *File) describe(err error) error {
 	return fmt.Errorf("read %s: before octet %d: %w", c.name, c.frames.offset, err)
 }
 
-// decode puts a packet of the file into the batch, if it is one.
-func (c *File) decode(frame []byte, info gopacket.CaptureInfo) bool {
+// decode returns the packet in a frame, if it is one.
+func (c *File) decode(frame []byte, info gopacket.CaptureInfo) (captured Captured, ok bool) {
 	if info.InterfaceIndex >= len(c.frames.links) {
-		return false
+		return captured, false
 	}
 	link := c.frames.links[info.InterfaceIndex]
 	if !link.known() {
 		if err := c.unknownLink(); err != nil {
 			c.err = fmt.Errorf("read %s: %w", c.name, err)
 		}
-		return false
+		return captured, false
 	}
 	offset, ifIndex, ok := link.network(frame)
 	if !ok {
-		return false
+		return captured, false
 	}
 	p, ok := c.decoder.Decode(frame[offset:], info.Length-offset)
 	if !ok {
-		return false
+		return captured, false
 	}
 	if p.IfIndex = ifIndex; ifIndex == 0 && len(c.frames.links) > 1 {
 		p.IfIndex = info.InterfaceIndex + 1
@@ -183,6 +208,6 @@ func (c *File) decode(frame []byte, info gopacket.CaptureInfo) bool {
 	if info.Timestamp.After(c.latest) {
 		c.latest = info.Timestamp
 	}
-	c.batch[0] = Captured{Packet: p, Time: c.latest}
-	return !c.twins.second(&c.batch[0])
+	captured = Captured{Packet: p, Time: c.latest}
+	return captured, !c.twins.second(&captured)
 }

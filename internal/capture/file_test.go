@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -342,6 +343,48 @@ func TestFileMissing(t *testing.T) {
 	}
 }
 
+// TestFileBatches: packets that came within four milliseconds come together, 256
+// at most, each with its own payload.
+func TestFileBatches(t *testing.T) {
+	var frames []frame
+	add := func(microseconds int) {
+		data := []byte(udp4(7000) + fmt.Sprintf("%08d", len(frames)))
+		data[3] += 8
+		data[25] += 8
+		frames = append(frames, frame{time: uint64(microseconds), data: string(data)})
+	}
+	for _, at := range []int{0, 1000, 3999, 4000, 4001, 8001, 20_000, 20_000} {
+		add(at)
+	}
+	for range 600 {
+		add(50_000)
+	}
+	c, err := newFile("FILE", strings.NewReader(pcapFile(binary.LittleEndian, micro, 101, frames...)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sizes []int
+	for n := 0; ; {
+		batch, err := c.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		sizes = append(sizes, len(batch))
+		for _, p := range batch {
+			if want := fmt.Sprintf("%08d", n); string(p.Payload) != want {
+				t.Fatalf("payload %q, want %q", p.Payload, want)
+			}
+			n++
+		}
+	}
+	if want := []int{3, 2, 1, 2, 256, 256, 88}; !slices.Equal(sizes, want) {
+		t.Errorf("batches of %v packets, want %v", sizes, want)
+	}
+}
+
 func TestFileClosed(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "trace")
 	os.WriteFile(name, []byte(pcapFile(binary.LittleEndian, micro, 101, frame{data: udp4(1)})), 0o600)
@@ -377,10 +420,16 @@ func FuzzFile(f *testing.F) {
 				}
 				return
 			}
-			if len(batch) == 0 || batch[0].Time.Before(latest) {
-				t.Fatalf("batch of %d, latest %v", len(batch), latest)
+			if len(batch) == 0 || len(batch) > maxBatch {
+				t.Fatalf("batch of %d", len(batch))
 			}
-			if latest = batch[0].Time; n > len(content) {
+			for _, p := range batch {
+				if p.Time.Before(latest) {
+					t.Fatalf("%v after %v", p.Time, latest)
+				}
+				latest = p.Time
+			}
+			if n > len(content) {
 				t.Fatal("more packets than octets")
 			}
 		}
