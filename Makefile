@@ -74,7 +74,7 @@ demo: build
 
 # What decoding, tracking, filtering and reading a configuration cost.
 bench:
-	@$(GO) test -run '^$$' -bench '^Benchmark(Decode|Tracker|Strict|Doors|Filter|Parse|Cheap|Junk)$$' -benchtime 200ms -benchmem \
+	@$(GO) test -run '^$$' -bench '^Benchmark(Decode|Tracker|Strict|Doors|Filter|Parse|Cheap|Junk|Replay|Dear)$$' -benchtime 200ms -benchmem \
 		./internal/packet ./internal/knock ./internal/capture ./internal/config ./internal/spa | sh .ci/benchtable
 
 # One table beside Debian's knockd 0.8 and fwknopd, as root, in namespaces of

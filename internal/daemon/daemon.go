@@ -76,7 +76,7 @@ type Daemon struct {
 	nat       atomic.Pointer[nft.Firewall] // nil without doors that lead elsewhere
 	source    source
 	listening capture.Listening
-	drops     uint64      // told so far
+	drops     tally       // packets that the kernel has dropped
 	limited   bool        // capabilities have been given up
 	hears     atomic.Bool // something is listened on
 	shutting  bool        // the guard is being closed, outside of the loop
@@ -176,6 +176,7 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 	d.Ready()
 	d.trim()
 	err := d.loop(ctx, reload)
+	d.sayRest()
 	if err == nil {
 		err = d.unheard()
 	}
@@ -250,6 +251,7 @@ func (d *Daemon) loop(ctx context.Context, reload <-chan os.Signal) error {
 			d.changed(now)
 		case <-timer.C:
 			d.decisions.expire(d.Now())
+			d.sayDrops()
 		case call := <-d.calls:
 			call()
 		case <-reload:
@@ -289,7 +291,11 @@ func (d *Daemon) post(call func()) {
 
 // setTimer has the loop woken when decisions have something to do.
 func (d *Daemon) setTimer(timer *time.Timer) {
-	if at, ok := d.decisions.next(); ok {
+	at, ok := d.decisions.next()
+	if due, more := d.drops.due(); more && (!ok || due.Before(at)) {
+		at, ok = due, true
+	}
+	if ok {
 		timer.Reset(time.Until(at))
 	} else {
 		timer.Stop()
@@ -300,10 +306,12 @@ func (d *Daemon) setTimer(timer *time.Timer) {
 // never goes back, as the capture's time stamps may.
 func (d *Daemon) batch(batch []capture.Captured) {
 	now := d.Now()
+	d.decisions.begin(batch)
 	for i := range batch {
 		d.debugPacket(&batch[i], now)
 		d.decisions.packet(&batch[i], now)
 	}
+	d.decisions.end(now)
 }
 
 // verbosely tells those who watch.

@@ -23,10 +23,16 @@ type decisions struct {
 	names    *names // nil without -l
 	gate     *gate  // nil without doors that have keys
 	failures config.FailureLimit
-	crowded  crowded
 	openings []doors.Opening // of the knock at hand, here for its memory
 	refused  spa.Decision    // on the message at hand
 	refusal  func() string   // its text
+
+	dear     bool         // the batch at hand may cost too many trials of keys
+	messages []spa.Packet // of it, perhaps
+
+	maxAttempts int
+	crowded     tally // attempts that had to make room
+	untried     tally // messages, perhaps, that were dropped
 }
 
 // outcomes is what decisions lead to.
@@ -56,7 +62,7 @@ type outcomes interface {
 func newDecisions(conf *config.Config, onlyV4 bool, out outcomes) *decisions {
 	d := &decisions{tracker: knock.NewTracker(conf.MaxAttempts), onlyV4: onlyV4, out: out}
 	d.refusal = func() string { return d.refused.Text() }
-	d.crowded.limit = conf.MaxAttempts
+	d.maxAttempts = conf.MaxAttempts
 	d.limitFailures(conf)
 	return d
 }
@@ -67,20 +73,59 @@ func (d *decisions) limitFailures(conf *config.Config) {
 	d.tracker.SetFailureLimit(conf.MaxFailures, conf.NeverIgnore, d.out.holds)
 }
 
-// packet shows the tracker one packet.
+// begin begins a batch of packets that arrived together. Each of them is for
+// packet then, and at last comes end. If the gate may have too much to do with
+// them, it is asked at the end, after all hits are decided on: who knocks does
+// not wait for that, and the gate sees whom to prefer.
+func (d *decisions) begin(batch []capture.Captured) {
+	d.dear = false
+	if d.gate == nil {
+		return
+	}
+	n := 0
+	for i := range batch {
+		if d.mayHoldMessage(&batch[i]) {
+			n++
+		}
+	}
+	d.dear = d.gate.Begin(n)
+}
+
+func (d *decisions) mayHoldMessage(p *capture.Captured) bool {
+	return len(p.Payload) > 0 && d.gate.ports[knock.Step{Proto: p.Proto, Port: p.DstPort}] && (p.Src.Is4() || !d.onlyV4)
+}
+
+// packet shows the gate and the tracker one packet.
 func (d *decisions) packet(p *capture.Captured, at time.Time) {
 	if d.onlyV4 && !p.Src.Is4() {
 		return
 	}
-	if d.gate != nil && len(p.Payload) > 0 && d.gate.ports[knock.Step{Proto: p.Proto, Port: p.DstPort}] {
-		d.examine(p, at)
+	if d.gate != nil && d.mayHoldMessage(p) {
+		message := spa.Packet{Hit: p.Hit, Payload: p.Payload, Local: d.tracker.Local(p.Dst)}
+		if d.dear {
+			d.messages = append(d.messages, message)
+		} else {
+			r, decision := d.gate.Examine(message, at)
+			d.examined(r, decision, at)
+		}
 	}
 	d.act(d.tracker.Observe(p.Hit, at), at)
 }
 
-// examine shows the gate a packet that may hold a message.
-func (d *decisions) examine(p *capture.Captured, at time.Time) {
-	r, decision := d.gate.Examine(spa.Packet{Hit: p.Hit, Payload: p.Payload, Local: d.tracker.Local(p.Dst)}, at)
+// end ends a batch.
+func (d *decisions) end(at time.Time) {
+	if !d.dear {
+		return
+	}
+	dropped := d.gate.ExamineAll(d.messages, at, func(r *spa.Request, decision spa.Decision) { d.examined(r, decision, at) })
+	d.untried.total += uint64(dropped)
+	clear(d.messages)
+	d.messages = d.messages[:0]
+	d.sayTallies(at)
+}
+
+// examined carries out what the gate says of a packet.
+func (d *decisions) examined(r *spa.Request, decision spa.Decision, at time.Time) {
 	if r != nil {
 		d.out.admit(at, d.gate, r)
 	} else if decision.Told() {
@@ -119,8 +164,11 @@ func openAll(out outcomes, at time.Time, list []doors.Opening, sesame string) {
 // next is when expire has something to do.
 func (d *decisions) next() (at time.Time, ok bool) {
 	at, ok = d.tracker.Next()
-	if due := d.crowded.next; d.crowded.more(d.tracker.Stats()) && (!ok || due.Before(at)) {
-		return due, true
+	d.crowded.total = d.tracker.Stats().Evicted
+	for _, t := range []*tally{&d.crowded, &d.untried} {
+		if due, more := t.due(); more && (!ok || due.Before(at)) {
+			at, ok = due, true
+		}
 	}
 	return at, ok
 }
@@ -128,7 +176,7 @@ func (d *decisions) next() (at time.Time, ok bool) {
 // expire lets time pass.
 func (d *decisions) expire(at time.Time) {
 	d.act(d.tracker.Expire(at), at)
-	d.sayCrowded(at)
+	d.sayTallies(at)
 }
 
 // act carries out what the tracker decided.
@@ -151,7 +199,7 @@ func (d *decisions) act(events []knock.Event, at time.Time) {
 		}
 	}
 	if len(events) > 0 {
-		d.sayCrowded(at)
+		d.sayTallies(at)
 	}
 }
 

@@ -18,6 +18,8 @@ type fakeSource struct {
 	once    sync.Once
 	filters atomic.Int32 // set so far
 	seq     atomic.Uint32
+	drops   atomic.Uint64
+	told    atomic.Uint64 // of them
 	heard   bool
 	begins  capture.Listening
 }
@@ -51,5 +53,9 @@ func (f *fakeSource) SetFilter(*capture.Wanted) error {
 func (f *fakeSource) Now() capture.Listening            { return f.begins }
 func (f *fakeSource) Changes() <-chan capture.Listening { return f.changes }
 func (f *fakeSource) Heard() bool                       { return f.heard }
-func (f *fakeSource) Lossy() bool                       { return false }
-func (f *fakeSource) Drops() (uint64, error)            { return 0, nil }
+func (f *fakeSource) Lossy() bool                       { return f.told.Load() < f.drops.Load() }
+
+func (f *fakeSource) Drops() (uint64, error) {
+	f.told.Store(f.drops.Load())
+	return f.drops.Load(), nil
+}

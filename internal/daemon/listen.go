@@ -3,6 +3,7 @@ package daemon
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"knockd/internal/capture"
 	"knockd/internal/knock"
@@ -90,13 +91,26 @@ func (d *Daemon) unheard() error {
 
 // sayDrops says how many packets the kernel had to drop, if it did.
 func (d *Daemon) sayDrops() {
-	if !d.source.Lossy() {
+	if d.source.Lossy() {
+		if total, err := d.source.Drops(); err == nil {
+			d.drops.total = total
+		}
+	}
+	if _, more := d.drops.due(); !more {
 		return
 	}
-	if total, err := d.source.Drops(); err == nil && total > d.drops {
-		d.Log.Stranger(fmt.Sprintf("the kernel dropped %d packets that came faster than they could be read", total-d.drops))
-		d.drops = total
+	if n := d.drops.take(d.Now()); n > 0 {
+		d.Log.Log(fmt.Sprintf("the kernel dropped %d packets that came faster than they could be read", n))
 	}
+}
+
+// sayRest says what else would be said later.
+func (d *Daemon) sayRest() {
+	for _, t := range []*tally{&d.drops, &d.decisions.crowded, &d.decisions.untried} {
+		t.next = time.Time{}
+	}
+	d.sayDrops()
+	d.decisions.sayTallies(d.Now())
 }
 
 // wanted describes what the doors can use, for the kernel's filter.

@@ -43,16 +43,25 @@ func (r *Replay) Run(conf *config.Config, source capture.Source) error {
 		}
 	}
 	for ; err == nil; batch, err = source.Next() {
-		for i := range batch {
-			r.passTime(batch[i].Time)
-			r.decisions.packet(&batch[i], batch[i].Time)
-		}
+		r.batch(batch)
 	}
 	r.runOn()
 	if errors.Is(err, io.EOF) {
 		return nil
 	}
 	return err
+}
+
+// batch decides on packets that came together, each at its own time.
+func (r *Replay) batch(batch []capture.Captured) {
+	r.decisions.begin(batch)
+	var at time.Time
+	for i := range batch {
+		at = batch[i].Time
+		r.passTime(at)
+		r.decisions.packet(&batch[i], at)
+	}
+	r.decisions.end(at)
 }
 
 func (r *Replay) start(list []*door, conf *config.Config) {

@@ -110,7 +110,7 @@ func TestCrowdedLive(t *testing.T) {
 		if got := strings.Count(w.said(), "MaxAttempts (1) reached: attempts given up: 1, at last the oldest at a\n"); got != 1 {
 			t.Errorf("told %d times", got)
 		}
-		time.Sleep(crowdedPause)
+		time.Sleep(tallyPause)
 		w.says("MaxAttempts (1) reached: attempts given up: 3, at last the oldest at a\n")
 		time.Sleep(time.Hour / 2)
 		w.says("")

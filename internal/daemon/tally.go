@@ -3,32 +3,42 @@ package daemon
 import (
 	"fmt"
 	"time"
-
-	"knockd/internal/knock"
 )
 
-// crowded is what was said of attempts that had to make room. They are told
-// together, so that a flood makes few lines.
-type crowded struct {
-	limit int       // MaxAttempts
-	told  uint64    // how many of them
-	next  time.Time // when more may be said
+// tally is a number of things that strangers cause. They are told together, so
+// that a flood makes few lines, and those of LogRate leave none of them out.
+type tally struct {
+	total uint64
+	told  uint64
+	next  time.Time // when more may be told
 }
 
-// crowdedPause is the least time between two lines.
-const crowdedPause = 10 * time.Second
+// tallyPause is the least time between two lines.
+const tallyPause = 10 * time.Second
 
-// more reports whether there is more to say.
-func (c *crowded) more(s knock.Stats) bool { return s.Evicted > c.told }
+// due is when there is more to tell.
+func (t *tally) due() (at time.Time, ok bool) { return t.next, t.total > t.told }
 
-// sayCrowded says that attempts had to make room. If something was said just
-// now, it is said later.
-func (d *decisions) sayCrowded(at time.Time) {
-	s, c := d.tracker.Stats(), &d.crowded
-	if !c.more(s) || at.Before(c.next) {
-		return
+// take returns how many may be told now.
+func (t *tally) take(at time.Time) uint64 {
+	if at.Before(t.next) || t.total == t.told {
+		return 0
 	}
-	d.out.sesame(at, fmt.Sprintf("MaxAttempts (%d) reached: attempts given up: %d, at last the oldest at %s",
-		c.limit, s.Evicted-c.told, s.Fullest.Name))
-	c.told, c.next = s.Evicted, at.Add(crowdedPause)
+	n := t.total - t.told
+	t.told, t.next = t.total, at.Add(tallyPause)
+	return n
+}
+
+// sayTallies says what is due: that attempts had to make room, and that no key
+// was tried on packets.
+func (d *decisions) sayTallies(at time.Time) {
+	s := d.tracker.Stats()
+	d.crowded.total = s.Evicted
+	if n := d.crowded.take(at); n > 0 {
+		d.out.sesame(at, fmt.Sprintf("MaxAttempts (%d) reached: attempts given up: %d, at last the oldest at %s",
+			d.maxAttempts, n, s.Fullest.Name))
+	}
+	if n := d.untried.take(at); n > 0 {
+		d.out.sesame(at, fmt.Sprintf("SPA packets dropped: %d came with too many others to try all keys on", n))
+	}
 }

@@ -65,9 +65,14 @@ func (h *host) write(name, text string) {
 
 func (h *host) store() string { return filepath.Join(h.dir, "used") }
 
+// conf is the host's door, and what follows it.
+func (h *host) conf(rest string) string {
+	return "[ssh]\nspa_key_file = " + filepath.Join(h.dir, "keys") + "\nopen = tcp/22\n" + rest
+}
+
 func (h *host) prepare(rest string) []*door {
 	h.t.Helper()
-	conf, err := config.Parse("k.conf", []byte("[ssh]\nspa_key_file = "+filepath.Join(h.dir, "keys")+"\nopen = tcp/22\n"+rest))
+	conf, err := config.Parse("k.conf", []byte(h.conf(rest)))
 	if err != nil {
 		h.t.Fatal(err)
 	}

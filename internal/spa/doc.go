@@ -1,8 +1,9 @@
 // Package spa is single-packet authorization, compatible with fwknop 2.6 in
 // both directions: the packet's codec and cryptography, key files, the client's
 // .fwknoprc, and the Gate, which decides what one packet opens. It reads no
-// clock, opens no socket and keeps no state but through Once; the one file it
-// reads is a key file.
+// clock and opens no socket; what was used is remembered through Once, and what
+// the Gate remembers itself only saves it work. The one file it reads is a key
+// file.
 //
 // Cryptography comes from the standard library alone. Nothing in this package
 // puts a key, a message or a random value into an error.

@@ -109,17 +109,19 @@ type Gate struct {
 	known known
 	round uint64 // of the packet being examined
 	sign  signature
+	budget
 }
 
 // keyState is what a set of keys makes of the packet being examined. Clients
 // with the same keys share one.
 type keyState struct {
 	opener
-	round uint64
-	found bool  // the HMAC holds, and without one the text decrypts
-	err   error // what is wrong with it all the same
-	token Token
-	msg   Message
+	round   uint64
+	counted uint64 // see heard
+	found   bool   // the HMAC holds, and without one the text decrypts
+	err     error  // what is wrong with it all the same
+	token   Token
+	msg     Message
 }
 
 // NewGate returns a Gate for the doors, in file order. It does not change
@@ -134,6 +136,7 @@ func NewGate(doors []*Door, once Once) *Gate {
 		}
 		g.keys = append(g.keys, states)
 	}
+	g.budget = newBudget(len(all))
 	return g
 }
 
@@ -232,6 +235,9 @@ func (g *Gate) tryDoor(i int, r *Request, c *candidate, now time.Time) *Request 
 	door := g.doors[i]
 	for j, state := range g.keys[i] {
 		client := &door.Clients[j]
+		if state.round != g.round {
+			g.left = max(0, g.left-weight(len(c.Payload)))
+		}
 		if !state.examine(c.Payload, &g.sign, g.round) {
 			continue
 		}

@@ -1,0 +1,196 @@
+package spa
+
+import (
+	"cmp"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// A packet with the form of a message costs a trial of every key that may have
+// made it. What that may cost is bounded for the packets that arrived together,
+// and not by a clock: the same packets lead to the same decisions.
+const (
+	// batchTrials is how many keys may be tried for a batch; that takes a few
+	// milliseconds.
+	batchTrials = 8192
+	// savedTrials is how many may be tried if earlier batches have left some.
+	savedTrials = 4 * batchTrials
+	// trialOctets are the octets of a packet for which a trial counts once more.
+	trialOctets = 512
+	// maxSources bounds for how many sources it is remembered what they cost.
+	maxSources = 4096
+)
+
+// budget is what may be spent on trying keys, and who has spent it in vain.
+type budget struct {
+	left    int                // trials
+	most    int                // what a packet can cost
+	vain    map[netip.Addr]int // trials that led to nothing, by source, in batches that were too dear
+	waiting []waiting          // the rest is here for its memory
+	order   []*waiting
+	heard   heard
+	flows   map[netip.AddrPort]int
+	sources map[netip.Addr]int
+	doors   map[int]int
+}
+
+// waiting is a packet whose keys are not tried yet.
+type waiting struct {
+	candidate
+	source netip.Addr // who pays for it
+	door   int        // the first that it may concern
+	cost   int        // trials at most
+	turn   int        // the lower, the sooner
+}
+
+// heard is what the keys of some doors cost.
+type heard struct {
+	doors, last []int // of this packet, and of the one whose trials are known
+	trials      int
+	round       uint64
+}
+
+func newBudget(states int) budget {
+	return budget{left: savedTrials, most: states * weight(MaxPayload), vain: map[netip.Addr]int{},
+		flows: map[netip.AddrPort]int{}, sources: map[netip.Addr]int{}, doors: map[int]int{}}
+}
+
+// weight is how many trials one on a packet counts for.
+func weight(octets int) int { return 1 + octets/trialOctets }
+
+// Begin begins a batch: so many packets, which arrived together, have come to
+// where messages are heard. It reports whether they may cost more than the
+// budget. Then they are for ExamineAll, else for Examine.
+func (g *Gate) Begin(packets int) (dear bool) {
+	g.budget.left = min(g.budget.left+batchTrials, savedTrials)
+	return packets*g.budget.most > g.budget.left
+}
+
+// ExamineAll examines the packets of a dear batch as far as the budget lets, and
+// calls decided with each of them and what Examine would say. It begins with
+// those whose source has cost least so far. On those that are dropped no key is
+// tried.
+func (g *Gate) ExamineAll(batch []Packet, now time.Time, decided func(*Request, Decision)) (dropped int) {
+	b := &g.budget
+	for _, p := range batch {
+		c, more := g.look(p, now)
+		if !more {
+			decided(nil, c.decision)
+			continue
+		}
+		b.waiting = append(b.waiting, g.toWait(c))
+	}
+	for i, w := range b.inTurn() {
+		if i > 0 && w.cost > b.left {
+			dropped++
+			continue
+		}
+		before := b.left
+		r := g.try(&w.candidate, now)
+		b.charge(w.source, before-b.left, r != nil)
+		decided(r, w.decision)
+	}
+	clear(b.waiting) // the payloads are somebody else's
+	b.waiting = b.waiting[:0]
+	return dropped
+}
+
+// toWait finds out what a packet may cost, and whom.
+func (g *Gate) toWait(c candidate) waiting {
+	w := waiting{candidate: c, source: c.Src, door: -1}
+	h := &g.budget.heard
+	h.doors = h.doors[:0]
+	for i, door := range g.doors {
+		if !door.hears(c.Packet, c.way) {
+			continue
+		}
+		if h.doors = append(h.doors, i); w.door < 0 {
+			w.door = i
+		}
+		if c.forwarded.IsValid() && inAny(door.Proxies, c.Src) {
+			w.source = c.forwarded
+		}
+	}
+	if !slices.Equal(h.doors, h.last) {
+		h.count(g.keys)
+	}
+	w.cost = h.trials * weight(len(c.Payload))
+	if !w.source.Is4() { // a whole network is one host's for the asking
+		network, _ := w.source.Prefix(64)
+		w.source = network.Addr()
+	}
+	return w
+}
+
+// count counts the keys of the doors, each once.
+func (h *heard) count(keys [][]*keyState) {
+	h.last = append(h.last[:0], h.doors...)
+	h.trials = 0
+	h.round++
+	for _, i := range h.doors {
+		for _, s := range keys[i] {
+			if s.counted != h.round {
+				s.counted = h.round
+				h.trials++
+			}
+		}
+	}
+}
+
+// inTurn returns the packets that wait in the order in which they are looked at:
+// of each door, of each source at it and of each of the source's ports as many
+// trials as of the others, less those that the source has had in vain.
+func (b *budget) inTurn() []*waiting {
+	b.order = b.order[:0]
+	clear(b.flows)
+	clear(b.sources)
+	clear(b.doors)
+	for i := range b.waiting {
+		w := &b.waiting[i]
+		b.order = append(b.order, w)
+		b.sources[w.source] = b.vain[w.source]
+	}
+	takeTurns(b.order, b.flows, func(w *waiting) netip.AddrPort { return netip.AddrPortFrom(w.Src, w.SrcPort) })
+	takeTurns(b.order, b.sources, func(w *waiting) netip.Addr { return w.source })
+	takeTurns(b.order, b.doors, func(w *waiting) int { return w.door })
+	return b.order
+}
+
+// takeTurns orders packets by what those before them with the same key have cost,
+// and they cost; had is how much that is without them.
+func takeTurns[K comparable](list []*waiting, had map[K]int, key func(*waiting) K) {
+	for _, w := range list {
+		k := key(w)
+		had[k] += w.cost
+		w.turn = had[k]
+	}
+	slices.SortStableFunc(list, func(a, b *waiting) int { return cmp.Compare(a.turn, b.turn) })
+}
+
+// charge has a source pay for trials, unless it has sent something of use: then
+// all is forgiven.
+func (b *budget) charge(source netip.Addr, trials int, use bool) {
+	if use {
+		delete(b.vain, source)
+	} else if trials > 0 {
+		b.vain[source] += trials
+	}
+	if len(b.vain) > maxSources {
+		b.forget()
+	}
+}
+
+// forget forgets the half of the sources that have spent least, and half of what
+// the others have.
+func (b *budget) forget() {
+	all := slices.Sorted(maps.Values(b.vain))
+	for source, trials := range b.vain {
+		if trials <= all[len(all)/2] {
+			delete(b.vain, source)
+		} else {
+			b.vain[source] = trials / 2
+		}
+	}
+}

@@ -1,0 +1,268 @@
+package spa
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"knockd/internal/knock"
+)
+
+// junkOf returns a packet of so many octets that no key has made, from an address
+// and a port.
+func junkOf(octets int, src netip.Addr, port uint16) Packet {
+	p := packet([]byte("9"+strings.Repeat("A", octets-1)), "192.0.2.1")
+	p.Src, p.SrcPort = src, port
+	return p
+}
+
+// ip4 and ip6 are addresses of strangers, each of another network.
+func ip4(i int) netip.Addr {
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], 11<<24+uint32(i))
+	return netip.AddrFrom4(b)
+}
+
+func ip6(i int) netip.Addr {
+	b := netip.MustParseAddr("2001:db8::1").As16()
+	binary.BigEndian.PutUint16(b[6:], uint16(i))
+	return netip.AddrFrom16(b)
+}
+
+// TestBegin: what is dear depends on the number of clients, and on what earlier
+// batches have left.
+func TestBegin(t *testing.T) {
+	for _, c := range []struct {
+		clients, packets int
+		want             string // for a flood of batches: . is cheap, ! dear
+	}{
+		{1, 256, "....."},
+		{10, 256, "....."},
+		{100, 80, ".!!!!"},
+		{100, 20, "....."},
+		{1000, 10, ".!!!!"},
+		{1000, 11, "!!!!!"},
+		{1000, 5, "...!!"},
+		{1000, 1, "....."},
+	} {
+		gate, _ := gateOfMany(c.clients)
+		got := ""
+		n := 0
+		for range 5 {
+			var batch []Packet
+			for range c.packets {
+				batch = append(batch, junkOf(1500, ip4(n), 1))
+				n++
+			}
+			if gate.Begin(len(batch)) {
+				got += "!"
+				gate.ExamineAll(batch, noon, func(*Request, Decision) {})
+				continue
+			}
+			got += "."
+			for _, p := range batch {
+				gate.Examine(p, noon)
+			}
+		}
+		if got != c.want {
+			t.Errorf("%d clients, %d packets: %s, want %s", c.clients, c.packets, got, c.want)
+		}
+	}
+}
+
+// flooded sends batches of junk through a gate, each with one honest message at a
+// random place, and returns how many of these are new, and the most trials that a
+// batch has cost.
+func flooded(t *testing.T, gate *Gate, batches, size int, junk func(i int) Packet, honest func(n int) Packet) (opened, most int) {
+	t.Helper()
+	for n := range batches {
+		var batch []Packet
+		for i := range size {
+			batch = append(batch, junk(n*size+i))
+		}
+		batch = slices.Insert(batch, (n*37+5)%size, honest(n))
+		if !gate.Begin(len(batch)) {
+			t.Fatal("not dear")
+		}
+		before, answered := gate.left, 0
+		dropped := gate.ExamineAll(batch, noon, func(r *Request, d Decision) {
+			answered++
+			if r != nil {
+				opened++
+			} else if d.Verdict != Unknown {
+				t.Fatal(outcome(d))
+			}
+		})
+		if answered+dropped != len(batch) {
+			t.Fatalf("%d answered and %d dropped of %d", answered, dropped, len(batch))
+		}
+		most = max(most, before-gate.left)
+	}
+	return opened, most
+}
+
+// TestFair: who is heard in a flood of junk at a door with 1,000 clients.
+func TestFair(t *testing.T) {
+	const batches = 60
+	for _, c := range []struct {
+		name string
+		junk func(i int) Packet
+		src  string // of the honest messages
+		want [2]int // of them, at least and at most
+	}{
+		{"one source", func(i int) Packet { return junkOf(1400, ip4(0), 1) }, "192.0.2.1", [2]int{60, 60}},
+		{"one source, short junk, many ports", func(i int) Packet { return junkOf(204, ip4(0), uint16(i)) }, "192.0.2.1", [2]int{60, 60}},
+		{"one network of IPv6", func(i int) Packet {
+			a := ip6(0).As16()
+			binary.BigEndian.PutUint32(a[12:], uint32(i))
+			return junkOf(204, netip.AddrFrom16(a), 1)
+		}, "192.0.2.1", [2]int{60, 60}},
+		{"the honest one's source, one port", func(i int) Packet { return junkOf(204, netip.MustParseAddr("192.0.2.1"), 1) }, "192.0.2.1", [2]int{60, 60}},
+		{"256 networks of IPv6", func(i int) Packet { return junkOf(204, ip6(i%256), 1) }, "192.0.2.1", [2]int{30, 60}},
+		{"any sources, long junk", func(i int) Packet { return junkOf(1400, ip4(i), 1) }, "192.0.2.1", [2]int{60, 60}},
+		{"any sources, short junk", func(i int) Packet { return junkOf(204, ip4(i), 1) }, "192.0.2.1", [2]int{1, 20}},
+	} {
+		gate, clients := gateOfMany(1000)
+		gate.doors[0].IPv6 = true
+		opened, most := flooded(t, gate, batches, 160, c.junk, func(n int) Packet {
+			m := access("10.1.2.3", "tcp/22")
+			m.User = fmt.Sprint(n)
+			p := packet(mustSeal(t, m, clients[999-n]), c.src)
+			p.SrcPort = 40000
+			return p
+		})
+		if opened < c.want[0] || opened > c.want[1] || most > savedTrials {
+			t.Errorf("%s: %d of %d honest messages taken, want %v; up to %d trials", c.name, opened, batches, c.want, most)
+		}
+	}
+}
+
+// TestFairDoors: junk at one door does not keep another from being heard, be its
+// keys fewer or more.
+func TestFairDoors(t *testing.T) {
+	for _, c := range []struct{ flooded, other int }{{1000, 1}, {100, 1000}, {1000, 1000}} {
+		a, b := wideDoor(), wideDoor()
+		for i := range c.flooded {
+			a.Clients = append(a.Clients, testClient(fmt.Sprint("a", i)))
+		}
+		for i := range c.other {
+			b.Clients = append(b.Clients, testClient(fmt.Sprint("b", i)))
+		}
+		b.Listen = ListenOn(4000, 4000)
+		gate := NewGate([]*Door{a, b}, memory{})
+		opened, _ := flooded(t, gate, 20, 250, func(i int) Packet { return junkOf(204, ip4(i), 1) }, func(n int) Packet {
+			m := access("10.1.2.3", "tcp/22")
+			m.User = fmt.Sprint(n)
+			p := packet(mustSeal(t, m, b.Clients[0]), "192.0.2.1")
+			p.DstPort = 4000
+			return p
+		})
+		if opened != 20 {
+			t.Errorf("%+v clients: %d of 20 messages taken", c, opened)
+		}
+	}
+}
+
+// TestSameKeys: doors with the same keys cost no more than one of them.
+func TestSameKeys(t *testing.T) {
+	gate, _ := gateOfMany(100)
+	other := *gate.doors[0]
+	other.Deny = prefixes("198.51.100.0/24")
+	gate = NewGate([]*Door{gate.doors[0], &other, wideDoor(testClient("x"))}, memory{})
+	for src, want := range map[string]int{"192.0.2.1": 101, "198.51.100.1": 101, "192.0.2.2": 101} {
+		c, _ := gate.look(packet(junkOf(204, ip4(0), 1).Payload, src), noon)
+		if w := gate.toWait(c); w.cost != want || w.door != 0 {
+			t.Errorf("%s: %+v", src, w.cost)
+		}
+	}
+}
+
+// TestProxiedSource: behind a trusted proxy the one that it names pays.
+func TestProxiedSource(t *testing.T) {
+	door := wideDoor(testClient("a"))
+	door.HTTP, door.Listen, door.Proxies = true, ListenOn(80, 80), prefixes("192.0.2.1/32")
+	gate := NewGate([]*Door{door}, memory{})
+	for src, want := range map[string]string{"192.0.2.1": "198.51.100.7", "192.0.2.2": "192.0.2.2"} {
+		p := packet([]byte("GET /"+string(junkOf(204, ip4(0), 1).Payload)+" HTTP/1.0\r\nUser-Agent: Fwknop/2.6.10\r\nX-Forwarded-For: 198.51.100.7\r\n"), src)
+		p.Proto, p.DstPort, p.Flags = knock.TCP, 80, knock.ACK|knock.PSH
+		c, more := gate.look(p, noon)
+		if w := gate.toWait(c); !more || w.source.String() != want {
+			t.Errorf("%s: %v pays, want %s", src, w.source, want)
+		}
+	}
+}
+
+// TestSameDecisions: the same packets lead to the same decisions in the same
+// order.
+func TestSameDecisions(t *testing.T) {
+	var all [3]string
+	for n := range all {
+		gate, clients := gateOfMany(1000)
+		var said strings.Builder
+		for b := range 100 {
+			var batch []Packet
+			for i := range 100 {
+				batch = append(batch, junkOf(200+7*i, ip4((b*31+i*i)%500), uint16(i%9)))
+			}
+			m := access("10.1.2.3", "tcp/22")
+			m.User = fmt.Sprint(b)
+			sealed := mustSeal(t, m, clients[b])
+			batch[b%50] = packet(sealed, "192.0.2.1")
+			gate.Begin(len(batch))
+			dropped := gate.ExamineAll(batch, noon, func(r *Request, d Decision) {
+				fmt.Fprintln(&said, r != nil, d.Src, outcome(d))
+			})
+			fmt.Fprintln(&said, dropped)
+		}
+		all[n] = said.String()
+	}
+	if all[0] != all[1] || all[1] != all[2] {
+		t.Error("not the same")
+	}
+}
+
+// TestVainBounded: no number of sources makes the table of them larger; who sends
+// something of use pays no more, and who sends nothing of use does not get away.
+func TestVainBounded(t *testing.T) {
+	b := newBudget(1000)
+	for i := range 10 * maxSources {
+		b.charge(ip4(i), 1000, false)
+		b.charge(ip6(1), 1000, false)
+		if len(b.vain) > maxSources {
+			t.Fatalf("%d sources", len(b.vain))
+		}
+	}
+	if b.vain[ip6(1)] < 100_000 {
+		t.Errorf("the worst has %d", b.vain[ip6(1)])
+	}
+	before := b.vain[ip6(1)]
+	if b.charge(ip6(1), 0, false); b.vain[ip6(1)] != before {
+		t.Error("forgiven for nothing")
+	}
+	if b.charge(ip6(1), 10, true); b.vain[ip6(1)] != 0 {
+		t.Error("not forgiven")
+	}
+}
+
+// BenchmarkDear is the cost of a batch of junk at a door with 1,000 clients.
+func BenchmarkDear(b *testing.B) {
+	for _, octets := range []int{204, 1400} {
+		b.Run(fmt.Sprintf("octets=%d", octets), func(b *testing.B) {
+			gate, _ := gateOfMany(1000)
+			var batch []Packet
+			for i := range 256 {
+				batch = append(batch, junkOf(octets, ip4(i), 1))
+			}
+			said := 0
+			b.ReportAllocs()
+			for b.Loop() {
+				gate.Begin(len(batch))
+				gate.ExamineAll(batch, noon, func(*Request, Decision) { said++ })
+			}
+			b.ReportMetric(float64(said)/float64(b.N), "packets/op")
+		})
+	}
+}
