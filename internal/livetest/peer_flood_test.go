@@ -108,12 +108,12 @@ func (c *comparison) bear(t *testing.T, client *nettest.Host, d *daemon, door, f
 	r.cpu = (cpuOf(pid) - before).Seconds()
 	r.memory = memoryOf(pid, "VmHWM")
 	r.opened = float64(countIn(d.file("opened"), nettest.Client4+"\n"))
-	r.drops = droppedBy(d.log)
 	signal := syscall.SIGTERM
 	if d.cmd.Path == c.theirs {
 		signal = syscall.SIGKILL // it may have much to read yet
 	}
 	d.stop(signal)
+	r.drops = droppedBy(d.log) // the rest is told at the end
 	return r
 }
 
