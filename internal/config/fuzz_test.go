@@ -107,3 +107,33 @@ func FuzzLines(f *testing.F) {
 		}
 	})
 }
+
+// FuzzStateDir: a file without faults says the same about the state directory to
+// whoever closes doors as to the daemon; faults elsewhere change nothing, and
+// what stands last counts.
+func FuzzStateDir(f *testing.F) {
+	f.Add("[options]\nStateDir = /var/lib/other\n[a]\nsequence=1\n")
+	f.Add("[options]\nstatedir=/a\nSTATEDIR\t=\v /b \f\n[a]\nsequence=1\nstatedir = /no\n")
+	f.Add("[options]\nStateDir = /a\u00a0\n")
+	f.Add("[Options]\nStateDir = /no\n[options\nStateDir = /no\n")
+	f.Add("[options]\nStateDir = /a\u00a0\n# StateDir = /no\n[options]\nstatedir=/b # c\n")
+	f.Add("\ufeff[options]\n;\nStateDir = \"/a\"\nstatedir =\nStateDir\n\u017ftatedir = /no\n\x00\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		if len(text) > maxFuzzed {
+			t.Skip()
+		}
+		dir := stateDirIn(text)
+		if c, err := Parse("f", []byte(text)); err == nil && c.StateDir != dir {
+			t.Fatalf("the daemon reads %q, whoever closes doors %q", c.StateDir, dir)
+		}
+		if dir != trim(dir) || strings.ContainsAny(dir, "\n\x00") || !strings.Contains(text, dir) {
+			t.Fatalf("%q", dir)
+		}
+		if got := stateDirIn(text + "\n[x]\n;rubbish\nsequence\n[\nStateDir = /no\n"); got != dir {
+			t.Fatalf("%q became %q for faults behind it", dir, got)
+		}
+		if got := stateDirIn(text + "\n[options]\nStateDir = /last\n"); got != "/last" {
+			t.Fatalf("%q, and /last stands last", got)
+		}
+	})
+}

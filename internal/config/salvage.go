@@ -2,7 +2,6 @@ package config
 
 import (
 	"os"
-	"strings"
 
 	"knockd/internal/statefile"
 )
@@ -29,17 +28,16 @@ func StateDir(path string) (dir string, warnings []string) {
 	return dir, warnings
 }
 
+// stateDirIn reads as Parse does, but passes over what is faulty.
 func stateDirIn(text string) (dir string) {
-	options := false
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
-		if strings.HasPrefix(line, "[") {
-			options = strings.EqualFold(line, "[options]")
+	for s := range split("", []byte(text), func(*Fault) {}) {
+		if s.name != optionsName {
 			continue
 		}
-		key, value, found := strings.Cut(line, "=")
-		if options && found && strings.EqualFold(strings.TrimSpace(key), "StateDir") {
-			dir = strings.TrimSpace(value)
+		for _, item := range s.items {
+			if k := optionKeys.find(item.key); k != nil && k.names[0] == "statedir" && item.value != "" {
+				dir = item.value
+			}
 		}
 	}
 	return dir
