@@ -71,6 +71,7 @@ var needs = map[string]string{
 	"cooldown_scope":  "cooldown",
 	"trusted_proxies": "spa_transport",
 	"nat_masquerade":  "nat_allow",
+	"nat_only":        "nat_allow",
 	"nat_allow":       "open", // the outer port must be in it
 }
 

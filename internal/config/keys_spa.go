@@ -24,6 +24,7 @@ var spaKeys = []key[*rawDoor]{
 	parsed(func(d *rawDoor) *[]Transport { return &d.keys().Transports }, list(parseTransport), "spa_transport"),
 	parsed(func(d *rawDoor) *[]netip.Prefix { return &d.keys().TrustedProxies }, list(parsePrefix), "trusted_proxies"),
 	parsed(func(d *rawDoor) *[]NATTarget { return &d.keys().NATAllow }, list(parseNATTarget), "nat_allow"),
+	parsed(func(d *rawDoor) *NATOnly { return &d.keys().NATOnly }, parseNATOnly, "nat_only"),
 	parsed(func(d *rawDoor) *bool { return &d.keys().NATMasquerade }, parseYes, "nat_masquerade"),
 }
 
@@ -42,6 +43,11 @@ func (d *rawDoor) keys() *SPA {
 func parseTransport(text string) (Transport, error) {
 	word, err := oneOf(string(TransportTCP), string(TransportHTTP))(text)
 	return Transport(word), err
+}
+
+func parseNATOnly(text string) (NATOnly, error) {
+	word, err := oneOf(string(NATForward), string(NATLocal))(text)
+	return NATOnly(word), err
 }
 
 // parseNATTarget reads "10.0.0.0/24 tcp/22".

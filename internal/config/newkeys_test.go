@@ -33,7 +33,7 @@ func TestNewKeys(t *testing.T) {
 			fmt.Fprintf(&b, "keys %s, ports %v, inside %v, max %v, hmac %q, deny %v, user %q, source %v, expires %s, to %v, age %v\n",
 				s.KeyFile, s.Ports, s.AllowInside, s.MaxTimeout, s.HMAC, s.DenyPorts, s.RequireUser, s.RequireSource,
 				s.Expires.Format("2006-01-02 15:04"), s.Destination, s.MaxAge)
-			fmt.Fprintf(&b, "ipv6 %v, over %v behind %v, to %v, masquerade %v\n", s.IPv6, s.Transports, s.TrustedProxies, s.NATAllow, s.NATMasquerade)
+			fmt.Fprintf(&b, "ipv6 %v, over %v behind %v, to %v only %q, masquerade %v\n", s.IPv6, s.Transports, s.TrustedProxies, s.NATAllow, s.NATOnly, s.NATMasquerade)
 		}
 	}
 	fmt.Fprintf(&b, "\nWarnings\n%s\n\nAdvice\n%s\n\nTrace\n%s\n",

@@ -77,6 +77,7 @@ type SPA struct {
 	Transports     []Transport
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For counts
 	NATAllow       []NATTarget    // where NAT messages may lead; none refuses them
+	NATOnly        NATOnly        // which of them
 	NATMasquerade  bool
 }
 
@@ -95,6 +96,15 @@ type NATTarget struct {
 	Net   netip.Prefix
 	Ports Ports
 }
+
+// NATOnly says which NAT messages a door takes; both kinds if it is empty.
+type NATOnly string
+
+// The kinds: those that lead to other hosts, and to other ports of this one.
+const (
+	NATForward NATOnly = "forward"
+	NATLocal   NATOnly = "local"
+)
 
 // Defaults of doors with keys, as fwknop's.
 const (

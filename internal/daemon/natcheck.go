@@ -21,13 +21,18 @@ func examineNAT(conf *config.Config) []string {
 		return nil
 	}
 	own := ownAddresses()
+	for i, d := range list {
+		if local(conf, d.Name) {
+			list[i].NAT = onHost(d.NAT, own)
+		}
+	}
 	warnings, err := inspect.ExamineNAT(firewallOptions(conf, nil), list, own)
 	if err != nil {
 		warnings = append(warnings, fmt.Sprintf("whether the host's rulesets let NAT through is not examined: %v", err))
 	}
 	for _, d := range conf.Doors {
 		for _, t := range targetsOf(d) {
-			if t.Net.IsSingleIP() && slices.Contains(own, t.Net.Addr()) {
+			if local(conf, d.Name) || t.Net.IsSingleIP() && slices.Contains(own, t.Net.Addr()) {
 				continue // this host itself
 			}
 			for _, text := range []string{notForwarded(t), noWay(t, own, d.SPA.NATMasquerade)} {
@@ -39,6 +44,28 @@ func examineNAT(conf *config.Config) []string {
 		}
 	}
 	return warnings
+}
+
+// local says whether doors of a name lead nowhere but to this host itself.
+func local(conf *config.Config, name string) bool {
+	for _, d := range conf.Doors {
+		if d.Name == name && d.SPA != nil && d.SPA.NATOnly != config.NATLocal {
+			return false
+		}
+	}
+	return true
+}
+
+// onHost are the targets on this host's own addresses.
+func onHost(targets []nft.Target, own []netip.Addr) (list []nft.Target) {
+	for _, t := range targets {
+		for _, a := range own {
+			if t.Net.Contains(a) && !a.IsLoopback() {
+				list = append(list, nft.Target{Net: netip.PrefixFrom(a, a.BitLen()), Ports: t.Ports})
+			}
+		}
+	}
+	return list
 }
 
 // ownAddresses are this host's now; none if they cannot be read.

@@ -150,6 +150,41 @@ func TestNATRefusedLive(t *testing.T) {
 	d.lacks("OPEN SESAME")
 }
 
+// TestNATOnly: a door for local NAT alone, wherever nat_allow leads, and one for
+// other hosts alone. -t asks for no forwarding that nothing needs.
+func TestNATOnly(t *testing.T) {
+	t.Parallel()
+	nettest.NeedProgram(t, "iptables")
+	const forward, local = "-N 10.9.0.2:22", "--nat-local --nat-port 2205"
+	for only, c := range map[string]struct{ taken, refused, want string }{
+		"local":   {local, forward, "it asks for NAT to another host, and the door takes local NAT alone (nat_only)"},
+		"forward": {forward, local, "it asks for local NAT, and the door takes NAT to other hosts alone (nat_only)"},
+	} {
+		t.Run(only, func(t *testing.T) {
+			t.Parallel()
+			client, box, _ := natSite(t)
+			if only == "local" {
+				box.Sysctl("net/ipv4/ip_forward", "0")
+				box.Run("iptables", "-P", "FORWARD", "DROP")
+			}
+			conf := strings.Replace(natDoor("nft_mode = mark", "nat_only = "+only), "nat_allow = 10.9.0.0/24 tcp/22, fd09::/64 tcp/22, 10.7.0.2 tcp/22",
+				"nat_allow = 0.0.0.0/0 tcp/1-65535", 1)
+			d := startKeyed(t, box, strings.Replace(conf, "tcp/2200-2210", "tcp/22, tcp/2200-2210", 1), spaKeys)
+			ask := func(args string) {
+				fwknop(t, client, "", append(strings.Fields("-A tcp/22 -a 10.7.0.1 "+args), keyed...)...)
+			}
+			ask(c.refused)
+			d.waitFor("10.7.0.1: nat (laptop): SPA packet refused: "+c.want, 1)
+			ask(c.taken)
+			d.waitFor("nat: OPEN SESAME", 1)
+			_, _, stderr := outcome(t, box, program(t, "knockd"), "-t", "-c", d.conf)
+			if strings.Contains(stderr, "forwarded") || strings.Contains(stderr, "FORWARD") {
+				t.Errorf("-t: %s", stderr)
+			}
+		})
+	}
+}
+
 // TestNATLacks: what the host lacks is said by -t and at the start, and with
 // what was advised the door works.
 func TestNATLacks(t *testing.T) {

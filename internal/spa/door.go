@@ -22,6 +22,8 @@ type Door struct {
 	Open          []PortRange    // what may be asked for; empty is nothing
 	DenyPorts     []PortRange    // what may not, even if Open holds it
 	NAT           []NATRule      // where NAT messages may lead; empty refuses them
+	NoForward     bool           // refuse NAT messages that lead to other hosts
+	NoLocal       bool           // refuse those that lead to other ports of this one
 	Timeout       time.Duration  // cmd_timeout: if the client asks for no time; 0 is for ever
 	MaxTimeout    time.Duration  // the longest time a client gets that asks for one; 0: asking is no use
 	MaxAge        time.Duration  // how far a packet's time may be from ours

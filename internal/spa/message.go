@@ -32,6 +32,8 @@ func (t Type) nat() bool {
 	return t == NATAccess || t == NATAccessTimed || t == LocalNAT || t == LocalNATTimed
 }
 
+func (t Type) local() bool { return t == LocalNAT || t == LocalNATTimed }
+
 func (t Type) timed() bool {
 	return t == AccessTimed || t == NATAccessTimed || t == LocalNATTimed
 }

@@ -27,7 +27,7 @@ func (d *Door) judge(r *Request, now time.Time) (Opening, error) {
 	}
 	o := Opening{Addr: addr, Ports: m.Ports, Timeout: d.timeout(m.Timeout)}
 	if m.Type.nat() {
-		o.Local = m.Type == LocalNAT || m.Type == LocalNATTimed
+		o.Local = m.Type.local()
 		o.NAT = r.natTarget(o.Local)
 		if err := d.nat(m, *o.NAT, addr); err != nil {
 			return Opening{}, err
@@ -102,6 +102,10 @@ func (d *Door) nat(m *Message, target NATTarget, opened netip.Addr) error {
 	switch {
 	case len(d.NAT) == 0:
 		return errors.New("it asks for NAT, which the door does not allow")
+	case d.NoForward && !m.Type.local():
+		return errors.New("it asks for NAT to another host, and the door takes local NAT alone (nat_only)")
+	case d.NoLocal && m.Type.local():
+		return errors.New("it asks for local NAT, and the door takes NAT to other hosts alone (nat_only)")
 	case !target.Addr.IsValid():
 		return errors.New("it asks for NAT to a name; only addresses are taken")
 	case special(target.Addr):

@@ -74,6 +74,7 @@ func door(d *config.Door, clients []spa.Client) *spa.Door {
 		g.TCP = g.TCP || t == config.TransportTCP
 		g.HTTP = g.HTTP || t == config.TransportHTTP
 	}
+	g.NoForward, g.NoLocal = s.NATOnly == config.NATLocal, s.NATOnly == config.NATForward
 	for _, n := range s.NATAllow {
 		g.NAT = append(g.NAT, spa.NATRule{To: n.Net, Port: portRange(n.Ports)})
 	}

@@ -59,6 +59,7 @@ require_user = alice
 require_source = yes
 expires = 2027-01-31
 nat_allow = 10.0.0.0/24 tcp/22
+nat_only = local
 [defaults]
 spa_key_file = `+path+`
 open = tcp/22
@@ -73,6 +74,7 @@ open = tcp/22
 		AllowInside: []netip.Prefix{pre("10.0.0.0/8")}, Destination: []netip.Prefix{pre("198.51.100.1/32")},
 		Open:      []spa.PortRange{{Proto: knock.TCP, First: 22, Last: 22}, {Proto: knock.UDP, First: 60001, Last: 60010}},
 		DenyPorts: []spa.PortRange{{Proto: knock.UDP, First: 60005, Last: 60005}},
+		NoForward: true,
 		NAT:       []spa.NATRule{{To: pre("10.0.0.0/24"), Port: spa.PortRange{Proto: knock.TCP, First: 22, Last: 22}}},
 		Timeout:   30 * time.Second, MaxTimeout: 10 * time.Minute, MaxAge: time.Minute,
 		RequireUser: "alice", RequireSource: true, Expires: time.Date(2027, 1, 31, 0, 0, 0, 0, time.Local), IPv6: true,
