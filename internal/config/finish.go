@@ -70,6 +70,7 @@ var needs = map[string]string{
 	"strict_ignore":   "strict",
 	"cooldown_scope":  "cooldown",
 	"trusted_proxies": "spa_transport",
+	"allow_ports":     "start_command",
 	"nat_masquerade":  "nat_allow",
 	"nat_only":        "nat_allow",
 	"nat_allow":       "open", // the outer port must be in it

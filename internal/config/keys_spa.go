@@ -14,6 +14,7 @@ var spaKeys = []key[*rawDoor]{
 	parsed(func(d *rawDoor) *time.Duration { return &d.keys().MaxTimeout }, parseSeconds, "max_timeout").followed(unitAndComment),
 	parsed(func(d *rawDoor) *string { return &d.keys().HMAC },
 		oneOf("sha256", "sha384", "sha512", "sha3_256", "sha3_512", "sha1", "md5", "none"), "spa_hmac"),
+	parsed(func(d *rawDoor) *[]Ports { return &d.keys().AllowPorts }, list(parsePorts), "allow_ports").followed(listComment),
 	parsed(func(d *rawDoor) *[]Ports { return &d.keys().DenyPorts }, list(parsePorts), "deny_ports").followed(listComment),
 	parsed(func(d *rawDoor) *string { return &d.keys().RequireUser }, parseText, "require_user"),
 	parsed(func(d *rawDoor) *bool { return &d.keys().RequireSource }, parseYes, "require_source"),

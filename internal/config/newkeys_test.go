@@ -30,8 +30,8 @@ func TestNewKeys(t *testing.T) {
 		fmt.Fprintf(&b, "strict %v but %v, forgive %v, allow %v, deny %v, cooldown %v for all %v, lengths %+v, open_ports %v\n",
 			d.Strict, d.StrictIgnore, d.ForgiveRepeats, d.Allow, d.Deny, d.Cooldown, d.CooldownForAll, d.PacketLength, d.OpenPorts)
 		if s := d.SPA; s != nil {
-			fmt.Fprintf(&b, "keys %s, ports %v, inside %v, max %v, hmac %q, deny %v, user %q, source %v, expires %s, to %v, age %v\n",
-				s.KeyFile, s.Ports, s.AllowInside, s.MaxTimeout, s.HMAC, s.DenyPorts, s.RequireUser, s.RequireSource,
+			fmt.Fprintf(&b, "keys %s, ports %v, inside %v, max %v, hmac %q, allow %v, deny %v, user %q, source %v, expires %s, to %v, age %v\n",
+				s.KeyFile, s.Ports, s.AllowInside, s.MaxTimeout, s.HMAC, s.AllowPorts, s.DenyPorts, s.RequireUser, s.RequireSource,
 				s.Expires.Format("2006-01-02 15:04"), s.Destination, s.MaxAge)
 			fmt.Fprintf(&b, "ipv6 %v, over %v behind %v, to %v only %q, masquerade %v\n", s.IPv6, s.Transports, s.TrustedProxies, s.NATAllow, s.NATOnly, s.NATMasquerade)
 		}

@@ -66,6 +66,7 @@ type SPA struct {
 	AllowInside   []netip.Prefix // beside Allow, for the address in the message
 	MaxTimeout    time.Duration  // cap of what a client asks
 	HMAC          string         // "sha256", ..., "none"; "" means not given
+	AllowPorts    []Ports        // may be asked for beside Open, and only commands open them
 	DenyPorts     []Ports
 	RequireUser   string         // "" means any
 	RequireSource bool           // a message must name the address to open

@@ -63,7 +63,7 @@ func (g *gate) requested(d spa.Decision) []doors.Opening {
 	base.Timeout = d.Opening.Timeout
 	base.Vars.Client, base.Vars.Src, base.Vars.Dst = d.Client, d.Src.String(), d.Dst.String()
 	var list []doors.Opening
-	for _, p := range g.opened(&d.Opening) {
+	for _, p := range g.opened(d.By, &d.Opening) {
 		list = append(list, native(base, nftKind, p.String(), p.String()))
 	}
 	if d.Opening.NAT != nil {

@@ -3,6 +3,7 @@ package daemon
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"knockd/internal/config"
 	"knockd/internal/doors"
@@ -57,11 +58,11 @@ func (d *Daemon) leaveNAT() {
 	fw.Close()
 }
 
-// opened are the ports of this host that an opening opens: those asked for, or
-// with NAT what the packets need that a port leads elsewhere.
-func (g *gate) opened(o *spa.Opening) []spa.Port {
+// opened are the ports of this host that an opening opens without a command:
+// those asked for that the door opens so, or with NAT what the packets need that a port leads elsewhere.
+func (g *gate) opened(d *spa.Door, o *spa.Opening) []spa.Port {
 	if o.NAT == nil {
-		return o.Ports
+		return slices.DeleteFunc(slices.Clone(o.Ports), func(p spa.Port) bool { return !d.Opens(p) })
 	}
 	var ports []spa.Port
 	if g.early {

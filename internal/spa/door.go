@@ -20,6 +20,7 @@ type Door struct {
 	AllowInside   []netip.Prefix // more addresses that may be opened
 	Destination   []netip.Prefix // empty: any address of this host
 	Open          []PortRange    // what may be asked for; empty is nothing
+	AllowPorts    []PortRange    // what may be asked for, too, and only commands open
 	DenyPorts     []PortRange    // what may not, even if Open holds it
 	NAT           []NATRule      // where NAT messages may lead; empty refuses them
 	NoForward     bool           // refuse NAT messages that lead to other hosts

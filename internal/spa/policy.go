@@ -71,12 +71,19 @@ func (d *Door) ports(ports []Port) error {
 		if anyContains(d.DenyPorts, p) {
 			return fmt.Errorf("%v is in deny_ports", p)
 		}
-		if !anyContains(d.Open, p) {
+		switch {
+		case d.Opens(p) || anyContains(d.AllowPorts, p):
+		case len(d.AllowPorts) > 0:
+			return fmt.Errorf("%v is not in open or allow_ports", p)
+		default:
 			return fmt.Errorf("%v is not in open", p)
 		}
 	}
 	return nil
 }
+
+// Opens reports whether the door opens a port without a command.
+func (d *Door) Opens(p Port) bool { return anyContains(d.Open, p) }
 
 // timeout caps what the client asks for; a door's own timeout is not capped, as
 // in fwknopd.
@@ -114,6 +121,8 @@ func (d *Door) nat(m *Message, target NATTarget, opened netip.Addr) error {
 		return errors.New("it asks for NAT between IPv4 and IPv6")
 	case len(m.Ports) != 1:
 		return errors.New("it asks for NAT of more than one port")
+	case !d.Opens(m.Ports[0]):
+		return fmt.Errorf("it asks for NAT of %v, which is not in open", m.Ports[0])
 	}
 	to := Port{m.Ports[0].Proto, target.Port}
 	for _, rule := range d.NAT {

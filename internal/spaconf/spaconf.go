@@ -63,7 +63,7 @@ func door(d *config.Door, clients []spa.Client) *spa.Door {
 	g := &spa.Door{
 		Name: d.Name, Clients: clients, Proxies: s.TrustedProxies,
 		Allow: d.Allow, Deny: d.Deny, AllowInside: s.AllowInside, Destination: s.Destination,
-		Open: ranges(d.Open), DenyPorts: ranges(s.DenyPorts),
+		Open: ranges(d.Open), AllowPorts: ranges(s.AllowPorts), DenyPorts: ranges(s.DenyPorts),
 		Timeout: d.CmdTimeout, MaxTimeout: s.MaxTimeout, MaxAge: s.MaxAge,
 		RequireUser: s.RequireUser, RequireSource: s.RequireSource, Expires: s.Expires, IPv6: s.IPv6,
 	}
