@@ -22,6 +22,9 @@ const importName = "fwknop.conf"
 // keyDir is where key files are said to be if none is written.
 const keyDir = "/etc/knockd"
 
+// errNothing: what was read makes no door, so there is nothing to write.
+var errNothing = errors.New("nothing can be carried over")
+
 // importDoors turns the configuration of another program into doors. Without
 // --write it prints the drop-in, and the report on standard error.
 func importDoors(_ context.Context, w *world, args []string) error {
@@ -43,6 +46,10 @@ func importDoors(_ context.Context, w *world, args []string) error {
 	i, err := fwknop.Read(access, serverConfig(server, access), disk{})
 	if err != nil {
 		return err
+	}
+	if len(i.Doors) == 0 {
+		fmt.Fprint(w.stderr, i.Report())
+		return fmt.Errorf("%s: %w", access, errNothing)
 	}
 	if dir == "" {
 		fmt.Fprint(w.stderr, i.Report())

@@ -100,3 +100,31 @@ func TestImportFaults(t *testing.T) {
 		}
 	}
 }
+
+// TestImportNothing: without a door there is nothing to write, and the status
+// says so.
+func TestImportNothing(t *testing.T) {
+	dir := t.TempDir()
+	access := write(t, dir, "access.conf", "SOURCE ANY\nGPG_DECRYPT_ID ABCD\nGPG_ALLOW_NO_PW Y\nOPEN_PORTS tcp/22\n")
+	const report = "cannot be carried over:\n  DIR/access.conf:1: the stanza becomes no door: it has GPG keys only, and GPG is not supported\n" +
+		"knockctl: DIR/access.conf: nothing can be carried over\n"
+	for _, args := range [][]string{{"fwknop", access}, {"fwknop", access, "--write", filepath.Join(dir, "new")}} {
+		if code, stdout, stderr := importRun(t, dir, args...); code != 3 || stdout != "" || stderr != report {
+			t.Errorf("%q: %d\n%s\n%s", args, code, stdout, stderr)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "new")); err == nil {
+		t.Error("a directory was made")
+	}
+}
+
+// TestImportNumbers: a comment behind a number does not count.
+func TestImportNumbers(t *testing.T) {
+	dir := t.TempDir()
+	access := write(t, dir, "access.conf", accessConf+"FW_ACCESS_TIMEOUT       30       # closes after half a minute\n")
+	code, stdout, stderr := importRun(t, dir, "fwknop", access)
+	if code != 0 || !strings.Contains(stdout, "cmd_timeout     = 30\n") ||
+		!strings.Contains(stderr, `FW_ACCESS_TIMEOUT: 30, as fwknopd reads it; "# closes after half a minute" behind it does not count`) {
+		t.Errorf("%d\n%s\n%s", code, stdout, stderr)
+	}
+}

@@ -26,6 +26,7 @@ const (
 	exitOK    = 0
 	exitFault = 1
 	exitUsage = 2
+	exitNone  = 3 // import: nothing can be carried over
 )
 
 // world is what a run has of the world around it.
@@ -73,6 +74,9 @@ func run(ctx context.Context, args []string, w *world) int {
 		return exitUsage
 	}
 	complain(w.stderr, err)
+	if errors.Is(err, errNothing) {
+		return exitNone
+	}
 	return exitFault
 }
 

@@ -3,6 +3,7 @@ package fwknop
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -34,14 +35,17 @@ func Read(access, conf string, files Files) (*Import, error) {
 
 // general adds what concerns all doors.
 func (i *Import) general(s server) {
-	for _, d := range i.Doors {
-		if d.get("start_command") == "" {
-			i.Options = []Setting{{"nft_mode", "mark"}}
-			i.note(Changed, Place{}, "iptables chains: knockd uses nftables. nft_mode = mark opens what your own rules drop, as fwknopd did, once "+
-				"one rule accepts the mark; knockd -t prints that rule. IPT_INPUT_ACCESS and its like have no meaning any more")
-			break
-		}
+	if len(i.Doors) == 0 {
+		return
 	}
+	if slices.ContainsFunc(i.Doors, func(d Door) bool { return d.get("open") != "" }) {
+		i.Options = []Setting{{"nft_mode", "mark"}}
+		i.note(Changed, Place{}, "nft_mode = mark closes no port, as fwknopd closed none. It holds for every door of knockd.conf: what "+
+			"nft_mode = guard keeps shut there is open then to all whom your own rules let in")
+		i.note(Changed, Place{}, "iptables chains: knockd uses nftables. nft_mode = mark opens what your own rules drop, as fwknopd did, once "+
+			"one rule accepts the mark; knockd -t prints that rule. IPT_INPUT_ACCESS and its like have no meaning any more")
+	}
+	i.snat(s)
 	i.note(Changed, Place{}, "replay: what was sent before knockd's store was made is refused, also within spa_max_age")
 	if s.forwarded {
 		i.note(Lost, Place{}, "trusted_proxies must be added by hand where X-Forwarded-For is to count")
@@ -136,18 +140,24 @@ func (s *stanza) die(why string) {
 	}
 }
 
-// seconds returns a number of a variable, or its default.
-func (s *stanza) seconds(name string, low, high, def uint64) uint64 {
+// maxSeconds is the longest time that fwknopd takes.
+const maxSeconds = 8388608
+
+// seconds returns the number of a variable, or its default, which 0 stands for
+// where it may be said.
+func (s *stanza) seconds(name string, low, def int64) string {
 	text, at, ok := s.value(name)
-	if !ok {
-		return def
+	n, rest := readNumber(text)
+	switch {
+	case ok && (n < low || n > maxSeconds):
+		s.r.fault(at, "%s: must be a number from %d to %d", name, low, maxSeconds)
+		n = def
+	case !ok || n == 0:
+		n = def
 	}
-	n, err := strconv.ParseUint(text, 10, 32)
-	if err != nil || n < low || n > high {
-		s.r.fault(at, "%s: must be a number from %d to %d", name, low, high)
-		return def
-	}
-	return n
+	number := strconv.FormatInt(n, 10)
+	s.behind(at, name, number, rest)
+	return number
 }
 
 func (s *stanza) sources() {
@@ -185,36 +195,45 @@ func (s *stanza) networks(name string) string {
 		if strings.EqualFold(item, "ANY") {
 			return ""
 		}
-		p, err := network(item)
-		if err != nil {
+		p, rest, err := network(item)
+		switch {
+		case err == errMask:
+			s.die(fmt.Sprintf("%s: %q: %v", name, item, err))
+			continue
+		case err != nil:
 			s.r.fault(at, "%s: %q: %w", name, item, err)
 			continue
 		}
+		s.behind(at, name, p, rest)
 		nets = append(nets, p)
 	}
 	return strings.Join(nets, ", ")
 }
 
-var errNetwork = errors.New("must be ANY, an IPv4 address or a network from /1 to /32")
+var (
+	errNetwork = errors.New("must be ANY, an IPv4 address or a network from /1 to /32")
+	errMask    = errors.New("the mask is that of no network; write ADDRESS/BITS, or ANY")
+)
 
-// network reads an address, ADDRESS/BITS or ADDRESS/MASK.
-func network(item string) (string, error) {
+// network reads an address, ADDRESS/BITS or ADDRESS/MASK, and what stands behind
+// it.
+func network(item string) (text, rest string, err error) {
 	addr, mask, cut := strings.Cut(item, "/")
-	a, err := netip.ParseAddr(addr)
-	if err != nil || !a.Is4() {
-		return "", errNetwork
+	a, rest, ok := readAddress(addr)
+	switch {
+	case !ok:
+		return "", "", errNetwork
+	case !cut:
+		return a.String(), rest, nil
 	}
-	if !cut {
-		return a.String(), nil
+	bits, rest, ok := readBits(mask)
+	switch {
+	case ok:
+		return netip.PrefixFrom(a, bits).Masked().String(), rest, nil
+	case strings.Contains(mask, ".") && len(mask) <= longestMask:
+		return "", "", errMask
 	}
-	bits, err := strconv.Atoi(mask)
-	if m, maskErr := netip.ParseAddr(mask); maskErr == nil && m.Is4() {
-		bits, err = maskBits(m.As4())
-	}
-	if err != nil || bits < 1 || bits > 32 {
-		return "", errNetwork
-	}
-	return netip.PrefixFrom(a, bits).Masked().String(), nil
+	return "", "", errNetwork
 }
 
 func maskBits(m [4]byte) (int, error) {
@@ -233,12 +252,8 @@ func (s *stanza) times() {
 	if _, _, cycle := s.value("CMD_CYCLE_OPEN"); cycle {
 		return // see cycle
 	}
-	timeout := s.seconds("FW_ACCESS_TIMEOUT", 0, 8388608, 30)
-	if timeout == 0 {
-		timeout = 30
-	}
-	s.set("cmd_timeout", strconv.FormatUint(timeout, 10))
-	s.set("max_timeout", strconv.FormatUint(s.seconds("MAX_FW_TIMEOUT", 0, 8388608, 300), 10))
+	s.set("cmd_timeout", s.seconds("FW_ACCESS_TIMEOUT", 0, 30))
+	s.set("max_timeout", s.seconds("MAX_FW_TIMEOUT", 0, 300))
 	s.set("spa_max_age", s.srv.maxAge)
 }
 
@@ -250,16 +265,45 @@ func (s *stanza) requirements() {
 		}
 	}
 	s.set("require_source", required)
-	if v, _, ok := s.value("REQUIRE_USERNAME"); ok {
+	if v, at, ok := s.value("REQUIRE_USERNAME"); ok {
 		s.set("require_user", v)
-	}
-	if v, at, ok := s.value("ACCESS_EXPIRE"); ok {
-		if day, err := time.Parse("1/2/2006", v); err != nil {
-			s.r.fault(at, "ACCESS_EXPIRE: must be MM/DD/YYYY")
-		} else {
-			s.set("expires", day.Format(time.DateOnly))
+		if strings.ContainsAny(v, " \t") {
+			s.note(Changed, at, "REQUIRE_USERNAME: as fwknopd reads it %q is the whole name; if that is a comment, no client has fitted it", v)
 		}
-	} else if n := s.seconds("ACCESS_EXPIRE_EPOCH", 0, 1<<32-1, 0); n > 0 {
-		s.set("expires", time.Unix(int64(n), 0).UTC().Format(time.RFC3339))
+	}
+	s.expires()
+}
+
+// expires reads the date from which the stanza is of no use. One before 1970 is
+// none to fwknopd.
+func (s *stanza) expires() {
+	if v, at, ok := s.value("ACCESS_EXPIRE"); ok {
+		day, rest, ok := readDate(v)
+		switch {
+		case !ok:
+			s.r.fault(at, "ACCESS_EXPIRE: must be MM/DD/YYYY")
+		case day.Unix() > 0:
+			s.set("expires", day.Format(time.DateOnly))
+			s.behind(at, "ACCESS_EXPIRE", day.Format(time.DateOnly), rest)
+		default:
+			s.note(Carried, at, "ACCESS_EXPIRE: is before 1970, which fwknopd does not take for a date")
+		}
+		return
+	}
+	v, at, ok := s.value("ACCESS_EXPIRE_EPOCH")
+	n, rest := readNumber(v)
+	switch {
+	case n == math.MaxInt64:
+		s.r.fault(at, "ACCESS_EXPIRE_EPOCH: must be a number of seconds")
+	case n > lastSecond:
+		s.note(Carried, at, "ACCESS_EXPIRE_EPOCH: is after the year 9999, so the door never expires")
+	case n > 0:
+		s.set("expires", time.Unix(n, 0).UTC().Format(time.RFC3339))
+		s.behind(at, "ACCESS_EXPIRE_EPOCH", strconv.FormatInt(n, 10), rest)
+	case ok:
+		s.note(Carried, at, "ACCESS_EXPIRE_EPOCH: is before 1970, which fwknopd does not take for a date")
 	}
 }
+
+// lastSecond is the end of the year 9999.
+const lastSecond = 253402300799

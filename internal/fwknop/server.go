@@ -1,6 +1,7 @@
 package fwknop
 
 import (
+	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -13,7 +14,10 @@ type server struct {
 	udp        bool   // ENABLE_UDP_SERVER: it knows no destination
 	forwarding bool
 	localNAT   bool
-	masquerade bool
+	masquerade struct {
+		on bool
+		at Place
+	}
 	transports []string // of spa_transport
 	forwarded  bool     // X-Forwarded-For
 }
@@ -108,8 +112,7 @@ func (i *Import) serverSwitch(s *server, v variable, on bool) {
 	case "ENABLE_IPT_LOCAL_NAT":
 		s.localNAT = true
 	case "ENABLE_IPT_SNAT":
-		s.masquerade = true
-		i.note(Changed, v.at, "ENABLE_IPT_SNAT: nat_masquerade = yes, with the address of the outgoing interface")
+		s.masquerade.on, s.masquerade.at = true, v.at
 	case "SNAT_TRANSLATE_IP":
 		i.note(Lost, v.at, "SNAT_TRANSLATE_IP: the address cannot be chosen")
 	case "ENABLE_SPA_OVER_HTTP":
@@ -150,19 +153,23 @@ func (i *Import) filter(s *server, v variable, udpServer bool) {
 }
 
 func (i *Import) serverPort(s *server, v variable) {
-	if n, err := strconv.ParseUint(v.value, 10, 16); err != nil || n == 0 {
+	n, rest := readNumber(v.value)
+	if n < 1 || n > math.MaxUint16 {
 		i.note(Lost, v.at, "%s: %q is no port", v.name, v.value)
 		return
 	}
-	s.ports = v.value
-	i.note(Carried, v.at, "%s: spa_port = %s", v.name, v.value)
+	s.ports = strconv.FormatInt(n, 10)
+	i.note(Carried, v.at, "%s: spa_port = %s", v.name, s.ports)
+	i.behind(v.at, v.name, s.ports, rest)
 }
 
 func (i *Import) serverAge(s *server, v variable) {
-	if n, err := strconv.ParseUint(v.value, 10, 32); err != nil || n < 1 || n > 100000 {
+	n, rest := readNumber(v.value)
+	if n < 1 || n > 100000 {
 		i.note(Lost, v.at, "MAX_SPA_PACKET_AGE: %q is not a number from 1 to 100000", v.value)
 		return
 	}
-	s.maxAge = v.value
-	i.note(Carried, v.at, "MAX_SPA_PACKET_AGE: spa_max_age = %s", v.value)
+	s.maxAge = strconv.FormatInt(n, 10)
+	i.note(Carried, v.at, "MAX_SPA_PACKET_AGE: spa_max_age = %s", s.maxAge)
+	i.behind(v.at, v.name, s.maxAge, rest)
 }

@@ -3,8 +3,8 @@ package fwknop
 import (
 	"encoding/base64"
 	"fmt"
+	"math"
 	"slices"
-	"strconv"
 	"strings"
 
 	"knockd/internal/spa"
@@ -119,17 +119,23 @@ func (s *stanza) mode(hmac bool) string {
 
 const allPorts = "tcp/1-65535, udp/1-65535"
 
+// ports says what may be asked for. The firewall opens it, or with a command
+// cycle the command alone.
 func (s *stanza) ports() {
+	key := "open"
+	if _, _, cycle := s.value("CMD_CYCLE_OPEN"); cycle {
+		key = "allow_ports"
+	}
 	open, at, ok := s.portList("OPEN_PORTS")
 	switch {
 	case !ok:
-		s.set("open", allPorts)
-		s.note(Changed, s.door.Place, "no OPEN_PORTS: as in fwknopd a client may ask for any port; name those that are meant in open")
+		s.set(key, allPorts)
+		s.note(Changed, s.door.Place, "no OPEN_PORTS: as in fwknopd a client may ask for any port; name those that are meant in %s", key)
 	case len(open) == 0:
-		s.note(Lost, at, "OPEN_PORTS: each port is there twice, so fwknopd never opened one")
+		s.note(Lost, at, "OPEN_PORTS: no port of it can be asked for, so fwknopd never opened one")
 		s.die("it never opened a port")
 	default:
-		s.set("open", strings.Join(open, ", "))
+		s.set(key, strings.Join(open, ", "))
 	}
 	if deny, _, ok := s.portList("RESTRICT_PORTS"); ok && len(deny) > 0 {
 		s.set("deny_ports", strings.Join(deny, ", "))
@@ -146,14 +152,18 @@ func (s *stanza) portList(name string) (ports []string, at Place, ok bool) {
 	count := map[spa.Port]int{}
 	var order []spa.Port
 	for item := range strings.SplitSeq(text, ",") {
-		item = strings.ToLower(strings.Trim(item, " \t"))
-		one, err := spa.ParsePorts(item)
-		if err != nil {
+		one, rest, err := readPort(item)
+		switch {
+		case err != nil:
 			s.r.fault(at, "%s: %w", name, err)
 			return nil, at, true
+		case one.Number == 0:
+			s.note(Changed, at, "%s: %q names port 0, which no client asks for; it is left out", name, strings.TrimSpace(item))
+			continue
 		}
-		if count[one[0]]++; count[one[0]] == 1 {
-			order = append(order, one[0])
+		s.behind(at, name, one.String(), rest)
+		if count[one]++; count[one] == 1 {
+			order = append(order, one)
 		}
 	}
 	for _, p := range order {
@@ -166,6 +176,27 @@ func (s *stanza) portList(name string) (ports []string, at Place, ok bool) {
 	return ports, at, true
 }
 
+// readPort reads PROTOCOL/PORT as fwknopd does, and what stands behind it. Port 0
+// is the zero Port.
+func readPort(item string) (p spa.Port, rest string, err error) {
+	proto, number, cut := strings.Cut(strings.TrimLeft(item, " \t"), "/")
+	proto = strings.ToLower(proto)
+	n, rest := readNumber(number)
+	switch {
+	case !cut || proto != "tcp" && proto != "udp":
+		return p, "", fmt.Errorf("%q: must be written tcp/N or udp/N", strings.TrimSpace(item))
+	case n < 0 || n > math.MaxUint16:
+		return p, "", fmt.Errorf("%q: must be a port from 0 to 65535", strings.TrimSpace(item))
+	case n == 0:
+		return p, rest, nil
+	}
+	one, err := spa.ParsePorts(fmt.Sprintf("%s/%d", proto, n))
+	if err != nil {
+		return p, "", err
+	}
+	return one[0], rest, nil
+}
+
 // cycle turns a command cycle into start and stop command.
 func (s *stanza) cycle() {
 	open, at, ok := s.value("CMD_CYCLE_OPEN")
@@ -176,7 +207,10 @@ func (s *stanza) cycle() {
 		}
 		return
 	}
-	none := closing == "NONE"
+	none, ran := isNone(closing)
+	if nothing, _ := isNone(open); nothing {
+		s.die("CMD_CYCLE_OPEN " + open + " is no command, so it never opened anything")
+	}
 	_, _, timed := s.value("CMD_CYCLE_TIMER")
 	switch {
 	case !hasClose:
@@ -184,7 +218,11 @@ func (s *stanza) cycle() {
 	case !none && !timed:
 		s.r.fault(at, "CMD_CYCLE_OPEN: CMD_CYCLE_TIMER is missing")
 	}
-	seconds := strconv.FormatUint(s.seconds("CMD_CYCLE_TIMER", 1, 8388608, 30), 10)
+	if none && ran {
+		s.note(Changed, closeAt, "CMD_CYCLE_CLOSE %s: there is no stop command; fwknopd ran a program of this name, in vain", closing)
+	}
+	seconds := s.seconds("CMD_CYCLE_TIMER", 1, 30)
+	s.seconds("FW_ACCESS_TIMEOUT", 0, 30) // of no effect, but fwknopd reads it
 	command, notes := shellCommand(open, seconds)
 	s.set("start_command", command)
 	if !none {
@@ -193,22 +231,50 @@ func (s *stanza) cycle() {
 		notes = append(notes, slices.DeleteFunc(more, func(n string) bool { return slices.Contains(notes, n) })...)
 	}
 	s.set("cmd_timeout", seconds)
-	s.set("max_timeout", strconv.FormatUint(s.seconds("MAX_FW_TIMEOUT", 0, 8388608, 300), 10))
+	s.set("max_timeout", s.seconds("MAX_FW_TIMEOUT", 0, 300))
 	s.set("spa_max_age", s.srv.maxAge)
 	for _, n := range notes {
 		s.note(Changed, at, "command: %s", n)
 	}
-	s.note(Changed, at, "command cycle: open and max_timeout hold for it now, it runs once for each port asked for, and doors are closed when knockd stops")
+	s.note(Changed, at, "command cycle: allow_ports and max_timeout hold for it now, it runs once for each port asked for, and doors are closed when knockd stops")
 }
 
+// nat says where clients may be led: fwknopd has a switch for other hosts and one
+// for its own.
 func (s *stanza) nat() {
-	if !s.srv.forwarding && !s.srv.localNAT {
+	forward, local := s.srv.forwarding, s.srv.localNAT
+	switch _, _, cycle := s.value("CMD_CYCLE_OPEN"); {
+	case !forward && !local:
+		return
+	case cycle:
+		s.note(Changed, s.door.Place, "NAT messages ran the command, for the outer port, and led nowhere; they are refused now")
 		return
 	}
 	s.set("nat_allow", "0.0.0.0/0 tcp/1-65535, 0.0.0.0/0 udp/1-65535")
-	s.note(Changed, s.door.Place, "ENABLE_IPT_FORWARDING or ENABLE_IPT_LOCAL_NAT: as in fwknopd a client may be led anywhere; name the hosts that are meant in nat_allow")
-	if s.srv.masquerade {
+	switch {
+	case !forward:
+		s.set("nat_only", "local")
+		s.note(Changed, s.door.Place, "ENABLE_IPT_LOCAL_NAT alone: a client may be led to any port of this host and, more than fwknopd asks, to no other; "+
+			"name the ports that are meant in nat_allow")
+	case !local:
+		s.set("nat_only", "forward")
+		s.note(Changed, s.door.Place, "ENABLE_IPT_FORWARDING alone: as in fwknopd a client may be led to any other host; name those that are meant in nat_allow")
+	default:
+		s.note(Changed, s.door.Place, "ENABLE_IPT_FORWARDING and ENABLE_IPT_LOCAL_NAT: as in fwknopd a client may be led anywhere; name the hosts that are meant in nat_allow")
+	}
+	if s.srv.masquerade.on && forward {
 		s.set("nat_masquerade", "yes")
+	}
+}
+
+// snat reports what becomes of ENABLE_IPT_SNAT.
+func (i *Import) snat(s server) {
+	switch {
+	case !s.masquerade.on:
+	case slices.ContainsFunc(i.Doors, func(d Door) bool { return d.get("nat_masquerade") != "" }):
+		i.note(Changed, s.masquerade.at, "ENABLE_IPT_SNAT: nat_masquerade = yes, with the address of the outgoing interface")
+	default:
+		i.note(Carried, s.masquerade.at, "ENABLE_IPT_SNAT: no door leads to another host")
 	}
 }
 

@@ -113,3 +113,50 @@ func TestMoving(t *testing.T) {
 	opensAndCloses("fwknopd again")
 	stop()
 }
+
+// TestMovingCycle: doors that a script opens, beside ports that serve everybody.
+// These stay as reachable as they were with fwknopd.
+func TestMovingCycle(t *testing.T) {
+	t.Parallel()
+	nettest.NeedProgram(t, "nft")
+	client, server := nettest.Pair(t)
+	server.EchoTCP(":22")
+	for _, port := range []string{":443", ":8080"} {
+		server.EchoTCP(port)
+	}
+	server.Run("nft", "add table inet host; add set inet host in { type ipv4_addr; }; add chain inet host input { type filter hook input priority 0; };"+
+		" add rule inet host input tcp dport 22 ip saddr @in accept; add rule inet host input tcp dport 22 drop")
+	dir := t.TempDir()
+	write(t, dir+"/cycle.sh", "exec nft \"$1\" element inet host in \"{ $2 }\"\n")
+	write(t, dir+"/access.conf", "SOURCE ANY\nOPEN_PORTS tcp/22,tcp/443,tcp/8080\nREQUIRE_SOURCE_ADDRESS Y\nKEY "+spaKey+"\nHMAC_KEY "+spaHMAC+"\n"+
+		"CMD_CYCLE_OPEN /bin/sh "+dir+"/cycle.sh add $SRC\nCMD_CYCLE_TIMER 2s\nCMD_CYCLE_CLOSE /bin/sh "+dir+"/cycle.sh delete $SRC\n")
+	conf, log := dir+"/knockd.conf", dir+"/knockd.log"
+	write(t, conf, "[options]\n\tLogFile = "+log+"\n\tStateDir = "+dir+"/state\n")
+	if status, report, stderr := outcome(t, server, program(t, "knockctl"), "import", "fwknop", "--write", conf+".d", dir+"/access.conf"); status != 0 {
+		t.Fatalf("import: status %d\n%s%s", status, report, stderr)
+	}
+	d := prepareCommand(t, server, log, program(t, "knockd"), "-c", conf)
+	d.waitFor("starting up, listening on", 1)
+	open := func() {
+		t.Helper()
+		for _, address := range []string{nettest.Server4 + ":443", nettest.Server4 + ":8080"} {
+			if !reaches(client, address) {
+				t.Errorf("%s is shut", address)
+			}
+		}
+	}
+	open()
+	shut(t, client, ssh4)
+	fwknop(t, client, "", append([]string{"-A", "tcp/22", "-a", nettest.Client4}, keyed...)...)
+	opens(t, client, ssh4)
+	open()
+	closes(t, client, ssh4)
+	open()
+	if rules := server.Run("nft", "list", "ruleset"); strings.Contains(rules, "knockd") {
+		t.Errorf("knockd has rules of its own:\n%s", rules)
+	}
+	if status := d.stop(syscall.SIGTERM); status != 0 {
+		t.Errorf("knockd: status %d", status)
+	}
+	open()
+}
