@@ -4,6 +4,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"sync"
 )
 
 // garbagePercent is the garbage, in percent of what is in use, that may pile
@@ -34,4 +35,27 @@ func atMostThreads(n int) {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(min(n, runtime.NumCPU()))
 	}
+}
+
+// spareThreads is how many threads are made before they are needed, for all that
+// may block at once: files, the start of a command, the kernel's firewall.
+const spareThreads = 12
+
+// makeThreads makes them. The runtime keeps them, and so has some where no
+// process can be made any more: without it would end us, with doors open.
+func makeThreads() {
+	var made, all sync.WaitGroup
+	release := make(chan struct{})
+	made.Add(spareThreads)
+	for range spareThreads {
+		all.Go(func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			made.Done()
+			<-release
+		})
+	}
+	made.Wait()
+	close(release)
+	all.Wait()
 }

@@ -55,21 +55,23 @@ func (s Shell) Run(ctx context.Context, line string, env []string, limit time.Du
 	// Files, not pipes: Wait would wait for a pipe's last writer, which may be
 	// a background child. A nil Stdin is /dev/null.
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	handle := -1
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, PidFD: &handle}
 	if err := withCores(cmd.Start); err != nil {
 		return -1, fmt.Errorf("start /bin/sh: %w", err)
 	}
-	ended := make(chan struct{})
+	pid, ended := cmd.Process.Pid, make(chan struct{})
+	_ = cmd.Process.Release() // wait has the handle
 	go func() {
 		defer close(ended)
-		_ = cmd.Wait() // says what ProcessState says, too
+		status = wait(pid, handle)
 	}()
 	err = await(ctx, ended, limit)
 	if err != nil {
-		endGroup(cmd.Process.Pid, ended, s.Grace)
+		endGroup(pid, ended, s.Grace)
 		<-ended
 	}
-	return statusOf(cmd.ProcessState), err
+	return status, err
 }
 
 // ours are the variables of systemd's that speak of the process they were given
@@ -130,12 +132,4 @@ func endGroup(pgid int, ended <-chan struct{}, grace time.Duration) {
 			return
 		}
 	}
-}
-
-// statusOf is the status as a shell counts it.
-func statusOf(state *os.ProcessState) int {
-	if ws, ok := state.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
-		return SignalBase + int(ws.Signal())
-	}
-	return state.ExitCode()
 }

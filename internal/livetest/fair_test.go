@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -263,4 +265,71 @@ func TestNoDescriptors(t *testing.T) {
 	}
 	d.waitFor("door: start command run at last for 11.0.0.", n)
 	d.openedAndClosed(n, "200")
+}
+
+// TestFewProcesses: where hardly any processes may be made, as in a container
+// with a limit, commands that hang end no daemon and keep no other door shut,
+// and what could not be run is, in the end.
+func TestFewProcesses(t *testing.T) {
+	t.Parallel()
+	nettest.NeedRealRoot(t)
+	client, server := nettest.Pair(t)
+	group := controlGroup(t)
+	limit := func(n int) { write(t, group+"/pids.max", fmt.Sprint(n)) }
+	limit(100)
+	d := prepare(t, server, limited(t, server, "echo $$ > "+group+"/cgroup.procs"), `[options]
+	logfile = LOG
+[guest]
+	sequence = 7000,8000
+	start_command = sleep 600
+[admin]
+	sequence = 7100,8100,9100
+	start_command = sleep 0.1; echo opened %IP% >> DIR/opened
+	cmd_timeout = 1
+	stop_command = sleep 0.1; echo closed %IP% >> DIR/opened
+`)
+	d.waitFor("starting up, listening on", 1)
+	forge(t, client, server, 2*150, 1000, knockSYN(7000, 8000))
+	d.waitFor("guest: OPEN SESAME", 150)
+	syn(t, client, nettest.Client4, nettest.Server4, "7100", "8100", "9100")
+	eventually(t, "opened and closed", func() bool { return len(d.opened()) == 2*2 })
+	d.lacks("not run")
+
+	d.configure("[options]\n\tlogfile = LOG\n[admin]\n\tsequence = 7100,8100,9100\n\tcommand = echo late >> DIR/opened\n")
+	limit(1) // there are more: none can be made
+	syn(t, client, nettest.Client4, nettest.Server4, "7100", "8100", "9100")
+	d.waitFor("admin: start command for 10.7.0.1 not run, tried again", 1)
+	d.cmd.Process.Signal(syscall.SIGHUP)
+	d.waitFor("re-reading config file", 1)
+	limit(1000)
+	d.waitFor("admin: start command run at last for 10.7.0.1", 1)
+	eventually(t, "opened and closed", func() bool { return len(d.opened()) == 2*2*2 })
+	d.cmd.Process.Kill() // or it waits for the guest's commands
+}
+
+// controlGroup makes a control group whose processes can be limited in number;
+// it ends what is left in it.
+func controlGroup(t *testing.T) string {
+	t.Helper()
+	for _, parent := range []string{"/sys/fs/cgroup/pids", "/sys/fs/cgroup"} {
+		group := fmt.Sprintf("%s/knockd-livetest-%d", parent, os.Getpid())
+		if os.Mkdir(group, 0o755) != nil {
+			continue
+		}
+		t.Cleanup(func() {
+			eventually(t, "the control group removed", func() bool {
+				pids, _ := os.ReadFile(group + "/cgroup.procs")
+				for _, pid := range strings.Fields(string(pids)) {
+					n, _ := strconv.Atoi(pid)
+					syscall.Kill(n, syscall.SIGKILL)
+				}
+				return os.Remove(group) == nil
+			})
+		})
+		if _, err := os.Stat(group + "/pids.max"); err == nil {
+			return group
+		}
+	}
+	nettest.LacksKernel(t, "a control group that limits processes")
+	return ""
 }

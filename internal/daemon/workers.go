@@ -1,0 +1,96 @@
+package daemon
+
+import (
+	"fmt"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"knockd/internal/doors"
+)
+
+// What a worker needs. A command that runs has a descriptor, the kernel's
+// handle of its process, and so has a file that a native opening writes; it is
+// a shell and the program in it. Of all there are starts and stops.
+const (
+	filesPerWorker = 4
+	tasksPerWorker = 4
+	// spareFiles is what is left to all else that opens files for a moment:
+	// the start of a command, state that is written anew, a reload, a log that
+	// is opened again, sockets, host names.
+	spareFiles = 20
+	// spareTasks is for commands that are more than that.
+	spareTasks = 10
+	// fewestWorkers are had in any case: a command that cannot be run is tried
+	// again.
+	fewestWorkers = 2
+)
+
+// workers is how many commands may run side by side with the descriptors and
+// processes that we may have, and what is to be said of it. Go has raised the
+// limit of descriptors as far as it goes, and gives commands the one that we
+// were started with.
+func workers() (n int, note string) {
+	n = doors.MaxRunning
+	fit := func(most int, why string) {
+		if most = max(most, fewestWorkers); most < n {
+			n, note = most, fmt.Sprintf("at most %d start commands and %d stop commands run at a time: %s", most, most, why)
+		}
+	}
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err == nil {
+		free := int(min(limit.Cur, 1<<20)) - openFiles()
+		fit((free-spareFiles)/filesPerWorker, fmt.Sprintf("only %d files may be open (ulimit -n)", limit.Cur))
+	}
+	text, err := os.ReadFile("/proc/self/cgroup")
+	if free, ok := tasksLeft("/sys/fs/cgroup", string(text)); err == nil && ok {
+		fit((free-spareTasks)/tasksPerWorker, fmt.Sprintf("only %d processes may be added (pids.max)", free))
+	}
+	return n, note
+}
+
+// openFiles is how many files this process has open.
+func openFiles() int {
+	files, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return 2 * spareFiles
+	}
+	return len(files)
+}
+
+// tasksLeft is how many processes and threads may be added to the control groups
+// that a text like /proc/self/cgroup names, and whether there is a limit, by the
+// groups' files below a directory. In a container the names may be those of the
+// host, and only the group at the root is there.
+func tasksLeft(root, groups string) (free int, limited bool) {
+	for line := range strings.Lines(groups) {
+		part := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if len(part) < 3 || part[1] != "" && part[1] != "pids" {
+			continue
+		}
+		for name := path.Clean("/" + part[2]); ; name = path.Dir(name) {
+			dir := path.Join(root, part[1], name)
+			most, err := number(dir + "/pids.max")
+			now, err2 := number(dir + "/pids.current")
+			if err == nil && err2 == nil && (!limited || most-now < free) {
+				free, limited = most-now, true
+			}
+			if name == "/" {
+				break
+			}
+		}
+	}
+	return free, limited
+}
+
+// number is what a file holds that holds a number.
+func number(name string) (int, error) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(string(text)))
+}
