@@ -60,7 +60,7 @@ func (l *login) transfer(b *testing.B, shell string) {
 		for i, form := range forms {
 			l.sshConfig(form.lines)
 			began := time.Now()
-			if got := l.run("sh", "-c", fmt.Sprintf(shell, octets)); got.code != 0 {
+			if got := l.run("sh", "-c", fmt.Sprintf(shell, int64(octets))); got.code != 0 {
 				b.Fatalf("%+v", got)
 			}
 			rates[i] = append(rates[i], octets/1e6/time.Since(began).Seconds())

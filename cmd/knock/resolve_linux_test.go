@@ -77,6 +77,10 @@ func TestOrderOfAddresses(t *testing.T) {
 			if first, _, _ := strings.Cut(system.stdout, " "); first != want {
 				t.Fatalf("getent says %+v, want first %s", system, want)
 			}
+			nettest.NeedProgram(t, "/usr/bin/knock")
+			if old := n.run(cli, order, exec.Command("/usr/bin/knock", "-v", "server", "7000")); old.stdout != "hitting tcp "+want+":7000\n" {
+				t.Errorf("knock 0.8: %+v, want %s", old, want)
+			}
 			files := home(t, map[string]string{".config/knock/config": "[door]\nhost = server\nsequence = 7000\n" +
 				"[keys]\nhost = server\nspa_key_file = keys\nspa_access = tcp/22\n", ".config/knock/keys": testKeys})
 			for args, form := range map[string]string{
