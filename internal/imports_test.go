@@ -20,7 +20,7 @@ var mayImport = map[string]string{
 	"command":     "",
 	"config":      "knock statefile gopkg.in/ini.v1",
 	"conformance": "knock nettest github.com/google/gopacket",
-	"daemon":      "capture command config doors eventlog knock netstate nft nft/inspect once onetime spa spaconf github.com/google/nftables",
+	"daemon":      "capture command config doors eventlog knock netstate nft nft/inspect once onetime spa spaconf statefile github.com/google/nftables",
 	"demo":        "github.com/vishvananda/netlink github.com/vishvananda/netns",
 	"doors":       "statefile",
 	"eventlog":    "statefile",

@@ -9,6 +9,7 @@ import (
 
 	"knockd/internal/doors"
 	"knockd/internal/onetime"
+	"knockd/internal/statefile"
 )
 
 // line implements outcomes.
@@ -50,8 +51,12 @@ func (d *Daemon) use(_ time.Time, old *door, then func()) {
 		}
 		d.sayNext(old.Name, nextErr)
 		d.post(func() {
-			if nextErr == nil {
+			switch {
+			case nextErr == nil:
 				d.changeDoor(waiting, old.with(next))
+			case errors.Is(nextErr, statefile.ErrNoAnswer):
+				// The next knock asks again. A line that is marked by now opens nothing.
+				d.changeDoor(waiting, old)
 			}
 			if d.marks.running--; d.marks.running == 0 && d.marks.awaited {
 				d.marks.awaited = false
@@ -66,6 +71,8 @@ func (d *Daemon) sayNext(door string, err error) {
 	switch {
 	case errors.Is(err, onetime.ErrExhausted):
 		d.Log.Warn(exhausted(door))
+	case errors.Is(err, statefile.ErrNoAnswer):
+		d.Log.Warn(fmt.Sprintf("%s: read the next sequence: %v", door, err))
 	case err != nil:
 		d.Log.Warn(fmt.Sprintf("%s: read the next sequence: %v --> disabling the door", door, err))
 	}
