@@ -82,6 +82,8 @@ func (o *options) do(ctx context.Context, stdout, stderr io.Writer) error {
 	if o.serves() {
 		surviveReaders()
 		reload = hangups()
+	} else { // nothing to put in order: a signal ends it, whatever it waits for
+		signal.Reset(os.Interrupt, syscall.SIGTERM)
 	}
 	conf, err := o.load(stdout, stderr)
 	if err != nil {

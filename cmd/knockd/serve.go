@@ -11,6 +11,7 @@ import (
 	"knockd/internal/config"
 	"knockd/internal/daemon"
 	"knockd/internal/eventlog"
+	"knockd/internal/statefile"
 )
 
 // serve is the daemon itself.
@@ -23,7 +24,7 @@ func (o *options) serve(ctx context.Context, conf *config.Config, reload <-chan 
 		return err
 	}
 	if journal != nil {
-		defer journal.Close()
+		defer statefile.Do(conf.StateDir, func(context.Context) error { return journal.Close() })
 	}
 	outputs := &outputs{options: o, stdout: stdout, stderr: stderr}
 	o.warn(stderr, outputs.open(conf)...)
@@ -46,7 +47,6 @@ func (o *options) serve(ctx context.Context, conf *config.Config, reload <-chan 
 		OpenLog:    func(conf *config.Config) func(bool) { return outputs.reopen(log, conf) },
 		Ready: func() {
 			atMostThreads(serving)
-			makeThreads()
 			o.ready(log)
 		},
 		Trim:    debug.FreeOSMemory,

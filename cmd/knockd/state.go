@@ -65,7 +65,7 @@ func (o *options) journal(open func(dir, name string) (*doors.Journal, error), n
 	if err != nil {
 		return nil, err
 	}
-	return statefile.Within(dir, func(context.Context) (*doors.Journal, error) { return open(dir, name) },
+	return statefile.Within(filepath.Join(dir, name), func(context.Context) (*doors.Journal, error) { return open(dir, name) },
 		func(j *doors.Journal) { j.Close() })
 }
 
@@ -88,7 +88,7 @@ func (o *options) checkState(named string, stderr io.Writer) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if err := statefile.Do(dir, func(context.Context) error { return doors.CheckJournal(dir, name) }); err != nil {
+	if err := statefile.Do(filepath.Join(dir, name), func(context.Context) error { return doors.CheckJournal(dir, name) }); err != nil {
 		return false, o.withoutJournal(err, named, stderr)
 	}
 	return true, nil

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -176,6 +177,41 @@ func TestPipesAsFiles(t *testing.T) {
 	}
 }
 
+// TestReadEnds: a signal ends --read, though its capture is a pipe that says
+// nothing.
+func TestReadEnds(t *testing.T) {
+	t.Parallel()
+	h := nettest.NewHost(t, "h")
+	dir := t.TempDir()
+	write(t, dir+"/knockd.conf", "[a]\nsequence = 7000\n")
+	fifo := mkfifo(t, dir+"/fifo")
+	w, err := os.OpenFile(fifo, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	cmd := exec.Command(program(t, "knockd"), "-r", fifo, "--address", "10.7.0.2", "-c", dir+"/knockd.conf")
+	if err := h.Start(cmd); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the pipe open", func() bool {
+		fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", cmd.Process.Pid))
+		return slices.ContainsFunc(fds, func(fd string) bool {
+			to, _ := os.Readlink(fd)
+			return to == fifo
+		})
+	})
+	cmd.Process.Signal(syscall.SIGTERM)
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	select {
+	case <-done:
+	case <-time.After(patience):
+		cmd.Process.Kill()
+		t.Error("it did not end")
+	}
+}
+
 // TestOwnPipeAsConfiguration: what the shell makes of <(...), and standard input.
 func TestOwnPipeAsConfiguration(t *testing.T) {
 	nettest.NeedProgram(t, "bash")
@@ -226,11 +262,11 @@ func deadMount(t *testing.T, dir string) {
 func TestDeadDisk(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, conf, want string }{
-		{"log", "[options]\n\tlogfile = DIR/dead/log\n", "open log file: open DIR/dead/log: no answer within 5 seconds"},
+		{"log", "[options]\n\tlogfile = DIR/dead/log\n", "open log file: open DIR/dead/log: no answer in time"},
 		{"one-time file", "[options]\n\tlogfile = LOG\n[mail]\n\tone_time_sequences = DIR/dead/lines\n",
-			"[mail] one_time_sequences: open DIR/dead/lines: no answer within 5 seconds"},
+			"[mail] one_time_sequences: open DIR/dead/lines: no answer in time"},
 		{"keys", "[options]\n\tlogfile = LOG\n[spa]\n\tspa_key_file = DIR/dead/keys\n\topen = tcp/22\n",
-			"[spa] spa_key_file: read key file: open DIR/dead/keys: no answer within 5 seconds"},
+			"[spa] spa_key_file: read key file: open DIR/dead/keys: no answer in time"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
