@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"sync"
@@ -31,7 +32,7 @@ func kernelLog(ctx context.Context, w *world, args []string) error {
 	if len(words) > 0 {
 		return &usageError{fmt.Errorf("%q: one word too many", words[0]), kernelLogUsage}
 	}
-	out := &lines{sink: eventlog.Stamped{W: w.stdout}, path: *file}
+	out := &lines{sink: eventlog.Stamped{W: w.stdout}, path: *file, stderr: w.stderr}
 	if err := out.reopen(); err != nil {
 		return err
 	}
@@ -61,6 +62,8 @@ type lines struct {
 	path string // of the log file, if there is one
 	open *eventlog.File
 	fail func(error)
+
+	stderr io.Writer
 }
 
 // entry writes one line; what is not of our rulesets is not for us.
@@ -85,6 +88,9 @@ func (l *lines) reopen() error {
 	f, err := eventlog.OpenFile(l.path)
 	if err != nil {
 		return err
+	}
+	if doubt := f.Doubt(); doubt != nil {
+		fmt.Fprintf(l.stderr, "knockctl: warning: log file %v\n", doubt)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

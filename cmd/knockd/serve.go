@@ -47,6 +47,7 @@ func (o *options) serve(ctx context.Context, conf *config.Config, reload <-chan 
 		OpenLog:    func(conf *config.Config) func(bool) { return outputs.reopen(log, conf) },
 		Ready: func() {
 			atMostThreads(serving)
+			makeThreads()
 			o.ready(log)
 		},
 		Trim:    debug.FreeOSMemory,

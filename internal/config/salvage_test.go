@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"knockd/internal/nettest"
 )
 
 // TestStateDir: the last StateDir counts, faults or not, but nothing of a file
@@ -41,8 +43,8 @@ func TestStateDir(t *testing.T) {
 		{"zeros", false, func(p string) error { return os.Symlink("/dev/zero", p) }, "/main", "DROPIN: must be a plain file"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if c.root && os.Geteuid() != 0 {
-				t.Skip("needs root")
+			if c.root {
+				nettest.NeedRealRoot(t)
 			}
 			path := filepath.Join(t.TempDir(), "[k].conf")
 			dropIn := path + ".d/x.conf"

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"knockd/internal/knock"
+	"knockd/internal/nettest"
 )
 
 // parse takes "N" or "N,N".
@@ -189,12 +190,7 @@ func without(f *File, err error) string {
 
 // TestForeignOwner: whose file it is can write it.
 func TestForeignOwner(t *testing.T) {
-	if os.Geteuid() != 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("needs root")
-		}
-		t.Skip("needs root")
-	}
+	nettest.NeedRealRoot(t)
 	f := newFile(t, " 1\n")
 	f.Guarded = true
 	if err := os.Chown(f.Path, 1234, 0); err != nil {

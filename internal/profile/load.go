@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"knockd/internal/statefile"
 )
@@ -33,14 +34,18 @@ func Path(getenv func(string) string) string {
 	return filepath.Join(dir, "knock", "config")
 }
 
-// maxFile bounds what is read of a configuration file, in octets.
-const maxFile = 16 << 20
+// What is read of a configuration file, in octets, and how long it may take: a
+// pipe may come from a program that asks for a passphrase.
+const (
+	maxFile  = 16 << 20
+	patience = 5 * time.Minute
+)
 
 // Load reads a configuration file. One that does not exist has no profiles.
 // Paths in it that begin with ~/ are below home, other relative ones in the
 // file's directory.
 func Load(name, home string) (*Config, error) {
-	src, _, err := statefile.Source{Max: maxFile, Own: true}.Read(name)
+	src, _, err := statefile.Source{Max: maxFile, Own: true, Limit: patience}.Read(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &Config{}, nil
 	}

@@ -71,12 +71,29 @@ func TestAppend(t *testing.T) {
 			t.Errorf("%s: %v, want %s", path, err, want)
 		}
 	}
-	for mode, want := range map[os.FileMode]string{0o640: "<nil>", 0o666: path + ": all can write it"} {
-		if err := os.Chmod(path, mode); err != nil {
+}
+
+// TestDoubt: who can write the log, or put a link in its place, is said.
+func TestDoubt(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "log")
+	for _, c := range []struct {
+		file, dir os.FileMode
+		want      string
+	}{
+		{0o640, 0o755, "<nil>"},
+		{0o640, 0o775, "<nil>"}, // as Ubuntu's /var/log
+		{0o666, 0o755, path + ": everybody can write it"},
+		{0o640, 0o777 | os.ModeSticky, "<nil>"},
+		{0o640, 0o777, path + ": everybody can write its directory"},
+	} {
+		o := output(t, path)
+		if err := errors.Join(os.Chmod(dir, c.dir), os.Chmod(path, c.file)); err != nil {
 			t.Fatal(err)
 		}
-		if got := fmt.Sprint(output(t, path).Doubt()); got != want {
-			t.Errorf("mode %o: %s, want %s", mode, got, want)
+		o.Close()
+		if got := fmt.Sprint(output(t, path).Doubt()); got != c.want {
+			t.Errorf("modes %o and %o: %s, want %s", c.file, c.dir, got, c.want)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -72,12 +73,17 @@ func (o *Output) Doubt() error {
 func (o *Output) open() error {
 	o.next = time.Now().Add(patience)
 	type opened struct {
-		file *os.File
-		info fs.FileInfo
+		file    *os.File
+		regular bool
+		doubt   error
 	}
 	is, err := Within(o.path, func(ctx context.Context) (opened, error) {
 		f, info, err := open(ctx, o.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644, permitsLines)
-		return opened{f, info}, err
+		is := opened{file: f}
+		if err == nil && info.Mode().IsRegular() {
+			is.regular, is.doubt = true, doubtful(o.path, info)
+		}
+		return is, err
 	}, func(is opened) { is.file.Close() })
 	if errors.Is(err, unix.ENXIO) { // of a pipe; all else was refused
 		err = ErrNotRead
@@ -86,12 +92,28 @@ func (o *Output) open() error {
 		o.doubt = err
 		return err
 	}
-	o.file, o.regular, o.doubt = is.file, is.info.Mode().IsRegular(), nil
-	if o.regular {
-		o.doubt = Foreign(is.info)
-		if WritableByAll(is.info) {
-			o.doubt = errors.New("all can write it")
-		}
+	o.file, o.regular, o.doubt = is.file, is.regular, is.doubt
+	return nil
+}
+
+// doubtful says who else decides what becomes of a regular file: who can write
+// it, or put another one in its place.
+func doubtful(path string, info fs.FileInfo) error {
+	if err := Foreign(info); err != nil {
+		return err
+	}
+	if WritableByAll(info) {
+		return errors.New("everybody can write it")
+	}
+	dir, err := os.Stat(filepath.Dir(path))
+	if err != nil {
+		return nil // it was there just now
+	}
+	if err := Foreign(dir); err != nil {
+		return fmt.Errorf("its directory %w", err)
+	}
+	if WritableByAll(dir) && dir.Mode()&fs.ModeSticky == 0 {
+		return errors.New("everybody can write its directory")
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package statefile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"syscall"
+	"time"
 )
 
 // The rules of a Source: ErrNotRegular is what pipes and devices break.
@@ -25,6 +27,8 @@ type Source struct {
 	// path says so: /dev/stdin, or /dev/fd/63 as the shell's <(...) has it; and
 	// /dev/null, an empty file by its very name.
 	Own bool
+	// Limit is how long it may take; 0: as long as any file, Limit.
+	Limit time.Duration
 	// NoFollow refuses a path whose last part is a symbolic link.
 	NoFollow bool
 	// Check, if set, says which other rule a file breaks, before it is read.
@@ -39,7 +43,7 @@ func (s Source) Read(path string) (text []byte, info fs.FileInfo, err error) {
 		info fs.FileInfo
 		err  error
 	}
-	r, err := Within(path, func(ctx context.Context) (read, error) {
+	r, err := within(path, cmp.Or(s.Limit, Limit), func(ctx context.Context) (read, error) {
 		text, info, err := s.read(ctx, path)
 		return read{text, info, err}, nil
 	}, nil)
@@ -114,7 +118,7 @@ const maxEntries = 10_000
 // List returns the names of what is in a directory, sorted. Check says which
 // rule the directory breaks; it may be nil.
 func List(dir string, check func(fs.FileInfo) error) (names []string, err error) {
-	return Within(dir, func(ctx context.Context) ([]string, error) {
+	return Within(dir+"/", func(ctx context.Context) ([]string, error) {
 		f, _, err := open(ctx, dir, os.O_RDONLY, 0, func(path string, info fs.FileInfo) error {
 			if !info.IsDir() {
 				return &fs.PathError{Op: "open", Path: path, Err: syscall.ENOTDIR}

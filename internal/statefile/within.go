@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"path/filepath"
 	"sync"
 	"time"
 )
@@ -13,30 +14,40 @@ import (
 // does.
 const Limit = 5 * time.Second
 
-// ErrNoAnswer is the error of a file that has taken longer than Limit, or that
-// still holds up whoever asked for it before.
-var ErrNoAnswer = errors.New("no answer within 5 seconds")
+// ErrNoAnswer is the error of a file that has taken longer than Limit, or stands
+// in a directory with one that still holds up whoever asked for it before.
+var ErrNoAnswer = errors.New("no answer in time")
 
-// waiting counts, by path, those that were given up and still wait for a file.
-// As long as there is one nobody else asks for that file, so that their number
-// is bounded by that of the files.
+// waiting counts, by directory, those that were given up and still wait for a
+// file. As long as there is one nobody else asks for a file in that directory, so
+// that neither they nor the waits add up, however many files there are.
 var waiting = struct {
 	sync.Mutex
-	paths map[string]int
-}{paths: map[string]int{}}
+	dirs map[string]int
+}{dirs: map[string]int{}}
+
+// place is what holds up all files of a directory. Our own descriptors have
+// nothing in common.
+func place(path string) string {
+	if _, own := ownDescriptor(path); own {
+		return path
+	}
+	return filepath.Dir(path)
+}
 
 func wait(path string, n int) {
+	dir := place(path)
 	waiting.Lock()
 	defer waiting.Unlock()
-	if waiting.paths[path] += n; waiting.paths[path] == 0 {
-		delete(waiting.paths, path)
+	if waiting.dirs[dir] += n; waiting.dirs[dir] == 0 {
+		delete(waiting.dirs, dir)
 	}
 }
 
 func awaited(path string) bool {
 	waiting.Lock()
 	defer waiting.Unlock()
-	return waiting.paths[path] > 0
+	return waiting.dirs[place(path)] > 0
 }
 
 // Do calls a function that may have to wait for the file of that path. After
@@ -50,6 +61,10 @@ func Do(path string, do func(ctx context.Context) error) error {
 // Within is Do for a function with a result, which is dropped if it comes too
 // late; drop may be nil.
 func Within[T any](path string, do func(ctx context.Context) (T, error), drop func(T)) (T, error) {
+	return within(path, Limit, do, drop)
+}
+
+func within[T any](path string, limit time.Duration, do func(ctx context.Context) (T, error), drop func(T)) (T, error) {
 	type result struct {
 		value T
 		err   error
@@ -57,7 +72,7 @@ func Within[T any](path string, do func(ctx context.Context) (T, error), drop fu
 	if awaited(path) {
 		return *new(T), &fs.PathError{Op: "open", Path: path, Err: ErrNoAnswer}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), Limit)
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	results := make(chan result) // holds none: either somebody takes it or it is dropped
 	go func() {
