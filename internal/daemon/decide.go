@@ -43,8 +43,8 @@ type outcomes interface {
 	// open opens a door; announce writes OPEN SESAME, before the start
 	// command runs and only if the door does open, which is the result.
 	open(at time.Time, o doors.Opening, announce func()) bool
-	// close ends the openings that match, and says why.
-	close(at time.Time, match func(*doors.Opening) bool, why string)
+	// close ends the openings for a knocker that match, and says why.
+	close(at time.Time, knocker netip.Addr, match func(*doors.Opening) bool, why string)
 	// holds says whether a knocker has an opening.
 	holds(knocker netip.Addr) bool
 	// isLocal says whether an address is this host's.

@@ -72,7 +72,7 @@ func closeOther(out outcomes, at time.Time, d *door, knocker netip.Addr) {
 	if d.Close == "" {
 		return
 	}
-	out.close(at, func(o *doors.Opening) bool { return o.Door == d.Close && o.For(knocker) }, "knock at "+d.Name)
+	out.close(at, knocker, func(o *doors.Opening) bool { return o.Door == d.Close }, "knock at "+d.Name)
 }
 
 func native(o doors.Opening, kind, what, data string) doors.Opening {

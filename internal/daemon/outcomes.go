@@ -24,8 +24,8 @@ func (d *Daemon) open(_ time.Time, o doors.Opening, announce func()) bool {
 }
 
 // close implements outcomes.
-func (d *Daemon) close(_ time.Time, match func(*doors.Opening) bool, why string) {
-	d.manager.Close(match, why)
+func (d *Daemon) close(_ time.Time, knocker netip.Addr, match func(*doors.Opening) bool, why string) {
+	d.manager.CloseFor(knocker, match, why)
 }
 
 // holds implements outcomes.

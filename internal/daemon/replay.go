@@ -120,8 +120,8 @@ func (r *Replay) open(at time.Time, o doors.Opening, announce func()) bool {
 }
 
 // close implements outcomes.
-func (r *Replay) close(at time.Time, match func(*doors.Opening) bool, why string) {
-	r.dry.Close(match, why, at)
+func (r *Replay) close(at time.Time, knocker netip.Addr, match func(*doors.Opening) bool, why string) {
+	r.dry.CloseFor(knocker, match, why, at)
 }
 
 // holds implements outcomes.

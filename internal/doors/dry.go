@@ -33,9 +33,9 @@ func (d *Dry) Open(o Opening, now time.Time, announce func()) bool {
 	return true
 }
 
-// Close is Manager.Close. Call Advance first.
-func (d *Dry) Close(match func(*Opening) bool, why string, now time.Time) int {
-	n := d.s.closeEarly(match, why)
+// CloseFor is Manager.CloseFor. Call Advance first.
+func (d *Dry) CloseFor(a netip.Addr, match func(*Opening) bool, why string, now time.Time) int {
+	n := d.s.closeFor(a, match, why)
 	d.perform(now)
 	return n
 }

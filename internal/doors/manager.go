@@ -100,6 +100,13 @@ func (m *Manager) Close(match func(*Opening) bool, why string) (n int) {
 	return n
 }
 
+// CloseFor is Close for the openings that are for an address: its own, and those
+// for the network that it is in. It does not look at others.
+func (m *Manager) CloseFor(a netip.Addr, match func(*Opening) bool, why string) (n int) {
+	m.do(func() { n = m.s.closeFor(a, match, why) })
+	return n
+}
+
 // Pending returns how many openings are held: from Open until the end of the
 // stop command.
 func (m *Manager) Pending() int {
@@ -129,7 +136,7 @@ func (m *Manager) Openings() []Pending {
 	defer m.mu.Unlock()
 	now := m.o.Now()
 	all := make([]Pending, 0, len(m.s.held))
-	for _, e := range m.s.inOrder() {
+	for _, e := range m.s.those(func(*entry) bool { return true }) {
 		p := Pending{Opening: e.Opening}
 		if e.state == open {
 			p.Closes = max(e.due.Sub(now), 0)

@@ -62,13 +62,6 @@ func (o *Opening) whom() string {
 	return o.Addr.String()
 }
 
-// For says whether the door is open for an address: the knocker's own, or one
-// within the prefix opened around it.
-func (o *Opening) For(a netip.Addr) bool {
-	p, err := netip.ParsePrefix(o.Vars.IP)
-	return o.Addr == a || err == nil && p.Contains(a)
-}
-
 // Vars is what commands can be told of an opening. Nothing in it is text from
 // the network: addresses and ports are printed by us, the rest is the
 // configuration's.

@@ -45,9 +45,10 @@ type entry struct {
 	mayHaveRun bool
 	// survivor is a process group of a daemon before us that still runs this
 	// opening's start or stop command; 0: none.
-	survivor int
-	before   *entry // the native opening that this one replaces
-	after    *entry // the native opening that waits until this one is closed
+	survivor   int
+	before     *entry // the native opening that this one replaces
+	after      *entry // the native opening that waits until this one is closed
+	prev, next *entry // for the same address or network
 }
 
 // action is something for the outside to do.
@@ -74,6 +75,7 @@ type schedule struct {
 	held     map[uint64]*entry    // all that have not ended
 	places   shares               // that they have
 	byAddr   map[netip.Addr]int   // how many of them each knocker has
+	knockers knockers             // and whom they are for
 	natives  map[nativeKey]*entry // the last opening of each
 	commands lane
 	kernel   lane // native openings: no command holds them up
@@ -89,6 +91,7 @@ func newSchedule(workers int) *schedule {
 		held:     map[uint64]*entry{},
 		places:   newShares(MaxWaiting),
 		byAddr:   map[netip.Addr]int{},
+		knockers: newKnockers(),
 		natives:  map[nativeKey]*entry{},
 		commands: newLane(workers),
 		kernel:   newLane(workers),
@@ -147,6 +150,7 @@ func (s *schedule) keep(e *entry) {
 	s.held[e.id] = e
 	s.places.take(e.door())
 	s.byAddr[e.Addr]++
+	s.knockers.add(e)
 }
 
 func (s *schedule) release(e *entry) {
@@ -155,6 +159,7 @@ func (s *schedule) release(e *entry) {
 	}
 	delete(s.held, e.id)
 	s.places.giveBack(e.door())
+	s.knockers.remove(e)
 	if s.byAddr[e.Addr]--; s.byAddr[e.Addr] == 0 {
 		delete(s.byAddr, e.Addr)
 	}
@@ -228,56 +233,6 @@ func (s *schedule) next() (time.Time, bool) {
 	return s.timers[0].due, true
 }
 
-// closeEarly closes the openings that match at once, whatever their time, and
-// returns how many. Those whose start command still waits are dropped; those
-// whose start command runs are closed when it has ended.
-func (s *schedule) closeEarly(match func(*Opening) bool, why string) (n int) {
-	for _, e := range s.those(func(e *entry) bool { return match(&e.Opening) }) {
-		switch e.state {
-		case queued, delayed:
-			if s.drop(e, why) {
-				s.say(e.who() + ": not opened: " + why)
-			}
-		case starting:
-			e.why = why
-		case open:
-			e.why = why
-			s.timers.remove(e)
-			s.close(e)
-		default:
-			continue
-		}
-		n++
-	}
-	s.work()
-	return n
-}
-
-// drain begins the shutdown: starts that still wait are dropped and, unless
-// openings are kept for the next daemon, everything else closes. It returns
-// how many were dropped.
-func (s *schedule) drain(keep bool, why string) (dropped int) {
-	s.draining = true
-	for _, e := range s.those(func(e *entry) bool { return e.state == queued || e.state == delayed }) {
-		if keep {
-			s.leave(e)
-			s.forget(e) // what has begun of it is in the journal
-		} else {
-			s.drop(e, why)
-		}
-		dropped++
-	}
-	if keep {
-		return dropped
-	}
-	for _, e := range s.those(func(e *entry) bool { return e.state == pausing }) {
-		s.timers.remove(e)
-		s.close(e)
-	}
-	s.closeEarly(func(*Opening) bool { return true }, why)
-	return dropped
-}
-
 // busy reports whether something runs or is about to.
 func (s *schedule) busy() bool {
 	return s.commands.starts.busy() || s.commands.stops.busy() || s.kernel.starts.busy() || s.kernel.stops.busy()
@@ -290,9 +245,6 @@ func (s *schedule) halt() {
 	}
 }
 
-// inOrder is all that is held, the oldest first.
-func (s *schedule) inOrder() []*entry { return s.those(func(*entry) bool { return true }) }
-
 // those are the openings held that match, the oldest first.
 func (s *schedule) those(match func(*entry) bool) (some []*entry) {
 	for _, e := range s.held {
@@ -300,6 +252,11 @@ func (s *schedule) those(match func(*entry) bool) (some []*entry) {
 			some = append(some, e)
 		}
 	}
+	return inOrder(some)
+}
+
+// inOrder sorts openings, the oldest first.
+func inOrder(some []*entry) []*entry {
 	slices.SortFunc(some, func(a, b *entry) int { return cmp.Compare(a.id, b.id) })
 	return some
 }
