@@ -17,6 +17,9 @@ func TestCompletions(t *testing.T) {
 	}
 	var want []string
 	o.flags.VisitAll(func(f *pflag.Flag) {
+		if f.Hidden { // it does nothing
+			return
+		}
 		want = append(want, "--"+f.Name)
 		if f.Shorthand != "" {
 			want = append(want, "-"+f.Shorthand)

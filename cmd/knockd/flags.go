@@ -67,6 +67,8 @@ func parseFlags(args []string) (*options, error) {
 	f.BoolVar(&o.force, "force", false, "with --close-all: although OnStop = keep; with --cleanup: stop the daemon first")
 	f.BoolVar(&o.guard, "guard", false, "close the ports of native doors to all, and exit")
 	f.BoolVar(&o.cleanup, "cleanup", false, "take out of the kernel all that knockd put there, and exit")
+	f.BoolP("save-memory", "s", false, "ignored: some packaged versions of knockd 0.8 have it")
+	f.Lookup("save-memory").Hidden = true
 	f.BoolVarP(&o.version, "version", "V", false, "print the version and exit")
 	help := f.BoolP("help", "h", false, "print this help and exit")
 	if err := f.Parse(args); err != nil {

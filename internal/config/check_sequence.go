@@ -2,6 +2,7 @@ package config
 
 import (
 	"slices"
+	"strings"
 
 	"knockd/internal/knock"
 )
@@ -13,7 +14,7 @@ func (p *parser) checkSequence(d *rawDoor) {
 	file, hasFile := d.given.find("one_time_sequences")
 	switch {
 	case !hasFixed && !hasFile:
-		p.fault(d.fault("sequence", rulef("is missing: a door must have a sequence, one_time_sequences or spa_key_file")))
+		p.fault(d.fault("sequence", missingSequence(d.Name)))
 	case hasFixed && hasFile && p.before(fixed, file) > 0:
 		p.fault(d.fault("sequence", rulef("follows one_time_sequences: must be one of the two")))
 	case hasFixed && hasFile:
@@ -23,6 +24,15 @@ func (p *parser) checkSequence(d *rawDoor) {
 	if d.Timeout == 0 && (hasFile || len(d.Sequence) > 1) {
 		p.fault(d.fault("seq_timeout", rulef("0: must be at least 1 second, else there is no time for a second step")))
 	}
+}
+
+// missingSequence is the fault of a door without steps, or of a section that
+// was not meant as one.
+func missingSequence(name string) error {
+	if name = trim(name); strings.EqualFold(name, optionsName) || strings.EqualFold(name, "option") {
+		return rulef("is missing: this is a door; the section that holds for all of them is written [options], in lower case")
+	}
+	return rulef("is missing: a door must have a sequence, one_time_sequences or spa_key_file")
 }
 
 // wildSteps counts the steps that take any port.

@@ -14,7 +14,7 @@ var spaTable = newKeyTable(spaKeys)
 // sequenceKeys are for doors with a sequence only.
 var sequenceKeys = []string{
 	"sequence", "one_time_sequences", "seq_timeout", "tcpflags", "strict", "repeats", "open_ports", "packet_length",
-	"cooldown", "cooldown_scope",
+	"cooldown", "cooldown_scope", "seq_cooldown",
 }
 
 // checkSPA looks at a door with keys.

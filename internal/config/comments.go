@@ -67,7 +67,7 @@ func (f follow) hint(value string, err error) error {
 	case f != nothing && text == "" && strings.ContainsRune(value, '#'):
 		return fmt.Errorf("%w (a comment must have a blank before it)", err)
 	}
-	return err
+	return cause(value, err)
 }
 
 // shown quotes a text, or its beginning.

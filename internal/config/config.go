@@ -46,8 +46,9 @@ type Config struct {
 	NftSet    SetRef // of doors that have none of their own
 	NftSet6   SetRef
 
-	MaxFailures FailureLimit
-	NeverIgnore []netip.Prefix
+	MaxFailures    FailureLimit
+	NeverIgnore    []netip.Prefix
+	ForgiveRepeats bool // AllowDuplicates: of doors that say nothing themselves
 
 	Doors    []*Door  // in file order, those that only drop-ins have last
 	Warnings []string // what is allowed and probably not meant, with its place

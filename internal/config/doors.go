@@ -49,7 +49,7 @@ func (p *placed) set(name string, place Place) {
 	}{name, place})
 }
 
-var doorKeys = newKeyTable(ownKeys, nativeKeys, ruleKeys, spaKeys)
+var doorKeys = newKeyTable(ownKeys, nativeKeys, ruleKeys, spaKeys, forkKeys)
 
 // ownKeys are those of knockd 0.8 and what commands need.
 var ownKeys = []key[*rawDoor]{

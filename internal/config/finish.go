@@ -30,6 +30,8 @@ func (p *parser) finish() {
 		p.warn(&Fault{Place: Place{File: p.main}, Err: rulef("no door: nothing can ever open")})
 	}
 	p.checkSetOptions()
+	p.adviseOptions()
+	p.adviseTwins()
 }
 
 func (p *parser) finishDoor(d *rawDoor) {
@@ -46,6 +48,7 @@ func (p *parser) finishDoor(d *rawDoor) {
 	p.checkCommands(d)
 	p.checkNative(d)
 	p.checkClose(d)
+	p.adviseDoor(d)
 }
 
 // inherit fills in what follows from other keys and from [options].
@@ -58,6 +61,9 @@ func (p *parser) inherit(d *rawDoor) {
 	}
 	if !d.has("start_limit") {
 		d.StartLimit = p.config.StartLimit
+	}
+	if !d.has("repeats") {
+		d.ForgiveRepeats = p.config.ForgiveRepeats
 	}
 	if len(d.Open) > 0 && !d.has("nft_set", "nft_set_6") && p.config.NftMode == NftSet {
 		d.NftSet, d.NftSet6 = p.config.NftSet, p.config.NftSet6
@@ -76,6 +82,9 @@ var needs = map[string]string{
 	"nat_allow":       "open", // the outer port must be in it
 }
 
+// excludes are the keys that another one stands for.
+var excludes = map[string][]string{"seq_cooldown": {"cooldown", "cooldown_scope"}}
+
 func (p *parser) checkNeeds(d *rawDoor) {
 	for _, given := range d.given {
 		other, ok := needs[given.name]
@@ -85,6 +94,19 @@ func (p *parser) checkNeeds(d *rawDoor) {
 		if ok && !d.has(other) {
 			p.fault(d.fault(given.name, rulef("has no effect without %s", other)))
 		}
+		for _, other := range excludes[given.name] {
+			if d.has(other) {
+				p.fault(d.fault(given.name, rulef("stands for cooldown and cooldown_scope = door: cannot be with %s", other)))
+			}
+		}
+	}
+}
+
+// commands returns the door's commands with their keys.
+func (d *rawDoor) commands() []struct{ key, text string } {
+	return []struct{ key, text string }{
+		{"start_command", d.StartCommand}, {"start_command_6", d.StartCommand6},
+		{"stop_command", d.StopCommand}, {"stop_command_6", d.StopCommand6},
 	}
 }
 
@@ -92,10 +114,7 @@ func (p *parser) checkCommands(d *rawDoor) {
 	if d.StopCommand != "" && d.StartCommand == "" && d.StartCommand6 == "" {
 		p.warn(d.fault("stop_command", rulef("never runs: the door has no start_command")))
 	}
-	for _, c := range []struct{ key, text string }{
-		{"start_command", d.StartCommand}, {"start_command_6", d.StartCommand6},
-		{"stop_command", d.StopCommand}, {"stop_command_6", d.StopCommand6},
-	} {
+	for _, c := range d.commands() {
 		if d.has(c.key) && strings.Contains(c.text, "%DOOR%") && !plain(d.Name) {
 			p.fault(d.fault(c.key, rulef("%%DOOR%% is put into a shell command: the door's name must have letters, digits and _ . : - only")))
 		}

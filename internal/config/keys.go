@@ -7,6 +7,8 @@ import "strings"
 type key[T any] struct {
 	names   []string // the first as traces and faults print it, then aliases
 	word    bool     // stands alone, without "= value"
+	valued  bool     // a word that may have a value all the same
+	note    string   // a warning that goes with the key
 	repeats bool     // may be given several times; of others the last one counts
 	global  bool     // its trace does not begin with the door's name
 	follow  follow   // what may stand behind its value
@@ -37,7 +39,7 @@ func (t keyTable[T]) find(name string) *key[T] { return t[strings.ToLower(name)]
 // check says whether the line has the form that the key asks for.
 func (k *key[T]) check(item rawItem) error {
 	switch {
-	case k.word && item.hasValue:
+	case k.word && item.hasValue && !k.valued:
 		return rulef("must stand alone, without \"=\"")
 	case !k.word && !item.hasValue:
 		return rulef("must be followed by \"=\" and its value")

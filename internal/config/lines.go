@@ -31,6 +31,15 @@ type rawItem struct {
 	hasValue bool   // false for a word alone
 }
 
+// continues says whether another line was meant as the rest of this one.
+func (i rawItem) continues(next rawItem) bool {
+	text := i.value
+	if !i.hasValue {
+		text = i.key
+	}
+	return next.place.Line == i.place.Line+1 && strings.HasSuffix(text, `\`)
+}
+
 // split reads a file's sections, in order. Faulty lines are reported and left
 // out.
 //
@@ -113,27 +122,18 @@ func (p *part) take(inside bool) string {
 func shield(file, src string, fault func(*Fault)) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		var p part
-		inside := false
-		n := 0
+		c := lineChecker{fault: func(n int, err error) { fault(&Fault{Place: Place{file, n}, Err: err}) }}
 		for line := range strings.SplitSeq(src, "\n") {
-			n++
 			line = trim(line)
-			if line == "" || line[0] == '#' {
-				continue
-			}
-			if p.full() && !yield(p.take(inside)) {
+			if p.full() && !yield(p.take(c.inside)) {
 				return
 			}
-			err := checkLine(line, n, inside)
-			if err != nil {
-				fault(&Fault{Place: Place{file, n}, Err: err})
-			}
-			switch {
+			switch good := c.check(line); {
+			case line == "" || line[0] == '#':
 			case line[0] == '[':
-				inside = true
-				p.addHeader(n, line, err != nil)
-			case err == nil:
-				p.add("%d %s.", n, strings.Replace(line, "=", ".=.", 1))
+				p.addHeader(c.n, line, !good)
+			case good:
+				p.add("%d %s.", c.n, strings.Replace(line, "=", ".=.", 1))
 			}
 		}
 		yield(p.take(false))
@@ -148,11 +148,38 @@ func (p *part) addHeader(n int, line string, lost bool) {
 	p.add("[%d%s%s]", n, headerMark, line[1:len(line)-1])
 }
 
-// checkLine says what is wrong with a line that is neither blank nor comment,
-// before anyone asks what it means.
-func checkLine(line string, n int, inside bool) error {
+// lineChecker looks at one line after the other, before anyone asks what they
+// mean.
+type lineChecker struct {
+	fault  func(n int, err error)
+	n      int    // of the latest line
+	inside bool   // a section has begun
+	uci    bool   // the file is OpenWrt's
+	before string // the line before
+}
+
+// check reports what is wrong with the next line, and whether it is right.
+func (c *lineChecker) check(line string) bool {
+	c.n++
+	err := c.wrong(line)
 	switch {
-	case n == 1 && strings.HasPrefix(line, "\uFEFF"):
+	case err == nil || err == errUCI && c.uci:
+	case strings.HasSuffix(c.before, `\`) && c.inside && line[0] != '[':
+		c.fault(c.n, continued(c.n-1))
+	default:
+		c.fault(c.n, cause(line, err))
+	}
+	c.uci = c.uci || err == errUCI
+	c.inside = c.inside || strings.HasPrefix(line, "[")
+	c.before = line
+	return err == nil
+}
+
+func (c *lineChecker) wrong(line string) error {
+	switch {
+	case line == "" || line[0] == '#':
+		return nil
+	case c.n == 1 && strings.HasPrefix(line, "\uFEFF"):
 		return rulef("the file begins with a byte order mark: save it without")
 	case strings.ContainsRune(line, 0):
 		return rulef("a NUL byte: must be text")
@@ -162,7 +189,9 @@ func checkLine(line string, n int, inside bool) error {
 		return rulef("a section must be [name], alone on its line")
 	case line[0] == ';':
 		return rulef("comments begin with #, not with ;")
-	case line[0] != '[' && !inside:
+	case line[0] != '[' && !c.inside && likeUCI(line):
+		return errUCI
+	case line[0] != '[' && !c.inside:
 		return rulef("stands before the first section: each key must belong to one, [options] or [a door's name]")
 	}
 	return nil

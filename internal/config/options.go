@@ -10,7 +10,7 @@ import (
 // 0.8.
 const optionsName = "options"
 
-var optionKeys = newKeyTable(ownOptions, nativeOptions, ruleOptions)
+var optionKeys = newKeyTable(ownOptions, nativeOptions, ruleOptions, forkOptions)
 
 // ownOptions are those of knockd 0.8 and of the daemon itself.
 var ownOptions = []key[*Config]{

@@ -48,7 +48,10 @@ type parser struct {
 	options placed                // where each option stands
 	faults  []*Fault
 	traced  bool // traces are kept
-	traces  []traceLine
+
+	proposals int      // made for unknown keys
+	advice    []*Fault // for Config.Advice
+	traces    []traceLine
 }
 
 type traceLine struct {
@@ -80,6 +83,10 @@ func (p *parser) rank(file string) int {
 
 func (p *parser) result() (*Config, error) {
 	if len(p.faults) == 0 {
+		slices.SortStableFunc(p.advice, func(a, b *Fault) int { return p.before(a.Place, b.Place) })
+		for _, f := range p.advice {
+			p.config.Advice = append(p.config.Advice, f.Error())
+		}
 		if p.traced {
 			p.config.Trace = p.traceUntil(nil)
 		}
@@ -112,9 +119,7 @@ func (p *parser) warn(f *Fault) {
 	p.config.Warnings = append(p.config.Warnings, f.Error())
 }
 
-func (p *parser) advise(f *Fault) {
-	p.config.Advice = append(p.config.Advice, f.Error())
-}
+func (p *parser) advise(f *Fault) { p.advice = append(p.advice, f) }
 
 func (p *parser) trace(place Place, prefix string, lines ...string) {
 	if !p.traced {
@@ -184,10 +189,11 @@ func cut(s string, n int) string { return s[:min(len(s), n)] }
 // stands, faulty or not. For a key that was given before it calls again.
 func readItems[T any](p *parser, s *rawSection, table keyTable[T], t T, given *placed,
 	again func(f *Fault, first Place, repeats bool)) {
-	for _, item := range s.items {
+	for i, item := range s.items {
 		k := table.find(item.key)
 		if k == nil {
-			p.strayKey(s, item)
+			rest := i > 0 && s.items[i-1].continues(item)
+			p.strayKey(s, item, rest)
 			continue
 		}
 		name := k.names[0]
@@ -240,18 +246,21 @@ func readItem[T any](p *parser, s *rawSection, item rawItem, k *key[T], t T) {
 			err = k.follow.hint(item.value, err)
 		}
 	}
-	f := &Fault{item.place, s.name, k.names[0], err}
-	switch {
-	case err != nil:
-		p.fault(f)
-	case text != "":
-		f.Err = k.follow.ignored(text)
-		p.warn(f)
+	if err != nil {
+		p.fault(&Fault{item.place, s.name, k.names[0], err})
+		return
+	}
+	if text != "" {
+		p.warn(&Fault{item.place, s.name, k.names[0], k.follow.ignored(text)})
+	}
+	if k.note != "" {
+		p.warn(&Fault{item.place, s.name, k.names[0], rulef("%s", k.note)})
 	}
 }
 
-// strayKey deals with a line that is no key of its section.
-func (p *parser) strayKey(s *rawSection, item rawItem) {
+// strayKey deals with a line that is no key of its section; rest says whether
+// it was meant as the rest of the line before.
+func (p *parser) strayKey(s *rawSection, item rawItem, rest bool) {
 	name := item.key
 	if !item.hasValue {
 		name, _, _ = strings.Cut(name, " ")
@@ -259,24 +268,26 @@ func (p *parser) strayKey(s *rawSection, item rawItem) {
 	fault := &Fault{item.place, s.name, name, nil}
 	inOptions, inDoor := optionKeys.find(name), doorKeys.find(name)
 	switch {
+	case rest:
+		fault.Key, fault.Err = "", continued(item.place.Line-1)
 	case name == "":
 		fault.Err = rulef("a key is missing before \"=\"")
 	case !likeKey.MatchString(name):
 		// What else stands here may be a sequence: it is not told.
-		fault.Key, fault.Err = "", rulef("must be a key and its value, key = value")
+		fault.Key, fault.Err = "", cause(item.key, rulef("must be a key and its value, key = value"))
 	case name != item.key && inOptions != nil && inOptions.word:
 		fault.Err = rulef("must stand alone on its line")
 	case name != item.key && (inOptions != nil || inDoor != nil):
 		fault.Err = rulef("must be followed by \"=\" and its value")
-	case inOptions != nil && inOptions.word && !item.hasValue:
-		p.wordInDoor(fault, inOptions)
+	case inOptions != nil && inOptions.check(item) == nil && inOptions.word:
+		p.wordInDoor(fault, inOptions, item.value)
 		return
 	case inOptions != nil:
 		fault.Err = rulef("belongs in the section [options] (in lower case)")
 	case inDoor != nil:
 		fault.Err = rulef("belongs in a door's section")
 	default:
-		fault.Err = rulef("unknown key")
+		fault.Err = p.unknown(name, s.name == optionsName)
 	}
 	p.fault(fault)
 }
@@ -285,9 +296,15 @@ var likeKey = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
 
 // wordInDoor takes an option that stands alone, UseSyslog, where it stands in
 // a door's section, as knockd 0.8 does: there it is the end of many a file.
-func (p *parser) wordInDoor(f *Fault, k *key[*Config]) {
-	trace, _ := k.read(p.config, "")
+func (p *parser) wordInDoor(f *Fault, k *key[*Config], value string) {
+	trace, err := k.read(p.config, value)
 	p.trace(f.Place, "", trace...)
-	f.Err = rulef("holds for all doors: belongs in the section [options]")
+	if f.Err = err; err != nil {
+		p.fault(f)
+		return
+	}
+	if f.Err = rulef("holds for all doors: belongs in the section [options]"); k.note != "" {
+		f.Err = rulef("%s; belongs in the section [options]", k.note)
+	}
 	p.warn(f)
 }

@@ -73,7 +73,7 @@ func TestEveryKey(t *testing.T) {
 	UseSyslog
 
 [ssh]
-	SEQUENCE        = 7000, +8000 : UDP ,09000:tcp
+	SEQUENCE        = 7001, +8000 : UDP ,09000:tcp
 	Seq_Timeout     = 15
 	TCPFlags        = syn,!ack
 	Target          = 2001:DB8::1
@@ -96,7 +96,7 @@ func TestEveryKey(t *testing.T) {
 		Doors: []*Door{{
 			Door: knock.Door{
 				Name:     "ssh",
-				Sequence: []knock.Step{{Proto: knock.TCP, Port: 7000}, {Proto: knock.UDP, Port: 8000}, {Proto: knock.TCP, Port: 9000}},
+				Sequence: []knock.Step{{Proto: knock.TCP, Port: 7001}, {Proto: knock.UDP, Port: 8000}, {Proto: knock.TCP, Port: 9000}},
 				Timeout:  15 * time.Second,
 				Flags:    knock.FlagMatch{Set: knock.SYN, Clear: knock.ACK},
 				Target:   netip.MustParseAddr("2001:db8::1"),
@@ -116,7 +116,7 @@ func TestEveryKey(t *testing.T) {
 			"config: interface: eth0, wg0,eth0",
 			"config: usesyslog",
 			"config: new section: 'ssh'",
-			"config: ssh: sequence: 7000:tcp,8000:udp,9000:tcp",
+			"config: ssh: sequence: 7001:tcp,8000:udp,9000:tcp",
 			"config: ssh: seq_timeout: 15",
 			"config: tcp flag: SYN",
 			"config: tcp flag: !ACK",
@@ -226,7 +226,7 @@ func TestLargeFile(t *testing.T) {
 	src := append(doorsText(3000), "[last]\nsequence = 1\ncolour = red\n"...)
 	lines := strings.Count(string(src), "\n")
 	_, err := Parse("k.conf", src)
-	if want := fmt.Sprintf("k.conf:%d: [last] colour: unknown key", lines); err == nil || err.Error() != want {
+	if want := fmt.Sprintf("k.conf:%d: [last] colour: unknown key: the nearest known one is \"close\"", lines); err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
 	var fault *Fault
@@ -250,7 +250,7 @@ func TestLongSection(t *testing.T) {
 	go func() { _, err := Parse("k.conf", []byte(src)); done <- err }()
 	select {
 	case err := <-done:
-		want := fmt.Sprintf("k.conf:%d: [a] colour: unknown key\nk.conf:%d: [b] colour: unknown key", lines+3, lines+6)
+		want := fmt.Sprintf("k.conf:%d: [a] colour: unknown key: the nearest known one is \"close\"\nk.conf:%d: [b] colour: unknown key: the nearest known one is \"close\"", lines+3, lines+6)
 		if err == nil || err.Error() != want {
 			t.Errorf("%v, want %s", err, want)
 		}

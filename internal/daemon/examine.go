@@ -2,6 +2,8 @@ package daemon
 
 import (
 	"fmt"
+	"os"
+	"regexp"
 
 	"knockd/internal/config"
 	"knockd/internal/nft"
@@ -37,14 +39,25 @@ func leftovers(conf *config.Config) []string {
 	return warnings
 }
 
+// ufwConf is where ufw says whether it is the host's firewall.
+var ufwConf = "/etc/ufw/ufw.conf"
+
 // markRule is the one rule that the host's firewall needs for nft_mode = mark,
-// ready to paste; "" in other modes.
+// ready to paste; "" in other modes. What ufw is not told in its own files it
+// takes away again.
 func markRule(conf *config.Config) string {
 	if conf.NftMode != config.NftMark || !hasNative(conf) {
 		return ""
 	}
 	m := conf.NftMark
+	if text, err := os.ReadFile(ufwConf); err == nil && ufwEnabled.Match(text) {
+		return fmt.Sprintf("nft_mode = mark: ufw has to accept marked packets: put the line "+
+			"-A ufw-before-input -m mark --mark %[1]s -j ACCEPT before the last one, COMMIT, of /etc/ufw/before.rules, and "+
+			"-A ufw6-before-input -m mark --mark %[1]s -j ACCEPT before that of /etc/ufw/before6.rules, then ufw reload", m)
+	}
 	return fmt.Sprintf("nft_mode = mark: the host's firewall has to accept marked packets: "+
 		"iptables -I INPUT -m mark --mark %s -j ACCEPT, ip6tables alike, or "+
 		"nft insert rule inet filter input 'meta mark & 0x%x == 0x%x accept'", m, m.Mask, m.Value)
 }
+
+var ufwEnabled = regexp.MustCompile(`(?mi)^[ \t]*ENABLED[ \t]*=[ \t]*["']?yes`)

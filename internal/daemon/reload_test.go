@@ -61,7 +61,7 @@ func TestReloadRefused(t *testing.T) {
 		{"a fault", "[a]\nsequence = 70000\ncolour = blue\n", `
 re-reading config file: k.conf
 k.conf:2: [a] sequence: step 1: port 70000: must be between 1 and 65535
-k.conf:3: [a] colour: unknown key
+k.conf:3: [a] colour: unknown key: the nearest known one is "close"
 configuration not changed
 `},
 		{"an option", "[options]\nInterface = eth1\nStateDir = /elsewhere\nLogRate = 5\n" + good, `

@@ -1,6 +1,8 @@
 package livetest
 
 import (
+	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,6 +47,68 @@ func TestCommentsAfterNumbers(t *testing.T) {
 			t.Errorf("%d times %s in\n%s", n, want, r.ours.output.String())
 		}
 	}
+}
+
+var update = flag.Bool("update", false, "rewrite the expected transcripts")
+
+// TestAdvice: what -t says of configurations as people have them, on a host
+// that lacks nothing.
+func TestAdvice(t *testing.T) {
+	t.Parallel()
+	_, server := nettest.Pair(t)
+	dir := t.TempDir()
+	conf := dir + "/knockd.conf"
+	if err := os.Mkdir(conf+".d", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, conf+".d/test.conf", "[options]\nStateDir = "+dir+"/state\n")
+	files, err := filepath.Glob("../../testdata/cases/*.conf")
+	if err != nil || len(files) < 16 {
+		t.Fatal("which files?", files, err)
+	}
+	for _, file := range files {
+		src, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(conf, src, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		status, stdout, stderr := outcome(t, server, program(t, "knockd"), "-t", "-c", conf)
+		got := fmt.Sprintf("$ knockd -t -c %s\n%sstatus %d\n", filepath.Base(file),
+			strings.ReplaceAll(stderr+stdout, conf, filepath.Base(file)), status)
+		path := strings.TrimSuffix(file, ".conf") + ".txt"
+		if *update {
+			write(t, path, got)
+		}
+		compare(t, path, got)
+	}
+}
+
+// TestIgnoredOption: -s of some packages is taken, and changes nothing, as
+// OpenWrt's start script gives it: knockd -s -c FILE.
+func TestIgnoredOption(t *testing.T) {
+	t.Parallel()
+	client, server := nettest.Pair(t)
+	d := start(t, server, countDoor("7000", ""), "-s")
+	syn(t, client, nettest.Client4, nettest.Server4, "7000")
+	d.opensFor(nettest.Client4)
+}
+
+// TestSeqCooldown: after an opening the door does not open again for its time,
+// whoever knocks; other doors do.
+func TestSeqCooldown(t *testing.T) {
+	t.Parallel()
+	client, server := nettest.Pair(t)
+	conf := strings.NewReplacer("/dev/null", "LOG", "seq_cooldown = 5", "seq_cooldown = 600", "echo \"LOGIN from %IP%\"", "echo player >> DIR/opened",
+		"echo \"RCON from %IP%\"", "echo rcon >> DIR/opened").Replace(given(t, "05-seq_cooldown.conf"))
+	d := start(t, server, conf)
+	for range 3 {
+		syn(t, client, nettest.Client4, nettest.Server4, "8311:udp")
+		syn(t, client, nettest.Client6, nettest.Server6, "8311:udp")
+	}
+	syn(t, client, nettest.Client4, nettest.Server4, "25675")
+	d.opensFor("player", "rcon")
 }
 
 // TestLabel: -i eth0:door hears knocks at the address with this label alone,
