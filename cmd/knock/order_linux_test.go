@@ -21,7 +21,7 @@ func TestOrder(t *testing.T) {
 	for args, all := range map[string]bool{"-v": true, "-d 0 -v": false} {
 		t.Run(args, func(t *testing.T) {
 			cli, srv := newPath(t, jitter(40*time.Millisecond, 20*time.Millisecond), nil)
-			o := &ordering{t: t, cli: cli, tap: newTapOn(t, srv, "tun0"), args: strings.Fields(args)}
+			o := &ordering{t: t, cli: cli, srv: srv, args: strings.Fields(args)}
 			const runs = 100
 			upset := o.upset(0, runs)
 			// On a busy machine the path itself is late at times: what it upsets
@@ -44,7 +44,7 @@ func TestOrder(t *testing.T) {
 type ordering struct {
 	t    *testing.T
 	cli  *nettest.Host
-	tap  *tap
+	srv  *nettest.Host
 	args []string
 }
 
@@ -52,6 +52,7 @@ type ordering struct {
 // own, and returns what arrived of those that came in another order.
 func (o *ordering) upset(first, last int) (upset []string) {
 	o.t.Helper()
+	tap := newTapOn(o.t, o.srv, "tun0") // one that was asked hears no more
 	var started []*exec.Cmd
 	for run := first; run < last; run++ {
 		cmd := command(context.Background(), append(append(slices.Clone(o.args), nettest.Server4), portsOf(run)...)...)
@@ -68,7 +69,7 @@ func (o *ordering) upset(first, last int) (upset []string) {
 	}
 	time.Sleep(200 * time.Millisecond)
 	seen := map[string]string{}
-	for line := range strings.Lines(o.tap.from(nettest.Client4) + "\n") {
+	for line := range strings.Lines(tap.from(nettest.Client4) + "\n") {
 		if port := strings.Fields(line); len(port) > 1 {
 			seen[port[1][:3]] += " " + port[1]
 		}
