@@ -21,7 +21,6 @@
 //   - daemon joins the rooms of knockd: packets go from the capture through the tracker to the doors, left to right;
 //     lines go to the log.
 //   - demo shows a door on two hosts of its own: private network namespaces, joined by a virtual cable.
-//   - doors keeps the openings of doors: runs the start command, waits, and runs the stop command that belongs to it.
 //   - eventlog writes what people and their scripts read: knockd's log lines, in knockd 0.8's format, to the log file,
 //     syslog, standard error or standard output.
 //   - fwknop reads the configuration of fwknopd 2.6 (access.conf and fwknopd.conf) and says in knockd's words what it
@@ -39,12 +38,14 @@
 //     shell or a program.
 //   - inspect says what the host's own rules would do with a packet: whether they spoil a native door, or let
 //     everybody reach what it opens.
-//   - once remembers what may be used once: tokens with a time of their own, and a floor, at or below which nothing is
-//     new.
 //   - onetime reads and marks files of one-time sequences, in knockd 0.8's format: a sequence on each line, and a line
 //     whose first character is # is used, or a comment.
+//   - openings keeps the openings of doors: runs the start command, waits, and runs the stop command that belongs to
+//     it.
 //   - packet turns the octets of an IP packet into a hit: who sent what to which port.
 //   - profile reads the client's configuration: what there is to know about a host, so that its name suffices.
+//   - replaycache remembers what may be used once: tokens with a time of their own, and a floor, at or below which
+//     nothing is new.
 //   - ruleset compiles doors into a firewall ruleset that knocks without a daemon: the text of one nftables table, or
 //     of an iptables-restore file.
 //   - spa is single-packet authorization, compatible with fwknop 2.6 in both directions: the packet's codec and

@@ -9,8 +9,8 @@ import (
 	"syscall"
 	"time"
 
-	"knockd/internal/doors"
 	"knockd/internal/nft"
+	"knockd/internal/openings"
 )
 
 // How long --cleanup --force waits for a daemon to close its doors, as
@@ -40,7 +40,7 @@ func (o *options) takeOut(ctx context.Context, stdout, stderr io.Writer) error {
 // alone returns the journal, nil if there is none, when no daemon runs that
 // has it or would keep its tables: with --force those that do are ended. The
 // lock of the journal keeps them from being started again meanwhile.
-func (o *options) alone(ctx context.Context, stdout, stderr io.Writer) (journal *doors.Journal, err error) {
+func (o *options) alone(ctx context.Context, stdout, stderr io.Writer) (journal *openings.Journal, err error) {
 	ending := map[int]syscall.Signal{}
 	named := o.namedStateDir(stderr)
 	for deadline := time.Now().Add(stopLimit); ; {
@@ -68,10 +68,10 @@ func (o *options) alone(ctx context.Context, stdout, stderr io.Writer) (journal 
 }
 
 // others returns the daemons that run, and opens the journal if none has it.
-func (o *options) others(journal **doors.Journal, named string) (pids []int, err error) {
+func (o *options) others(journal **openings.Journal, named string) (pids []int, err error) {
 	if *journal == nil {
 		*journal, err = o.findJournal(named, io.Discard)
-		if running := (*doors.RunningError)(nil); errors.As(err, &running) {
+		if running := (*openings.RunningError)(nil); errors.As(err, &running) {
 			if pids = append(pids, running.Holder()); pids[0] == 0 {
 				return nil, hinted(running, "it is not to be seen from here: stop it where it runs")
 			}

@@ -15,21 +15,21 @@ import (
 	"knockd/internal/command"
 	"knockd/internal/config"
 	"knockd/internal/daemon"
-	"knockd/internal/doors"
 	"knockd/internal/eventlog"
 	"knockd/internal/nft"
+	"knockd/internal/openings"
 	"knockd/internal/statefile"
 )
 
 // openJournal opens the journal in the StateDir that the configuration names.
 // Without a name the default one is nice to have: if it cannot be made the
 // daemon runs without a journal (nil).
-func (o *options) openJournal(named string, stderr io.Writer) (*doors.Journal, error) {
-	journal, err := o.journal(doors.OpenJournal, named)
+func (o *options) openJournal(named string, stderr io.Writer) (*openings.Journal, error) {
+	journal, err := o.journal(openings.OpenJournal, named)
 	if err == nil {
 		return journal, nil
 	}
-	if running := (*doors.RunningError)(nil); errors.As(err, &running) {
+	if running := (*openings.RunningError)(nil); errors.As(err, &running) {
 		return nil, running
 	}
 	return nil, o.withoutJournal(err, named, stderr)
@@ -45,9 +45,9 @@ func (o *options) namedStateDir(stderr io.Writer) string {
 
 // findJournal opens the journal if there is one, else it returns nil: it makes
 // nothing.
-func (o *options) findJournal(named string, stderr io.Writer) (*doors.Journal, error) {
-	journal, err := o.journal(doors.FindJournal, named)
-	running := (*doors.RunningError)(nil)
+func (o *options) findJournal(named string, stderr io.Writer) (*openings.Journal, error) {
+	journal, err := o.journal(openings.FindJournal, named)
+	running := (*openings.RunningError)(nil)
 	switch {
 	case err == nil:
 		return journal, nil
@@ -60,20 +60,20 @@ func (o *options) findJournal(named string, stderr io.Writer) (*doors.Journal, e
 }
 
 // journal opens the journal in a way, but waits for no disk that does not answer.
-func (o *options) journal(open func(dir, name string) (*doors.Journal, error), named string) (*doors.Journal, error) {
+func (o *options) journal(open func(dir, name string) (*openings.Journal, error), named string) (*openings.Journal, error) {
 	dir, name, err := o.stateName(named)
 	if err != nil {
 		return nil, err
 	}
-	return statefile.Within(filepath.Join(dir, name), func(context.Context) (*doors.Journal, error) { return open(dir, name) },
-		func(j *doors.Journal) { j.Close() })
+	return statefile.Within(filepath.Join(dir, name), func(context.Context) (*openings.Journal, error) { return open(dir, name) },
+		func(j *openings.Journal) { j.Close() })
 }
 
 // withoutJournal says what it means that there is no journal: a fault, or a
 // warning if nobody asked for the directory.
 func (o *options) withoutJournal(err error, named string, stderr io.Writer) error {
 	switch {
-	case errors.Is(err, doors.ErrUnsafe):
+	case errors.Is(err, openings.ErrUnsafe):
 		return hinted(err, "it holds what root will run: chown it to root and take write permission from others (chmod go-w)")
 	case named != "":
 		return hinted(err, "StateDir must be a directory that knockd can make or write")
@@ -88,7 +88,7 @@ func (o *options) checkState(named string, stderr io.Writer) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if err := statefile.Do(filepath.Join(dir, name), func(context.Context) error { return doors.CheckJournal(dir, name) }); err != nil {
+	if err := statefile.Do(filepath.Join(dir, name), func(context.Context) error { return openings.CheckJournal(dir, name) }); err != nil {
 		return false, o.withoutJournal(err, named, stderr)
 	}
 	return true, nil
@@ -99,15 +99,15 @@ func (o *options) checkState(named string, stderr io.Writer) (bool, error) {
 func (o *options) stateName(named string) (dir, name string, err error) {
 	dir = named
 	if dir == "" {
-		dir = doors.DefaultStateDir
+		dir = openings.DefaultStateDir
 	}
-	name, err = doors.JournalName(o.path(o.config), strings.Join(o.interfaces, ","))
+	name, err = openings.JournalName(o.path(o.config), strings.Join(o.interfaces, ","))
 	return dir, name, err
 }
 
 // onceFile is where used messages are kept, beside the journal and under its
 // lock; "" without a journal.
-func (o *options) onceFile(named string, journal *doors.Journal) string {
+func (o *options) onceFile(named string, journal *openings.Journal) string {
 	dir, name, err := o.stateName(named)
 	if journal == nil || err != nil {
 		return ""
@@ -152,10 +152,10 @@ func withoutNft(err error) bool {
 
 // closeJournal runs the stop commands of a journal's openings. It returns how
 // many doors are left open.
-func closeJournal(ctx context.Context, journal *doors.Journal, stdout io.Writer) (left int) {
+func closeJournal(ctx context.Context, journal *openings.Journal, stdout io.Writer) (left int) {
 	log := eventlog.New(eventlog.Outputs{Log: eventlog.Plain{W: stdout}}, 1)
 	defer log.Close()
-	_, left = doors.CloseAll(ctx, journal, doors.Options{
+	_, left = openings.CloseAll(ctx, journal, openings.Options{
 		Runner: command.Shell{}, Log: log, Natives: daemon.StoppedNatives(),
 	})
 	return left

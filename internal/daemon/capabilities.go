@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"knockd/internal/config"
-	"knockd/internal/doors"
+	"knockd/internal/openings"
 )
 
 // LackError is an error that a capability would mend.
@@ -44,7 +44,7 @@ func (d *Daemon) dropCapabilities() {
 		return
 	}
 	keep := neededBy(d.conf)
-	if d.reloading || slices.ContainsFunc(d.manager.Openings(), func(o doors.Pending) bool { return needsMore(o, keep) }) {
+	if d.reloading || slices.ContainsFunc(d.manager.Openings(), func(o openings.Pending) bool { return needsMore(o, keep) }) {
 		time.AfterFunc(dropAgain, func() { d.post(d.dropCapabilities) })
 		return
 	}
@@ -55,7 +55,7 @@ func (d *Daemon) dropCapabilities() {
 }
 
 // needsMore says whether closing an opening takes more than these capabilities.
-func needsMore(o doors.Pending, keep uint64) bool {
+func needsMore(o openings.Pending, keep uint64) bool {
 	return o.Kind == "" || keep&(1<<unix.CAP_NET_ADMIN) == 0
 }
 

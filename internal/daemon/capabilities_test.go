@@ -17,8 +17,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"knockd/internal/doors"
 	"knockd/internal/nettest"
+	"knockd/internal/openings"
 )
 
 // TestCapabilitiesKept: with a command everything is kept, after a reload that
@@ -69,13 +69,13 @@ func TestCapabilitiesWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, dir)
 		w.write("k.conf", "[a]\nsequence = 1\n")
-		w.held = []doors.Opening{{Door: "old", Addr: local4, Start: "open-old", Stop: "close-old", Timeout: time.Hour}}
+		w.held = []openings.Opening{{Door: "old", Addr: local4, Start: "open-old", Stop: "close-old", Timeout: time.Hour}}
 		w.start()
 		time.Sleep(5 * dropAgain)
 		if synctest.Wait(); w.kept != nil {
 			t.Error("given up while a stop command has to run")
 		}
-		w.d.manager.Close(func(*doors.Opening) bool { return true }, "the test says so")
+		w.d.manager.Close(func(*openings.Opening) bool { return true }, "the test says so")
 		time.Sleep(5 * dropAgain)
 		if synctest.Wait(); len(w.kept) != 1 {
 			t.Errorf("given up %d times, want once", len(w.kept))
@@ -98,7 +98,7 @@ func TestNeedsMore(t *testing.T) {
 		{recentKind, change, false},
 		{nftKind, sniff, true},
 	} {
-		if got := needsMore(doors.Pending{Opening: doors.Opening{Kind: c.kind}}, c.keep); got != c.want {
+		if got := needsMore(openings.Pending{Opening: openings.Opening{Kind: c.kind}}, c.keep); got != c.want {
 			t.Errorf("kind %q with %x: %v", c.kind, c.keep, got)
 		}
 	}

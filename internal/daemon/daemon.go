@@ -11,10 +11,10 @@ import (
 	"knockd/internal/capture"
 	"knockd/internal/command"
 	"knockd/internal/config"
-	"knockd/internal/doors"
 	"knockd/internal/eventlog"
 	"knockd/internal/nft"
-	"knockd/internal/once"
+	"knockd/internal/openings"
+	"knockd/internal/replaycache"
 )
 
 // Options is what the command line adds to a configuration, and what the
@@ -25,7 +25,7 @@ type Options struct {
 	OnlyIPv4   bool
 	Lookup     bool // host names in the log
 	Log        *eventlog.Log
-	Journal    *doors.Journal // nil: openings are not remembered over a crash
+	Journal    *openings.Journal // nil: openings are not remembered over a crash
 	// OnceFile is where the messages that were used are kept; "" if there is
 	// no place for it.
 	OnceFile string
@@ -51,7 +51,7 @@ type Options struct {
 
 	// For tests; nil: capture.Follow, command.Shell and limitCapabilities.
 	follow func(*capture.Wanted) (source, error)
-	runner doors.Runner
+	runner openings.Runner
 	limit  func(keep uint64) error
 }
 
@@ -71,7 +71,7 @@ type Daemon struct {
 	Options
 	conf      *config.Config
 	decisions *decisions
-	manager   *doors.Manager
+	manager   *openings.Manager
 	firewall  atomic.Pointer[nft.Firewall] // nil without native doors
 	nat       atomic.Pointer[nft.Firewall] // nil without doors that lead elsewhere
 	source    source
@@ -81,11 +81,11 @@ type Daemon struct {
 	hears     atomic.Bool // something is listened on
 	shutting  bool        // the guard is being closed, outside of the loop
 
-	calls     chan func()    // to be run by the loop
-	ended     chan struct{}  // the loop takes no more calls
-	once      *once.Store    // nil without doors that have keys
-	admitting chan struct{}  // as many as requests are being admitted
-	marking   sync.WaitGroup // what waits for the disk or the kernel, outside of the loop
+	calls     chan func()        // to be run by the loop
+	ended     chan struct{}      // the loop takes no more calls
+	used      *replaycache.Store // nil without doors that have keys
+	admitting chan struct{}      // as many as requests are being admitted
+	marking   sync.WaitGroup     // what waits for the disk or the kernel, outside of the loop
 	marks     marks
 	reloading bool
 	again     bool // one more reload was asked for meanwhile
@@ -128,7 +128,7 @@ func New(conf *config.Config, o Options) (*Daemon, error) {
 	if note != "" {
 		warnings = append(warnings, note)
 	}
-	d.manager = doors.New(doors.Options{
+	d.manager = openings.New(openings.Options{
 		Runner: d.runner, Log: o.Log, Natives: nativesOf(&d.firewall, &d.nat),
 		Journal: o.Journal, Keep: conf.KeepOnStop, Workers: running,
 	})
@@ -224,8 +224,8 @@ func (d *Daemon) shutDown(ctx context.Context) {
 		d.Log.Warn(fmt.Sprintf("doors that could not be closed: %d%s", left, then))
 	}
 	d.leaveFirewall()
-	if d.once != nil && settled { // else somebody may hold it
-		d.marking.Go(func() { d.once.Close() })
+	if d.used != nil && settled { // else somebody may hold it
+		d.marking.Go(func() { d.used.Close() })
 		d.settled()
 	}
 }

@@ -8,8 +8,8 @@ import (
 
 	"knockd/internal/capture"
 	"knockd/internal/config"
-	"knockd/internal/doors"
 	"knockd/internal/knock"
+	"knockd/internal/openings"
 	"knockd/internal/spa"
 )
 
@@ -23,9 +23,9 @@ type decisions struct {
 	names    *names // nil without -l
 	gate     *gate  // nil without doors that have keys
 	failures config.FailureLimit
-	openings []doors.Opening // of the knock at hand, here for its memory
-	refused  spa.Decision    // on the message at hand
-	refusal  func() string   // its text
+	openings []openings.Opening // of the knock at hand, here for its memory
+	refused  spa.Decision       // on the message at hand
+	refusal  func() string      // its text
 
 	dear     bool         // the batch at hand may cost too many trials of keys
 	messages []spa.Packet // of it, perhaps
@@ -42,9 +42,9 @@ type outcomes interface {
 	line(at time.Time, text func() string)
 	// open opens a door; announce writes OPEN SESAME, before the start
 	// command runs and only if the door does open, which is the result.
-	open(at time.Time, o doors.Opening, announce func()) bool
+	open(at time.Time, o openings.Opening, announce func()) bool
 	// close ends the openings for a knocker that match, and says why.
-	close(at time.Time, knocker netip.Addr, match func(*doors.Opening) bool, why string)
+	close(at time.Time, knocker netip.Addr, match func(*openings.Opening) bool, why string)
 	// holds says whether a knocker has an opening.
 	holds(knocker netip.Addr) bool
 	// isLocal says whether an address is this host's.
@@ -151,7 +151,7 @@ func admitted(out outcomes, at time.Time, g *gate, decision spa.Decision) {
 }
 
 // openAll makes all openings of a door, after one OPEN SESAME.
-func openAll(out outcomes, at time.Time, list []doors.Opening, sesame string) {
+func openAll(out outcomes, at time.Time, list []openings.Opening, sesame string) {
 	announce := func() { out.sesame(at, sesame) }
 	for _, o := range list {
 		if !out.open(at, o, announce) {
@@ -243,7 +243,7 @@ func (d *decisions) opened(door *door, e *knock.Event, at time.Time) {
 	d.out.use(at, door, func() { d.open(at, door, src, list, sesame) })
 }
 
-func (d *decisions) open(at time.Time, door *door, knocker netip.Addr, list []doors.Opening, sesame string) {
+func (d *decisions) open(at time.Time, door *door, knocker netip.Addr, list []openings.Opening, sesame string) {
 	openAll(d.out, at, list, sesame)
 	closeOther(d.out, at, door, knocker)
 }

@@ -12,27 +12,27 @@ import (
 	"github.com/google/nftables"
 
 	"knockd/internal/config"
-	"knockd/internal/doors"
 	"knockd/internal/nft"
+	"knockd/internal/openings"
 )
 
-// The kinds of openings that need no shell: doors.Opening.Kind.
+// The kinds of openings that need no shell: openings.Opening.Kind.
 const (
 	nftKind    = "nft"
 	recentKind = "xt_recent"
 )
 
 // nativesOf are the openers of all kinds, with these firewalls.
-func nativesOf(firewall, nat *atomic.Pointer[nft.Firewall]) map[string]doors.Native {
-	return map[string]doors.Native{recentKind: recentOpener{}, nftKind: nftOpener{firewall}, natKind: nftOpener{nat}}
+func nativesOf(firewall, nat *atomic.Pointer[nft.Firewall]) map[string]openings.Native {
+	return map[string]openings.Native{recentKind: recentOpener{}, nftKind: nftOpener{firewall}, natKind: nftOpener{nat}}
 }
 
 // nftOpener opens doors in the kernel's own firewall, which is there only while
 // a door of the configuration needs it.
 type nftOpener struct{ firewall *atomic.Pointer[nft.Firewall] }
 
-// Open implements doors.Native.
-func (n nftOpener) Open(_ context.Context, o *doors.Opening) error {
+// Open implements openings.Native.
+func (n nftOpener) Open(_ context.Context, o *openings.Opening) error {
 	fw := n.firewall.Load()
 	if fw == nil {
 		return errors.New("no native doors any more")
@@ -41,9 +41,9 @@ func (n nftOpener) Open(_ context.Context, o *doors.Opening) error {
 	return err
 }
 
-// Close implements doors.Native. Without a firewall only the journal knows of
+// Close implements openings.Native. Without a firewall only the journal knows of
 // the opening, which ended in the kernel with its door or will in its time.
-func (n nftOpener) Close(_ context.Context, o *doors.Opening) error {
+func (n nftOpener) Close(_ context.Context, o *openings.Opening) error {
 	fw := n.firewall.Load()
 	if fw == nil {
 		return nil
@@ -58,7 +58,7 @@ func (n nftOpener) Close(_ context.Context, o *doors.Opening) error {
 // nftOpening is an opening as the firewall knows it. Its Data names the port,
 // as "tcp/22", where the door opens one at a time, and behind it where NAT
 // leads, as "10.0.0.5:22".
-func nftOpening(o *doors.Opening) nft.Opening {
+func nftOpening(o *openings.Opening) nft.Opening {
 	n := nft.Opening{Door: o.Door, Nth: o.Occurrence, Addr: o.Addr, Timeout: o.Timeout}
 	port, to, _ := strings.Cut(o.Data, " ")
 	if ports, err := nft.ParsePorts(port); port != "" && err == nil {
@@ -232,7 +232,7 @@ func guarded(conf *config.Config) string {
 
 // StoppedNatives are the openers while no daemon runs: for closing what the
 // journal holds. What is open in nf_tables is closed all at once, elsewhere.
-func StoppedNatives() map[string]doors.Native {
+func StoppedNatives() map[string]openings.Native {
 	var none atomic.Pointer[nft.Firewall]
 	return nativesOf(&none, &none)
 }

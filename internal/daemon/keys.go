@@ -7,8 +7,8 @@ import (
 	"strings"
 
 	"knockd/internal/config"
-	"knockd/internal/doors"
 	"knockd/internal/knock"
+	"knockd/internal/openings"
 	"knockd/internal/spa"
 	"knockd/internal/spaconf"
 )
@@ -57,12 +57,12 @@ func newGate(conf *config.Config, list []*door, once spa.Once) *gate {
 }
 
 // requested is what a packet with the right keys opens.
-func (g *gate) requested(d spa.Decision) []doors.Opening {
+func (g *gate) requested(d spa.Decision) []openings.Opening {
 	door := g.doors[d.By]
 	base := door.openingFor(d.Opening.Addr)
 	base.Timeout = d.Opening.Timeout
 	base.Vars.Client, base.Vars.Src, base.Vars.Dst = d.Client, d.Src.String(), d.Dst.String()
-	var list []doors.Opening
+	var list []openings.Opening
 	for _, p := range g.opened(d.By, &d.Opening) {
 		list = append(list, native(base, nftKind, p.String(), p.String()))
 	}
@@ -74,14 +74,14 @@ func (g *gate) requested(d spa.Decision) []doors.Opening {
 
 // commandsFor are the openings by command: one for each port if a command
 // names it, else one.
-func commandsFor(base doors.Opening, d *door, ports []spa.Port) []doors.Opening {
+func commandsFor(base openings.Opening, d *door, ports []spa.Port) []openings.Opening {
 	if o := withCommands(base, d); o.Start == "" {
 		return nil
 	}
 	if !namesPort(d, base.Addr) {
 		ports = ports[:1]
 	}
-	var list []doors.Opening
+	var list []openings.Opening
 	for _, p := range ports {
 		o := base
 		o.Vars.Port, o.Vars.Proto = fmt.Sprint(p.Number), p.Proto.String()

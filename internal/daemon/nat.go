@@ -6,8 +6,8 @@ import (
 	"slices"
 
 	"knockd/internal/config"
-	"knockd/internal/doors"
 	"knockd/internal/nft"
+	"knockd/internal/openings"
 	"knockd/internal/spa"
 )
 
@@ -75,7 +75,7 @@ func (g *gate) opened(d *spa.Door, o *spa.Opening) []spa.Port {
 }
 
 // translated is the opening that leads a port elsewhere.
-func translated(base doors.Opening, o *spa.Opening) doors.Opening {
+func translated(base openings.Opening, o *spa.Opening) openings.Opening {
 	to := netip.AddrPortFrom(o.NAT.Addr, o.NAT.Port)
 	return native(base, natKind, fmt.Sprintf("%v to %v", o.Ports[0], to), fmt.Sprintf("%v %v", o.Ports[0], to))
 }

@@ -6,14 +6,14 @@ import (
 	"time"
 
 	"knockd/internal/config"
-	"knockd/internal/doors"
 	"knockd/internal/knock"
+	"knockd/internal/openings"
 )
 
 // appendOpenings appends what a knock opens: native ones first, then the
 // commands of the knocker's address family, with everything filled in. A door
 // that opens nothing still has one opening, of no command.
-func appendOpenings(list []doors.Opening, d *door, e *knock.Event, host string) []doors.Opening {
+func appendOpenings(list []openings.Opening, d *door, e *knock.Event, host string) []openings.Opening {
 	base := d.openingFor(e.Src)
 	base.Host = host
 	port := e.Port // that the knock named, else the last one hit
@@ -51,7 +51,7 @@ func (d *door) protoOf(e *knock.Event) knock.Protocol {
 
 // openingFor is an opening of the door for a knocker, or for the prefix around
 // it, without what it opens.
-func (d *door) openingFor(knocker netip.Addr) doors.Opening {
+func (d *door) openingFor(knocker netip.Addr) openings.Opening {
 	ip, bits := knocker.String(), d.OpenPrefix4
 	if !knocker.Is4() {
 		bits = d.OpenPrefix6
@@ -61,9 +61,9 @@ func (d *door) openingFor(knocker netip.Addr) doors.Opening {
 			ip = p.String()
 		}
 	}
-	return doors.Opening{
+	return openings.Opening{
 		Door: d.Name, Occurrence: d.Occurrence, Addr: knocker,
-		Vars: doors.Vars{IP: ip, Door: d.Name}, Timeout: d.CmdTimeout,
+		Vars: openings.Vars{IP: ip, Door: d.Name}, Timeout: d.CmdTimeout,
 	}
 }
 
@@ -72,15 +72,15 @@ func closeOther(out outcomes, at time.Time, d *door, knocker netip.Addr) {
 	if d.Close == "" {
 		return
 	}
-	out.close(at, knocker, func(o *doors.Opening) bool { return o.Door == d.Close }, "knock at "+d.Name)
+	out.close(at, knocker, func(o *openings.Opening) bool { return o.Door == d.Close }, "knock at "+d.Name)
 }
 
-func native(o doors.Opening, kind, what, data string) doors.Opening {
+func native(o openings.Opening, kind, what, data string) openings.Opening {
 	o.Kind, o.What, o.Data = kind, what, data
 	return o
 }
 
-func withCommands(o doors.Opening, d *door) doors.Opening {
+func withCommands(o openings.Opening, d *door) openings.Opening {
 	start, stop := d.StartCommand, d.StopCommand
 	if !o.Addr.Is4() {
 		start, stop = d.StartCommand6, d.StopCommand6

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"time"
 
-	"knockd/internal/doors"
 	"knockd/internal/onetime"
+	"knockd/internal/openings"
 	"knockd/internal/statefile"
 )
 
@@ -19,12 +19,12 @@ func (d *Daemon) line(_ time.Time, text func() string) { d.Log.StrangerFunc(text
 func (d *Daemon) sesame(_ time.Time, text string) { d.Log.Log(text) }
 
 // open implements outcomes.
-func (d *Daemon) open(_ time.Time, o doors.Opening, announce func()) bool {
+func (d *Daemon) open(_ time.Time, o openings.Opening, announce func()) bool {
 	return d.manager.Open(o, announce)
 }
 
 // close implements outcomes.
-func (d *Daemon) close(_ time.Time, knocker netip.Addr, match func(*doors.Opening) bool, why string) {
+func (d *Daemon) close(_ time.Time, knocker netip.Addr, match func(*openings.Opening) bool, why string) {
 	d.manager.CloseFor(knocker, match, why)
 }
 

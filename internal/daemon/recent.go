@@ -6,21 +6,21 @@ import (
 	"io/fs"
 
 	"knockd/internal/config"
-	"knockd/internal/doors"
 	"knockd/internal/nft"
+	"knockd/internal/openings"
 )
 
 // recentOpener opens doors of iptables rulesets by writing to a list of the
 // match recent; Opening.Data is its name.
 type recentOpener struct{}
 
-// Open implements doors.Native.
-func (recentOpener) Open(_ context.Context, o *doors.Opening) error {
+// Open implements openings.Native.
+func (recentOpener) Open(_ context.Context, o *openings.Opening) error {
 	return nft.Recent{Name: o.Data}.Open(o.Addr)
 }
 
-// Close implements doors.Native.
-func (recentOpener) Close(_ context.Context, o *doors.Opening) error {
+// Close implements openings.Native.
+func (recentOpener) Close(_ context.Context, o *openings.Opening) error {
 	err := nft.Recent{Name: o.Data}.Close(o.Addr)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // no rule has that list any more

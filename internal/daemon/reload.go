@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"knockd/internal/config"
-	"knockd/internal/doors"
+	"knockd/internal/openings"
 )
 
 // reload reads the configuration again, outside of the loop, and swaps it in
@@ -64,7 +64,7 @@ func (d *Daemon) readied() (conf *config.Config, list []*door, warnings []string
 	if list, warnings, err = Prepare(conf); err != nil {
 		return nil, nil, nil, err
 	}
-	if d.once == nil {
+	if d.used == nil {
 		if err = d.openOnce(list); err != nil {
 			return nil, nil, nil, err
 		}
@@ -142,7 +142,7 @@ func (d *Daemon) swap(list []*door) {
 	d.decisions.gate = d.gateOf(list)
 	d.setFilter()
 	if len(old) > 0 {
-		d.manager.Close(func(o *doors.Opening) bool {
+		d.manager.Close(func(o *openings.Opening) bool {
 			return old[key{o.Door, o.Occurrence}] != nil
 		}, "door removed")
 	}

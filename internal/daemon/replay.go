@@ -9,9 +9,9 @@ import (
 
 	"knockd/internal/capture"
 	"knockd/internal/config"
-	"knockd/internal/doors"
-	"knockd/internal/once"
 	"knockd/internal/onetime"
+	"knockd/internal/openings"
+	"knockd/internal/replaycache"
 	"knockd/internal/spa"
 )
 
@@ -25,7 +25,7 @@ type Replay struct {
 	Line     func(at time.Time, text string)
 
 	decisions *decisions
-	dry       *doors.Dry
+	dry       *openings.Dry
 	unused    map[string][]onetime.Line // of each one-time door, by its file
 }
 
@@ -65,7 +65,7 @@ func (r *Replay) batch(batch []capture.Captured) {
 }
 
 func (r *Replay) start(list []*door, conf *config.Config) {
-	r.dry = doors.NewDry(r.Line)
+	r.dry = openings.NewDry(r.Line)
 	r.unused = map[string][]onetime.Line{}
 	r.decisions = newDecisions(conf, r.OnlyIPv4, r)
 	r.decisions.tracker.SetLocal(r.Local)
@@ -115,12 +115,12 @@ func (r *Replay) line(at time.Time, text func() string) { r.Line(at, text()) }
 func (r *Replay) sesame(at time.Time, text string) { r.Line(at, text) }
 
 // open implements outcomes.
-func (r *Replay) open(at time.Time, o doors.Opening, announce func()) bool {
+func (r *Replay) open(at time.Time, o openings.Opening, announce func()) bool {
 	return r.dry.Open(o, at, announce)
 }
 
 // close implements outcomes.
-func (r *Replay) close(at time.Time, knocker netip.Addr, match func(*doors.Opening) bool, why string) {
+func (r *Replay) close(at time.Time, knocker netip.Addr, match func(*openings.Opening) bool, why string) {
 	r.dry.CloseFor(knocker, match, why, at)
 }
 
@@ -163,7 +163,7 @@ type usedInMemory map[spa.Token]bool
 // Enter implements spa.Once.
 func (u usedInMemory) Enter(token spa.Token, _, _ time.Time) (safe func() error, err error) {
 	if u[token] {
-		return nil, once.ErrUsed
+		return nil, replaycache.ErrUsed
 	}
 	u[token] = true
 	return func() error { return nil }, nil

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"knockd/internal/once"
+	"knockd/internal/replaycache"
 	"knockd/internal/spa"
 )
 
@@ -21,21 +21,21 @@ func (d *Daemon) openOnce(list []*door) error {
 	switch age := spa.LargestAge(keyed); {
 	case len(keyed) == 0:
 		return nil
-	case d.once != nil:
-		d.once.SetAge(age)
+	case d.used != nil:
+		d.used.SetAge(age)
 		return nil
 	case d.OnceFile == "":
 		return errNoStore
 	default:
-		store, err := once.Open(d.OnceFile, age, d.Now())
+		store, err := replaycache.Open(d.OnceFile, age, d.Now())
 		if err != nil {
 			return fmt.Errorf("open the store of used messages: %w", err)
 		}
-		d.once = store
+		d.used = store
 	}
-	if d.once.Origin() == once.Remade {
+	if d.used.Origin() == replaycache.Remade {
 		d.Log.Warn(d.OnceFile + ": the store of used messages was taken away: messages stamped up to " +
-			d.once.Floor().UTC().Format("2006-01-02 15:04:05 UTC") + " may have been used, and are refused")
+			d.used.Floor().UTC().Format("2006-01-02 15:04:05 UTC") + " may have been used, and are refused")
 	}
 	return nil
 }
@@ -44,17 +44,17 @@ func (d *Daemon) openOnce(list []*door) error {
 // made, so that a daemon that says it listens takes the messages of its own
 // clock: they have whole seconds.
 func (d *Daemon) waitForOnce() {
-	if d.once != nil && d.once.Origin() == once.New {
-		time.Sleep(min(d.once.Floor().Add(time.Second).Sub(d.Now()), time.Second))
+	if d.used != nil && d.used.Origin() == replaycache.New {
+		time.Sleep(min(d.used.Floor().Add(time.Second).Sub(d.Now()), time.Second))
 	}
 }
 
 // gateOf returns the gate of the doors with keys, nil without any.
 func (d *Daemon) gateOf(list []*door) *gate {
-	if d.once == nil {
+	if d.used == nil {
 		return nil
 	}
-	return newGate(d.conf, list, d.once)
+	return newGate(d.conf, list, d.used)
 }
 
 // maxAdmitting bounds the requests that wait for the disk at once. Each is new

@@ -16,9 +16,9 @@ import (
 
 	"knockd/internal/capture"
 	"knockd/internal/config"
-	"knockd/internal/doors"
 	"knockd/internal/eventlog"
 	"knockd/internal/knock"
+	"knockd/internal/openings"
 	"knockd/internal/spa"
 )
 
@@ -28,12 +28,12 @@ var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 // kernel counts openings in place of a firewall.
 type kernel struct{ opened atomic.Int64 }
 
-func (k *kernel) Open(context.Context, *doors.Opening) error {
+func (k *kernel) Open(context.Context, *openings.Opening) error {
 	k.opened.Add(1)
 	return nil
 }
 
-func (k *kernel) Close(context.Context, *doors.Opening) error { return nil }
+func (k *kernel) Close(context.Context, *openings.Opening) error { return nil }
 
 // host is a machine on which daemons follow each other: what is right of the
 // capture, with a clock that the test sets.
@@ -91,7 +91,7 @@ func (h *host) start() {
 		Options: Options{Log: h.lines, OnceFile: h.store(), Now: func() time.Time { return h.clock }},
 		conf:    &config.Config{}, calls: make(chan func()), ended: make(chan struct{}),
 		admitting: make(chan struct{}, maxAdmitting),
-		manager:   doors.New(doors.Options{Log: h.lines, Natives: map[string]doors.Native{nftKind: &h.kernel}}),
+		manager:   openings.New(openings.Options{Log: h.lines, Natives: map[string]openings.Native{nftKind: &h.kernel}}),
 	}
 	h.d.decisions = newDecisions(h.d.conf, false, h.d)
 	h.d.decisions.tracker.SetLocal([]netip.Addr{local4})
@@ -111,7 +111,7 @@ func (h *host) use(list []*door) {
 // stop ends the daemon in good order.
 func (h *host) stop() {
 	h.d.manager.Shutdown(context.Background())
-	h.d.once.Close()
+	h.d.used.Close()
 	h.lines.Close()
 }
 

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"knockd/internal/doors"
+	"knockd/internal/openings"
 )
 
 // What a worker needs. A command that runs has a descriptor, the kernel's
@@ -34,7 +34,7 @@ const (
 // limit of descriptors as far as it goes, and gives commands the one that we
 // were started with.
 func workers() (n int, note string) {
-	n = doors.MaxRunning
+	n = openings.MaxRunning
 	fit := func(most int, why string) {
 		if most = max(most, fewestWorkers); most < n {
 			n, note = most, fmt.Sprintf("at most %d start commands and %d stop commands run at a time: %s", most, most, why)

@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"knockd/internal/doors"
+	"knockd/internal/openings"
 )
 
 // TestWorkersFitTheLimit: the fewer descriptors, the fewer workers.
@@ -27,7 +27,7 @@ func TestWorkersFitTheLimit(t *testing.T) {
 		want  int
 		note  string
 	}{
-		{open + 20 + 4*doors.MaxRunning, doors.MaxRunning, ""},
+		{open + 20 + 4*openings.MaxRunning, openings.MaxRunning, ""},
 		{open + 20 + 4*7 + 3, 7, "at most 7 start commands and 7 stop commands run at a time: "},
 		{open + 10, 2, "at most 2 start commands and 2 stop commands run at a time: "},
 	} {

@@ -16,9 +16,9 @@ import (
 
 	"knockd/internal/capture"
 	"knockd/internal/config"
-	"knockd/internal/doors"
 	"knockd/internal/eventlog"
 	"knockd/internal/knock"
+	"knockd/internal/openings"
 )
 
 // world is a daemon at work in a synctest bubble, where packets, network and
@@ -32,9 +32,9 @@ type world struct {
 	shell  *fakeShell
 	log    bytes.Buffer
 	status []string
-	reopen []bool          // for each: whether for a new configuration
-	held   []doors.Opening // of an earlier run
-	kept   []uint64        // each time that capabilities were given up: the rest
+	reopen []bool             // for each: whether for a new configuration
+	held   []openings.Opening // of an earlier run
+	kept   []uint64           // each time that capabilities were given up: the rest
 	loads  int
 	slow   chan struct{} // if set, each load of the configuration waits for a value
 

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"knockd/internal/knock"
-	"knockd/internal/once"
+	"knockd/internal/replaycache"
 )
 
 var noon = time.Unix(1795330800, 0)
@@ -333,7 +333,7 @@ func TestReplay(t *testing.T) {
 			}
 			doors := []*Door{wideDoor(c), wideDoor(hmac, bare, legacy, sha512)}
 			path := filepath.Join(t.TempDir(), "store")
-			store, err := once.Open(path, defaultMaxAge, noon.Add(-time.Second))
+			store, err := replaycache.Open(path, defaultMaxAge, noon.Add(-time.Second))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -354,7 +354,7 @@ func TestReplay(t *testing.T) {
 			}
 			restart := func(now time.Time) {
 				store.Close()
-				if store, err = once.Open(path, defaultMaxAge, now); err != nil {
+				if store, err = replaycache.Open(path, defaultMaxAge, now); err != nil {
 					t.Fatal(err)
 				}
 				gate = NewGate(doors, store)

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"knockd/internal/knock"
-	"knockd/internal/once"
+	"knockd/internal/replaycache"
 )
 
 // The vectors were made by fwknop 2.6.10 (Debian) or by hand and judged by its
@@ -152,7 +152,7 @@ type memory map[Token]bool
 
 func (m memory) Enter(token Token, _, _ time.Time) (func() error, error) {
 	if m[token] {
-		return nil, once.ErrUsed
+		return nil, replaycache.ErrUsed
 	}
 	m[token] = true
 	return func() error { return nil }, nil
@@ -375,7 +375,7 @@ func TestScenarios(t *testing.T) {
 	for _, sc := range readLines[scenario](t, "scenarios.jsonl") {
 		t.Run(sc.Name, func(t *testing.T) {
 			clock := time.Unix(sc.Clock, 0)
-			store, err := once.Open(filepath.Join(t.TempDir(), "store"), defaultMaxAge, clock.Add(-time.Hour))
+			store, err := replaycache.Open(filepath.Join(t.TempDir(), "store"), defaultMaxAge, clock.Add(-time.Hour))
 			if err != nil {
 				t.Fatal(err)
 			}

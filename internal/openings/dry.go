@@ -1,0 +1,75 @@
+package openings
+
+import (
+	"math"
+	"net/netip"
+	"time"
+)
+
+// Dry takes openings as a Manager does and runs nothing: it says which
+// commands would run and when. Time is passed in and must not go back; a
+// command takes none.
+type Dry struct {
+	s   *schedule
+	log func(now time.Time, text string)
+}
+
+// NewDry returns a Dry that writes its lines, in time order, to log.
+func NewDry(log func(now time.Time, text string)) *Dry {
+	return &Dry{s: newSchedule(math.MaxInt), log: log} // commands take no time: no worker is waited for
+}
+
+// Open is Manager.Open. Call Advance first.
+func (d *Dry) Open(o Opening, now time.Time, announce func()) bool {
+	if d.s.full(&o) {
+		d.log(now, d.s.refusal(&o))
+		return false
+	}
+	if announce != nil {
+		announce()
+	}
+	d.s.open(o)
+	d.perform(now)
+	return true
+}
+
+// CloseFor is Manager.CloseFor. Call Advance first.
+func (d *Dry) CloseFor(a netip.Addr, match func(*Opening) bool, why string, now time.Time) int {
+	n := d.s.closeFor(a, match, why)
+	d.perform(now)
+	return n
+}
+
+// Holds is Manager.Holds.
+func (d *Dry) Holds(knocker netip.Addr) bool { return d.s.byAddr[knocker] > 0 }
+
+// Next is the time of the next stop command; false if none will run.
+func (d *Dry) Next() (time.Time, bool) { return d.s.next() }
+
+// Advance lets the clock run on to now: each door whose time is over closes, at
+// its own time.
+func (d *Dry) Advance(now time.Time) {
+	for {
+		next, ok := d.s.next()
+		if !ok || next.After(now) {
+			return
+		}
+		d.s.tick(next)
+		d.perform(next)
+	}
+}
+
+func (d *Dry) perform(now time.Time) {
+	for actions := d.s.take(); len(actions) > 0; actions = d.s.take() {
+		for _, a := range actions {
+			switch a.do {
+			case say:
+				d.log(now, a.text)
+			case start:
+				d.s.started(a.entry, Result{}, now)
+			case stop:
+				d.s.stopped(a.entry, Result{}, now)
+			}
+		}
+	}
+}

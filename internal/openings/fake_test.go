@@ -1,0 +1,139 @@
+package openings
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// fakeShell understands "sleep DURATION", "exit N", "hang" (until ended),
+// "fork" (cannot be run) and "lack DURATION" (cannot be run for so long), joined
+// by "; ". Anything else is a program that does nothing. It keeps what the real
+// one keeps: limits, and the context's end.
+type fakeShell struct {
+	mu      sync.Mutex
+	begin   time.Time
+	ran     []string // "SECONDS LINE" as each began
+	running int
+	most    int  // that ran at once
+	dead    bool // runs nothing more
+}
+
+func (f *fakeShell) Run(ctx context.Context, line string, env []string, limit time.Duration) (int, error) {
+	f.mu.Lock()
+	if f.dead {
+		f.mu.Unlock()
+		return -1, errors.New("dead")
+	}
+	f.ran = append(f.ran, fmt.Sprintf("%g %s", time.Since(f.begin).Seconds(), line))
+	f.running++
+	f.most = max(f.most, f.running)
+	f.mu.Unlock()
+	defer func() { f.mu.Lock(); f.running--; f.mu.Unlock() }()
+	if limit > 0 {
+		var cancel func()
+		ctx, cancel = context.WithTimeoutCause(ctx, limit, fmt.Errorf("time limit reached"))
+		defer cancel()
+	}
+	for part := range strings.SplitSeq(line, "; ") {
+		word, arg, _ := strings.Cut(part, " ")
+		var pause time.Duration
+		switch word {
+		case "exit":
+			var n int
+			fmt.Sscan(arg, &n)
+			return n, nil
+		case "fork":
+			return -1, fmt.Errorf("fork: no more processes")
+		case "lack":
+			if until, _ := time.ParseDuration(arg); time.Since(f.begin) < until {
+				return -1, fmt.Errorf("start /bin/sh: %w", syscall.EMFILE)
+			}
+		case "hang":
+			pause = 100 * time.Hour
+		case "sleep":
+			pause, _ = time.ParseDuration(arg)
+		}
+		if pause == 0 { // and no timer: many of them crash -race in a bubble, go.dev/issue/78156
+			continue
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return 128 + 15, context.Cause(ctx)
+		}
+	}
+	return 0, nil
+}
+
+func (f *fakeShell) lines() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]string(nil), f.ran...)
+}
+
+// fakeLog keeps lines with the seconds since its begin.
+type fakeLog struct {
+	mu    sync.Mutex
+	begin time.Time
+	text  strings.Builder
+}
+
+func (l *fakeLog) Log(text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fmt.Fprintf(&l.text, "%g %s\n", time.Since(l.begin).Seconds(), text)
+}
+
+func (l *fakeLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// fakes are a Manager with a fake shell and log, for a synctest bubble.
+func fakes(o Options) (*Manager, *fakeShell, *fakeLog) {
+	now := time.Now()
+	if o.Now == nil {
+		o.Now = time.Now // the bubble's
+	}
+	shell, log := &fakeShell{begin: now}, &fakeLog{begin: now}
+	o.Runner, o.Log = shell, log
+	return New(o), shell, log
+}
+
+func opening(start, stop string, timeout time.Duration) Opening {
+	return Opening{
+		Door: "ssh", Addr: netip.MustParseAddr("192.0.2.1"),
+		Start: start, Stop: stop, Timeout: timeout,
+		Vars: Vars{IP: "192.0.2.1", Door: "ssh"},
+	}
+}
+
+func wantText(t *testing.T, got, want string) {
+	t.Helper()
+	if want = strings.TrimPrefix(want, "\n"); got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+func contains(text, part string) bool { return strings.Contains(text, part) }
+
+func sorted(lines []string) []string {
+	lines = slices.Clone(lines)
+	slices.Sort(lines)
+	return lines
+}
+
+func (f *fakeShell) peak() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.most
+}

@@ -1,0 +1,59 @@
+package openings
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var comparable1 = cmp.AllowUnexported(saved{})
+
+// FuzzReplay: whatever the file holds, reading it does not panic, counts whole
+// lines only, and what was read reads the same when written anew.
+func FuzzReplay(f *testing.F) {
+	o := opening("", "stop", time.Minute)
+	text := appendRecord(nil, (&saved{id: 7, o: &o, boot: "b", at: 1}).opening())
+	text = appendRecord(text, record{Do: recOpen, ID: 7, At: 2})
+	text = appendRecord(text, record{Do: recStopping, ID: 7})
+	text = appendRecord(text, record{Do: recKeep})
+	f.Add(text)
+	f.Add(append(text, "junk"...))
+	f.Add([]byte("00000000 \n\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		p := replay(text)
+		if p.size > int64(len(text)) || p.size > 0 && text[p.size-1] != '\n' {
+			t.Fatalf("size %d of %d", p.size, len(text))
+		}
+		j := Journal{live: p.live, keep: p.keep}
+		again, _, _ := j.snapshot()
+		q := replay(again)
+		if q.damaged != 0 || q.keep != p.keep || q.size != int64(len(again)) {
+			t.Errorf("written anew: %d damaged, keep %v, size %d of %d", q.damaged, q.keep, q.size, len(again))
+		}
+		if diff := cmp.Diff(p.live, q.live, comparable1, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// FuzzRecord: any text of a configuration comes back byte for byte, and no
+// record is more than one line.
+func FuzzRecord(f *testing.F) {
+	f.Add("iptables -D INPUT -s 192.0.2.1", "ssh", int64(time.Second))
+	f.Add("a\n\x00\xff\u2028<>&\"\\", "\n", int64(-1))
+	f.Fuzz(func(t *testing.T, stop, door string, timeout int64) {
+		o := opening("", stop, time.Duration(timeout))
+		o.Door, o.Vars.Door, o.Data = door, door, stop
+		text := appendRecord(nil, (&saved{id: 1, o: &o}).opening())
+		p := replay(text)
+		o.Start, o.Timeout = "", max(o.Timeout, 0)
+		if p.damaged != 0 || p.size != int64(len(text)) || len(p.live) != 1 {
+			t.Fatalf("%q: %+v", text, p)
+		}
+		if got := *p.live[1].o; got != o {
+			t.Errorf("got %+v, want %+v", got, o)
+		}
+	})
+}
