@@ -23,15 +23,14 @@
 //   - demo shows a door on two hosts of its own: private network namespaces, joined by a virtual cable.
 //   - eventlog writes what people and their scripts read: knockd's log lines, in knockd 0.8's format, to the log file,
 //     syslog, standard error or standard output.
-//   - fwknop reads the configuration of fwknopd 2.6 (access.conf and fwknopd.conf) and says in knockd's words what it
-//     means: doors, their key files and a report of what was carried over, what changes its meaning and what cannot be
-//     carried over.
+//   - fwknop reads the files of fwknop 2.6: the server's access.conf and fwknopd.conf, the client's .fwknoprc.
 //   - kernellog hears what compiled rulesets say: each packet that took a step comes from the kernel through NFLOG,
 //     with the prefix its rule gave it.
 //   - knock is the domain: which packets make up a knock, who has knocked what so far, and when a door opens.
 //   - livetest holds tests of the whole daemon and nothing else: packets from another network namespace, real firewall
 //     rules, a service that could not be reached and now can, and after cmd_timeout cannot again.
-//   - netstate knows which network interfaces and local addresses there are now, and tells of each change.
+//   - netstate knows which network interfaces, local addresses and listening programs there are now, and tells of each
+//     change of the first two.
 //   - nettest gives tests hosts of their own: network namespaces joined by virtual cables, in which they run programs,
 //     listen and dial.
 //   - nft is the native firewall: it opens and closes addresses in the kernel's nf_tables through netlink, without a
@@ -49,7 +48,7 @@
 //   - ruleset compiles doors into a firewall ruleset that knocks without a daemon: the text of one nftables table, or
 //     of an iptables-restore file.
 //   - spa is single-packet authorization, compatible with fwknop 2.6 in both directions: the packet's codec and
-//     cryptography, key files, the client's .fwknoprc, and the Gate, which decides what one packet opens.
+//     cryptography, key files, what a client asks for, and the Gate, which decides what one packet opens.
 //   - spaconf makes the doors of a spa.Gate from the configuration: it joins what config has read with the key files.
 //   - statefile opens files that root believes or writes: without waiting for a pipe, a terminal or a file system that
 //     does not answer, of bounded size, and with one rule of who may write what root reads.

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/term"
 
 	"knockd/internal/client"
+	"knockd/internal/fwknop"
 	"knockd/internal/spa"
 )
 
@@ -103,7 +104,7 @@ func (k *keyPair) check(c *call) error {
 	switch {
 	case !simpleName.MatchString(k.name):
 		return usagef("choose another --profile", "the name must be of letters, digits, and ._-")
-	case strings.EqualFold(k.name, "options"), strings.EqualFold(k.name, spa.DefaultStanza):
+	case strings.EqualFold(k.name, "options"), strings.EqualFold(k.name, fwknop.DefaultStanza):
 		return usagef("choose another --profile", "a section [%s] is not about one door", k.name)
 	case !simpleName.MatchString(k.client):
 		return usagef("choose another --client", "the client's name must be of letters, digits, and ._-")

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"knockd/internal/client"
+	"knockd/internal/fwknop"
 	"knockd/internal/profile"
 	"knockd/internal/spa"
 )
@@ -232,7 +233,7 @@ func (o *options) rcProfile(sys system, r *report, s *spaOptions, p *plan, host 
 	if err != nil {
 		return nil, &usageError{err: err}
 	}
-	rc, err := spa.ParseRC(file, src)
+	rc, err := fwknop.ParseRC(file, src)
 	if err != nil {
 		return nil, &usageError{err: err, hint: "correct the file"}
 	}
@@ -259,7 +260,7 @@ func (o *options) rcProfile(sys system, r *report, s *spaOptions, p *plan, host 
 
 // chooseStanza returns the stanza that is named or about the host; else, with
 // ok false, the default.
-func chooseStanza(rc *spa.RC, named, host string) (stanza string, ok bool) {
+func chooseStanza(rc *fwknop.RC, named, host string) (stanza string, ok bool) {
 	if named != "" {
 		return named, true
 	}
@@ -292,7 +293,7 @@ func addKeyFiles(a *spa.Profile, host string) error {
 		if err != nil {
 			return &usageError{err: fmt.Errorf("key file: %w", err)}
 		}
-		if *f.key, err = spa.KeyFromFile(src, a.Server); err != nil {
+		if *f.key, err = fwknop.KeyFromFile(src, a.Server); err != nil {
 			return &usageError{err: fmt.Errorf("key file %s %w", f.file, err), hint: "its lines are HOST: KEY"}
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"rsc.io/qr"
 
 	"knockd/internal/config"
+	"knockd/internal/fwknop"
 	"knockd/internal/profile"
 	"knockd/internal/spa"
 )
@@ -121,7 +122,7 @@ func TestKeygen(t *testing.T) {
 		if !ok || p.SPAKeyFile != "host.example.net.keys" || p.Host != "host.example.net" || len(p.SPA.Access) != 2 || p.Wait != 443 {
 			t.Errorf("the profile: %+v", p)
 		}
-		rc, err := spa.ParseRC("rc", []byte(parts[4]))
+		rc, err := fwknop.ParseRC("rc", []byte(parts[4]))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"knockd/internal/config"
+	"knockd/internal/knock"
+	"knockd/internal/netstate"
 	"knockd/internal/ruleset"
 )
 
@@ -114,7 +116,9 @@ func (o *exportOptions) compile(w *world) ([]byte, error) {
 		return nil, err
 	}
 	if !o.observe {
-		opt.Live = listeners(procNet)
+		for _, l := range netstate.Listeners() {
+			opt.Live = append(opt.Live, knock.Step{Proto: knock.Protocol(l.Proto), Port: l.Port})
+		}
 	}
 	text, notesOf, err := o.text(doors, opt)
 	if err != nil {

@@ -29,7 +29,8 @@ func (m Mode) String() string {
 
 var errMode = errors.New("must be CBC or legacy; fwknop's other modes are not supported")
 
-func parseMode(name string) (Mode, error) {
+// ParseMode reads the name of a mode, in any case.
+func ParseMode(name string) (Mode, error) {
 	switch strings.ToLower(name) {
 	case "cbc":
 		return CBC, nil

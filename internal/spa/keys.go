@@ -274,7 +274,7 @@ func (p *keyParser) mode(r *rawClient) {
 		return
 	}
 	var err error
-	if r.client.Mode, err = parseMode(strings.TrimRight(v.text, "; \t")); err != nil {
+	if r.client.Mode, err = ParseMode(strings.TrimRight(v.text, "; \t")); err != nil {
 		p.fault(v.line, "ENCRYPTION_MODE", "%v", err)
 	} else if r.client.Mode == Legacy && r.has("HMAC_KEY") {
 		p.fault(v.line, "ENCRYPTION_MODE", "legacy goes without HMAC in fwknop; take HMAC_KEY out or use CBC")

@@ -18,10 +18,11 @@ import (
 // packet.
 type stock struct {
 	*testing.T
-	path, dir string
+	path, Dir string
 }
 
-func newStock(t *testing.T) stock {
+// NewStock finds the client.
+func NewStock(t *testing.T) stock {
 	path, err := exec.LookPath("fwknop")
 	if err != nil {
 		if os.Getenv("CI") == "true" {
@@ -32,12 +33,12 @@ func newStock(t *testing.T) stock {
 	return stock{t, path, t.TempDir()}
 }
 
-// run returns the packet and what the client prints of it.
-func (s stock) run(args ...string) (packet []byte, fields map[string]string) {
+// Run returns the packet and what the client prints of it.
+func (s stock) Run(args ...string) (packet []byte, fields map[string]string) {
 	s.Helper()
-	file := filepath.Join(s.dir, "packet")
+	file := filepath.Join(s.Dir, "packet")
 	cmd := exec.Command(s.path, append([]string{"--test", "-v", "--no-save-args", "-B", file}, args...)...)
-	cmd.Env = append(os.Environ(), "HOME="+s.dir, "LOGNAME=tester")
+	cmd.Env = append(os.Environ(), "HOME="+s.Dir, "LOGNAME=tester")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		s.Fatalf("%q: %v\n%s", args, err, out)
@@ -56,8 +57,8 @@ func (s stock) run(args ...string) (packet []byte, fields map[string]string) {
 	return []byte(strings.TrimSpace(string(packet))), fields
 }
 
-// random text without what a shell, a file or fwknop would take for more.
-func randomText(r *rand.Rand, length int) string {
+// RandomText has nothing that a shell, a file or fwknop would take for more.
+func RandomText(r *rand.Rand, length int) string {
 	const chars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!$%&/()=?.,_-+*"
 	b := make([]byte, length)
 	for i := range b {
@@ -69,9 +70,9 @@ func randomText(r *rand.Rand, length int) string {
 	return string(b)
 }
 
-// seed returns the seed of a test that differs from run to run; it can be set to
+// Seed returns the seed of a test that differs from run to run; it can be set to
 // repeat one.
-func seed(t *testing.T) *rand.Rand {
+func Seed(t *testing.T) *rand.Rand {
 	n := uint64(time.Now().UnixNano())
 	if text := os.Getenv("SPA_TEST_SEED"); text != "" {
 		fmt.Sscan(text, &n)
@@ -80,8 +81,8 @@ func seed(t *testing.T) *rand.Rand {
 	return rand.New(rand.NewPCG(n, 0))
 }
 
-// randomPorts returns one to four ports as -A takes them.
-func randomPorts(r *rand.Rand) string {
+// RandomPorts returns one to four ports as -A takes them.
+func RandomPorts(r *rand.Rand) string {
 	var ports []string
 	for range 1 + r.IntN(4) {
 		ports = append(ports, []string{"tcp", "udp"}[r.IntN(2)]+fmt.Sprintf("/%d", 1+r.IntN(65535)))
@@ -92,12 +93,12 @@ func randomPorts(r *rand.Rand) string {
 // TestStockClient has Debian's client make packets with random keys, types and
 // wishes: our gate reads in each what the client says is in it, and opens.
 func TestStockClient(t *testing.T) {
-	s, r := newStock(t), seed(t)
+	s, r := NewStock(t), Seed(t)
 	for range 60 {
-		c := Client{Name: "tester", HMAC: Hash(r.IntN(8)), Key: []byte(randomText(r, 1+r.IntN(MaxKey)))}
+		c := Client{Name: "tester", HMAC: Hash(r.IntN(8)), Key: []byte(RandomText(r, 1+r.IntN(MaxKey)))}
 		digest := Hash(1 + r.IntN(7))
 		addr := netip.AddrFrom4([4]byte{byte(1 + r.IntN(126)), byte(r.IntN(256)), byte(r.IntN(256)), byte(r.IntN(256))})
-		args := []string{"--no-rc-file", "-A", randomPorts(r), "-D", "192.0.2.1", "--digest-type", digest.String()}
+		args := []string{"--no-rc-file", "-A", RandomPorts(r), "-D", "192.0.2.1", "--digest-type", digest.String()}
 		if r.IntN(2) == 0 {
 			args = append(args, "--key-rijndael", string(c.Key))
 		} else {
@@ -107,7 +108,7 @@ func TestStockClient(t *testing.T) {
 			args = append(args, "--key-base64-rijndael", base64.StdEncoding.EncodeToString(c.Key))
 		}
 		if c.HMAC != 0 {
-			c.HMACKey = []byte(randomText(r, 1+r.IntN(MaxHMACKey)))
+			c.HMACKey = []byte(RandomText(r, 1+r.IntN(MaxHMACKey)))
 			args = append(args, "--key-base64-hmac", base64.StdEncoding.EncodeToString(c.HMACKey), "--hmac-digest-type", c.HMAC.String())
 		} else if r.IntN(3) == 0 {
 			c.Mode = Legacy
@@ -124,7 +125,7 @@ func TestStockClient(t *testing.T) {
 			wait = time.Duration(1+r.IntN(600)) * time.Second
 			args = append(args, "-f", fmt.Sprint(int(wait/time.Second)))
 		}
-		payload, fields := s.run(args...)
+		payload, fields := s.Run(args...)
 		m, _, err := Open(payload, c)
 		if err != nil {
 			t.Errorf("%q: %v", args, err)
@@ -154,59 +155,4 @@ func withoutTwins(message string) string {
 		}
 	}
 	return strings.Join(all, ",")
-}
-
-// TestStockRC shows random .fwknoprc files to Debian's client and to ours: both
-// ask for the same.
-func TestStockRC(t *testing.T) {
-	s, r := newStock(t), seed(t)
-	pick := func(words ...string) string { return words[r.IntN(len(words))] }
-	for range 40 {
-		rc := "# comment\n"
-		for _, stanza := range []string{"default", "other", "mine", "default"} {
-			if stanza == "default" && r.IntN(3) == 0 {
-				continue
-			}
-			rc += "[" + stanza + "]\n"
-			for name, value := range map[string]string{
-				"SPA_SERVER": "192.0.2.1", "ALLOW_IP": pick("10.1.2.3", "198.51.100.7", "source"), "FW_TIMEOUT": pick("0", "5", "65536"), "ACCESS": strings.Split(randomPorts(r), ",")[0],
-				"DIGEST_TYPE": pick("md5", "SHA512", "sha3_256"), "SPOOF_USER": pick("alice", "bob"), "TIME_OFFSET": pick("60", "-60", "-2h", "3days", "5min"),
-				"KEY": randomText(r, 12), "KEY_BASE64": base64.StdEncoding.EncodeToString([]byte(randomText(r, 16))), "HMAC_DIGEST_TYPE": pick("sha256", "sha1"),
-				"HMAC_KEY": randomText(r, 20), "HMAC_KEY_BASE64": base64.StdEncoding.EncodeToString([]byte(randomText(r, 20))), "NAT_ACCESS": pick("10.0.0.1:80", "10.0.0.2,81", "10.0.0.3"),
-				"NAT_LOCAL": pick("Y", "N"), "NAT_PORT": "4422", "VERBOSE": "N", "USE_HMAC": pick("Y", "y", "N"), "SPA_SERVER_PORT": "4000", "RAND_PORT": pick("Y", "N", "yes"),
-			} {
-				if r.IntN(3) > 0 && (!strings.HasPrefix(name, "NAT") || r.IntN(3) == 0) {
-					rc += pick("", " ", "\t") + name + pick(" ", ": ", "\t \t") + value + pick("", "", " # x", " ;", "\r") + "\n"
-				}
-			}
-		}
-		rc += "[mine]\nACCESS tcp/22\nALLOW_IP 10.1.2.3\nSPA_SERVER 192.0.2.1\nKEY k-" + randomText(r, 5) + "\nHMAC_KEY h-" + randomText(r, 5) + "\n"
-		os.WriteFile(filepath.Join(s.dir, ".fwknoprc"), []byte(rc), 0o600)
-		payload, fields := s.run("-n", "mine")
-		parsed, err := ParseRC("rc", []byte(rc))
-		if err != nil {
-			t.Fatalf("%v\n%s", err, rc)
-		}
-		p, err := parsed.Profile("mine")
-		if err != nil {
-			t.Fatalf("%v\n%s", err, rc)
-		}
-		theirs, _, err := Open(payload, p.Client)
-		if err != nil {
-			t.Errorf("our keys: %v\n%s", err, rc)
-			continue
-		}
-		if p.User == "" {
-			p.User = "tester"
-		}
-		allow, _ := netip.ParseAddr(p.Allow)
-		ours, err := p.Message(time.Now(), allow)
-		if err != nil {
-			t.Fatal(err)
-		}
-		apart := ours.Time.Sub(theirs.Time).Abs()
-		if natText(ours) != natText(theirs) || content(ours) != content(theirs) || ours.User != theirs.User || ours.Type != theirs.Type || ours.Timeout != theirs.Timeout || apart > 30*time.Second {
-			t.Errorf("ours %+v\ntheirs %+v (%s)\n%s", ours, theirs, fields["Timestamp"], rc)
-		}
-	}
 }

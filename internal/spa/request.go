@@ -95,20 +95,6 @@ func (p Profile) outerPort() uint16 {
 	return p.NATPort
 }
 
-// KeyFromFile returns the key that a file for fwknop's --get-key names for a
-// host: a line "HOST: KEY", the host written as the server is.
-func KeyFromFile(src []byte, host string) ([]byte, error) {
-	for line := range strings.Lines(string(src)) {
-		name, key, ok := strings.Cut(strings.TrimSpace(line), ":")
-		if ok && strings.TrimSpace(name) == host && !strings.HasPrefix(name, "#") {
-			if key = strings.TrimSpace(key); key != "" {
-				return []byte(key), nil
-			}
-		}
-	}
-	return nil, fmt.Errorf("has no line for %s", host)
-}
-
 // Check says whether the keys can make packets that servers take. It is for
 // keys from options and profiles; ParseKeys has checked its own.
 func (c Client) Check() error {

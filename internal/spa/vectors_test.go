@@ -108,7 +108,7 @@ func octets(s string) []byte {
 }
 
 func (v vector) client(t *testing.T) (Client, error) {
-	mode, err := parseMode(cmp.Or(v.EncMode, "cbc"))
+	mode, err := ParseMode(cmp.Or(v.EncMode, "cbc"))
 	c := Client{Name: "tester", Key: v.EncKey.bytes(t), Mode: mode}
 	if v.HMAC != nil {
 		c.HMAC, _ = ParseHash(v.HMAC.Type)

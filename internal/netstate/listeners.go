@@ -1,4 +1,4 @@
-package main
+package netstate
 
 import (
 	"os"
@@ -6,23 +6,31 @@ import (
 	"strconv"
 	"strings"
 
-	"knockd/internal/knock"
+	"golang.org/x/sys/unix"
 )
 
 // procNet is where the kernel lists its sockets (proc(5)).
 const procNet = "/proc/net"
 
-// listeners returns the ports on which a program of this host serves others.
-func listeners(dir string) []knock.Step {
-	var out []knock.Step
+// Listener is a port on which a program of this host serves others.
+type Listener struct {
+	Proto uint8 // of IP: IPPROTO_TCP or IPPROTO_UDP
+	Port  uint16
+}
+
+// Listeners returns those that there are now.
+func Listeners() []Listener { return listeners(procNet) }
+
+func listeners(dir string) []Listener {
+	var out []Listener
 	for _, file := range []string{"tcp", "tcp6", "udp", "udp6"} {
 		text, err := os.ReadFile(filepath.Join(dir, file))
 		if err != nil {
 			continue // a kernel without IPv6
 		}
-		proto, state := knock.TCP, "0A" // TCP_LISTEN
+		proto, state := uint8(unix.IPPROTO_TCP), "0A" // TCP_LISTEN
 		if strings.HasPrefix(file, "udp") {
-			proto, state = knock.UDP, "07" // not connected
+			proto, state = unix.IPPROTO_UDP, "07" // not connected
 		}
 		for _, line := range strings.Split(string(text), "\n") {
 			f := strings.Fields(line)
@@ -32,14 +40,14 @@ func listeners(dir string) []knock.Step {
 			addr, port, _ := strings.Cut(f[1], ":")
 			n, err := strconv.ParseUint(port, 16, 16)
 			if err == nil && n > 0 && !loopback(addr) {
-				out = append(out, knock.Step{Proto: proto, Port: uint16(n)})
+				out = append(out, Listener{Proto: proto, Port: uint16(n)})
 			}
 		}
 	}
 	return out
 }
 
-// loopback says whether a socket's address, as the kernel prints it on a
+// loopback reports whether a socket's address, as the kernel prints it on a
 // little-endian or a big-endian machine, is reached from the host alone.
 func loopback(addr string) bool {
 	switch len(addr) {

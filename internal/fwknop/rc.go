@@ -1,26 +1,28 @@
-package spa
+package fwknop
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
-	"net/netip"
 	"strconv"
 	"strings"
 	"time"
+
+	"knockd/internal/spa"
 )
 
 // RC is the text of a .fwknoprc: stanzas of variables, not yet checked.
 type RC struct {
 	file    string
-	stanzas []stanza
+	stanzas []rcStanza
 }
 
-type stanza struct {
+type rcStanza struct {
 	name string
-	vars []variable
+	vars []rcVariable
 }
 
-type variable struct {
+type rcVariable struct {
 	line        int
 	name, value string
 }
@@ -58,7 +60,7 @@ func (rc *RC) line(n int, s string) error {
 		if !ok || name == "" {
 			return errors.New("not a [stanza]")
 		}
-		rc.stanzas = append(rc.stanzas, stanza{name: name})
+		rc.stanzas = append(rc.stanzas, rcStanza{name: name})
 		return nil
 	}
 	if len(rc.stanzas) == 0 {
@@ -76,7 +78,7 @@ func (rc *RC) line(n int, s string) error {
 		return errors.New("not NAME VALUE, [stanza] or a comment")
 	}
 	last := &rc.stanzas[len(rc.stanzas)-1]
-	last.vars = append(last.vars, variable{n, name, value})
+	last.vars = append(last.vars, rcVariable{n, name, value})
 	return nil
 }
 
@@ -94,37 +96,9 @@ func (rc *RC) Stanzas() []string {
 	return names
 }
 
-// Profile is how to ask a server: what a stanza of .fwknoprc says. The zero value
-// of a field says that nothing was set.
-type Profile struct {
-	Server     string // host name or address
-	Port       uint16 // DefaultPort if 0
-	RandomPort bool
-	Proto      string // udp if empty, or tcp, http, udpraw, tcpraw, icmp
-	SourcePort uint16
-	Forged     string // the sender's address in packets made by hand: udpraw, tcpraw, icmp
-	Access     []Port
-	Allow      string        // an IPv4 address, "source" or "resolve"
-	Timeout    time.Duration // what to ask for, 0 for the server's own
-	TimeOffset time.Duration // added to the clock
-	Digest     Hash
-	User       string
-	NATAccess  string // HOST, HOST:PORT or HOST,PORT
-	NATLocal   bool
-	NATPort    uint16
-	NATRandom  bool
-	ResolveURL string // the page to ask for the outside address, "" for the usual one
-
-	Client      Client // without a name; Key is empty if no key was named
-	UseHMAC     bool
-	KeyFile     string // see KeyFromFile
-	HMACKeyFile string
-	Ignored     []string // variables that mean nothing here, as FILE:LINE: NAME
-}
-
 // Profile returns what [default] and then the stanza say; "" is [default] alone.
 // All faults of the two are returned at once.
-func (rc *RC) Profile(name string) (Profile, error) {
+func (rc *RC) Profile(name string) (spa.Profile, error) {
 	r := rcReader{file: rc.file}
 	names := []string{DefaultStanza}
 	found := name == "" || strings.EqualFold(name, DefaultStanza)
@@ -140,22 +114,22 @@ func (rc *RC) Profile(name string) (Profile, error) {
 		}
 	}
 	if !found {
-		return Profile{}, fmt.Errorf("%s: has no stanza [%s]", rc.file, name)
+		return spa.Profile{}, fmt.Errorf("%s: has no stanza [%s]", rc.file, name)
 	}
 	r.finish()
 	if len(r.faults) > 0 {
-		return Profile{}, errors.Join(r.faults...)
+		return spa.Profile{}, errors.Join(r.faults...)
 	}
 	return r.Profile, nil
 }
 
 // rcReader fills a Profile.
 type rcReader struct {
-	Profile
+	spa.Profile
 	file           string
 	raw, enc       []byte // KEY and KEY_BASE64
 	rawMAC, encMAC []byte
-	mac            Hash
+	mac            spa.Hash
 	ahead, behind  time.Duration
 	faults         []error
 }
@@ -170,13 +144,13 @@ var rcIgnored = map[string]bool{
 	"GPG_NO_SIGNING_PW": true, "USE_GPG_AGENT": true,
 }
 
-func (r *rcReader) setAll(vars []variable) {
+func (r *rcReader) setAll(vars []rcVariable) {
 	for _, v := range vars {
 		r.set(v)
 	}
 }
 
-func (r *rcReader) set(v variable) {
+func (r *rcReader) set(v rcVariable) {
 	if rcIgnored[v.name] {
 		r.Ignored = append(r.Ignored, fmt.Sprintf("%s:%d: %s", r.file, v.line, v.name))
 		return
@@ -199,7 +173,7 @@ func (r *rcReader) finish() {
 		r.TimeOffset = r.behind
 	}
 	if r.raw != nil {
-		r.Client.Key, r.Client.passphrase = r.raw, true
+		r.Client.Key = r.raw
 	}
 	if r.rawMAC != nil {
 		r.Client.HMACKey = r.rawMAC
@@ -207,7 +181,7 @@ func (r *rcReader) finish() {
 	if r.Client.HMACKey != nil || r.UseHMAC || r.HMACKeyFile != "" {
 		r.Client.HMAC = r.mac
 		if r.mac == 0 {
-			r.Client.HMAC = SHA256
+			r.Client.HMAC = spa.SHA256
 		}
 	}
 }
@@ -215,45 +189,45 @@ func (r *rcReader) finish() {
 // rcVariables has what each variable does with its value.
 var rcVariables = map[string]func(r *rcReader, v string) error{
 	"SPA_SERVER":       func(r *rcReader, v string) error { r.Server = v; return nil },
-	"SPA_SERVER_PORT":  func(r *rcReader, v string) (err error) { r.Port, err = ParsePort(v); return err },
-	"SPA_SOURCE_PORT":  func(r *rcReader, v string) (err error) { r.SourcePort, err = ParsePort(v); return err },
-	"NAT_PORT":         func(r *rcReader, v string) (err error) { r.NATPort, err = ParsePort(v); return err },
-	"SPA_SERVER_PROTO": func(r *rcReader, v string) (err error) { r.Proto, err = ParseProto(v); return err },
-	"RAND_PORT":        func(r *rcReader, v string) error { r.RandomPort = r.RandomPort || yes(v); return nil },
-	"ACCESS":           func(r *rcReader, v string) (err error) { r.Access, err = ParsePorts(v); return err },
-	"ALLOW_IP":         func(r *rcReader, v string) (err error) { r.Allow, err = ParseAllow(v); return err },
-	"FW_TIMEOUT":       func(r *rcReader, v string) (err error) { r.Timeout, err = ParseTimeout(v); return err },
+	"SPA_SERVER_PORT":  func(r *rcReader, v string) (err error) { r.Port, err = spa.ParsePort(v); return err },
+	"SPA_SOURCE_PORT":  func(r *rcReader, v string) (err error) { r.SourcePort, err = spa.ParsePort(v); return err },
+	"NAT_PORT":         func(r *rcReader, v string) (err error) { r.NATPort, err = spa.ParsePort(v); return err },
+	"SPA_SERVER_PROTO": func(r *rcReader, v string) (err error) { r.Proto, err = spa.ParseProto(v); return err },
+	"RAND_PORT":        func(r *rcReader, v string) error { r.RandomPort = r.RandomPort || rcYes(v); return nil },
+	"ACCESS":           func(r *rcReader, v string) (err error) { r.Access, err = spa.ParsePorts(v); return err },
+	"ALLOW_IP":         func(r *rcReader, v string) (err error) { r.Allow, err = spa.ParseAllow(v); return err },
+	"FW_TIMEOUT":       func(r *rcReader, v string) (err error) { r.Timeout, err = spa.ParseTimeout(v); return err },
 	"TIME_OFFSET":      func(r *rcReader, v string) error { return r.setOffset(v) },
 	"DIGEST_TYPE":      func(r *rcReader, v string) error { return rcHash(&r.Digest, v) },
 	"HMAC_DIGEST_TYPE": func(r *rcReader, v string) error { return rcHash(&r.mac, v) },
-	"ENCRYPTION_MODE":  func(r *rcReader, v string) (err error) { r.Client.Mode, err = parseMode(v); return err },
-	"KEY":              func(r *rcReader, v string) error { return rcKey(&r.raw, []byte(v), MaxKey) },
-	"KEY_BASE64":       func(r *rcReader, v string) error { return rcBase64(&r.enc, v, MaxKey) },
-	"HMAC_KEY":         func(r *rcReader, v string) error { return rcKey(&r.rawMAC, []byte(v), MaxHMACKey) },
-	"HMAC_KEY_BASE64":  func(r *rcReader, v string) error { return rcBase64(&r.encMAC, v, MaxHMACKey) },
+	"ENCRYPTION_MODE":  func(r *rcReader, v string) (err error) { r.Client.Mode, err = spa.ParseMode(v); return err },
+	"KEY":              func(r *rcReader, v string) error { return rcKey(&r.raw, []byte(v), spa.MaxKey) },
+	"KEY_BASE64":       func(r *rcReader, v string) error { return rcBase64(&r.enc, v, spa.MaxKey) },
+	"HMAC_KEY":         func(r *rcReader, v string) error { return rcKey(&r.rawMAC, []byte(v), spa.MaxHMACKey) },
+	"HMAC_KEY_BASE64":  func(r *rcReader, v string) error { return rcBase64(&r.encMAC, v, spa.MaxHMACKey) },
 	"KEY_FILE":         func(r *rcReader, v string) error { r.KeyFile = v; return nil },
 	"HMAC_KEY_FILE":    func(r *rcReader, v string) error { r.HMACKeyFile = v; return nil },
-	"USE_HMAC":         func(r *rcReader, v string) error { r.UseHMAC = r.UseHMAC || yes(v); return nil },
+	"USE_HMAC":         func(r *rcReader, v string) error { r.UseHMAC = r.UseHMAC || rcYes(v); return nil },
 	"SPOOF_SOURCE_IP":  func(r *rcReader, v string) error { r.Forged = v; return nil },
 	"SPOOF_USER":       func(r *rcReader, v string) error { r.User = v; return nil },
 	"NAT_ACCESS":       func(r *rcReader, v string) error { r.NATAccess = v; return nil },
 	"RESOLVE_URL":      func(r *rcReader, v string) error { r.ResolveURL = v; return nil },
-	"NAT_LOCAL":        func(r *rcReader, v string) error { r.NATLocal = r.NATLocal || yes(v); return nil },
-	"NAT_RAND_PORT":    func(r *rcReader, v string) error { r.NATRandom = r.NATRandom || yes(v); return nil },
+	"NAT_LOCAL":        func(r *rcReader, v string) error { r.NATLocal = r.NATLocal || rcYes(v); return nil },
+	"NAT_RAND_PORT":    func(r *rcReader, v string) error { r.NATRandom = r.NATRandom || rcYes(v); return nil },
 	"USE_GPG": func(r *rcReader, v string) error {
-		if yes(v) {
+		if rcYes(v) {
 			return errNoGPG
 		}
 		return nil
 	},
 }
 
-// yes: a Y cannot be taken back, by another stanza or later, as in fwknop.
-func yes(v string) bool { return strings.EqualFold(v, "Y") }
+// rcYes: a Y cannot be taken back, by another stanza or later, as in fwknop.
+func rcYes(v string) bool { return strings.EqualFold(v, "Y") }
 
 // setOffset keeps the two directions apart: fwknop has one option for each.
 func (r *rcReader) setOffset(v string) error {
-	d, err := ParseOffset(v)
+	d, err := parseOffset(v)
 	if strings.HasPrefix(v, "-") {
 		r.behind = d
 	} else {
@@ -262,43 +236,17 @@ func (r *rcReader) setOffset(v string) error {
 	return err
 }
 
-// ParseProto reads a transport's name, in any case.
-func ParseProto(v string) (string, error) {
-	switch v = strings.ToLower(v); v {
-	case "udp", "tcp", "http", "udpraw", "tcpraw", "icmp":
-		return v, nil
-	}
-	return "", errors.New("must be udp, tcp, http, udpraw, tcpraw or icmp")
-}
-
-// ParseAllow reads what Profile.Allow may be.
-func ParseAllow(v string) (string, error) {
-	switch word := strings.ToLower(v); word {
-	case "source", "resolve":
-		return word, nil
-	}
-	if a, err := netip.ParseAddr(v); err != nil || a.Zone() != "" {
-		return "", errors.New("must be an address, source or resolve")
-	}
-	return v, nil
-}
-
-// ParseAccess is ParsePorts for people: blanks do not matter.
-func ParseAccess(v string) ([]Port, error) {
-	return ParsePorts(strings.NewReplacer(" ", "", "\t", "").Replace(v))
-}
-
-func rcHash(to *Hash, v string) error {
-	h, ok := ParseHash(v)
+func rcHash(to *spa.Hash, v string) error {
+	h, ok := spa.ParseHash(v)
 	if !ok {
-		return errors.New("must be one of " + HashNames)
+		return errors.New("must be one of " + spa.HashNames)
 	}
 	*to = h
 	return nil
 }
 
 func rcBase64(to *[]byte, v string, limit int) error {
-	key, err := b64.DecodeString(strings.TrimRight(v, "="))
+	key, err := base64.RawStdEncoding.Strict().DecodeString(strings.TrimRight(v, "="))
 	if err != nil {
 		return errors.New("not base64")
 	}
@@ -316,21 +264,11 @@ func rcKey(to *[]byte, key []byte, limit int) error {
 	return nil
 }
 
-// ParseTimeout reads the seconds a client asks for, 0 to 65536: what servers
-// take.
-func ParseTimeout(s string) (time.Duration, error) {
-	n, err := strconv.ParseUint(s, 10, 32)
-	if err != nil || n > maxTimeout || !allDigits(s) {
-		return 0, fmt.Errorf("must be a number of seconds from 0 to %d", maxTimeout)
-	}
-	return time.Duration(n) * time.Second, nil
-}
-
 var errOffset = errors.New("must be a number, - before it for the past, with s, min, h or d behind it if not seconds")
 
-// ParseOffset reads a time offset: seconds, or with a unit that fwknop knows by
+// parseOffset reads a time offset: seconds, or with a unit that fwknop knows by
 // its first letter, a minus before it for the past.
-func ParseOffset(s string) (time.Duration, error) {
+func parseOffset(s string) (time.Duration, error) {
 	number, minus := strings.CutPrefix(strings.ToLower(s), "-")
 	digits := strings.TrimRight(number, "abcdefghijklmnopqrstuvwxyz")
 	unit := time.Second
@@ -348,7 +286,7 @@ func ParseOffset(s string) (time.Duration, error) {
 		}
 	}
 	n, err := strconv.ParseUint(digits, 10, 31)
-	if err != nil || !allDigits(digits) || time.Duration(n) > 100*366*24*time.Hour/unit {
+	if err != nil || time.Duration(n) > 100*366*24*time.Hour/unit {
 		return 0, errOffset
 	}
 	d := time.Duration(n) * unit
@@ -356,4 +294,18 @@ func ParseOffset(s string) (time.Duration, error) {
 		d = -d
 	}
 	return d, nil
+}
+
+// KeyFromFile returns the key that a file for fwknop's --get-key names for a
+// host: a line "HOST: KEY", the host written as the server is.
+func KeyFromFile(src []byte, host string) ([]byte, error) {
+	for line := range strings.Lines(string(src)) {
+		name, key, ok := strings.Cut(strings.TrimSpace(line), ":")
+		if ok && strings.TrimSpace(name) == host && !strings.HasPrefix(name, "#") {
+			if key = strings.TrimSpace(key); key != "" {
+				return []byte(key), nil
+			}
+		}
+	}
+	return nil, fmt.Errorf("has no line for %s", host)
 }
