@@ -55,7 +55,7 @@ func (o Outside) Address(ctx context.Context, v4 bool) (a netip.Addr, err error)
 		}
 		a, err = o.pageAddress(ctx, whom, v4)
 	}
-	if err == nil && (a.Is4() != v4 || a.IsUnspecified() || a.IsLoopback() || a.IsMulticast()) {
+	if err == nil && (a.Is4() != v4 || a.IsUnspecified() || a.IsLoopback() || a.IsMulticast() || a == broadcast) {
 		err = fmt.Errorf("the answer is %v, which cannot be opened", a)
 	}
 	if err != nil {
@@ -63,6 +63,8 @@ func (o Outside) Address(ctx context.Context, v4 bool) (a netip.Addr, err error)
 	}
 	return a, nil
 }
+
+var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
 // ParseResolveURL checks the address of a page. Without a scheme, as in
 // .fwknoprc, it is https; nothing else will do, since whoever is on the way
@@ -103,7 +105,8 @@ func (o Outside) pageAddress(ctx context.Context, page string, v4 bool) (netip.A
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
-		return netip.Addr{}, fmt.Errorf("status %s", answer.Status)
+		// Not the server's own words, which go to a terminal.
+		return netip.Addr{}, fmt.Errorf("status %d %s", answer.StatusCode, http.StatusText(answer.StatusCode))
 	}
 	const longest = 256
 	body, err := io.ReadAll(io.LimitReader(answer.Body, longest))

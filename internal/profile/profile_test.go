@@ -199,7 +199,12 @@ func FuzzParse(f *testing.F) {
 			t.Fatal("value and error", c, err)
 		}
 		if err == nil {
-			c.Find(name)
+			p, _ := c.Find(name)
+			if p.Delay != nil && (*p.Delay < 0 || *p.Delay > 24*time.Hour) || p.Timeout != nil && (*p.Timeout <= 0 || *p.Timeout > 24*time.Hour) ||
+				p.Retry != nil && (*p.Retry < 0 || *p.Retry > 100) || len(p.Sequence) > knock.MaxSteps ||
+				p.Address.Is4In6() || p.Source.Is4In6() || len(p.Sequence) > 0 && (p.SequenceFile != "" || p.OneTimeFile != "") {
+				t.Errorf("%+v", p)
+			}
 			for _, name := range c.Names() {
 				if _, ok := c.Find(name); !ok && !strings.Contains(name, `\`) {
 					t.Errorf("%q is not found", name)
