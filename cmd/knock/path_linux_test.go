@@ -2,6 +2,7 @@ package main
 
 import (
 	"container/heap"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"runtime"
@@ -46,6 +47,9 @@ func newPath(t *testing.T, delay func() time.Duration, lose func([]byte) bool) (
 			p.tun[i], err = openTun("tun0")
 			return err
 		})
+		if errors.Is(err, os.ErrPermission) {
+			nettest.Missing(t, "needs root to make a tun interface: %v", err)
+		}
 		if err != nil {
 			nettest.LacksKernel(t, "tun devices: "+err.Error())
 		}

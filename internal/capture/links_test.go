@@ -118,6 +118,8 @@ func TestFollowTun(t *testing.T) {
 	})
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENODEV) {
 		nettest.LacksKernel(t, "tun")
+	} else if errors.Is(err, os.ErrPermission) {
+		nettest.Missing(t, "needs root to make a tun interface: %v", err)
 	} else if err != nil {
 		t.Fatal(err)
 	}

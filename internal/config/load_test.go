@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"knockd/internal/nettest"
 )
 
 // notRoot loads as an ordinary user does, whoever owns the files of testdata.
@@ -117,12 +119,7 @@ func TestOthersCanWrite(t *testing.T) {
 
 // TestForeignOwner needs root, to give a file away.
 func TestForeignOwner(t *testing.T) {
-	if os.Geteuid() != 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("needs root")
-		}
-		t.Skip("needs root")
-	}
+	nettest.NeedRealRoot(t)
 	path := filepath.Join(t.TempDir(), "k.conf")
 	dropIn := filepath.Join(path+".d", "x.conf")
 	if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Mkdir(path+".d", 0o700), os.WriteFile(dropIn, nil, 0o600),

@@ -13,6 +13,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"knockd/internal/conformance"
+	"knockd/internal/nettest"
 )
 
 var seed = flag.Uint64("seed", 0, "of the random configurations; 0 means another one each time")
@@ -46,20 +49,15 @@ func TestReference(t *testing.T) {
 	}
 }
 
-// findReference looks for knockd 0.8 itself, not for this project's.
+// findReference returns the path of knockd 0.8 itself, not of this project's.
 func findReference(t *testing.T) string {
 	t.Helper()
-	for _, path := range []string{"/usr/sbin/knockd", "/usr/bin/knockd"} {
-		out, err := exec.Command(path, "-V").Output()
-		if err == nil && strings.Contains(string(out), "knockd 0.8\nCopyright (C) 2004") {
-			return path
-		}
+	nettest.NeedProgram(t, "knockd")
+	path, err := conformance.ReferenceProgram("knockd")
+	if err != nil {
+		nettest.Missing(t, "needs knockd 0.8: %v", err)
 	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("needs the package knockd")
-	}
-	t.Skip("needs the package knockd")
-	return ""
+	return path
 }
 
 // referenceReads returns what knockd -D prints of a configuration and whether

@@ -26,7 +26,7 @@ type Oracle struct {
 // missing.
 func NewOracle(t testing.TB) *Oracle {
 	t.Helper()
-	nettest.NeedProgram(t, "knockd", "gcc")
+	nettest.NeedProgram(t, "knockd", "gcc", "/usr/include/pcap.h", "/usr/include/stdio.h")
 	program, err := ReferenceProgram("knockd")
 	if err != nil {
 		nettest.Missing(t, "needs knockd 0.8: %v", err)
@@ -38,9 +38,6 @@ func NewOracle(t testing.TB) *Oracle {
 	}
 	out, err := exec.Command("gcc", "-Wall", "-O1", "-shared", "-fPIC", "-o", preload, source, "-lpcap").CombinedOutput()
 	if err != nil {
-		if strings.Contains(string(out), "pcap.h") {
-			nettest.Missing(t, "needs libpcap-dev")
-		}
 		t.Fatalf("compile the oracle: %v\n%s", err, out)
 	}
 	return &Oracle{t, program, preload}
@@ -78,20 +75,22 @@ func (o *Oracle) RunFile(config, capture string) string {
 }
 
 // ReferenceProgram returns the path of the installed program of knockd 0.8
-// ("knockd" or "knock"), if it is that one.
-func ReferenceProgram(name string) (string, error) {
-	path, err := nettest.FindProgram(name)
-	if err != nil {
-		return "", err
+// ("knockd" or "knock"): the first that is found or, where this project's is
+// installed too and found first, Debian's.
+func ReferenceProgram(name string) (path string, err error) {
+	err = exec.ErrNotFound
+	for _, path := range []string{name, "/usr/sbin/" + name, "/usr/bin/" + name} {
+		path, missing := nettest.FindProgram(path)
+		if missing != nil {
+			continue
+		}
+		out, failed := exec.Command(path, "-V").Output()
+		if failed == nil && strings.HasPrefix(string(out), name+" 0.8") {
+			return path, nil
+		}
+		err = &otherProgram{path, strings.TrimSpace(string(out))}
 	}
-	out, err := exec.Command(path, "-V").Output()
-	if err != nil {
-		return "", err
-	}
-	if !strings.HasPrefix(string(out), name+" 0.8") {
-		return "", &otherProgram{path, strings.TrimSpace(string(out))}
-	}
-	return path, nil
+	return "", err
 }
 
 type otherProgram struct{ path, says string }

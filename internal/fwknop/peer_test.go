@@ -16,6 +16,7 @@ import (
 	"github.com/google/gopacket/pcapgo"
 
 	"knockd/internal/knock"
+	"knockd/internal/nettest"
 	"knockd/internal/spa"
 )
 
@@ -30,13 +31,8 @@ var notAlike = map[string]string{
 // TestPeer shows the same packets to the installed fwknopd with its own
 // configuration and to the doors made of it: both open for the same ones.
 func TestPeer(t *testing.T) {
-	fwknopd, err := exec.LookPath("fwknopd")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("needs Debian's fwknop-server")
-		}
-		t.Skip("needs Debian's fwknop-server")
-	}
+	nettest.NeedProgram(t, "fwknopd")
+	fwknopd, _ := nettest.FindProgram("fwknopd")
 	cases, _ := filepath.Glob("testdata/*.txtar")
 	opened, refused := 0, 0
 	for _, file := range cases {

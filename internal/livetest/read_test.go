@@ -109,8 +109,9 @@ func TestReadRandomTraces(t *testing.T) {
 // reads a recording of the same packets.
 func TestReadWhatWasLive(t *testing.T) {
 	t.Parallel()
-	client, server := nettest.Pair(t)
+	nettest.NeedRealRoot(t) // tcpdump sets its groups
 	nettest.NeedProgram(t, "tcpdump")
+	client, server := nettest.Pair(t)
 	d := start(t, server, threeDoors)
 	recording := d.file("recording.pcap")
 	dump := exec.Command("tcpdump", "-i", "eth0", "-U", "-w", recording, "--immediate-mode", "-Z", "root")

@@ -255,7 +255,7 @@ func TestSPACheck(t *testing.T) {
 				}
 			}
 			write(t, conf, "[ssh]\nspa_key_file = "+keys+"\n"+c.door+"\nopen = tcp/22\n[options]\nStateDir = "+dir+"/state\n")
-			status, _, stderr := outcome(t, h, program(t, "knockd"), "-t", "-c", conf)
+			status, _, stderr := outcome(t, h, program(t, "knockd"), "-t", "-i", "lo", "-c", conf)
 			got := strings.NewReplacer(conf, "CONF", keys, "KEYS").Replace(stderr)
 			if status != c.status || !like(c.want, got) {
 				t.Errorf("status %d\n%swant %d\n%s", status, got, c.status, c.want)

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"unsafe"
 )
 
 // setnsNumber is the system call setns(2), which package syscall does not
@@ -52,6 +53,26 @@ func inNamespace(ns *os.File, f func() error) error {
 		}
 		return f()
 	})
+}
+
+// loopbackUp sets loopback up where the thread is (netdevice(7)).
+func loopbackUp() error {
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_DGRAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return os.NewSyscallError("socket", err)
+	}
+	defer syscall.Close(fd)
+	request := struct {
+		name  [syscall.IFNAMSIZ]byte
+		flags uint16
+		_     [22]byte
+	}{flags: syscall.IFF_UP}
+	copy(request.name[:], "lo")
+	_, _, errno := syscall.RawSyscall(syscall.SYS_IOCTL, uintptr(fd), syscall.SIOCSIFFLAGS, uintptr(unsafe.Pointer(&request)))
+	if errno != 0 {
+		return os.NewSyscallError("set loopback up", errno)
+	}
+	return nil
 }
 
 // onThread runs f on a thread that no other goroutine uses meanwhile, then

@@ -135,17 +135,28 @@ func TestTryReportsFailure(t *testing.T) {
 }
 
 func TestNeedProgramNamesWhatIsMissing(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	if err := os.Symlink("/bin/sh", os.Getenv("PATH")+"/bash"); err != nil {
+		t.Fatal(err)
+	}
 	for ci, want := range map[string]string{
-		"":     "skip: needs no-such-program, nor-this",
-		"true": "fatal: needs no-such-program, nor-this",
+		"":     "skip: needs zsh, /usr/lib/nmap (Debian: nmap zsh)",
+		"true": "fatal: needs zsh, /usr/lib/nmap (Debian: nmap zsh)",
 	} {
 		t.Setenv("CI", ci)
 		r := &recorder{TB: t}
-		NeedProgram(r, "sh", "no-such-program", "nor-this")
+		NeedProgram(r, "bash", "zsh", "/usr/lib/nmap")
 		if r.said != want {
 			t.Errorf("CI=%q: %q, want %q", ci, r.said, want)
 		}
 	}
+	t.Run("unknown", func(t *testing.T) {
+		r := &recorder{TB: t}
+		NeedProgram(r, "no-such-program")
+		if want := "fatal: nettest: programs.txt does not say which package brings no-such-program"; r.said != want {
+			t.Errorf("%q, want %q", r.said, want)
+		}
+	})
 	r := &recorder{TB: t}
 	t.Setenv("CI", "true")
 	LacksKernel(r, "doors")
@@ -162,10 +173,13 @@ type recorder struct {
 
 func (r *recorder) Helper() {}
 
-func (r *recorder) Skipf(format string, args ...any) {
-	r.said = "skip: " + fmt.Sprintf(format, args...)
-}
+func (r *recorder) Skipf(format string, args ...any) { r.end("skip: "+format, args...) }
 
-func (r *recorder) Fatalf(format string, args ...any) {
-	r.said = "fatal: " + fmt.Sprintf(format, args...)
+func (r *recorder) Fatalf(format string, args ...any) { r.end("fatal: "+format, args...) }
+
+// end keeps the first word, which would have ended the test.
+func (r *recorder) end(format string, args ...any) {
+	if r.said == "" {
+		r.said = fmt.Sprintf(format, args...)
+	}
 }

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"knockd/internal/command"
+	"knockd/internal/nettest"
 )
 
 // childEnv says what a re-executed test binary does in place of tests: "open",
@@ -115,12 +116,13 @@ type killer struct {
 
 // hasIptables says what is missing for real rules.
 func hasIptables(t *testing.T) bool {
-	_, err := exec.LookPath("iptables")
-	if err == nil && os.Geteuid() == 0 {
+	_, err := nettest.FindProgram("iptables")
+	if err == nil && nettest.RealRoot() {
 		return true
 	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("needs root and the package iptables")
+	if nettest.Strict() {
+		nettest.NeedRealRoot(t)
+		nettest.NeedProgram(t, "iptables")
 	}
 	t.Log("without iptables rules: they need root and the package iptables")
 	return false

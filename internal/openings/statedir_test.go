@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"knockd/internal/nettest"
 )
 
 func TestJournalName(t *testing.T) {
@@ -117,7 +119,7 @@ func TestUnsafe(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.root {
-				needRoot(t)
+				nettest.NeedRealRoot(t)
 			}
 			dir := filepath.Join(t.TempDir(), "state")
 			if err := errors.Join(os.Mkdir(dir, 0o700), c.make(dir)); err != nil {
@@ -139,21 +141,9 @@ func TestUnsafe(t *testing.T) {
 	}
 }
 
-// needRoot skips without root, and fails where that must not happen.
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("needs root")
-	}
-	t.Skip("needs root")
-}
-
 // onSmallDisk calls f in a thread of its own that alone sees a small tmpfs.
 func onSmallDisk(t *testing.T, options string, f func(dir string)) {
-	needRoot(t)
+	nettest.NeedRealRoot(t)
 	dir := t.TempDir()
 	done := make(chan error)
 	go func() {

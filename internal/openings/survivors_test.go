@@ -1,22 +1,18 @@
 package openings
 
 import (
-	"os"
 	"os/exec"
 	"syscall"
 	"testing"
 	"time"
+
+	"knockd/internal/nettest"
 )
 
 // TestSurvivorsOfOthers: what another user runs is no command of ours, whatever
 // its environment says. It would decide when a door closes.
 func TestSurvivorsOfOthers(t *testing.T) {
-	if os.Geteuid() != 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("needs root, to be two users")
-		}
-		t.Skip("needs root, to be two users")
-	}
+	nettest.NeedRealRoot(t)
 	const journal = "survivors.journal"
 	run := func(uid uint32, id uint64) int {
 		cmd := exec.Command("/bin/sleep", "60")

@@ -269,6 +269,8 @@ func (w *world) play(l *lab, trace [phases][]knock.Hit) (want map[netip.Addr][]s
 
 // compare runs random sets of doors through load and the tracker.
 func compare(t *testing.T, sets, workers, perFamily int, load func(l *lab, w *world)) {
+	nettest.NeedRoot(t)
+	nettest.NeedProgram(t, "ip", "nft")
 	s := seed(t)
 	var next, openings, lines, slow atomic.Int64
 	t.Run("sets", func(t *testing.T) {
@@ -377,6 +379,9 @@ func TestIptablesDecidesLikeTracker(t *testing.T) {
 	for _, flavour := range []string{"nft", "legacy"} {
 		t.Run(flavour, func(t *testing.T) {
 			nettest.NeedProgram(t, "iptables-"+flavour+"-restore")
+			if flavour == "nft" {
+				nettest.NeedRealRoot(t) // who alone may send so many rules at once
+			}
 			compare(t, sets, 6, 40, func(l *lab, w *world) {
 				w.onlySteps = true
 				l.load("nft", []byte("table inet probe {}\ndelete table inet probe\n"+probe), "-f")

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"knockd/internal/nettest"
 )
 
 // stock is Debian's client, which in its test mode sends nothing and saves the
@@ -23,14 +25,8 @@ type stock struct {
 
 // NewStock finds the client.
 func NewStock(t *testing.T) stock {
-	path, err := exec.LookPath("fwknop")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("needs Debian's fwknop-client")
-		}
-		t.Skip("needs Debian's fwknop-client")
-	}
-	return stock{t, path, t.TempDir()}
+	nettest.NeedProgram(t, "fwknop")
+	return stock{t, "fwknop", t.TempDir()}
 }
 
 // Run returns the packet and what the client prints of it.
