@@ -7,13 +7,10 @@ import (
 )
 
 // spaICMP sends the packet behind the header of an echo reply (RFC 792), as
-// fwknop does: a type that nobody answers. That takes the privilege for raw
+// fwknop does, over IPv4: a type that nobody answers. That takes the privilege for raw
 // sockets.
-func (s *SPA) spaICMP(ctx context.Context, host netip.Addr, packet []byte) error {
-	if host.Is6() {
-		return &SPAProtoError{"icmp over IPv6"}
-	}
-	conn, err := s.dialer("ip").DialContext(ctx, "ip4:icmp", host.String())
+func (s *SPA) spaICMP(ctx context.Context, to netip.AddrPort, packet []byte) error {
+	conn, err := s.dialer("ip").DialContext(ctx, "ip4:icmp", to.Addr().String())
 	if err != nil {
 		return &RawError{withoutAddress(err)}
 	}

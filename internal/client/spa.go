@@ -51,6 +51,9 @@ func (s *SPA) ask(ctx context.Context, host netip.Addr) error {
 	if host.Is6() && !s.IPv6 {
 		return &HitError{host, ErrSPAIPv6}
 	}
+	if err := s.possible(host); err != nil {
+		return err
+	}
 	packet, err := s.packet(ctx, host, time.Now())
 	if err != nil {
 		return err
@@ -61,6 +64,22 @@ func (s *SPA) ask(ctx context.Context, host netip.Addr) error {
 	}
 	if err := s.send(ctx, proto, to, packet); err != nil {
 		return &HitError{host, err}
+	}
+	return nil
+}
+
+// possible says what the profile asks for in vain, before anybody is asked for
+// an address: without a network it would be that which is said.
+func (s *SPA) possible(host netip.Addr) error {
+	if _, err := s.Message(time.Time{}, netip.Addr{}); err != nil {
+		return err
+	}
+	proto := s.transport()
+	switch {
+	case spaTransports[proto] == nil:
+		return &HitError{host, &SPAProtoError{proto}}
+	case proto == "icmp" && host.Is6():
+		return &HitError{host, &SPAProtoError{"icmp over IPv6"}}
 	}
 	return nil
 }
@@ -161,20 +180,24 @@ func (s *SPA) send(ctx context.Context, proto string, to netip.AddrPort, packet 
 	if err := s.check(to.Addr()); err != nil {
 		return err
 	}
-	switch proto {
-	case "udp", "udpraw": // by hand it would be the same datagram
-		return s.spaUDP(ctx, to, packet)
-	case "tcp":
+	return spaTransports[proto](s, ctx, to, packet)
+}
+
+// spaTransports are the ways to send a packet.
+var spaTransports = map[string]func(*SPA, context.Context, netip.AddrPort, []byte) error{
+	"udp":    (*SPA).spaUDP,
+	"udpraw": (*SPA).spaUDP, // by hand it would be the same datagram
+	"tcp": func(s *SPA, ctx context.Context, to netip.AddrPort, packet []byte) error {
 		return s.spaTCP(ctx, to, packet, true)
-	case "http":
+	},
+	"http": func(s *SPA, ctx context.Context, to netip.AddrPort, packet []byte) error {
 		return s.spaTCP(ctx, to, httpRequest(to, s.Server, packet), false)
-	case "tcpraw":
+	},
+	"tcpraw": func(s *SPA, ctx context.Context, to netip.AddrPort, packet []byte) error {
 		raw := Sender{Route: s.Route, Flags: knock.SYN}
 		return raw.segment(ctx, to, packet)
-	case "icmp":
-		return s.spaICMP(ctx, to.Addr(), packet)
-	}
-	return &SPAProtoError{proto}
+	},
+	"icmp": (*SPA).spaICMP,
 }
 
 // from returns a dialer that sends from the source port, if one is named.

@@ -66,6 +66,27 @@ func TestHTTPRequest(t *testing.T) {
 	}
 }
 
+// TestSPAImpossible: what is asked for in vain is said before a socket is
+// opened; here each would fail, for the context has ended.
+func TestSPAImpossible(t *testing.T) {
+	ended, end := context.WithCancel(context.Background())
+	end()
+	for _, c := range []struct{ proto, access, host, want string }{
+		{"icmp", "tcp/1", "::1", "knock at ::1: transport icmp over IPv6 is not supported"},
+		{"sctp", "tcp/1", "192.0.2.1", "knock at 192.0.2.1: transport sctp is not supported"},
+		{"udp", "tcp/1,tcp/2", "192.0.2.1", "an outer port for NAT goes with one port"},
+		{"udp", "", "192.0.2.1", "no port to ask for"},
+	} {
+		s := spaClient()
+		s.Proto, s.IPv6, s.NATPort = c.proto, true, 5
+		s.Access, _ = spa.ParsePorts(c.access)
+		err := s.Ask(ended, []netip.Addr{netip.MustParseAddr(c.host)}, 0)
+		if err == nil || err.Error() != c.want {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
 // TestSPAFresh: each packet is a new one, and a random port another one.
 func TestSPAFresh(t *testing.T) {
 	s := spaClient()
