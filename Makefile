@@ -2,9 +2,11 @@
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 PREFIX  ?= /usr/local
-GO      ?= go
-GOFLAGS ?= -trimpath
-LDFLAGS  = -s -w -X main.version=$(VERSION)
+# The Go that builds: GO, or one that is new enough (.ci/findgo).
+GO      ?=
+go       = $(shell GO='$(GO)' sh .ci/findgo 2>/dev/null)
+# The version is git's, above: stamping fails in somebody else's clone.
+BUILD    = CGO_ENABLED=0 $(go) build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o bin/
 COMMANDS = $(notdir $(wildcard cmd/*))
 
 SBIN    = $(DESTDIR)$(PREFIX)/sbin
@@ -12,29 +14,40 @@ BIN     = $(DESTDIR)$(PREFIX)/bin
 MAN     = $(DESTDIR)$(PREFIX)/share/man/man1
 DOC     = $(DESTDIR)$(PREFIX)/share/doc/knockd
 SHARE   = $(DESTDIR)$(PREFIX)/share
-UNITS   = $(DESTDIR)/lib/systemd/system
+# Before Debian's directory in systemd's search, if PREFIX is /usr/local.
+UNITS   = $(DESTDIR)$(PREFIX)/lib/systemd/system
+# zsh of Debian looks here for what belongs to a package.
+ZSH     = $(SHARE)/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
 # Existing files of the administrator are never overwritten.
 KEEP    = sh -c 'test -e "$$2" || install -D -m "$$0" "$$1" "$$2"'
 
-.PHONY: all build install uninstall test check demo cross clean deps test-systemd test-firewalls test-long
+.PHONY: all needs-go build install uninstall test check demo cross clean deps test-systemd test-firewalls test-long
 
 all: build
 
-build:
-	@mkdir -p bin
-	CGO_ENABLED=0 $(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+needs-go:
+	@GO='$(GO)' sh .ci/findgo >/dev/null
 
-install: build
+build: needs-go
+	@mkdir -p bin
+	$(BUILD) ./cmd/...
+
+# Copies what was built and builds nothing, so that root needs no Go. Without
+# DESTDIR systemd is told of the units; what runs goes on running.
+install:
+	@for name in $(COMMANDS); do test -x bin/$$name || \
+		{ echo "bin/$$name is not there: run make first, as yourself; install only copies" >&2; exit 1; }; done
+	@test -n "$(DESTDIR)" || sh configs/changeover may $(PREFIX)
 	install -D -m 755 bin/knockd $(SBIN)/knockd
 	install -D -m 755 bin/knock $(BIN)/knock
 	install -D -m 755 bin/knockctl $(SBIN)/knockctl
 	for page in cmd/*/*.1; do install -D -m 644 $$page $(MAN)/$${page##*/} || exit 1; done
 	for unit in configs/*.service; do \
-		install -d $(UNITS) && sed 's|/usr/sbin/|$(PREFIX)/sbin/|' $$unit >$(UNITS)/$${unit##*/} || exit 1; \
+		sed 's|/usr/sbin/|$(PREFIX)/sbin/|' $$unit | install -D -m 644 /dev/stdin $(UNITS)/$${unit##*/} || exit 1; \
 	done
 	for name in $(COMMANDS); do \
 		install -D -m 644 configs/$$name.bash $(SHARE)/bash-completion/completions/$$name && \
-		install -D -m 644 configs/_$$name $(SHARE)/zsh/site-functions/_$$name && \
+		install -D -m 644 configs/_$$name $(ZSH)/_$$name && \
 		install -D -m 644 configs/$$name.fish $(SHARE)/fish/vendor_completions.d/$$name.fish || exit 1; \
 	done
 	install -D -m 644 configs/knock.sh $(DOC)/knock.sh
@@ -43,69 +56,78 @@ install: build
 	$(KEEP) 644 configs/knockd.default $(DESTDIR)/etc/default/knockd
 	$(KEEP) 644 configs/knockd.logrotate $(DESTDIR)/etc/logrotate.d/knockd
 	install -D -m 644 README.md $(DOC)/README.md
+	@test -n "$(DESTDIR)" || sh configs/changeover installed $(PREFIX)
 
-# Leaves /etc and the state as they are.
+# Leaves /etc and the state as they are. Without DESTDIR the service is stopped
+# before, and nothing of it stays open, closed or in the kernel.
 uninstall:
+	@test -n "$(DESTDIR)" || sh configs/changeover leaving $(PREFIX)
 	rm -f $(SBIN)/knockd $(BIN)/knock $(SBIN)/knockctl
 	for page in cmd/*/*.1; do rm -f $(MAN)/$${page##*/}; done
 	for unit in configs/*.service; do rm -f $(UNITS)/$${unit##*/}; done
-	for name in $(COMMANDS); do rm -f $(SHARE)/bash-completion/completions/$$name $(SHARE)/zsh/site-functions/_$$name \
+	for name in $(COMMANDS); do rm -f $(SHARE)/bash-completion/completions/$$name $(ZSH)/_$$name \
 		$(SHARE)/fish/vendor_completions.d/$$name.fish; done
-	rm -rf $(DOC)
+	rm -f $(DOC)/knock.sh $(DOC)/wake-on-connect.conf $(DOC)/README.md
+	rmdir $(DOC) 2>/dev/null || true
+	@test -n "$(DESTDIR)" || sh configs/changeover left $(PREFIX)
 
 # The programs that the tests compare with and send packets with.
 deps:
 	@sh .ci/deps
 
 # All tests. What cannot run here says what it needs.
-test: deps
-	$(GO) test -timeout 18m ./...
+test: needs-go deps
+	$(go) test -timeout 18m ./...
 
 # What every commit passes.
-check: deps
-	@fmt=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$fmt" || { echo "gofmt would change:"; echo "$$fmt"; exit 1; }
-	$(GO) vet ./...
-	$(GO) tool staticcheck ./...
-	$(GO) test -race -timeout 30m ./...
+check: needs-go deps
+	@fmt=$$("$$($(go) env GOROOT)/bin/gofmt" -l cmd internal); test -z "$$fmt" || { echo "gofmt would change:"; echo "$$fmt"; exit 1; }
+	$(go) vet ./...
+	$(go) tool staticcheck ./...
+	$(go) test -race -timeout 30m ./...
 
 # Two hosts on this machine, a closed port, a knock, an open one, a closed one.
 demo: build
-	@CGO_ENABLED=0 $(GO) run ./internal/demo bin
+	@$(BUILD) ./internal/demo
+	@bin/demo bin
 
 # What decoding, tracking, filtering and reading a configuration cost.
-bench:
-	@$(GO) test -run '^$$' -bench '^Benchmark(Decode|Tracker|Strict|Doors|Filter|Parse|Cheap|Junk|Replay|Dear)$$' -benchtime 200ms -benchmem \
+bench: needs-go
+	@$(go) test -run '^$$' -bench '^Benchmark(Decode|Tracker|Strict|Doors|Filter|Parse|Cheap|Junk|Replay|Dear)$$' -benchtime 200ms -benchmem \
 		./internal/packet ./internal/knock ./internal/capture ./internal/config ./internal/spa | sh .ci/benchtable
 
 # One table beside Debian's knockd 0.8 and fwknopd, as root, in namespaces of
 # its own. It takes about ten minutes and wants the machine for itself.
-bench-peer: deps
-	$(GO) test -count 1 -timeout 30m -run '^TestPeer$$' -v ./internal/livetest -peer
+bench-peer: needs-go deps
+	$(go) test -count 1 -timeout 30m -run '^TestPeer$$' -v ./internal/livetest -peer
 
 # Floods, knocks, reloads and address changes at once, as root, in namespaces.
 SOAK ?= 10m
-soak: deps
-	$(GO) test -count 1 -timeout 2h -run '^TestSoak$$' -v ./internal/livetest -soak=$(SOAK)
+soak: needs-go deps
+	$(go) test -count 1 -timeout 2h -run '^TestSoak$$' -v ./internal/livetest -soak=$(SOAK)
 
-# The unit under a real systemd, booted in a container: root, debootstrap and
+# The unit under a real systemd, and the way from Debian's knockd and back, in
+# containers that boot Debian 12 and 13: root, debootstrap and
 # systemd-container. Takes some minutes the first time.
+SUITES ?= bookworm trixie
 test-systemd: build
-	sh internal/livetest/systemd/run bin
+	for suite in $(SUITES); do for story in unit changeover; do \
+		sh internal/livetest/systemd/run bin $$suite $$story || exit 1; done; done
 
 # Beside the host firewalls of Debian's packages; installs ufw and firewalld.
-test-firewalls:
+test-firewalls: needs-go
 	KNOCKD_TEST_FIREWALLS=1 sh .ci/deps
-	KNOCKD_TEST_FIREWALLS=1 $(GO) test -timeout 30m -run 'Firewall|Coexist' -v ./internal/nft ./internal/livetest
+	KNOCKD_TEST_FIREWALLS=1 $(go) test -timeout 30m -run 'Firewall|Coexist' -v ./internal/nft ./internal/livetest
 
 # What is too long for every day: more random doors, traces, changes and hits.
-test-long: deps
-	KNOCKD_LONG=1 $(GO) test -timeout 60m ./internal/ruleset ./internal/livetest ./internal/knock
-	$(GO) test -timeout 30m ./internal/conformance -traces 1000
-	$(GO) test -timeout 30m ./internal/livetest -run Changes -changes 1000
+test-long: needs-go deps
+	KNOCKD_LONG=1 $(go) test -timeout 60m ./internal/ruleset ./internal/livetest ./internal/knock
+	$(go) test -timeout 30m ./internal/conformance -traces 1000
+	$(go) test -timeout 30m ./internal/livetest -run Changes -changes 1000
 
 # The client's other systems.
-cross:
-	sh .ci/cross
+cross: needs-go
+	GO=$(go) sh .ci/cross
 
 clean:
 	rm -rf bin dist
