@@ -94,7 +94,7 @@ func programsOf(call *ast.CallExpr) (names []string) {
 	}
 	for _, a := range args {
 		if lit, ok := a.(*ast.BasicLit); ok && lit.Kind == token.STRING {
-			if name, err := strconv.Unquote(lit.Value); err == nil && name != "" {
+			if name, err := strconv.Unquote(lit.Value); err == nil && name != "" && name[0] != '-' {
 				names = append(names, name)
 			}
 		}
