@@ -81,7 +81,7 @@ func strictDoors(r *rand.Rand) []*knock.Door {
 			d.Flags = knock.FlagMatch{Set: knock.SYN, Clear: knock.ACK}
 			for range r.IntN(3) {
 				first := uint16(r.IntN(60000))
-				d.StrictIgnore = append(d.StrictIgnore, knock.Ports{Proto: []knock.Protocol{knock.TCP, knock.UDP}[r.IntN(2)],
+				d.StrictIgnore = append(d.StrictIgnore, knock.PortRange{Proto: []knock.Protocol{knock.TCP, knock.UDP}[r.IntN(2)],
 					First: first, Last: first + uint16(r.IntN(5000))})
 			}
 		}

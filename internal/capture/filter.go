@@ -48,10 +48,10 @@ func compile(w *Wanted, limit int) ([]bpf.Instruction, error) {
 }
 
 // fit returns the finest program that keeps to the limit, or nil.
-func fit(w *Wanted, tcp, udp []portRange, limit int) []bpf.Instruction {
+func fit(w *Wanted, tcp, udp []interval, limit int) []bpf.Instruction {
 	all := len(tcp) + len(udp)
 	at := func(n int) []bpf.Instruction { // with about n ranges
-		share := func(r []portRange) []portRange { return coarsen(r, max(1, n*len(r)/max(1, all))) }
+		share := func(r []interval) []interval { return coarsen(r, max(1, n*len(r)/max(1, all))) }
 		return assemble(w, share(tcp), share(udp))
 	}
 	// A range takes an instruction at least, and usually two.
@@ -74,7 +74,7 @@ type leaf struct {
 	label label
 }
 
-func assemble(w *Wanted, tcp, udp []portRange) []bpf.Instruction {
+func assemble(w *Wanted, tcp, udp []interval) []bpf.Instruction {
 	f := &filter{program: newProgram()}
 	f.reject = f.add(bpf.RetConstant{Val: 0})
 	f.accept = f.add(bpf.RetConstant{Val: whole})
@@ -160,7 +160,7 @@ func (f *filter) ipv6(tcp, udp label) label {
 }
 
 // ports looks for the destination port.
-func (f *filter) ports(ranges []portRange) label {
+func (f *filter) ports(ranges []interval) label {
 	if len(ranges) == 0 {
 		return f.reject
 	}
@@ -169,7 +169,7 @@ func (f *filter) ports(ranges []portRange) label {
 }
 
 // tree is a binary decision tree over the ranges.
-func (f *filter) tree(ranges []portRange) label {
+func (f *filter) tree(ranges []interval) label {
 	if len(ranges) == 1 {
 		r := ranges[0]
 		yes := f.leaf(r.class)

@@ -17,7 +17,7 @@ func TestFilterOfStrictDoors(t *testing.T) {
 		Sequence:     []knock.Step{{Proto: knock.TCP, Port: 7000}, {Proto: knock.UDP}},
 		OpenPorts:    []knock.PortRange{{First: 8000, Last: 8100}},
 		Flags:        knock.FlagMatch{Set: knock.SYN, Clear: knock.ACK},
-		StrictIgnore: []knock.Ports{{Proto: knock.UDP, First: 50000, Last: 60000}, {Proto: knock.TCP, First: 443, Last: 443}, {Proto: knock.UDP, First: 1, Last: 100}, {Proto: knock.UDP, First: 55000, Last: 65535}},
+		StrictIgnore: []knock.PortRange{{Proto: knock.UDP, First: 50000, Last: 60000}, {Proto: knock.TCP, First: 443, Last: 443}, {Proto: knock.UDP, First: 1, Last: 100}, {Proto: knock.UDP, First: 55000, Last: 65535}},
 	}
 	for _, strict := range []bool{true, false} {
 		door.Strict = strict

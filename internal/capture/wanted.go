@@ -62,7 +62,7 @@ func (w *Wanted) add(d *knock.Door, proto knock.Protocol, first, last uint16) {
 // addStrays adds all ports of a protocol but those that the door ignores.
 func (w *Wanted) addStrays(d *knock.Door, proto knock.Protocol) {
 	ignored := slices.Clone(d.StrictIgnore)
-	slices.SortFunc(ignored, func(a, b knock.Ports) int { return cmp.Compare(a.First, b.First) })
+	slices.SortFunc(ignored, func(a, b knock.PortRange) int { return cmp.Compare(a.First, b.First) })
 	next := 0
 	for _, p := range ignored {
 		if p.Proto != proto || int(p.Last) < next {
@@ -159,15 +159,15 @@ func (c class) equal(d class) bool {
 		slices.Equal(c.flags, d.flags)
 }
 
-// portRange is a range of ports whose packets have to meet a class.
-type portRange struct {
+// interval is a range of ports whose packets have to meet a class.
+type interval struct {
 	first, last uint16
 	class       class
 }
 
 // ranges returns what is wanted of a protocol: ranges in ascending order that
 // do not overlap.
-func (w *Wanted) ranges(proto knock.Protocol) []portRange {
+func (w *Wanted) ranges(proto knock.Protocol) []interval {
 	type edge struct {
 		at    int
 		match *Match
@@ -181,7 +181,7 @@ func (w *Wanted) ranges(proto knock.Protocol) []portRange {
 		}
 	}
 	slices.SortFunc(edges, func(a, b edge) int { return cmp.Compare(a.at, b.at) })
-	var out []portRange
+	var out []interval
 	open := map[Match]int{} // by what the match asks for: ports set to 0
 	known := map[Match]class{}
 	for i, e := range edges {
@@ -193,7 +193,7 @@ func (w *Wanted) ranges(proto knock.Protocol) []portRange {
 			delete(open, key)
 		}
 		if i+1 < len(edges) && edges[i+1].at > e.at && len(open) > 0 {
-			out = appendRange(out, portRange{uint16(e.at), uint16(edges[i+1].at - 1), classOf(open, known)})
+			out = appendRange(out, interval{uint16(e.at), uint16(edges[i+1].at - 1), classOf(open, known)})
 		}
 	}
 	return out
@@ -220,7 +220,7 @@ func classOf(open map[Match]int, known map[Match]class) class {
 }
 
 // appendRange appends a range, or extends the last one if nothing tells them apart.
-func appendRange(out []portRange, r portRange) []portRange {
+func appendRange(out []interval, r interval) []interval {
 	if n := len(out); n > 0 && int(out[n-1].last)+1 == int(r.first) && out[n-1].class.equal(r.class) {
 		out[n-1].last = r.last
 		return out
@@ -230,7 +230,7 @@ func appendRange(out []portRange, r portRange) []portRange {
 
 // coarsen returns at most limit ranges that hold all the given ones, with as
 // few other ports as possible: the smallest gaps are closed.
-func coarsen(ranges []portRange, limit int) []portRange {
+func coarsen(ranges []interval, limit int) []interval {
 	if len(ranges) <= limit {
 		return ranges
 	}
@@ -244,7 +244,7 @@ func coarsen(ranges []portRange, limit int) []portRange {
 	for _, i := range gaps[:len(ranges)-max(limit, 1)] {
 		closed[i] = true
 	}
-	out := []portRange{ranges[0]}
+	out := []interval{ranges[0]}
 	for i, r := range ranges[1:] {
 		if !closed[i] {
 			out = append(out, r)
@@ -257,8 +257,8 @@ func coarsen(ranges []portRange, limit int) []portRange {
 }
 
 // portsOnly returns the ranges with classes that look at nothing else.
-func portsOnly(ranges []portRange) []portRange {
-	var out []portRange
+func portsOnly(ranges []interval) []interval {
+	var out []interval
 	for _, r := range ranges {
 		r.class = class{payload: r.class.payload}
 		out = appendRange(out, r)

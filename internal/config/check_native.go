@@ -7,7 +7,7 @@ const maxSetPorts = 64
 
 // checkNative looks at what opens without a command.
 func (p *parser) checkNative(d *rawDoor) {
-	native := len(d.Open) > 0 || d.XtRecent != "" || d.has("nft_set", "nft_set_6")
+	native := d.OpensPorts() || d.XtRecent != "" || d.has("nft_set", "nft_set_6")
 	if native && d.CmdTimeout < time.Second {
 		p.fault(d.fault("cmd_timeout", rulef("0: must be at least 1 second, since the kernel would keep the door open for ever")))
 	}
@@ -22,18 +22,18 @@ func (p *parser) checkNative(d *rawDoor) {
 				p.fault(d.fault(key, rulef("has no effect without nft_mode = set in [options]")))
 			}
 		}
-	case p.config.NftMode != NftSet || len(d.Open) == 0:
+	case p.config.NftMode != NftSet || !d.OpensPorts():
 	case noSet && !d.has("nft_set", "nft_set_6"):
 		p.fault(d.fault("open", rulef("with nft_mode = set, nft_set must name the set, here or in [options]")))
 	case d.NftSet6 == SetRef{}:
 		p.warn(d.fault("open", rulef("opens nothing for IPv6: there is no nft_set_6")))
 	}
 	for _, key := range []string{"open_prefix_4", "open_prefix_6"} {
-		if p.config.NftMode == NftSet && len(d.Open) > 0 && d.has(key) {
+		if p.config.NftMode == NftSet && d.OpensPorts() && d.has(key) {
 			p.advise(d.fault(key, rulef("with nft_mode = set the set gets the network's first address: the rule must look up the masked one, as ip saddr & 255.255.255.0 @set")))
 		}
 	}
-	ports := 0
+	ports := len(d.OpenNamed)
 	for _, o := range d.Open {
 		ports += o.Len()
 	}

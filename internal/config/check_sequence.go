@@ -1,7 +1,6 @@
 package config
 
 import (
-	"slices"
 	"strings"
 
 	"knockd/internal/knock"
@@ -49,7 +48,7 @@ func wildSteps(steps []knock.Step) (n int) {
 // belong together.
 func (p *parser) checkWild(d *rawDoor) {
 	wild := wildSteps(d.Sequence)
-	named := slices.ContainsFunc(d.Open, Ports.Named)
+	named := len(d.OpenNamed) > 0
 	switch {
 	case wild > 1:
 		p.fault(d.fault("sequence", rulef("%d steps are *: must be at most one", wild)))
@@ -57,7 +56,7 @@ func (p *parser) checkWild(d *rawDoor) {
 		p.fault(d.fault("sequence", rulef("a step is *: open_ports must say which ports it takes")))
 	case d.OneTimeFile == "" && wild == 0 && len(d.Sequence) > 0 && len(d.OpenPorts) > 0:
 		p.fault(d.fault("open_ports", rulef("has no effect without a step * in the sequence")))
-	case named && slices.ContainsFunc(d.Open, func(o Ports) bool { return !o.Named() }):
+	case named && len(d.Open) > 0:
 		p.fault(d.fault("open", rulef("/* opens the port that the knock names, and no others with it: must be a door of its own")))
 	case named && len(d.OpenPorts) == 0 && !d.has("open_ports"):
 		p.fault(d.fault("open", rulef("/* opens the port that the knock names: must come with a step * and open_ports")))

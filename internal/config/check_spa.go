@@ -1,7 +1,6 @@
 package config
 
 import (
-	"slices"
 	"time"
 )
 
@@ -24,7 +23,7 @@ func (p *parser) checkSPA(d *rawDoor) {
 			p.fault(d.fault(key, rulef("is for doors with a sequence: this one has spa_key_file")))
 		}
 	}
-	if slices.ContainsFunc(d.Open, Ports.Named) {
+	if len(d.OpenNamed) > 0 {
 		p.fault(d.fault("open", rulef("/* is for doors with a sequence: must be the ports that may be asked for")))
 	}
 	for _, key := range []string{"spa_max_age", "max_timeout"} {

@@ -77,16 +77,20 @@ type Door struct {
 	StartLimit time.Duration // how long the start command may run; 0 means for ever
 
 	// What opens without a command, for CmdTimeout.
-	Open            []Ports
-	NftSet, NftSet6 SetRef // with NftMode "set"; none if the door fills no set
-	XtRecent        string // the list's name; "" means none
-	OpenPrefix4     int    // bits of the address that count, 8-32
-	OpenPrefix6     int    // 16-128
-	Close           string // name of the door whose openings this one ends; "" means none
+	Open            []PortRange
+	OpenNamed       []knock.Protocol // open = tcp/*: the port that the knock named, by these
+	NftSet, NftSet6 SetRef           // with NftMode "set"; none if the door fills no set
+	XtRecent        string           // the list's name; "" means none
+	OpenPrefix4     int              // bits of the address that count, 8-32
+	OpenPrefix6     int              // 16-128
+	Close           string           // name of the door whose openings this one ends; "" means none
 
 	// SPA is nil for doors with a sequence. A door with it has none.
 	SPA *SPA
 }
+
+// OpensPorts reports whether the door opens ports natively.
+func (d *Door) OpensPorts() bool { return len(d.Open)+len(d.OpenNamed) > 0 }
 
 // ParseSequence reads a sequence for this door, of its OneTimeFile.
 func (d *Door) ParseSequence(text string) ([]knock.Step, error) {

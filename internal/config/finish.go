@@ -65,7 +65,7 @@ func (p *parser) inherit(d *rawDoor) {
 	if !d.has("repeats") {
 		d.ForgiveRepeats = p.config.ForgiveRepeats
 	}
-	if len(d.Open) > 0 && !d.has("nft_set", "nft_set_6") && p.config.NftMode == NftSet {
+	if d.OpensPorts() && !d.has("nft_set", "nft_set_6") && p.config.NftMode == NftSet {
 		d.NftSet, d.NftSet6 = p.config.NftSet, p.config.NftSet6
 	}
 }

@@ -20,7 +20,7 @@ var nativeOptions = []key[*Config]{
 
 // nativeKeys say what a door opens without a command.
 var nativeKeys = []key[*rawDoor]{
-	parsed(func(d *rawDoor) *[]Ports { return &d.Open }, parseOpen, "open").followed(listComment),
+	valueKey(readOpen, "open").followed(listComment),
 	parsed(func(d *rawDoor) *SetRef { return &d.NftSet }, parseSet("ip6"), "nft_set"),
 	parsed(func(d *rawDoor) *SetRef { return &d.NftSet6 }, parseSet("ip"), "nft_set_6"),
 	parsed(func(d *rawDoor) *string { return &d.XtRecent }, parseRecent, "xt_recent"),

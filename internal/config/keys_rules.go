@@ -3,8 +3,6 @@ package config
 import (
 	"net/netip"
 	"time"
-
-	"knockd/internal/knock"
 )
 
 // ruleOptions are the options that say whom no door answers.
@@ -16,7 +14,7 @@ var ruleOptions = []key[*Config]{
 // ruleKeys say who may knock, and how.
 var ruleKeys = []key[*rawDoor]{
 	parsed(func(d *rawDoor) *bool { return &d.Strict }, parseYes, "strict"),
-	parsed(func(d *rawDoor) *[]Ports { return &d.StrictIgnore }, list(parsePorts), "strict_ignore").followed(listComment),
+	parsed(func(d *rawDoor) *[]PortRange { return &d.StrictIgnore }, list(parsePorts), "strict_ignore").followed(listComment),
 	parsed(func(d *rawDoor) *bool { return &d.ForgiveRepeats }, parseRepeats, "repeats"),
 	parsed(func(d *rawDoor) *[]netip.Prefix { return &d.Allow }, list(parsePrefix), "allow"),
 	parsed(func(d *rawDoor) *[]netip.Prefix { return &d.Deny }, list(parsePrefix), "deny"),
@@ -42,12 +40,8 @@ func parseOpenPorts(text string) ([]PortRange, error) {
 	if err != nil {
 		return nil, err
 	}
-	as := make([]Ports, len(ranges))
-	for i, r := range ranges {
-		as[i] = Ports{Proto: knock.TCP, First: r.First, Last: r.Last}
-	}
-	if a, b, overlap := overlapping(as); overlap {
-		return nil, rulef("%v and %v overlap: each port must be named once", PortRange{First: a.First, Last: a.Last}, PortRange{First: b.First, Last: b.Last})
+	if a, b, overlap := overlapping(ranges); overlap {
+		return nil, rulef("%v and %v overlap: each port must be named once", a, b)
 	}
 	return ranges, nil
 }

@@ -25,8 +25,12 @@ func TestNewKeys(t *testing.T) {
 		c.NftMode, c.NftTable, c.GuardHook, c.NftMark, c.NftSet, c.NftSet6, c.MaxFailures, c.NeverIgnore)
 	for _, d := range c.Doors {
 		fmt.Fprintf(&b, "\n[%s] %s %v\n", d.Name, FormatSequence(d.Sequence), d.Flags)
+		open := fmt.Sprint(d.Open)
+		if len(d.OpenNamed) > 0 {
+			open = fmt.Sprintf("[%v/*]", d.OpenNamed[0])
+		}
 		fmt.Fprintf(&b, "open %v, sets %v, %v, recent %q, prefixes %d, %d, close %q\n",
-			d.Open, d.NftSet, d.NftSet6, d.XtRecent, d.OpenPrefix4, d.OpenPrefix6, d.Close)
+			open, d.NftSet, d.NftSet6, d.XtRecent, d.OpenPrefix4, d.OpenPrefix6, d.Close)
 		fmt.Fprintf(&b, "strict %v but %v, forgive %v, allow %v, deny %v, cooldown %v for all %v, lengths %+v, open_ports %v\n",
 			d.Strict, d.StrictIgnore, d.ForgiveRepeats, d.Allow, d.Deny, d.Cooldown, d.CooldownForAll, d.PacketLength, d.OpenPorts)
 		if s := d.SPA; s != nil {

@@ -62,7 +62,7 @@ func adjacent(x, y PortRange, ignored []PortRange) bool {
 
 // joined returns the ports of one protocol as ranges in ascending order, with
 // other ports between them.
-func joined(list []Ports, proto knock.Protocol) []PortRange {
+func joined(list []PortRange, proto knock.Protocol) []PortRange {
 	var out []PortRange
 	for _, p := range sortedPorts(list) {
 		last := len(out) - 1

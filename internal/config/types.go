@@ -10,8 +10,7 @@ import (
 
 // The domain's words, as the keys of a file give them.
 type (
-	Ports        = knock.Ports        // "tcp/22", "udp/60001-60010" or "tcp/*"
-	PortRange    = knock.PortRange    // "22" or "60001-60010"
+	PortRange    = knock.PortRange    // "tcp/22" or "udp/60001-60010"; or, of no protocol, "22"
 	Lengths      = knock.Lengths      // "MIN" or "MIN-MAX"
 	FailureLimit = knock.FailureLimit // "20 / 60s, 10m"
 )
@@ -66,8 +65,8 @@ type SPA struct {
 	AllowInside   []netip.Prefix // beside Allow, for the address in the message
 	MaxTimeout    time.Duration  // cap of what a client asks
 	HMAC          string         // "sha256", ..., "none"; "" means not given
-	AllowPorts    []Ports        // may be asked for beside Open, and only commands open them
-	DenyPorts     []Ports
+	AllowPorts    []PortRange    // may be asked for beside Open, and only commands open them
+	DenyPorts     []PortRange
 	RequireUser   string         // "" means any
 	RequireSource bool           // a message must name the address to open
 	Expires       time.Time      // the zero Time means never
@@ -95,7 +94,7 @@ const (
 // NATTarget is a range of ports of some hosts.
 type NATTarget struct {
 	Net   netip.Prefix
-	Ports Ports
+	Ports PortRange
 }
 
 // NATOnly says which NAT messages a door takes; both kinds if it is empty.

@@ -55,36 +55,47 @@ func parseProtocol(text string) (knock.Protocol, error) {
 }
 
 // parsePorts reads "tcp/22" or "udp/60001-60010".
-func parsePorts(text string) (Ports, error) {
+func parsePorts(text string) (PortRange, error) {
 	proto, ports, _ := strings.Cut(text, "/")
 	p, err := parseProtocol(trim(proto))
 	if err != nil {
-		return Ports{}, rulef("%q: must be tcp/PORT or udp/PORT", text)
+		return PortRange{}, rulef("%q: must be tcp/PORT or udp/PORT", text)
 	}
 	r, err := parsePortRange(trim(ports))
-	return Ports{Proto: p, First: r.First, Last: r.Last}, err
+	return PortRange{Proto: p, First: r.First, Last: r.Last}, err
 }
 
-// parseOpen reads what a door opens: distinct ports, or "tcp/*".
-func parseOpen(text string) ([]Ports, error) {
-	open, err := list(func(field string) (Ports, error) {
-		if proto, ok := strings.CutSuffix(field, "/*"); ok {
+// readOpen reads what a door opens: distinct ports, or "tcp/*".
+func readOpen(d *rawDoor, text string) error {
+	var ports []PortRange
+	var named []knock.Protocol
+	for field := range strings.SplitSeq(text, ",") {
+		if proto, ok := strings.CutSuffix(trim(field), "/*"); ok {
 			p, err := parseProtocol(trim(proto))
-			return Ports{Proto: p}, err
+			if err != nil {
+				return err
+			}
+			if slices.Contains(named, p) {
+				return rulef("%v/* and %v/* overlap: each port must be named once", p, p)
+			}
+			named = append(named, p)
+			continue
 		}
-		return parsePorts(field)
-	})(text)
-	if err != nil {
-		return nil, err
+		r, err := parsePorts(trim(field))
+		if err != nil {
+			return err
+		}
+		ports = append(ports, r)
 	}
-	if a, b, overlap := overlapping(open); overlap {
-		return nil, rulef("%v and %v overlap: each port must be named once", a, b)
+	if a, b, overlap := overlapping(ports); overlap {
+		return rulef("%v and %v overlap: each port must be named once", a, b)
 	}
-	return open, nil
+	d.Open, d.OpenNamed = ports, named
+	return nil
 }
 
 // overlapping returns two ranges that have a port in common, if there are any.
-func overlapping(list []Ports) (a, b Ports, found bool) {
+func overlapping(list []PortRange) (a, b PortRange, found bool) {
 	sorted := sortedPorts(list)
 	for i := 1; i < len(sorted); i++ {
 		if a, b = sorted[i-1], sorted[i]; a.Proto == b.Proto && b.First <= a.Last {
@@ -94,8 +105,8 @@ func overlapping(list []Ports) (a, b Ports, found bool) {
 	return a, b, false
 }
 
-func sortedPorts(list []Ports) []Ports {
-	return slices.SortedFunc(slices.Values(list), func(a, b Ports) int {
+func sortedPorts(list []PortRange) []PortRange {
+	return slices.SortedFunc(slices.Values(list), func(a, b PortRange) int {
 		return cmp.Or(cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.First, b.First))
 	})
 }

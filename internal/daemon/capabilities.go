@@ -75,7 +75,7 @@ func hasCommands(conf *config.Config) bool {
 func neededBy(conf *config.Config) uint64 {
 	need := uint64(1) << unix.CAP_NET_RAW
 	for _, d := range conf.Doors {
-		if len(d.Open) > 0 || d.XtRecent != "" {
+		if d.OpensPorts() || d.XtRecent != "" {
 			need |= 1 << unix.CAP_NET_ADMIN
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/google/nftables"
 
 	"knockd/internal/config"
+	"knockd/internal/knock"
 	"knockd/internal/nft"
 	"knockd/internal/openings"
 )
@@ -61,7 +62,7 @@ func (n nftOpener) Close(_ context.Context, o *openings.Opening) error {
 func nftOpening(o *openings.Opening) nft.Opening {
 	n := nft.Opening{Door: o.Door, Nth: o.Occurrence, Addr: o.Addr, Timeout: o.Timeout}
 	port, to, _ := strings.Cut(o.Data, " ")
-	if ports, err := nft.ParsePorts(port); port != "" && err == nil {
+	if ports, err := knock.ParsePortRanges(port); port != "" && err == nil {
 		n.Proto, n.Port = ports[0].Proto, ports[0].First
 	}
 	n.To, _ = netip.ParseAddrPort(to) // the zero value if there is none
@@ -118,7 +119,7 @@ func (d *Daemon) noticed(n nft.Notice) { d.Log.Warn(n.Text) }
 // hasNative says whether a door of the configuration opens in nf_tables.
 func hasNative(conf *config.Config) bool {
 	for _, d := range conf.Doors {
-		if len(d.Open) > 0 {
+		if d.OpensPorts() {
 			return true
 		}
 	}
@@ -169,12 +170,12 @@ func setOf(s config.SetRef) nft.SetName {
 func nativeDoors(conf *config.Config) []nft.Door {
 	var list []nft.Door
 	for _, d := range conf.Doors {
-		if len(d.Open) == 0 {
+		if !d.OpensPorts() {
 			continue
 		}
 		list = append(list, nft.Door{
-			Name: d.Name, Nth: d.Occurrence, Ports: portsOf(d), Timeout: d.CmdTimeout,
-			OnePort:    d.SPA != nil || d.Open[0].Named(),
+			Name: d.Name, Nth: d.Occurrence, Ports: mayOpen(d), Timeout: d.CmdTimeout,
+			OnePort:    d.SPA != nil || len(d.OpenNamed) > 0,
 			PrefixLen4: d.OpenPrefix4, PrefixLen6: d.OpenPrefix6,
 			Set4: setOf(d.NftSet), Set6: setOf(d.NftSet6),
 			NAT: targetsOf(d), Masquerade: d.SPA != nil && d.SPA.NATMasquerade,
@@ -183,33 +184,20 @@ func nativeDoors(conf *config.Config) []nft.Door {
 	return list
 }
 
-// portsOf are the ports that a door may open.
-func portsOf(d *config.Door) []nft.PortRange {
-	var ports []nft.PortRange
-	for _, p := range mayOpen(d) {
-		ports = append(ports, nft.PortRange{Proto: p.Proto, First: p.First, Last: p.Last})
-	}
-	return ports
-}
-
 // mayOpen are the ports that a door may open: in place of the port that a
 // knock names, all those that it can name.
-func mayOpen(d *config.Door) []config.Ports {
-	var ports []config.Ports
-	for _, p := range d.Open {
-		if !p.Named() {
-			ports = append(ports, p)
-			continue
-		}
+func mayOpen(d *config.Door) []knock.PortRange {
+	ports := slices.Clone(d.Open)
+	for _, proto := range d.OpenNamed {
 		for _, r := range d.OpenPorts {
-			ports = append(ports, config.Ports{Proto: p.Proto, First: r.First, Last: r.Last})
+			ports = append(ports, knock.PortRange{Proto: proto, First: r.First, Last: r.Last})
 		}
 	}
 	return ports
 }
 
 // portNames writes ports as the configuration does.
-func portNames(ports []config.Ports) string {
+func portNames(ports []knock.PortRange) string {
 	var names []string
 	for _, p := range ports {
 		names = append(names, p.String())
@@ -219,7 +207,7 @@ func portNames(ports []config.Ports) string {
 
 // guarded lists the ports of all native doors, each once.
 func guarded(conf *config.Config) string {
-	var all []config.Ports
+	var all []knock.PortRange
 	for _, d := range conf.Doors {
 		for _, p := range mayOpen(d) {
 			if !slices.Contains(all, p) {

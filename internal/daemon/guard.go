@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"knockd/internal/config"
+	"knockd/internal/knock"
 	"knockd/internal/nft"
 )
 
@@ -24,7 +25,7 @@ func (d *Daemon) guardUnheard() (texts []string) {
 	return unheard(fw.Guarded())
 }
 
-func unheard(closed, open []nft.PortRange) (texts []string) {
+func unheard(closed, open []knock.PortRange) (texts []string) {
 	if len(closed) > 0 {
 		it := "it"
 		if several(closed) {
@@ -39,16 +40,16 @@ func unheard(closed, open []nft.PortRange) (texts []string) {
 }
 
 // are begins a sentence about ports: "tcp/22 is".
-func are(ports []nft.PortRange) string {
+func are(ports []knock.PortRange) string {
 	if several(ports) {
 		return rangeNames(ports) + " are"
 	}
 	return rangeNames(ports) + " is"
 }
 
-func several(ports []nft.PortRange) bool { return len(ports) > 1 || ports[0].First < ports[0].Last }
+func several(ports []knock.PortRange) bool { return len(ports) > 1 || ports[0].First < ports[0].Last }
 
-func rangeNames(ports []nft.PortRange) string {
+func rangeNames(ports []knock.PortRange) string {
 	var names []string
 	for _, p := range ports {
 		names = append(names, p.String())

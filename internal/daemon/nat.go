@@ -39,7 +39,7 @@ func targetsOf(d *config.Door) []nft.Target {
 	}
 	var list []nft.Target
 	for _, t := range d.SPA.NATAllow {
-		list = append(list, nft.Target{Net: t.Net, Ports: nft.PortRange{Proto: t.Ports.Proto, First: t.Ports.First, Last: t.Ports.Last}})
+		list = append(list, nft.Target{Net: t.Net, Ports: t.Ports})
 	}
 	return list
 }

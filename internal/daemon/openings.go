@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"time"
 
-	"knockd/internal/config"
 	"knockd/internal/knock"
 	"knockd/internal/openings"
 )
@@ -22,12 +21,11 @@ func appendOpenings(list []openings.Opening, d *door, e *knock.Event, host strin
 	}
 	base.Vars.Port, base.Vars.Proto = strconv.Itoa(int(port)), d.protoOf(e).String()
 	before := len(list)
-	if len(d.Open) > 0 && d.Open[0].Named() {
-		for _, p := range d.Open {
-			name := config.Ports{Proto: p.Proto, First: e.Port, Last: e.Port}.String()
-			list = append(list, native(base, nftKind, name, name))
-		}
-	} else if len(d.Open) > 0 {
+	for _, proto := range d.OpenNamed {
+		name := knock.Step{Proto: proto, Port: e.Port}.Ports().String()
+		list = append(list, native(base, nftKind, name, name))
+	}
+	if len(d.Open) > 0 {
 		list = append(list, native(base, nftKind, portNames(d.Open), ""))
 	}
 	if d.XtRecent != "" {

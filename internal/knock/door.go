@@ -39,7 +39,7 @@ type Door struct {
 	// 0.8 decides.
 
 	Strict         bool           // any other port fails an attempt, except
-	StrictIgnore   []Ports        // these
+	StrictIgnore   []PortRange    // these
 	ForgiveRepeats bool           // a further hit on the latest step fails nothing
 	Allow          []netip.Prefix // packets of others do not exist for the door; none means everybody
 	Deny           []netip.Prefix // nor do theirs, even if Allow has them
@@ -57,13 +57,11 @@ func (d *Door) takes(n int, h *Hit) bool {
 
 // names says whether a step of port 0 takes a port.
 func (d *Door) names(port uint16) bool {
-	return slices.ContainsFunc(d.OpenPorts, func(r PortRange) bool { return r.has(port) })
+	return slices.ContainsFunc(d.OpenPorts, func(r PortRange) bool { return r.First <= port && port <= r.Last })
 }
 
 // ignores says whether a strict door lets pass hits on this port in the middle
 // of an attempt.
 func (d *Door) ignores(h *Hit) bool {
-	return slices.ContainsFunc(d.StrictIgnore, func(p Ports) bool {
-		return p.Proto == h.Proto && p.span().has(h.DstPort)
-	})
+	return slices.ContainsFunc(d.StrictIgnore, func(r PortRange) bool { return r.Has(Step{h.Proto, h.DstPort}) })
 }

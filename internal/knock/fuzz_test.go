@@ -64,7 +64,7 @@ func (in *input) doors() (doors []*knock.Door) {
 func (in *input) rules(d *knock.Door) {
 	d.Strict, d.ForgiveRepeats = in.n(2) == 1, in.n(2) == 1
 	if in.n(2) == 1 {
-		d.StrictIgnore = []knock.Ports{{Proto: knock.TCP, First: 2, Last: uint16(2 + in.n(3))}}
+		d.StrictIgnore = []knock.PortRange{{Proto: knock.TCP, First: 2, Last: uint16(2 + in.n(3))}}
 	}
 	if in.n(3) == 1 {
 		d.Deny = []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, 2}), 31)}

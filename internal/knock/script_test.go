@@ -159,7 +159,7 @@ func setKey(t *testing.T, d *knock.Door, key, value string) {
 		d.Strict = true
 	case "ignore":
 		h := parseHit(t, 0, []string{"10.0.0.1", value})
-		d.StrictIgnore = append(d.StrictIgnore, knock.Ports{Proto: h.Proto, First: h.DstPort, Last: h.DstPort})
+		d.StrictIgnore = append(d.StrictIgnore, knock.PortRange{Proto: h.Proto, First: h.DstPort, Last: h.DstPort})
 	case "repeats":
 		d.ForgiveRepeats = true
 	case "allow":

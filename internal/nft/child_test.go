@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"knockd/internal/knock"
 )
 
 // childArg makes the test binary run as a program that holds the guard.
@@ -13,7 +15,7 @@ const childArg = "nft-child"
 func child(addresses []string) int {
 	f, err := New(Options{})
 	if err == nil {
-		_, err = f.Ensure([]Door{{Name: "ssh", Ports: []PortRange{{6, 22, 22}}, Timeout: 20 * time.Second}})
+		_, err = f.Ensure([]Door{{Name: "ssh", Ports: []knock.PortRange{{Proto: 6, First: 22, Last: 22}}, Timeout: 20 * time.Second}})
 	}
 	for _, a := range addresses {
 		if err == nil {

@@ -4,17 +4,19 @@ import (
 	"cmp"
 	"slices"
 
+	"knockd/internal/knock"
+
 	"github.com/google/nftables"
 )
 
 // coverage is what a guard closes now, and what it leaves open until knocks
 // can be heard.
-type coverage struct{ closed, open []PortRange }
+type coverage struct{ closed, open []knock.PortRange }
 
 // Guarded returns the ports that the guard closes, and those that it will
 // close once there is something to listen on (Options.Listening). It does not
 // wait for the kernel.
-func (f *Firewall) Guarded() (closed, open []PortRange) {
+func (f *Firewall) Guarded() (closed, open []knock.PortRange) {
 	if c := f.coverage.Load(); c != nil {
 		return c.closed, c.open
 	}
@@ -34,7 +36,7 @@ func (f *Firewall) Shut() error {
 
 // Closed returns the doors' ports that are closed by a guard in the kernel
 // already, which somebody has left or has now, and those that are not.
-func Closed(o Options, doors []Door) (closed, open []PortRange, err error) {
+func Closed(o Options, doors []Door) (closed, open []knock.PortRange, err error) {
 	o = o.WithDefaults()
 	specs, err := newSpecs(&o, doors)
 	if err != nil || o.Mode != Guard {
@@ -81,12 +83,12 @@ func (f *Firewall) use(m *model) {
 }
 
 // closes returns the ports that a guard's table closes.
-func (s *tableState) closes() []PortRange {
+func (s *tableState) closes() []knock.PortRange {
 	hooked := s.chains["guard"] != nil || s.chains["guard_prerouting"] != nil
 	if s.table == nil || s.table.Flags&nftables.TableFlagDormant != 0 || !s.ours || !hooked {
 		return nil
 	}
-	var closed []PortRange
+	var closed []knock.PortRange
 	for r := range s.routes(mapName(Guard)) {
 		closed = append(closed, r.PortRange)
 	}
@@ -94,7 +96,7 @@ func (s *tableState) closes() []PortRange {
 }
 
 // partsIn returns what segments and ranges have in common.
-func partsIn(all []segment, ranges []PortRange) []segment {
+func partsIn(all []segment, ranges []knock.PortRange) []segment {
 	var out []segment
 	for _, s := range all {
 		for _, r := range joined(ranges) {
@@ -109,8 +111,8 @@ func partsIn(all []segment, ranges []PortRange) []segment {
 }
 
 // partsOutside returns what segments have and ranges do not.
-func partsOutside(all []segment, ranges []PortRange) []segment {
-	var others []PortRange
+func partsOutside(all []segment, ranges []knock.PortRange) []segment {
+	var others []knock.PortRange
 	for _, s := range all {
 		first := int(s.First)
 		for _, r := range joined(ranges) {
@@ -118,19 +120,19 @@ func partsOutside(all []segment, ranges []PortRange) []segment {
 				continue
 			}
 			if first < int(r.First) {
-				others = append(others, PortRange{s.Proto, uint16(first), r.First - 1})
+				others = append(others, knock.PortRange{Proto: s.Proto, First: uint16(first), Last: r.First - 1})
 			}
 			first = int(r.Last) + 1
 		}
 		if first <= int(s.Last) {
-			others = append(others, PortRange{s.Proto, uint16(first), s.Last})
+			others = append(others, knock.PortRange{Proto: s.Proto, First: uint16(first), Last: s.Last})
 		}
 	}
 	return partsIn(all, others)
 }
 
-func rangesOf(all []segment) []PortRange {
-	var ranges []PortRange
+func rangesOf(all []segment) []knock.PortRange {
+	var ranges []knock.PortRange
 	for _, s := range all {
 		ranges = append(ranges, s.PortRange)
 	}
@@ -138,11 +140,11 @@ func rangesOf(all []segment) []PortRange {
 }
 
 // joined returns ranges in order, those that touch or overlap as one.
-func joined(ranges []PortRange) []PortRange {
-	sorted := slices.SortedFunc(slices.Values(ranges), func(a, b PortRange) int {
+func joined(ranges []knock.PortRange) []knock.PortRange {
+	sorted := slices.SortedFunc(slices.Values(ranges), func(a, b knock.PortRange) int {
 		return cmp.Or(cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.First, b.First))
 	})
-	var out []PortRange
+	var out []knock.PortRange
 	for _, r := range sorted {
 		if n := len(out); n > 0 && out[n-1].Proto == r.Proto && int(r.First) <= int(out[n-1].Last)+1 {
 			out[n-1].Last = max(out[n-1].Last, r.Last)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"knockd/internal/knock"
 	"knockd/internal/nettest"
 )
 
@@ -112,7 +113,7 @@ func wantGuarded(t *testing.T, f *Firewall, closed, open string) {
 	}
 }
 
-func rangeNames(all []PortRange) string {
+func rangeNames(all []knock.PortRange) string {
 	var names []string
 	for _, r := range all {
 		names = append(names, r.String())

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/nftables"
 
+	"knockd/internal/knock"
 	"knockd/internal/nettest"
 )
 
@@ -103,9 +104,9 @@ func open(t testing.TB, f *Firewall, o Opening) Open {
 }
 
 // ports reads a list of ports.
-func ports(t testing.TB, s string) []PortRange {
+func ports(t testing.TB, s string) []knock.PortRange {
 	t.Helper()
-	list, err := ParsePorts(s)
+	list, err := knock.ParsePortRanges(s)
 	if err != nil {
 		t.Fatal(err)
 	}

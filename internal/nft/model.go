@@ -3,6 +3,8 @@ package nft
 import (
 	"slices"
 
+	"knockd/internal/knock"
+
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 )
@@ -28,7 +30,7 @@ type chain struct {
 
 // route is an element of the map from ports to chains.
 type route struct {
-	PortRange
+	knock.PortRange
 	chain string
 }
 

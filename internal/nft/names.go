@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"knockd/internal/knock"
 )
 
 // marker begins the comment of what is ours: the map of ports in our own
@@ -48,7 +50,7 @@ func idFromComment(comment string) (doorID, bool) {
 }
 
 // chainName names the chain that looks at the doors of a range of ports.
-func chainName(m Mode, r PortRange) string {
+func chainName(m Mode, r knock.PortRange) string {
 	name := fmt.Sprintf("%s_%s_%d", m, r.Proto, r.First)
 	if r.Last > r.First {
 		name += "-" + strconv.Itoa(int(r.Last))

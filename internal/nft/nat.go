@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"time"
 
+	"knockd/internal/knock"
+
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
@@ -25,7 +27,7 @@ func NATTable(t Table) Table { return Table{t.Family, t.Name + natSuffix} }
 // Target is a range of ports of some hosts that NAT leads to.
 type Target struct {
 	Net   netip.Prefix
-	Ports PortRange
+	Ports knock.PortRange
 }
 
 // Priorities: before Docker and other DNAT, after conntrack; and before other

@@ -130,7 +130,7 @@ func (f *Firewall) prepare(r *request, now time.Time) error {
 		return fault("not an address")
 	case r.Timeout < 0 || r.Timeout > 0 && r.Timeout < time.Second:
 		return fault("the time must be at least a second")
-	case r.spec.OnePort && !r.spec.mayOpen(PortRange{r.Proto, r.Port, r.Port}):
+	case r.spec.OnePort && !r.spec.mayOpen(knock.PortRange{Proto: r.Proto, First: r.Port, Last: r.Port}):
 		return fault("the door does not open this port")
 	case (f.opt.Mode == NAT) != validTarget(r.To, r.Addr):
 		return fault(fmt.Sprintf("it cannot lead to %v", r.To))

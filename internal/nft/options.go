@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/google/nftables"
@@ -92,61 +91,13 @@ var DefaultMarking = Marking{0x100000, 0x100000}
 // String returns the marking as iptables takes it: "0x100000/0x100000".
 func (m Marking) String() string { return fmt.Sprintf("%#x/%#x", m.Value, m.Mask) }
 
-// PortRange is the ports First to Last of one protocol.
-type PortRange struct {
-	Proto       knock.Protocol
-	First, Last uint16 // 1-65535, First <= Last
-}
-
-// String returns "tcp/22" or "udp/60001-60010".
-func (r PortRange) String() string {
-	if r.First == r.Last {
-		return fmt.Sprintf("%s/%d", r.Proto, r.First)
-	}
-	return fmt.Sprintf("%s/%d-%d", r.Proto, r.First, r.Last)
-}
-
-// ParsePorts reads a list of ports, as in "tcp/22, udp/60001-60010".
-func ParsePorts(s string) ([]PortRange, error) {
-	var list []PortRange
-	for _, word := range strings.Split(s, ",") {
-		r, ok := parseRange(strings.TrimSpace(word))
-		if !ok {
-			return nil, fmt.Errorf("%q: must be PROTOCOL/PORT or PROTOCOL/FIRST-LAST, with tcp or udp and ports from 1 to 65535", strings.TrimSpace(word))
-		}
-		list = append(list, r)
-	}
-	return list, nil
-}
-
-func parseRange(s string) (PortRange, bool) {
-	var r PortRange
-	proto, ports, _ := strings.Cut(s, "/")
-	switch strings.ToLower(proto) {
-	case "tcp":
-		r.Proto = knock.TCP
-	case "udp":
-		r.Proto = knock.UDP
-	default:
-		return r, false
-	}
-	first, last, ranged := strings.Cut(ports, "-")
-	if !ranged {
-		last = first
-	}
-	a, errA := strconv.ParseUint(strings.TrimSpace(first), 10, 16)
-	b, errB := strconv.ParseUint(strings.TrimSpace(last), 10, 16)
-	r.First, r.Last = uint16(a), uint16(b)
-	return r, errA == nil && errB == nil && a > 0 && a <= b
-}
-
 // Door is a door that opens ports natively.
 type Door struct {
 	Name string
 	// Nth tells doors of one name apart, in the order of the configuration:
 	// 0 or 1 for the first, 2 for the second.
 	Nth   int
-	Ports []PortRange
+	Ports []knock.PortRange
 	// OnePort: an opening is for the one port of Ports that it names, not
 	// for all of them.
 	OnePort bool

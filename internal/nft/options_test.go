@@ -1,46 +1,23 @@
 package nft
 
 import (
-	"fmt"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
-)
 
-func TestParsePorts(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		in, want string
-		bad      bool
-	}{
-		{"tcp/22, UDP/60001-60010", "[tcp/22 udp/60001-60010]", false},
-		{"22", `"22": must be PROTOCOL/PORT or PROTOCOL/FIRST-LAST, with tcp or udp and ports from 1 to 65535`, true},
-		{"tcp/22,", `"": must be PROTOCOL/PORT or PROTOCOL/FIRST-LAST, with tcp or udp and ports from 1 to 65535`, true},
-		{"tcp/0", `"tcp/0": must be PROTOCOL/PORT or PROTOCOL/FIRST-LAST, with tcp or udp and ports from 1 to 65535`, true},
-		{"tcp/30-20", `"tcp/30-20": must be PROTOCOL/PORT or PROTOCOL/FIRST-LAST, with tcp or udp and ports from 1 to 65535`, true},
-		{"tcp/65536", `"tcp/65536": must be PROTOCOL/PORT or PROTOCOL/FIRST-LAST, with tcp or udp and ports from 1 to 65535`, true},
-	} {
-		list, err := ParsePorts(tt.in)
-		got := fmt.Sprint(list)
-		if err != nil {
-			got = err.Error()
-		}
-		if got != tt.want || (err != nil) != tt.bad {
-			t.Errorf("%q: %s, want %s", tt.in, got, tt.want)
-		}
-	}
-}
+	"knockd/internal/knock"
+)
 
 func TestDoorFaults(t *testing.T) {
 	t.Parallel()
-	good := Door{Name: "ssh", Ports: []PortRange{{6, 22, 22}}}
+	good := Door{Name: "ssh", Ports: []knock.PortRange{{Proto: 6, First: 22, Last: 22}}}
 	for _, tt := range []struct {
 		change func(*Door)
 		want   string
 	}{
 		{func(d *Door) { d.Ports = nil }, "door ssh: no ports to open"},
-		{func(d *Door) { d.Ports = []PortRange{{6, 0, 1}} }, "door ssh: ports tcp/0-1: must be tcp or udp, from 1 to 65535"},
+		{func(d *Door) { d.Ports = []knock.PortRange{{Proto: 6, First: 0, Last: 1}} }, "door ssh: ports tcp/0-1: must be tcp or udp, from 1 to 65535"},
 		{func(d *Door) { d.Timeout = 300 * time.Microsecond }, "door ssh: timeout 300µs: must be at least a second"},
 		{func(d *Door) { d.PrefixLen4 = 33 }, "door ssh: prefix lengths 33 and 0: must be from 1 to 32 and from 1 to 128"},
 		{func(d *Door) {}, "door ssh: there are two of this name and number"},

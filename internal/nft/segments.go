@@ -9,7 +9,7 @@ import (
 
 // segment is a range of ports that the same doors open.
 type segment struct {
-	PortRange
+	knock.PortRange
 	doors []*spec
 }
 
@@ -26,7 +26,7 @@ func segmentsOf(doors []*spec, proto knock.Protocol) []segment {
 	var all []segment
 	cuts := cuts(doors, proto)
 	for i := 0; i+1 < len(cuts); i++ {
-		s := segment{PortRange{proto, uint16(cuts[i]), uint16(cuts[i+1] - 1)}, nil}
+		s := segment{knock.PortRange{Proto: proto, First: uint16(cuts[i]), Last: uint16(cuts[i+1] - 1)}, nil}
 		ours := false
 		for _, d := range doors {
 			if d.mayOpen(s.PortRange) {
@@ -62,15 +62,15 @@ func cuts(doors []*spec, proto knock.Protocol) []int {
 }
 
 // opens says whether all ports of a range are among the door's.
-func (d *spec) opens(s PortRange) bool { return holdAll(d.Ports, s) }
+func (d *spec) opens(s knock.PortRange) bool { return holdAll(d.Ports, s) }
 
 // mayOpen says whether the door can be open for a range of ports: its own, or
 // the inner ones of NAT.
-func (d *spec) mayOpen(s PortRange) bool { return d.opens(s) || holdAll(d.inner, s) }
+func (d *spec) mayOpen(s knock.PortRange) bool { return d.opens(s) || holdAll(d.inner, s) }
 
 // holdAll says whether one of the ranges holds all of another.
-func holdAll(all []PortRange, s PortRange) bool {
-	return slices.ContainsFunc(all, func(r PortRange) bool {
+func holdAll(all []knock.PortRange, s knock.PortRange) bool {
+	return slices.ContainsFunc(all, func(r knock.PortRange) bool {
 		return r.Proto == s.Proto && r.First <= s.First && s.Last <= r.Last
 	})
 }

@@ -70,8 +70,8 @@ func (t *target) nf() *nftables.Set {
 type spec struct {
 	Door
 	id    doorID
-	inner []PortRange // ports that local NAT may lead to
-	v4    *target     // nil if the door does not open for IPv4
+	inner []knock.PortRange // ports that local NAT may lead to
+	v4    *target           // nil if the door does not open for IPv4
 	v6    *target
 }
 

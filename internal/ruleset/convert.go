@@ -202,10 +202,8 @@ func (r *converted) faults(d *config.Door) (errs []error) {
 			break
 		}
 	}
-	for _, p := range d.Open {
-		if p.Named() {
-			fault("open", "%s: %s", p, never)
-		}
+	for _, proto := range d.OpenNamed {
+		fault("open", "%s/*: %s", proto, never)
 	}
 	if d.XtRecent != "" {
 		fault("xt_recent", "a ruleset has lists of its own: write open = tcp/22 (the ports) in its place")
@@ -230,19 +228,10 @@ func (r *converted) commandFaults(d *config.Door) (errs []error) {
 		fault("stop_command", r.stopErr)
 	case r.stopErr6 != nil:
 		fault("stop_command_6", r.stopErr6)
-	case len(r.door.Open) == 0 && len(r.door.Closes) == 0 && !named(d.Open):
+	case len(r.door.Open) == 0 && len(r.door.Closes) == 0 && len(d.OpenNamed) == 0:
 		fault("open", errors.New("nothing says what opens"))
 	}
 	return errs
-}
-
-func named(all []config.Ports) bool {
-	for _, p := range all {
-		if p.Named() {
-			return true
-		}
-	}
-	return false
 }
 
 // Interfaces returns those on which knocks count by the configuration, nil if

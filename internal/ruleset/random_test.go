@@ -120,8 +120,8 @@ func (w *world) rules(d *Door) {
 		}
 		for range w.IntN(3) {
 			d.StrictIgnore = append(d.StrictIgnore, pick(w,
-				knock.Ports{Proto: knock.TCP, First: 9999, Last: 10000}, knock.Ports{Proto: knock.TCP, First: 7001, Last: 7002},
-				knock.Ports{Proto: knock.UDP, First: 1, Last: 7002}, knock.Ports{Proto: knock.UDP, First: 7003, Last: 65535}))
+				knock.PortRange{Proto: knock.TCP, First: 9999, Last: 10000}, knock.PortRange{Proto: knock.TCP, First: 7001, Last: 7002},
+				knock.PortRange{Proto: knock.UDP, First: 1, Last: 7002}, knock.PortRange{Proto: knock.UDP, First: 7003, Last: 65535}))
 		}
 	}
 	prefixes := []string{"10.99.0.0/28", "10.99.0.8/29", "10.99.0.5/32", "fd99::/124", "fd99::8/125", "10.0.0.0/8", "fd00::/8"}

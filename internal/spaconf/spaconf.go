@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"knockd/internal/config"
+	"knockd/internal/knock"
 	"knockd/internal/spa"
 )
 
@@ -81,13 +82,13 @@ func door(d *config.Door, clients []spa.Client) *spa.Door {
 	return g
 }
 
-func ranges(all []config.Ports) (ranges []spa.PortRange) {
+func ranges(all []knock.PortRange) (ranges []spa.PortRange) {
 	for _, p := range all {
 		ranges = append(ranges, portRange(p))
 	}
 	return ranges
 }
 
-func portRange(p config.Ports) spa.PortRange {
+func portRange(p knock.PortRange) spa.PortRange {
 	return spa.PortRange{Proto: p.Proto, First: p.First, Last: p.Last}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/nftables"
 
+	"knockd/internal/knock"
 	"knockd/internal/nettest"
 	"knockd/internal/nft"
 )
@@ -51,9 +52,9 @@ func ensure(t testing.TB, f *nft.Firewall, doors ...nft.Door) {
 	}
 }
 
-func ports(t testing.TB, s string) []nft.PortRange {
+func ports(t testing.TB, s string) []knock.PortRange {
 	t.Helper()
-	list, err := nft.ParsePorts(s)
+	list, err := knock.ParsePortRanges(s)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -137,7 +137,7 @@ func (x *inspector) warn(format string, args ...any) {
 
 // door examines one range of a door's ports, by its first port, in IPv4 and
 // IPv6.
-func (x *inspector) door(s *door, r nft.PortRange) {
+func (x *inspector) door(s *door, r knock.PortRange) {
 	for _, v6 := range []bool{false, true} {
 		if v6 && s.v6.IsZero() || !v6 && s.v4.IsZero() {
 			continue
@@ -163,7 +163,7 @@ func (x *inspector) door(s *door, r nft.PortRange) {
 }
 
 // openToAll warns where the door's port needs no knock.
-func (x *inspector) openToAll(s *door, r nft.PortRange, p packet) {
+func (x *inspector) openToAll(s *door, r knock.PortRange, p packet) {
 	p.surely = true
 	if x.passes(p, unix.NF_INET_PRE_ROUTING) == nil && x.passes(p, unix.NF_INET_LOCAL_IN) == nil {
 		x.warn("door %s: the host's rules let everybody reach %s, knock or not; drop it there, or use nft_mode = guard", s.Name, r)
@@ -171,7 +171,7 @@ func (x *inspector) openToAll(s *door, r nft.PortRange, p packet) {
 }
 
 // blocked warns of a base chain that drops the packet of a knocker.
-func (x *inspector) blocked(s *door, r nft.PortRange, c *nftables.Chain) {
+func (x *inspector) blocked(s *door, r knock.PortRange, c *nftables.Chain) {
 	t := tableOf(c.Table)
 	where := fmt.Sprintf("door %s: %s stays closed: chain %s of table %s drops it", s.Name, r, c.Name, t)
 	switch {
@@ -197,7 +197,7 @@ func (x *inspector) blocked(s *door, r nft.PortRange, c *nftables.Chain) {
 }
 
 // translated warns of ports that never reach the input hook.
-func (x *inspector) translated(s *door, r nft.PortRange, c *nftables.Chain) {
+func (x *inspector) translated(s *door, r knock.PortRange, c *nftables.Chain) {
 	if x.opt.Mode == nft.Guard && x.opt.Hook == nft.Prerouting {
 		return
 	}
