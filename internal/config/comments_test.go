@@ -116,6 +116,8 @@ func TestNoComments(t *testing.T) {
 		{"sequence = 7000 8000 9000", "step 1: must be one port: ports are separated by commas (" + one + ")"},
 		{"sequence = 7000;8000;9000", "step 1: must be one port: ports are separated by commas (" + one + ")"},
 		{"sequence = 7000 ; 8000 ; 9000", `the comment "; * ; *" looks like ports, which must be separated by commas (` + one + ")"},
+		{"sequence = 7000,8000 // the knock", "step 2: text behind a port: a comment begins with a blank and # or ; (knockd 0.8 reads 2 ports)"},
+		{"sequence = 7000/8000", "step 1: must be one port: ports are separated by commas (" + one + ")"},
 		{"sequence = 7000-7002", "step 1: a range: must be one port (" + one + ")"},
 		{"sequence = 7000,8000 # a,b", `the comment "# a,b" must not hold a comma (knockd 0.8 reads 3 ports, 1 of them 0)`},
 		{"sequence = 7000,8000 # a, 9000", `the comment "# a, *" must not hold a comma (knockd 0.8 reads 3 ports)`},

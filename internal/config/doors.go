@@ -139,13 +139,17 @@ func parseStep(field string, wild bool) (knock.Step, error) {
 // severalPorts says more of a text that is no port but begins with one.
 func severalPorts(text string, err error) error {
 	after := strings.TrimLeft(text, "0123456789")
-	switch {
-	case len(after) == len(text) || after == "":
+	if len(after) == len(text) || after == "" {
 		return err
+	}
+	next := strings.TrimLeft(after, space)
+	switch {
 	case after[0] == '-':
 		return rulef("a range: must be one port")
-	case strings.ContainsRune(space+";/", rune(after[0])):
+	case after[0] == ';' || after[0] == '/' || next != after && next[0] <= '9' && next[0] >= '0':
 		return rulef("must be one port: ports are separated by commas")
+	case next != after:
+		return rulef("text behind a port: a comment begins with a blank and # or ;")
 	}
 	return err
 }
