@@ -159,7 +159,7 @@ func TestFull(t *testing.T) {
 	o.Close()
 	now := output(t, path)
 	now.TakeOver(o)
-	if err := now.say("not taken"); !errors.Is(err, ErrFull) {
+	if err := now.say("not taken"); !now.full || !errors.Is(err, ErrFull) {
 		t.Error(err)
 	}
 	gets(t, r, strings.Repeat(text+"\n", taken))
@@ -189,6 +189,26 @@ func TestSlow(t *testing.T) {
 		time.Sleep(time.Millisecond)
 		gets(t, r, text+"\n")
 	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestPatient: who is told to waits for ever, and loses nothing.
+func TestPatient(t *testing.T) {
+	path := fifo(t)
+	r := reader(t, path)
+	o := output(t, path)
+	o.Patience = -1
+	text := strings.Repeat("x", 1<<18)
+	done := make(chan error)
+	go func() { done <- o.say(text) }()
+	select {
+	case err := <-done:
+		t.Fatalf("done before anybody reads: %v", err)
+	case <-time.After(patience + patience/2):
+	}
+	gets(t, r, text+"\n")
 	if err := <-done; err != nil {
 		t.Error(err)
 	}

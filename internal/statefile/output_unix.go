@@ -198,8 +198,9 @@ func (o *Output) line(p []byte) (n int, err error) {
 		if o.full = !o.hasRoom(wait); o.full {
 			return n, ErrFull
 		}
-		// Somebody else may have filled it since.
-		_ = o.file.SetWriteDeadline(time.Now().Add(patience))
+		if o.Patience >= 0 { // somebody else may have filled it since
+			_ = o.file.SetWriteDeadline(time.Now().Add(patience))
+		}
 		k, err := o.file.Write(p[:min(len(p), atomic)])
 		n += k
 		switch {
@@ -231,23 +232,32 @@ func (o *Output) hasRoom(wait time.Duration) (ready bool) {
 	if err != nil {
 		return true // closed: writing says so
 	}
+	until := time.Now().Add(wait)
 	_ = c.Control(func(fd uintptr) {
 		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
-		n, err := unix.Poll(fds, int(max(wait.Milliseconds(), -1)))
-		ready = n > 0 || err != nil && err != unix.EINTR
+		for err = unix.EINTR; err == unix.EINTR; {
+			timeout := -1
+			if wait >= 0 {
+				timeout = int((max(time.Until(until), 0) + time.Millisecond - 1).Milliseconds())
+			}
+			var n int
+			n, err = unix.Poll(fds, timeout)
+			ready = n > 0 || err != nil
+		}
 	})
 	return ready
 }
 
-// TakeOver counts what another one has lost, in whose place this one comes.
+// TakeOver counts what another one has lost, in whose place this one comes. If it
+// is the same file nobody waits for its reader once more.
 func (o *Output) TakeOver(other *Output) {
 	other.mu.Lock()
-	lost, why := other.lost, other.why
+	lost, why, full := other.lost, other.why, other.full && other.path == o.path
 	other.mu.Unlock()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if lost > 0 {
-		o.lost, o.why = o.lost+lost, why
+		o.lost, o.why, o.full = o.lost+lost, why, full
 	}
 }
 
