@@ -6,7 +6,7 @@ PREFIX  ?= /usr/local
 GO      ?=
 go       = $(shell GO='$(GO)' sh .ci/findgo 2>/dev/null)
 # The version is git's, above: stamping fails in somebody else's clone.
-BUILD    = CGO_ENABLED=0 $(go) build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o bin/
+BUILD    = CGO_ENABLED=0 $(go) build -trimpath -buildvcs=false -ldflags '-s -w -X knockd/internal/cli.Version=$(VERSION)' -o bin/
 COMMANDS = $(notdir $(wildcard cmd/*))
 
 SBIN    = $(DESTDIR)$(PREFIX)/sbin

@@ -12,6 +12,7 @@
 // # The rooms
 //
 //   - capture is where packets come from: an AF_PACKET socket with a filter in the kernel, or a capture file.
+//   - cli is how the project's commands speak: errors, hints, warnings and versions in one way for all of them.
 //   - client is what happens on the knocker's side: find the address, send the hits of a sequence, wait until the door
 //     is open, and carry on the connection that was made meanwhile.
 //   - command runs one shell command of a door: /bin/sh -c, in a process group of its own, bounded in time.

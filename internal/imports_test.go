@@ -16,6 +16,7 @@ import (
 // golang.org/x/sys and x/net are free for all rooms that are not pure.
 var mayImport = map[string]string{
 	"capture":     "knock netstate packet github.com/google/gopacket",
+	"cli":         "",
 	"client":      "knock onetime spa statefile",
 	"command":     "",
 	"config":      "knock statefile gopkg.in/ini.v1",

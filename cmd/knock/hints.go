@@ -9,27 +9,10 @@ import (
 	"net"
 	"os"
 
+	"knockd/internal/cli"
 	"knockd/internal/client"
 	"knockd/internal/onetime"
 )
-
-// usageError is the user's mistake, with what to do instead.
-type usageError struct {
-	err  error
-	hint string
-}
-
-func (e *usageError) Error() string { return e.err.Error() }
-func (e *usageError) Unwrap() error { return e.err }
-
-// hintError is any other error with a better hint than its kind has.
-type hintError struct {
-	err  error
-	hint string
-}
-
-func (e *hintError) Error() string { return e.err.Error() }
-func (e *hintError) Unwrap() error { return e.err }
 
 // exit says what went wrong, if anything, and returns the exit status.
 func (s system) exit(err error) int {
@@ -37,26 +20,23 @@ func (s system) exit(err error) int {
 		return exitOpen
 	}
 	text, hint, code := explain(err)
-	fmt.Fprintf(s.stderr, "knock: %s\n", text)
-	if hint != "" {
-		fmt.Fprintf(s.stderr, "knock: hint: %s\n", hint)
-	}
+	s.speaker().Say(text, hint)
 	return code
 }
+
+func (s system) speaker() cli.Speaker { return cli.Speaker{Command: "knock", W: s.stderr} }
 
 // explain turns an error into what is wrong, what to do, and the exit status.
 func explain(err error) (text, hint string, code int) {
 	text, hint, code = explainKind(err)
-	var better *hintError
-	if errors.As(err, &better) {
-		hint = better.hint
+	if better := cli.HintOf(err); better != "" {
+		hint = better
 	}
 	return text, hint, code
 }
 
 // explainKind is explain for what an error is in itself.
 func explainKind(err error) (text, hint string, code int) {
-	var usage *usageError
 	var host *client.HostError
 	var family *client.FamilyError
 	var source *client.SourceError
@@ -65,8 +45,8 @@ func explainKind(err error) (text, hint string, code int) {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return "interrupted", "", exitNetwork
-	case errors.As(err, &usage):
-		return err.Error(), usage.hint, exitUsage
+	case cli.IsUsage(err):
+		return err.Error(), "", exitUsage
 	case errors.As(err, &host):
 		return err.Error(), hostHint(host), exitUsage
 	case errors.As(err, &family):

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"knockd/internal/cli"
 	"knockd/internal/profile"
 	"knockd/internal/spa"
 )
@@ -43,7 +44,7 @@ func (k *keyPair) serverBlock(c spa.Client) string {
 func (k *keyPair) writeFiles(c *call, client spa.Client) (err error) {
 	config := c.configFile(c.sys)
 	if config == "" {
-		return usagef("set HOME, or name a file with --config", "there is no place for the files")
+		return cli.Usagef("set HOME, or name a file with --config", "there is no place for the files")
 	}
 	text, err := os.ReadFile(config)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -60,7 +61,7 @@ func (k *keyPair) writeFiles(c *call, client spa.Client) (err error) {
 	}
 	if err := writeSecret(keys, os.O_EXCL, client.KeyLines()); err != nil {
 		if errors.Is(err, fs.ErrExist) {
-			return &usageError{err: err, hint: "nothing is overwritten: move it away, or choose another --profile"}
+			return cli.Usage(err, "nothing is overwritten: move it away, or choose another --profile")
 		}
 		os.Remove(keys)
 		return err
@@ -70,8 +71,8 @@ func (k *keyPair) writeFiles(c *call, client spa.Client) (err error) {
 		os.Truncate(config, int64(len(text)))
 		return err
 	}
-	fmt.Fprintf(c.sys.stderr, "knock: wrote %s, and the section [%s] into %s\n", keys, k.name, config)
-	fmt.Fprintf(c.sys.stderr, "knock: hint: paste the block into a shell of root at %s; then: knock %s\n", k.server, k.name)
+	c.sys.speaker().Say(fmt.Sprintf("wrote %s, and the section [%s] into %s", keys, k.name, config),
+		fmt.Sprintf("paste the block into a shell of root at %s; then: knock %s", k.server, k.name))
 	return nil
 }
 
@@ -83,7 +84,7 @@ func (k *keyPair) addition(c *call, config string, text []byte) (string, error) 
 		return "", err
 	}
 	if slices.ContainsFunc(before.Names(), func(name string) bool { return strings.EqualFold(name, k.name) }) {
-		return "", usagef("choose another --profile, or take the section out", "%s has a section [%s]", config, k.name)
+		return "", cli.Usagef("choose another --profile, or take the section out", "%s has a section [%s]", config, k.name)
 	}
 	added := k.profile()
 	if len(text) > 0 {
@@ -94,10 +95,10 @@ func (k *keyPair) addition(c *call, config string, text []byte) (string, error) 
 	}
 	after, err := profile.Parse(config, append(text, added...))
 	if err != nil {
-		return "", &usageError{err: err}
+		return "", cli.Usage(err, "")
 	}
 	if p, _ := after.Find(k.name); p.SPAKeyFile != k.name+".keys" || p.Host != k.server {
-		return "", usagef("run knock keygen without --write, and put the section for ~/.config/knock/config before the patterns",
+		return "", cli.Usagef("run knock keygen without --write, and put the section for ~/.config/knock/config before the patterns",
 			"%s has a pattern that fits %s and counts before a section below it", config, k.name)
 	}
 	return added, nil

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/term"
 
+	"knockd/internal/cli"
 	"knockd/internal/client"
 	"knockd/internal/fwknop"
 	"knockd/internal/spa"
@@ -93,7 +94,7 @@ func runKeygen(_ context.Context, c *call) int {
 // check fills in the names and looks at them.
 func (k *keyPair) check(c *call) error {
 	if len(c.args) > 0 {
-		return usagef("write: knock keygen --server HOST", "keygen takes no words but options")
+		return cli.Usagef("write: knock keygen --server HOST", "keygen takes no words but options")
 	}
 	if k.name = c.profile; k.name == "" {
 		k.name = k.defaultName()
@@ -103,17 +104,17 @@ func (k *keyPair) check(c *call) error {
 	}
 	switch {
 	case !simpleName.MatchString(k.name):
-		return usagef("choose another --profile", "the name must be of letters, digits, and ._-")
+		return cli.Usagef("choose another --profile", "the name must be of letters, digits, and ._-")
 	case strings.EqualFold(k.name, "options"), strings.EqualFold(k.name, fwknop.DefaultStanza):
-		return usagef("choose another --profile", "a section [%s] is not about one door", k.name)
+		return cli.Usagef("choose another --profile", "a section [%s] is not about one door", k.name)
 	case !simpleName.MatchString(k.client):
-		return usagef("choose another --client", "the client's name must be of letters, digits, and ._-")
+		return cli.Usagef("choose another --client", "the client's name must be of letters, digits, and ._-")
 	case k.phone && k.write:
-		return usagef("choose one: with --phone the keys go to the phone by the QR code", "--write and --phone exclude each other")
+		return cli.Usagef("choose one: with --phone the keys go to the phone by the QR code", "--write and --phone exclude each other")
 	case (k.phone || k.write && k.qr) && k.hmac != spa.SHA256:
-		return usagef("leave out --hmac", "the QR code knows no HMAC but sha256")
+		return cli.Usagef("leave out --hmac", "the QR code knows no HMAC but sha256")
 	case k.write && k.server == "":
-		return usagef("name the server: knock keygen --write --server HOST", "--write needs to know where the profile leads")
+		return cli.Usagef("name the server: knock keygen --write --server HOST", "--write needs to know where the profile leads")
 	case k.server == "":
 		k.server = "SERVER"
 	}

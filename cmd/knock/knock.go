@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"time"
 
+	"knockd/internal/cli"
 	"knockd/internal/client"
 )
 
@@ -27,7 +28,7 @@ func (o *options) knock(ctx context.Context, sys system, r *report, host string,
 		return err
 	}
 	if p.wait == 0 && (o.given("retry") || o.given("timeout")) {
-		return usagef("add --wait tcp/PORT with a port behind the door", "--retry and --timeout say how to wait, and there is no --wait")
+		return cli.Usagef("add --wait tcp/PORT with a port behind the door", "--retry and --timeout say how to wait, and there is no --wait")
 	}
 	hosts, err := p.resolve(ctx)
 	if err != nil {
@@ -76,9 +77,9 @@ func (p *plan) open(ctx context.Context, r *report, hosts []netip.Addr) (net.Con
 	case err == nil:
 		r.opened(conn.RemoteAddr(), time.Since(start))
 	case errors.As(err, &shut) && p.spa != nil:
-		err = &hintError{err, spaHint}
+		err = cli.WithHint(err, spaHint)
 	case errors.As(err, &shut) && p.pace.Flags != 0:
-		err = &hintError{err, flagsHint}
+		err = cli.WithHint(err, flagsHint)
 	}
 	return conn, err
 }

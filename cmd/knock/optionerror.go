@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"knockd/internal/cli"
 )
 
 // longOptions are those of knock 0.8. It takes any unambiguous beginning of
@@ -36,9 +38,9 @@ func (s system) badOption(err error, usage string) int {
 	var invalid *pflag.InvalidValueError
 	if errors.As(err, &invalid) && invalid.GetFlag().NoOptDefVal == "" {
 		err = fmt.Errorf("--%s %s: %w", invalid.GetFlag().Name, invalid.GetValue(), invalid.Unwrap())
-		return s.exit(&usageError{err: err})
+		return s.exit(cli.Usage(err, ""))
 	}
-	fmt.Fprintf(s.stderr, "knock: %s\n", optionError(err))
+	s.speaker().Say(optionError(err), "")
 	s.print(usage)
 	if usage == usageText && errors.As(err, new(*pflag.NotExistError)) {
 		s.print(helpText)

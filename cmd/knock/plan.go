@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"knockd/internal/cli"
 	"knockd/internal/client"
 	"knockd/internal/knock"
 	"knockd/internal/profile"
@@ -60,7 +61,7 @@ func (o *options) plan(sys system, r *report, host string, ports []string) (*pla
 		return nil, err
 	}
 	if p.oneTime != "" && p.family == client.Both {
-		return nil, usagef("leave out --both", "a line of a one-time file opens for one address")
+		return nil, cli.Usagef("leave out --both", "a line of a one-time file opens for one address")
 	}
 	return p, nil
 }
@@ -146,11 +147,11 @@ func (o *options) contradictions(ports []string) error {
 	}
 	switch {
 	case sources > 1:
-		return usagef("choose one of them", "ports, --one-time and --sequence-file exclude each other")
+		return cli.Usagef("choose one of them", "ports, --one-time and --sequence-file exclude each other")
 	case o.both && (o.ipv4 || o.ipv6):
-		return usagef("leave out -4 and -6", "--both means IPv4 and IPv6")
+		return cli.Usagef("leave out -4 and -6", "--both means IPv4 and IPv6")
 	case o.given("one-time") && o.oneTime == "", o.given("sequence-file") && o.sequenceFile == "":
-		return usagef("", "the name of the file is empty")
+		return cli.Usagef("", "the name of the file is empty")
 	}
 	return nil
 }
@@ -176,7 +177,7 @@ func (o *options) profileFile(sys system) string {
 func (o *options) loadConfig(sys system) (*profile.Config, error) {
 	config, err := profile.Load(o.configFile(sys), sys.getenv("HOME"))
 	if err != nil {
-		return nil, &usageError{err: err, hint: "correct the file; knock(1) lists its keys under PROFILES"}
+		return nil, cli.Usage(err, "correct the file; knock(1) lists its keys under PROFILES")
 	}
 	return config, nil
 }
@@ -199,7 +200,7 @@ func (o *options) findProfile(sys system, r *report, host string) (profile.Profi
 	}
 	prof, ok := config.Find(name)
 	if !ok && o.profile != "" {
-		return prof, usagef(fmt.Sprintf("write a section [%s] into %s; knock profiles lists those that are there", name, o.profileFile(sys)), "no profile %s", name)
+		return prof, cli.Usagef(fmt.Sprintf("write a section [%s] into %s; knock profiles lists those that are there", name, o.profileFile(sys)), "no profile %s", name)
 	}
 	return prof, nil
 }
@@ -223,7 +224,7 @@ func (o *options) sequence(sys system, r *report, p *plan, prof profile.Profile,
 		return nil
 	case steps == nil:
 		if err = client.CheckHost(p.host); err == nil {
-			err = usagef("name the ports, or write a section ["+p.host+"] with a sequence into "+o.profileFile(sys)+" (knock(1), PROFILES)",
+			err = cli.Usagef("name the ports, or write a section ["+p.host+"] with a sequence into "+o.profileFile(sys)+" (knock(1), PROFILES)",
 				"no sequence for %s", p.host)
 		}
 	}
@@ -257,7 +258,7 @@ func parsePorts(words []string) ([]knock.Step, error) {
 		for _, port := range ports {
 			step, err := client.ParseStep(port)
 			if err != nil {
-				return nil, &usageError{err: err, hint: portHint}
+				return nil, cli.Usage(err, portHint)
 			}
 			steps = append(steps, step)
 		}
@@ -276,12 +277,11 @@ func readSequence(sys system, name string) ([]knock.Step, error) {
 		text, err = os.ReadFile(name)
 	}
 	if err != nil {
-		return nil, &usageError{err: fmt.Errorf("sequence file: %w", err)}
+		return nil, cli.Usage(fmt.Errorf("sequence file: %w", err), "")
 	}
 	steps, err := client.ParseSequenceFile(string(text))
 	if err != nil {
-		return nil, &usageError{err: fmt.Errorf("sequence file %s: %w", name, err),
-			hint: "write ports such as 7000 8000:udp 9000, separated by blanks, commas or line ends"}
+		return nil, cli.Usage(fmt.Errorf("sequence file %s: %w", name, err), "write ports such as 7000 8000:udp 9000, separated by blanks, commas or line ends")
 	}
 	return steps, nil
 }
@@ -315,10 +315,10 @@ func (p *plan) resolve(ctx context.Context) ([]netip.Addr, error) {
 	hosts, other, err := client.Resolve(ctx, host, family)
 	p.other = other
 	if dns := new(net.DNSError); p.section != "" && errors.As(err, &dns) && dns.IsNotFound {
-		err = &hintError{err, "check the host of " + p.section}
+		err = cli.WithHint(err, "check the host of "+p.section)
 	}
 	if onlyIPv4 && errors.As(err, new(*client.FamilyError)) {
-		err = &hintError{err, spaFamilyHint}
+		err = cli.WithHint(err, spaFamilyHint)
 	}
 	return hosts, err
 }
@@ -331,9 +331,4 @@ func (p *plan) visit(r *report, hosts []netip.Addr) *client.Visit {
 		Opener: p.opener(r), Route: p.pace.Route, Hosts: hosts, Port: p.wait,
 		Timeout: p.timeout, Retry: p.retry, Settle: p.pace.Delay, OnRetry: r.retry,
 	}
-}
-
-// usagef makes a user's mistake, with a hint.
-func usagef(hint, format string, args ...any) error {
-	return &usageError{err: fmt.Errorf(format, args...), hint: hint}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"knockd/internal/cli"
 	"knockd/internal/profile"
 )
 
@@ -30,7 +31,7 @@ func runProfiles(_ context.Context, c *call) int {
 		return status
 	}
 	if len(c.args) > 0 {
-		return c.sys.exit(usagef("write: knock profiles", "profiles takes no words but options"))
+		return c.sys.exit(cli.Usagef("write: knock profiles", "profiles takes no words but options"))
 	}
 	config, err := c.loadConfig(c.sys)
 	if err != nil {
@@ -46,7 +47,7 @@ func runProfiles(_ context.Context, c *call) int {
 		return exitOpen
 	}
 	if len(lines) == 0 {
-		fmt.Fprintf(c.sys.stderr, "knock: no profiles in %s\nknock: hint: knock(1) has examples under PROFILES\n", c.profileFile(c.sys))
+		c.sys.speaker().Say("no profiles in "+c.profileFile(c.sys), "knock(1) has examples under PROFILES")
 	}
 	c.sys.print(profileTable(lines))
 	return exitOpen

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 
+	"knockd/internal/cli"
 	"knockd/internal/client"
 )
 
@@ -44,14 +45,14 @@ func runProxy(ctx context.Context, c *call) int {
 // proxyOpen returns the connection, or nil after a dry run.
 func (c *call) proxyOpen(ctx context.Context, r *report) (net.Conn, error) {
 	if len(c.args) != 2 {
-		return nil, usagef("write: knock proxy [--profile NAME] HOST PORT", "proxy takes a host and a port")
+		return nil, cli.Usagef("write: knock proxy [--profile NAME] HOST PORT", "proxy takes a host and a port")
 	}
 	p, err := c.plan(c.sys, r, c.args[0], nil)
 	if err != nil {
 		return nil, err
 	}
 	if p.wait, err = client.ParseWait(c.args[1]); err != nil {
-		return nil, &usageError{err: err, hint: "write: knock proxy [--profile NAME] HOST PORT"}
+		return nil, cli.Usage(err, "write: knock proxy [--profile NAME] HOST PORT")
 	}
 	hosts, err := p.resolve(ctx)
 	if err != nil {
@@ -68,10 +69,10 @@ func (c *call) proxyOpen(ctx context.Context, r *report) (net.Conn, error) {
 func passOn(sys system, conn net.Conn) error {
 	socket, ok := sys.stdout.(*os.File)
 	if !ok {
-		return usagef("--fdpass is for ssh with ProxyUseFdpass yes", "--fdpass: standard output is not a socket")
+		return cli.Usagef("--fdpass is for ssh with ProxyUseFdpass yes", "--fdpass: standard output is not a socket")
 	}
 	if err := client.PassFile(socket, conn); err != nil {
-		return &usageError{err: err, hint: "--fdpass is for ssh with ProxyUseFdpass yes"}
+		return cli.Usage(err, "--fdpass is for ssh with ProxyUseFdpass yes")
 	}
 	return nil
 }

@@ -109,8 +109,7 @@ func (r *report) opened(at net.Addr, took time.Duration) {
 func (r *report) warn(text, hint string) {
 	r.outcome.Warnings = append(r.outcome.Warnings, text)
 	if !r.json {
-		fmt.Fprintf(r.sys.stderr, "knock: warning: %s\n", text)
-		fmt.Fprintf(r.sys.stderr, "knock: hint: %s\n", hint)
+		r.sys.speaker().Warn(text, hint)
 	}
 }
 

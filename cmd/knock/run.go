@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"regexp"
+
+	"knockd/internal/cli"
 )
 
 // subcommand is a first word that is not a host.
@@ -52,7 +54,7 @@ func run(ctx context.Context, args []string, sys system) int {
 		printHelp(sys.stdout)
 		return exitOpen
 	case o.version:
-		printVersion(sys.stdout)
+		cli.PrintVersion(sys.stdout, "knock")
 		return exitOpen
 	case o.set.NArg() == 0 && o.profile == "":
 		printUsage(sys.stdout)

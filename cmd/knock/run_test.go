@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"knockd/internal/cli"
 )
 
 // result is what a run of the command left behind.
@@ -66,7 +68,7 @@ func TestErrors(t *testing.T) {
 func TestHelpAndVersion(t *testing.T) {
 	for args, want := range map[string]string{
 		"-h": usageText + helpText, "--help": usageText + helpText, "-hV": usageText + helpText, "--he": usageText + helpText,
-		"-V": "knock " + version + "\n", "--version": "knock " + version + "\n", "-vV": "knock " + version + "\n", "--vers": "knock " + version + "\n",
+		"-V": "knock " + cli.Version + "\n", "--version": "knock " + cli.Version + "\n", "-vV": "knock " + cli.Version + "\n", "--vers": "knock " + cli.Version + "\n",
 	} {
 		if got := try(args); got.code != 0 || got.stdout != want || got.stderr != "" {
 			t.Errorf("knock %s: %+v", args, got)

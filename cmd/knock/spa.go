@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"knockd/internal/cli"
 	"knockd/internal/client"
 	"knockd/internal/fwknop"
 	"knockd/internal/profile"
@@ -109,7 +110,7 @@ func runSPA(ctx context.Context, c *call) int {
 	r := newReport(c.options, c.sys, c.sys.stdout)
 	switch {
 	case len(c.args) > 1:
-		return r.finish(usagef("write: knock spa [options] HOST; what to ask for goes behind -A", "spa takes one host"))
+		return r.finish(cli.Usagef("write: knock spa [options] HOST; what to ask for goes behind -A", "spa takes one host"))
 	case len(c.args) == 0 && c.profile == "" && c.spa.stanza == "":
 		c.sys.print(spaUsage)
 		return exitUsage
@@ -136,7 +137,7 @@ func (o *options) authorization(sys system, r *report, p *plan, prof profile.Pro
 		if err := client.CheckHost(p.host); err != nil {
 			return nil, err
 		}
-		return nil, usagef("write a section ["+p.host+"] with spa_key_file into "+o.profileFile(sys)+", name --key-file, or copy a stanza of .fwknoprc", "no keys for %s", p.host)
+		return nil, cli.Usagef("write a section ["+p.host+"] with spa_key_file into "+o.profileFile(sys)+", name --key-file, or copy a stanza of .fwknoprc", "no keys for %s", p.host)
 	}
 	o.override(a, s)
 	if err := plainSender(r, a); err != nil {
@@ -148,13 +149,13 @@ func (o *options) authorization(sys system, r *report, p *plan, prof profile.Pro
 		a.User = userName(sys)
 	}
 	if len(a.Access) == 0 {
-		return nil, usagef("name the ports: -A tcp/22, spa_access in the profile, or ACCESS in .fwknoprc", "nothing to ask for")
+		return nil, cli.Usagef("name the ports: -A tcp/22, spa_access in the profile, or ACCESS in .fwknoprc", "nothing to ask for")
 	}
 	if err := a.Client.Check(); err != nil {
-		return nil, &usageError{err: err, hint: "correct the keys; knock keygen makes new ones"}
+		return nil, cli.Usage(err, "correct the keys; knock keygen makes new ones")
 	}
 	if p.host == "" {
-		return nil, usagef("name a host, or write SPA_SERVER into the stanza", "no host to send to")
+		return nil, cli.Usagef("name a host, or write SPA_SERVER into the stanza", "no host to send to")
 	}
 	a.Server = p.host
 	return a, nil
@@ -166,7 +167,7 @@ func plainSender(r *report, a *spa.Profile) error {
 	byHand := a.Proto == "udpraw" || a.Proto == "tcpraw" || a.Proto == "icmp"
 	switch {
 	case byHand && a.Forged != "":
-		return usagef("take SPOOF_SOURCE_IP out of .fwknoprc; -a names the address to open for, whoever sends the packet",
+		return cli.Usagef("take SPOOF_SOURCE_IP out of .fwknoprc; -a names the address to open for, whoever sends the packet",
 			"SPOOF_SOURCE_IP %s: no packet is sent in another's name", a.Forged)
 	case a.Proto == "udpraw":
 		a.Proto = "udp"
@@ -199,11 +200,11 @@ func readClient(r *report, file, name string) (spa.Client, error) {
 	r.exposed(file)
 	src, err := os.ReadFile(file)
 	if err != nil {
-		return spa.Client{}, &usageError{err: fmt.Errorf("key file: %w", err)}
+		return spa.Client{}, cli.Usage(fmt.Errorf("key file: %w", err), "")
 	}
 	clients, err := spa.ParseKeys(file, src, 0)
 	if err != nil {
-		return spa.Client{}, &usageError{err: err, hint: "correct the file; knock keygen writes such files"}
+		return spa.Client{}, cli.Usage(err, "correct the file; knock keygen writes such files")
 	}
 	for _, c := range clients {
 		if c.Name == name || name == "" && len(clients) == 1 {
@@ -211,9 +212,9 @@ func readClient(r *report, file, name string) (spa.Client, error) {
 		}
 	}
 	if name == "" {
-		return spa.Client{}, usagef("choose one with --key-client or spa_client", "%s has the keys of several clients", file)
+		return spa.Client{}, cli.Usagef("choose one with --key-client or spa_client", "%s has the keys of several clients", file)
 	}
-	return spa.Client{}, usagef("write its section, or name another", "%s has no client %s", file, name)
+	return spa.Client{}, cli.Usagef("write its section, or name another", "%s has no client %s", file, name)
 }
 
 // rcProfile reads what .fwknoprc says: nothing if there is no such file or none
@@ -231,11 +232,11 @@ func (o *options) rcProfile(sys system, r *report, s *spaOptions, p *plan, host 
 		return nil, nil
 	}
 	if err != nil {
-		return nil, &usageError{err: err}
+		return nil, cli.Usage(err, "")
 	}
 	rc, err := fwknop.ParseRC(file, src)
 	if err != nil {
-		return nil, &usageError{err: err, hint: "correct the file"}
+		return nil, cli.Usage(err, "correct the file")
 	}
 	stanza, ok := chooseStanza(rc, s.stanza, host)
 	if !ok && o.spa == nil {
@@ -244,7 +245,7 @@ func (o *options) rcProfile(sys system, r *report, s *spaOptions, p *plan, host 
 	r.exposed(file)
 	a, err := rc.Profile(stanza)
 	if err != nil {
-		return nil, &usageError{err: err, hint: "correct the file, or name a stanza with -n"}
+		return nil, cli.Usage(err, "correct the file, or name a stanza with -n")
 	}
 	if a.Server != "" && (host == "" || strings.EqualFold(stanza, host)) {
 		p.host, p.section = a.Server, "" // the host named is the stanza's name
@@ -291,10 +292,10 @@ func addKeyFiles(a *spa.Profile, host string) error {
 		}
 		src, err := os.ReadFile(f.file)
 		if err != nil {
-			return &usageError{err: fmt.Errorf("key file: %w", err)}
+			return cli.Usage(fmt.Errorf("key file: %w", err), "")
 		}
 		if *f.key, err = fwknop.KeyFromFile(src, a.Server); err != nil {
-			return &usageError{err: fmt.Errorf("key file %s %w", f.file, err), hint: "its lines are HOST: KEY"}
+			return cli.Usage(fmt.Errorf("key file %s %w", f.file, err), "its lines are HOST: KEY")
 		}
 	}
 	return nil

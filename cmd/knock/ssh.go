@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
+
+	"knockd/internal/cli"
 )
 
 const sshUsage = `usage: knock [options] ssh [ssh's options] [user@]HOST [command]
@@ -35,7 +37,7 @@ func runSSH(ctx context.Context, c *call) int {
 	}
 	ssh, err := exec.LookPath("ssh")
 	if err != nil {
-		return c.sys.exit(usagef("install OpenSSH's client", "find ssh: %w", err))
+		return c.sys.exit(cli.Usagef("install OpenSSH's client", "find ssh: %w", err))
 	}
 	config, err := sshConfig(ctx, ssh, c.args)
 	if err != nil {
@@ -110,10 +112,10 @@ func otherProxy(config map[string]string) error {
 	jump, command := config["proxyjump"], config["proxycommand"]
 	switch {
 	case jump != "" && jump != "none":
-		return usagef("if the jump host has the door, put the output of knock ssh-config "+jump+" into ~/.ssh/config and run plain ssh",
+		return cli.Usagef("if the jump host has the door, put the output of knock ssh-config "+jump+" into ~/.ssh/config and run plain ssh",
 			"ssh reaches this host by ProxyJump %s", jump)
 	case command != "" && command != "none":
-		return usagef("have that ProxyCommand call knock proxy, or run knock -w tcp/22 HOST before plain ssh",
+		return cli.Usagef("have that ProxyCommand call knock proxy, or run knock -w tcp/22 HOST before plain ssh",
 			"this host has a ProxyCommand already: %s", command)
 	}
 	return nil

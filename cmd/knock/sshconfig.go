@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 
+	"knockd/internal/cli"
 	"knockd/internal/profile"
 )
 
@@ -33,7 +34,7 @@ func runSSHConfig(_ context.Context, c *call) int {
 
 func (c *call) stanza(match bool) (string, error) {
 	if len(c.args) != 1 || !plainName.MatchString(c.args[0]) || c.args[0][0] == '-' {
-		return "", usagef("write: knock ssh-config NAME", "ssh-config takes the name of a profile: letters, digits, and _.:-")
+		return "", cli.Usagef("write: knock ssh-config NAME", "ssh-config takes the name of a profile: letters, digits, and _.:-")
 	}
 	c.options.profile = c.args[0]
 	prof, err := c.findProfile(c.sys, newReport(c.options, c.sys, c.sys.stdout), "")
@@ -44,7 +45,7 @@ func (c *call) stanza(match bool) (string, error) {
 		return hostStanza(c.args[0], prof, c.configOption()), nil
 	}
 	if prof.OneTimeFile != "" {
-		return "", usagef("use the form without --match-exec",
+		return "", cli.Usagef("use the form without --match-exec",
 			"ssh runs a Match exec also when it does not connect, and each time would use up a line of %s", prof.OneTimeFile)
 	}
 	return matchStanza(c.args[0], c.configOption()), nil

@@ -1,12 +1,6 @@
 package main
 
-import (
-	"fmt"
-	"io"
-)
-
-// version is what -V prints; the Makefile may set it at link time.
-var version = "1.0.0"
+import "io"
 
 // usageText is the one of knock 0.8.
 const usageText = `usage: knock [options] <host> <port[:proto]> [port[:proto]] ...
@@ -54,5 +48,3 @@ exit status: 0 open (without --wait: sent), 1 usage, 2 name or network,
 func printUsage(w io.Writer) { io.WriteString(w, usageText) }
 
 func printHelp(w io.Writer) { io.WriteString(w, usageText+helpText) }
-
-func printVersion(w io.Writer) { fmt.Fprintf(w, "knock %s\n", version) }

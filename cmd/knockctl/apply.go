@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"knockd/internal/cli"
 	"knockd/internal/ruleset"
 )
 
@@ -185,7 +186,7 @@ func (o *exportOptions) currentChains(ctx context.Context, w *world, table strin
 		return k, nil
 	}
 	if !ours {
-		return nil, &hinted{errors.New("the chain " + ruleset.EntryChain + " is not knockctl's: left as it is"), "rename it, or load the printed file by hand"}
+		return nil, cli.WithHint(errors.New("the chain "+ruleset.EntryChain+" is not knockctl's: left as it is"), "rename it, or load the printed file by hand")
 	}
 	k.jump = slices.Contains(targets[hookOf(table)], ruleset.EntryChain)
 	k.chains = []string{ruleset.EntryChain}

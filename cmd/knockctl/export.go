@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"knockd/internal/cli"
 	"knockd/internal/config"
 	"knockd/internal/knock"
 	"knockd/internal/netstate"
@@ -72,14 +73,14 @@ func parseExport(w *world, args []string) (*exportOptions, error) {
 		return nil, err
 	}
 	if len(words) == 0 || words[0] != kindNft && words[0] != kindIpt {
-		return nil, &usageError{errors.New("which ruleset: nftables or iptables?"), exportUsage}
+		return nil, cli.Usagef(exportUsage, "which ruleset: nftables or iptables?")
 	}
 	o.kind, o.doors = words[0], words[1:]
 	return o, o.check()
 }
 
 func (o *exportOptions) check() error {
-	bad := func(text string) error { return &usageError{errors.New(text), exportUsage} }
+	bad := func(text string) error { return cli.Usage(errors.New(text), exportUsage) }
 	switch {
 	case o.hook != "input" && o.hook != "prerouting":
 		return bad(fmt.Sprintf("--hook %s: must be input or prerouting", o.hook))
@@ -108,7 +109,7 @@ func (o *exportOptions) compile(w *world) ([]byte, error) {
 	}
 	if o.interfaces != "" {
 		if c.Interfaces, err = config.ParseInterfaces(o.interfaces); err != nil {
-			return nil, &usageError{fmt.Errorf("--interface: %w", err), ""}
+			return nil, cli.Usagef("", "--interface: %w", err)
 		}
 	}
 	opt := ruleset.Options{Observe: o.observe, Prerouting: o.hook == "prerouting", Group: o.group, IPv6: o.ipv6}
@@ -125,7 +126,7 @@ func (o *exportOptions) compile(w *world) ([]byte, error) {
 		return nil, err
 	}
 	for _, n := range append(append(c.Warnings, notes...), notesOf...) {
-		fmt.Fprintf(w.stderr, "knockctl: %s\n", n)
+		w.say(n, "")
 	}
 	return text, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"knockd/internal/cli"
 	"knockd/internal/fwknop"
 	"knockd/internal/statefile"
 )
@@ -37,7 +38,7 @@ func importDoors(_ context.Context, w *world, args []string) error {
 		return err
 	}
 	if len(words) == 0 || len(words) > 2 || words[0] != "fwknop" {
-		return &usageError{errors.New("import takes fwknop and at most one file"), importUsage}
+		return cli.Usagef(importUsage, "import takes fwknop and at most one file")
 	}
 	access := "/etc/fwknop/access.conf"
 	if len(words) == 2 {
@@ -108,7 +109,7 @@ func writeImport(i *fwknop.Import, dir string) (err error) {
 func writeNew(name, text string) error {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return &hinted{err, "nothing is overwritten: move it away, or choose another directory"}
+		return cli.WithHint(err, "nothing is overwritten: move it away, or choose another directory")
 	}
 	if err != nil {
 		return err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"sync"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"knockd/internal/cli"
 	"knockd/internal/eventlog"
 	"knockd/internal/kernellog"
 	"knockd/internal/ruleset"
@@ -30,9 +30,9 @@ func kernelLog(ctx context.Context, w *world, args []string) error {
 		return err
 	}
 	if len(words) > 0 {
-		return &usageError{fmt.Errorf("%q: one word too many", words[0]), kernelLogUsage}
+		return cli.Usagef(kernelLogUsage, "%q: one word too many", words[0])
 	}
-	out := &lines{sink: eventlog.Stamped{W: w.stdout}, path: *file, stderr: w.stderr}
+	out := &lines{sink: eventlog.Stamped{W: w.stdout}, path: *file, warn: w.speaker().Warn}
 	if err := out.reopen(); err != nil {
 		return err
 	}
@@ -43,11 +43,11 @@ func kernelLog(ctx context.Context, w *world, args []string) error {
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
 	go out.follow(ctx, hangup)
-	ready := func() { fmt.Fprintf(w.stderr, "knockctl: listening to NFLOG group %d\n", *group) }
-	lost := func() { fmt.Fprintln(w.stderr, "knockctl: the kernel lost log lines: they came too fast") }
+	ready := func() { w.say(fmt.Sprintf("listening to NFLOG group %d", *group), "") }
+	lost := func() { w.say("the kernel lost log lines: they came too fast", "") }
 	err = kernellog.Listen(ctx, *group, ready, out.entry, lost)
 	if errors.Is(err, kernellog.ErrGroupTaken) {
-		return &hinted{err, "stop the other program, or choose another --group for both export and kernel-log"}
+		return cli.WithHint(err, "stop the other program, or choose another --group for both export and kernel-log")
 	}
 	if cause := context.Cause(ctx); err == nil && !errors.Is(cause, context.Canceled) {
 		return cause
@@ -63,7 +63,7 @@ type lines struct {
 	open *eventlog.File
 	fail func(error)
 
-	stderr io.Writer
+	warn func(text, hint string)
 }
 
 // entry writes one line; what is not of our rulesets is not for us.
@@ -90,7 +90,7 @@ func (l *lines) reopen() error {
 		return err
 	}
 	if doubt := f.Doubt(); doubt != nil {
-		fmt.Fprintf(l.stderr, "knockctl: warning: log file %v\n", doubt)
+		l.warn(fmt.Sprintf("log file %v", doubt), "")
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -15,11 +15,9 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"knockd/internal/cli"
 	"knockd/internal/spa"
 )
-
-// version is what --version prints; the Makefile may set it at link time.
-var version = "1.0.0"
 
 // Exit statuses.
 const (
@@ -62,69 +60,49 @@ func main() {
 // run is the whole program: it returns the exit status.
 func run(ctx context.Context, args []string, w *world) int {
 	err := dispatch(ctx, args, w)
-	var usage *usageError
-	switch {
-	case err == nil:
+	if err == nil {
 		return exitOK
-	case errors.As(err, &usage):
-		fmt.Fprintf(w.stderr, "knockctl: %v\n", err)
-		if usage.hint != "" {
-			fmt.Fprintf(w.stderr, "knockctl: hint: %s\n", usage.hint)
-		}
-		return exitUsage
 	}
-	complain(w.stderr, err)
-	if errors.Is(err, errNothing) {
+	w.complain(err)
+	switch {
+	case cli.IsUsage(err):
+		return exitUsage
+	case errors.Is(err, errNothing):
 		return exitNone
 	}
 	return exitFault
 }
 
-// usageError is a fault of the command line.
-type usageError struct {
-	err  error
-	hint string
-}
-
-func (e *usageError) Error() string { return e.err.Error() }
-
-// hinted is an error with what to try.
-type hinted struct {
-	error
-	hint string
-}
-
-func (e *hinted) Unwrap() error { return e.error }
-
 // complain says what is wrong, a line each, and what to try.
-func complain(stderr io.Writer, err error) {
-	for _, line := range strings.Split(strings.TrimSpace(err.Error()), "\n") {
-		fmt.Fprintf(stderr, "knockctl: %s\n", line)
+func (w *world) complain(err error) {
+	hint := cli.HintOf(err)
+	if hint == "" && !cli.IsUsage(err) && (errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.EPERM)) {
+		hint = "run as root or grant CAP_NET_ADMIN"
 	}
-	var h *hinted
-	if errors.As(err, &h) {
-		fmt.Fprintf(stderr, "knockctl: hint: %s\n", h.hint)
-	} else if errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.EPERM) {
-		fmt.Fprintln(stderr, "knockctl: hint: run as root or grant CAP_NET_ADMIN")
-	}
+	w.say(strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "\nknockctl: "), hint)
 }
+
+func (w *world) speaker() cli.Speaker { return cli.Speaker{Command: "knockctl", W: w.stderr} }
+
+// say prints a line on standard error, and a hint if there is one.
+func (w *world) say(text, hint string) { w.speaker().Say(text, hint) }
 
 func dispatch(ctx context.Context, args []string, w *world) error {
 	if len(args) == 0 {
-		return &usageError{errors.New("no command"), "knockctl --help lists them"}
+		return cli.Usagef("knockctl --help lists them", "no command")
 	}
 	switch args[0] {
 	case "-h", "--help", "help":
 		fmt.Fprint(w.stdout, usageText())
 		return nil
 	case "-V", "--version":
-		fmt.Fprintf(w.stdout, "knockctl %s\n", version)
+		cli.PrintVersion(w.stdout, "knockctl")
 		return nil
 	}
 	all := commands()
 	i := slices.IndexFunc(all, func(c command) bool { return c.name == args[0] })
 	if i < 0 {
-		return &usageError{fmt.Errorf("unknown command %q", args[0]), "knockctl --help lists them"}
+		return cli.Usagef("knockctl --help lists them", "unknown command %q", args[0])
 	}
 	err := all[i].do(ctx, w, args[1:])
 	if errors.Is(err, pflag.ErrHelp) {
@@ -150,7 +128,7 @@ func parse(w *world, f *pflag.FlagSet, usage string, args []string) ([]string, e
 	f.Usage = func() {}
 	help := f.BoolP("help", "h", false, "show this")
 	if err := f.Parse(args); err != nil {
-		return nil, &usageError{err, usage}
+		return nil, cli.Usage(err, usage)
 	}
 	if *help {
 		fmt.Fprintf(w.stdout, "usage: %s\n\n%s", usage, f.FlagUsages())

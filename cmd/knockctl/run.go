@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os/exec"
 	"strings"
+
+	"knockd/internal/cli"
 )
 
 // runner runs a program to its end, with a text on its standard input, and
@@ -22,7 +24,7 @@ func execute(ctx context.Context, stdin []byte, name string, args ...string) (st
 	err := cmd.Run()
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
-		return "", &hinted{fmt.Errorf("%s: not installed", name), "install the package nftables or iptables"}
+		return "", cli.WithHint(fmt.Errorf("%s: not installed", name), "install the package nftables or iptables")
 	case err != nil && complaint.Len() > 0:
 		return "", fmt.Errorf("%s: %w\n%s", name, err, strings.TrimSpace(complaint.String()))
 	case err != nil:

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"knockd/internal/cli"
 	"knockd/internal/nft"
 	"knockd/internal/openings"
 )
@@ -49,7 +50,7 @@ func (o *options) alone(ctx context.Context, stdout, stderr io.Writer) (journal 
 			return journal, nil
 		}
 		if err == nil && !o.force {
-			err = hinted(fmt.Errorf("already running (pid %s)", joined(others)),
+			err = cli.WithHint(fmt.Errorf("already running (pid %s)", joined(others)),
 				"stop it before, or have it stopped: knockd --cleanup --force")
 		}
 		if err == nil {
@@ -73,7 +74,7 @@ func (o *options) others(journal **openings.Journal, named string) (pids []int, 
 		*journal, err = o.findJournal(named, io.Discard)
 		if running := (*openings.RunningError)(nil); errors.As(err, &running) {
 			if pids = append(pids, running.Holder()); pids[0] == 0 {
-				return nil, hinted(running, "it is not to be seen from here: stop it where it runs")
+				return nil, cli.WithHint(running, "it is not to be seen from here: stop it where it runs")
 			}
 		} else if err != nil {
 			return nil, err
@@ -84,7 +85,7 @@ func (o *options) others(journal **openings.Journal, named string) (pids []int, 
 		return nil, err
 	}
 	if len(unseen) > 0 {
-		return nil, hinted(fmt.Errorf("table %s belongs to a running program", unseen[0]), "it is not to be seen from here: stop it where it runs")
+		return nil, cli.WithHint(fmt.Errorf("table %s belongs to a running program", unseen[0]), "it is not to be seen from here: stop it where it runs")
 	}
 	for _, pid := range keepers {
 		if !slices.Contains(pids, pid) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"knockd/internal/cli"
 	"knockd/internal/config"
 	"knockd/internal/daemon"
 )
@@ -18,7 +19,7 @@ func (o *options) load(stdout, stderr io.Writer) (*config.Config, error) {
 		o.trace(stdout, faults.Trace)
 		return nil, err
 	case err != nil:
-		return nil, hinted(err, "name another configuration with -c")
+		return nil, cli.WithHint(err, "name another configuration with -c")
 	}
 	o.trace(stdout, conf.Trace)
 	conf.Trace = nil
@@ -57,7 +58,7 @@ func (o *options) sayChecked(conf *config.Config, stdout, stderr io.Writer) erro
 
 func advise(stderr io.Writer, texts ...string) {
 	for _, text := range texts {
-		fmt.Fprintf(stderr, "knockd: advice: %s\n", text)
+		speaker(stderr).Say("advice: "+text, "")
 	}
 }
 

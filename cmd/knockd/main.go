@@ -13,11 +13,9 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"knockd/internal/cli"
 	"knockd/internal/command"
 )
-
-// version is what -V prints; the Makefile may set it at link time.
-var version = "1.0.0"
 
 // Exit statuses.
 const (
@@ -43,10 +41,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprint(stdout, usage(o))
 		return exitOK
 	case err != nil:
-		fmt.Fprintf(stderr, "knockd: %v\nknockd: hint: knockd --help lists the options\n", err)
+		complain(stderr, cli.Usage(err, "knockd --help lists the options"))
 		return exitUsage
 	case o.version:
-		fmt.Fprintf(stdout, "knockd %s\n", version)
+		cli.PrintVersion(stdout, "knockd")
 		return exitOK
 	}
 	if o.mayDetach() {
@@ -57,7 +55,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	o.inherited = keepInherited()
 	if err := command.LeaveNoCore(); err != nil {
-		fmt.Fprintf(stderr, "knockd: warning: %v\n", err)
+		speaker(stderr).Warn(err.Error(), "")
 	}
 	if err := o.do(ctx, stdout, stderr); err != nil {
 		complain(stderr, err)

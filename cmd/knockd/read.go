@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"knockd/internal/capture"
+	"knockd/internal/cli"
 	"knockd/internal/config"
 	"knockd/internal/daemon"
 	"knockd/internal/eventlog"
@@ -53,7 +54,7 @@ func (o *options) localAddresses(conf *config.Config) ([]netip.Addr, error) {
 		names, _ := o.interfacesOf(conf)
 		local, err := daemon.AddressesOf(names)
 		if err != nil {
-			return nil, hinted(err, "say with --address which addresses are local")
+			return nil, cli.WithHint(err, "say with --address which addresses are local")
 		}
 		return local, nil
 	}

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"knockd/internal/cli"
 	"knockd/internal/command"
 	"knockd/internal/config"
 	"knockd/internal/daemon"
@@ -74,9 +75,9 @@ func (o *options) journal(open func(dir, name string) (*openings.Journal, error)
 func (o *options) withoutJournal(err error, named string, stderr io.Writer) error {
 	switch {
 	case errors.Is(err, openings.ErrUnsafe):
-		return hinted(err, "it holds what root will run: chown it to root and take write permission from others (chmod go-w)")
+		return cli.WithHint(err, "it holds what root will run: chown it to root and take write permission from others (chmod go-w)")
 	case named != "":
-		return hinted(err, "StateDir must be a directory that knockd can make or write")
+		return cli.WithHint(err, "StateDir must be a directory that knockd can make or write")
 	}
 	o.warn(stderr, fmt.Sprintf("%v: doors that are open stay open if knockd crashes", err))
 	return nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,6 +22,13 @@ type LackError struct {
 
 // Unwrap returns the error.
 func (e *LackError) Unwrap() error { return e.error }
+
+// Hint says how to give it.
+func (e *LackError) Hint() string {
+	name := strings.ToLower(e.Capability)
+	return fmt.Sprintf("run as root, or give the capability %s (setcap %s=ep, AmbientCapabilities= in the unit, --cap-add %s)",
+		e.Capability, name, strings.TrimPrefix(e.Capability, "CAP_"))
+}
 
 // lacking says which capability would mend an error, if one would.
 func lacking(capability string, err error) error {
