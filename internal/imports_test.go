@@ -39,7 +39,7 @@ var mayImport = map[string]string{
 	"profile":     "client knock spa statefile",
 	"ruleset":     "config knock",
 	"spa":         "knock statefile",
-	"spaconf":     "config spa",
+	"spaconf":     "config knock spa",
 	"statefile":   "",
 }
 
