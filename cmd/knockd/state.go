@@ -156,8 +156,9 @@ func withoutNft(err error) bool {
 func closeJournal(ctx context.Context, journal *openings.Journal, stdout io.Writer) (left int) {
 	log := eventlog.New(eventlog.Outputs{Log: eventlog.Plain{W: stdout}}, 1)
 	defer log.Close()
+	workers, _ := daemon.Workers()
 	_, left = openings.CloseAll(ctx, journal, openings.Options{
-		Runner: command.Shell{}, Log: log, Natives: daemon.StoppedNatives(),
+		Runner: command.Shell{}, Log: log, Natives: daemon.StoppedNatives(), Workers: workers,
 	})
 	return left
 }

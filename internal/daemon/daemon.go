@@ -124,7 +124,7 @@ func New(conf *config.Config, o Options) (*Daemon, error) {
 		d.source.Close()
 		return nil, err
 	}
-	running, note := workers()
+	running, note := Workers()
 	if note != "" {
 		warnings = append(warnings, note)
 	}

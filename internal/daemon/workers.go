@@ -29,11 +29,11 @@ const (
 	fewestWorkers = 2
 )
 
-// workers is how many commands may run side by side with the descriptors and
+// Workers is how many commands may run side by side with the descriptors and
 // processes that we may have, and what is to be said of it. Go has raised the
 // limit of descriptors as far as it goes, and gives commands the one that we
 // were started with.
-func workers() (n int, note string) {
+func Workers() (n int, note string) {
 	n = openings.MaxRunning
 	fit := func(most int, why string) {
 		if most = max(most, fewestWorkers); most < n {

@@ -18,7 +18,7 @@ func TestWorkersFitTheLimit(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Setrlimit(unix.RLIMIT_NOFILE, &before)
-	if _, note := workers(); note != "" {
+	if _, note := Workers(); note != "" {
 		t.Skip("this machine has other limits: ", note)
 	}
 	open := uint64(openFiles())
@@ -38,7 +38,7 @@ func TestWorkersFitTheLimit(t *testing.T) {
 		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 			t.Fatal(err)
 		}
-		got, note := workers()
+		got, note := Workers()
 		if got != c.want || !strings.HasPrefix(note, c.note) || (note == "") != (c.note == "") {
 			t.Errorf("limit %d: %d workers (%s), want %d", c.limit, got, note, c.want)
 		}

@@ -2,6 +2,7 @@ package openings
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -74,6 +75,29 @@ func TestShutdownQueue(t *testing.T) {
 			t.Error("opened after the shutdown")
 		}
 	})
+}
+
+// TestShutdownFair: stop commands of one door that hang, or are many, leave no
+// other door open.
+func TestShutdownFair(t *testing.T) {
+	for stop, left := range map[string]int{"hang": 500, "sleep 3s": 0} {
+		t.Run(stop, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m, shell, _ := fakes(Options{})
+				for range 500 {
+					m.Open(at("guest", 0, opening("true", stop, time.Hour)), nil)
+				}
+				m.Open(opening("true", "close", time.Hour), nil)
+				time.Sleep(time.Second)
+				if got := m.Shutdown(t.Context()); got != left {
+					t.Errorf("%d left, want %d", got, left)
+				}
+				if ran := shell.lines(); !slices.Contains(ran, "1 close") {
+					t.Errorf("not closed at once: %q", ran[501:])
+				}
+			})
+		})
+	}
 }
 
 // TestNothingAnnouncedInVain: a shutdown between OPEN SESAME and the start
