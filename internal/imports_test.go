@@ -23,7 +23,7 @@ var mayImport = map[string]string{
 	"conformance": "knock nettest github.com/google/gopacket",
 	"daemon":      "capture command config eventlog knock netstate nft nft/inspect onetime openings replaycache spa spaconf statefile github.com/google/nftables",
 	"demo":        "github.com/vishvananda/netlink github.com/vishvananda/netns",
-	"openings":    "statefile",
+	"openings":    "knock statefile",
 	"eventlog":    "statefile",
 	"fwknop":      "spa",
 	"kernellog":   "github.com/florianl/go-nflog",

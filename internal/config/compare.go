@@ -7,7 +7,7 @@ import "reflect"
 func (d *Door) Equal(o *Door) bool {
 	a, b := *d, *o
 	a.Place, b.Place = Place{}, Place{}
-	a.Occurrence, b.Occurrence = 0, 0
+	a.N, b.N = 0, 0
 	return reflect.DeepEqual(a, b)
 }
 

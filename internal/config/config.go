@@ -61,8 +61,7 @@ type Config struct {
 type Door struct {
 	knock.Door
 
-	Place      Place
-	Occurrence int // 1 for the first door of this name, 2 for the second, ...
+	Place Place
 
 	// OneTimeFile holds the sequences of a door that has none of its own
 	// (then Sequence is empty here), as written, perhaps relative.

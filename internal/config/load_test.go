@@ -45,7 +45,7 @@ func TestDropIns(t *testing.T) {
 	}
 	got := fmt.Sprintf("%s %v %s %v %v %d %d\n", c.LogFile, c.Interfaces, c.StateDir, c.KeepOnStop, c.StartLimit, c.MaxAttempts, c.LogRate)
 	for _, d := range c.Doors {
-		got += fmt.Sprintf("%v %s/%d %v %v %q %q %v %v\n", d.Place, d.Name, d.Occurrence, FormatSequence(d.Sequence), d.Flags,
+		got += fmt.Sprintf("%v %s/%d %v %v %q %q %v %v\n", d.Place, d.Name, d.N, FormatSequence(d.Sequence), d.Flags,
 			d.StartCommand, d.StopCommand, d.CmdTimeout, d.StartLimit)
 	}
 	got += strings.Join(c.Warnings, "\n") + "\n" + strings.Join(c.Trace, "\n") + "\n"

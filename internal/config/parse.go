@@ -173,9 +173,9 @@ func (p *parser) addDoor(s *rawSection) *rawDoor {
 	d := newRawDoor(s)
 	p.doors = append(p.doors, d)
 	p.named[d.Name] = append(p.named[d.Name], d)
-	d.Occurrence = len(p.named[d.Name])
-	if d.Occurrence > 1 {
-		p.warn(d.fault("", rulef("door %d of this name", d.Occurrence)))
+	d.N = len(p.named[d.Name])
+	if d.N > 1 {
+		p.warn(d.fault("", rulef("door %d of this name", d.N)))
 	}
 	if len(s.name) > longestName {
 		p.warn(d.fault("", rulef("the name is cut to %d bytes, as knockd 0.8 does", longestName)))

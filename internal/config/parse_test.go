@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
 	"knockd/internal/knock"
 )
 
@@ -101,12 +102,12 @@ func TestEveryKey(t *testing.T) {
 				Flags:    knock.FlagMatch{Set: knock.SYN, Clear: knock.ACK},
 				Target:   netip.MustParseAddr("2001:db8::1"),
 			},
-			Place: Place{"k.conf", 8}, Occurrence: 1,
+			Place:        Place{"k.conf", 8},
 			StartCommand: "open %IP%", StartCommand6: "open6 %IP%",
 			StopCommand: "close %IP%", StopCommand6: "", CmdTimeout: 0, OpenPrefix4: 32, OpenPrefix6: 128,
 		}, {
 			Door:  knock.Door{Name: "mail", Timeout: 3 * time.Second},
-			Place: Place{"k.conf", 19}, Occurrence: 1, OneTimeFile: "mail.seq",
+			Place: Place{"k.conf", 19}, OneTimeFile: "mail.seq",
 			StartCommand: "x", StartCommand6: "x", CmdTimeout: 10 * time.Second, OpenPrefix4: 32, OpenPrefix6: 128,
 		}},
 		Trace: Trace{
@@ -199,7 +200,7 @@ func TestNames(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
-	if o := c.Doors[10].Occurrence; o != 2 {
+	if o := c.Doors[10].N; o != 2 {
 		t.Errorf("occurrence %d, want 2", o)
 	}
 }

@@ -37,7 +37,7 @@ func readDoors(text string) (doors []*knock.Door, err error) {
 		switch {
 		case line == "[options]":
 		case strings.HasPrefix(line, "["):
-			door = &knock.Door{Name: strings.Trim(line, "[]"), Timeout: knock.DefaultTimeout}
+			door = &knock.Door{Name: strings.Trim(line, "[]"), N: 1, Timeout: knock.DefaultTimeout}
 			doors = append(doors, door)
 		case door == nil:
 			return nil, fmt.Errorf("%q before the first door", line)

@@ -54,7 +54,7 @@ var (
 )
 
 func (g *generator) door(name string) *knock.Door {
-	d := &knock.Door{Name: name, Timeout: time.Duration(1+g.IntN(7)) * time.Second}
+	d := &knock.Door{Name: name, N: 1, Timeout: time.Duration(1+g.IntN(7)) * time.Second}
 	steps := 1 + g.IntN(4)
 	if g.IntN(20) == 0 {
 		steps = 1 + g.IntN(knock.MaxSteps)

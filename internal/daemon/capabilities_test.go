@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"knockd/internal/knock"
 	"knockd/internal/nettest"
 	"knockd/internal/openings"
 )
@@ -69,7 +70,7 @@ func TestCapabilitiesWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, dir)
 		w.write("k.conf", "[a]\nsequence = 1\n")
-		w.held = []openings.Opening{{Door: "old", Addr: local4, Start: "open-old", Stop: "close-old", Timeout: time.Hour}}
+		w.held = []openings.Opening{{Door: knock.DoorID{Name: "old"}, Addr: local4, Start: "open-old", Stop: "close-old", Timeout: time.Hour}}
 		w.start()
 		time.Sleep(5 * dropAgain)
 		if synctest.Wait(); w.kept != nil {

@@ -60,7 +60,7 @@ func (n nftOpener) Close(_ context.Context, o *openings.Opening) error {
 // as "tcp/22", where the door opens one at a time, and behind it where NAT
 // leads, as "10.0.0.5:22".
 func nftOpening(o *openings.Opening) nft.Opening {
-	n := nft.Opening{Door: o.Door, Nth: o.Occurrence, Addr: o.Addr, Timeout: o.Timeout}
+	n := nft.Opening{Door: o.Door, Addr: o.Addr, Timeout: o.Timeout}
 	port, to, _ := strings.Cut(o.Data, " ")
 	if ports, err := knock.ParsePortRanges(port); port != "" && err == nil {
 		n.Proto, n.Port = ports[0].Proto, ports[0].First
@@ -174,7 +174,7 @@ func nativeDoors(conf *config.Config) []nft.Door {
 			continue
 		}
 		list = append(list, nft.Door{
-			Name: d.Name, Nth: d.Occurrence, Ports: mayOpen(d), Timeout: d.CmdTimeout,
+			DoorID: d.ID(), Ports: mayOpen(d), Timeout: d.CmdTimeout,
 			OnePort:    d.SPA != nil || len(d.OpenNamed) > 0,
 			PrefixLen4: d.OpenPrefix4, PrefixLen6: d.OpenPrefix6,
 			Set4: setOf(d.NftSet), Set6: setOf(d.NftSet6),

@@ -60,7 +60,7 @@ func (d *door) openingFor(knocker netip.Addr) openings.Opening {
 		}
 	}
 	return openings.Opening{
-		Door: d.Name, Occurrence: d.Occurrence, Addr: knocker,
+		Door: d.ID(), Addr: knocker,
 		Vars: openings.Vars{IP: ip, Door: d.Name}, Timeout: d.CmdTimeout,
 	}
 }
@@ -70,7 +70,7 @@ func closeOther(out outcomes, at time.Time, d *door, knocker netip.Addr) {
 	if d.Close == "" {
 		return
 	}
-	out.close(at, knocker, func(o *openings.Opening) bool { return o.Door == d.Close }, "knock at "+d.Name)
+	out.close(at, knocker, func(o *openings.Opening) bool { return o.Door.Name == d.Close }, "knock at "+d.Name)
 }
 
 func native(o openings.Opening, kind, what, data string) openings.Opening {

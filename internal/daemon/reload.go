@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"knockd/internal/config"
+	"knockd/internal/knock"
 	"knockd/internal/openings"
 )
 
@@ -123,27 +124,23 @@ func (d *Daemon) refuse(conf *config.Config) error {
 // that is written as before keeps its attempts; a door that is gone closes at
 // once for everybody.
 func (d *Daemon) swap(list []*door) {
-	type key struct {
-		name       string
-		occurrence int
-	}
-	old := map[key]*door{}
+	old := map[knock.DoorID]*door{}
 	for _, was := range d.decisions.doors.list {
-		old[key{was.Name, was.Occurrence}] = was
+		old[was.ID()] = was
 	}
 	for i, now := range list {
-		k := key{now.Name, now.Occurrence}
-		if was := old[k]; was != nil && was.same(now) {
+		id := now.ID()
+		if was := old[id]; was != nil && was.same(now) {
 			list[i] = was
 		}
-		delete(old, k)
+		delete(old, id)
 	}
 	d.decisions.doors.set(list, d.decisions.tracker)
 	d.decisions.gate = d.gateOf(list)
 	d.setFilter()
 	if len(old) > 0 {
 		d.manager.Close(func(o *openings.Opening) bool {
-			return old[key{o.Door, o.Occurrence}] != nil
+			return old[o.Door] != nil
 		}, "door removed")
 	}
 }

@@ -47,7 +47,7 @@ func (c *cooldowns) hold(d *rules, addr netip.Addr, now int64) bool {
 }
 
 // keep forgets the cooldowns of doors that are gone.
-func (c *cooldowns) keep(ids map[doorName]int32) {
+func (c *cooldowns) keep(ids map[DoorID]int32) {
 	all := make(map[int32]int64, len(c.all))
 	for _, id := range ids {
 		if until, ok := c.all[id]; ok {

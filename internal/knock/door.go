@@ -27,9 +27,25 @@ func (s Step) String() string {
 	return strconv.Itoa(int(s.Port)) + ":" + s.Proto.String()
 }
 
+// DoorID tells a door from all others, those of the same name included. It
+// stays the same when a configuration is read again.
+type DoorID struct {
+	Name string
+	N    int // 1 for the first door of this name in the file, 2 for the second, ...
+}
+
+// String returns the name, with "#2" for the second door that bears it.
+func (d DoorID) String() string {
+	if d.N <= 1 {
+		return d.Name
+	}
+	return d.Name + "#" + strconv.Itoa(d.N)
+}
+
 // Door is what the tracker knows of a section of the configuration.
 type Door struct {
 	Name     string
+	N        int           // see DoorID
 	Sequence []Step        // 1 to MaxSteps; a door without one never opens
 	Timeout  time.Duration // seq_timeout: from the first hit to the last
 	Flags    FlagMatch
@@ -48,6 +64,9 @@ type Door struct {
 	PacketLength   Lengths        // packets of other lengths do not exist for the door
 	OpenPorts      []PortRange    // what a step of port 0 takes
 }
+
+// ID returns what tells the door from others.
+func (d *Door) ID() DoorID { return DoorID{d.Name, d.N} }
 
 // takes says whether the n-th step, from 0, is of the hit's protocol and port.
 func (d *Door) takes(n int, h *Hit) bool {

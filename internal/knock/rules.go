@@ -12,12 +12,6 @@ type rules struct {
 	from *senders // nil: everybody
 }
 
-// doorName tells doors apart whatever else changes.
-type doorName struct {
-	name       string
-	occurrence int // 0 for the first of this name
-}
-
 // begins says whether the hit, on the door's first step and at its
 // destination, starts an attempt.
 func (d *rules) begins(s *sighting) bool {

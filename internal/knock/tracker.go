@@ -14,7 +14,7 @@ const DefaultMaxAttempts = 262144
 // It is not safe for concurrent use. The times given to it must not decrease.
 type Tracker struct {
 	doors     []rules
-	ids       map[doorName]int32 // of the doors
+	ids       map[DoorID]int32 // of the doors
 	lastID    int32
 	index     *index
 	strict    strict
@@ -96,10 +96,10 @@ func (t *Tracker) SetDoors(doors []*Door) {
 // setRules takes the doors over, with the ids that they had.
 func (t *Tracker) setRules(doors []*Door) {
 	t.doors, t.strict = make([]rules, len(doors)), nil
-	ids := make(map[doorName]int32, len(doors))
+	ids := make(map[DoorID]int32, len(doors))
 	count := make(map[string]int, len(doors))
 	for i, d := range doors {
-		name := doorName{d.Name, count[d.Name]}
+		name := DoorID{d.Name, count[d.Name]}
 		count[d.Name]++
 		id, known := t.ids[name]
 		if !known {

@@ -15,11 +15,11 @@ const childArg = "nft-child"
 func child(addresses []string) int {
 	f, err := New(Options{})
 	if err == nil {
-		_, err = f.Ensure([]Door{{Name: "ssh", Ports: []knock.PortRange{{Proto: 6, First: 22, Last: 22}}, Timeout: 20 * time.Second}})
+		_, err = f.Ensure([]Door{{DoorID: knock.DoorID{Name: "ssh"}, Ports: []knock.PortRange{{Proto: 6, First: 22, Last: 22}}, Timeout: 20 * time.Second}})
 	}
 	for _, a := range addresses {
 		if err == nil {
-			_, err = f.Open(Opening{Door: "ssh", Addr: addr(a)})
+			_, err = f.Open(Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr(a)})
 		}
 	}
 	if err != nil {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"knockd/internal/knock"
+
 	"github.com/google/nftables"
 )
 
@@ -18,8 +20,8 @@ var ErrNoDoor = errors.New("there is no such native door")
 // address. It returns those it has closed; none is no error. Established
 // connections go on. After an error the openings stand as they were, and end
 // in their time.
-func (f *Firewall) CloseFor(door string, nth int, addr netip.Addr) ([]Open, error) {
-	return f.CloseOpening(Opening{Door: door, Nth: nth, Addr: addr})
+func (f *Firewall) CloseFor(door knock.DoorID, addr netip.Addr) ([]Open, error) {
+	return f.CloseOpening(Opening{Door: door, Addr: addr})
 }
 
 // CloseOpening is CloseFor for an opening: if it names a port, of a door with
@@ -32,9 +34,9 @@ func (f *Firewall) CloseOpening(o Opening) ([]Open, error) {
 		return nil, errClosed
 	}
 	addr := o.Addr.Unmap().WithZone("")
-	s := f.doors[newDoorID(o.Door, o.Nth)]
+	s := f.doors[newKernelName(o.Door)]
 	if s == nil {
-		return nil, fmt.Errorf("close door %s for %s: %w", o.Door, addr, ErrNoDoor)
+		return nil, fmt.Errorf("close door %s for %s: %w", o.Door.Name, addr, ErrNoDoor)
 	}
 	keys := f.holdsOf(s, addr)
 	if o.Port != 0 {
@@ -43,7 +45,7 @@ func (f *Firewall) CloseOpening(o Opening) ([]Open, error) {
 	}
 	closed, err := f.closeHolds(keys)
 	if err != nil {
-		return nil, fmt.Errorf("close door %s for %s: %w", o.Door, addr, reason(err))
+		return nil, fmt.Errorf("close door %s for %s: %w", o.Door.Name, addr, reason(err))
 	}
 	return closed, nil
 }

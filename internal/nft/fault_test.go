@@ -13,6 +13,7 @@ import (
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
+	"knockd/internal/knock"
 	"knockd/internal/nettest"
 )
 
@@ -183,19 +184,19 @@ func days(t *testing.T, mode Mode, fault faults, many int) {
 // is asked for again if it fails.
 func day(t *testing.T, mode Mode, fault *faults) {
 	server := nettest.NewHost(t, "server")
-	doors := []Door{{Name: "a", Ports: ports(t, "tcp/22"), Timeout: time.Hour}, {Name: "b", Ports: ports(t, "tcp/22-23"), Timeout: time.Hour}}
+	doors := []Door{{DoorID: knock.DoorID{Name: "a"}, Ports: ports(t, "tcp/22"), Timeout: time.Hour}, {DoorID: knock.DoorID{Name: "b"}, Ports: ports(t, "tcp/22-23"), Timeout: time.Hour}}
 	if mode == Set {
 		server.Load(userSets)
 		for i := range doors {
 			doors[i].Set4, doors[i].Set6 = filterSet("addr4"), filterSet("port6")
 		}
 	}
-	opening := func(door, a string) Opening { return Opening{Door: door, Addr: addr(a)} }
+	opening := func(door, a string) Opening { return Opening{Door: knock.DoorID{Name: door}, Addr: addr(a)} }
 	if mode == NAT {
 		doors[0].OnePort, doors[1].OnePort = true, true
 		opening = func(door, a string) Opening {
 			to := netip.AddrPortFrom(addr(a), 1)
-			return Opening{Door: door, Addr: addr(a), Proto: doors[0].Ports[0].Proto, Port: 22, To: to}
+			return Opening{Door: knock.DoorID{Name: door}, Addr: addr(a), Proto: doors[0].Ports[0].Proto, Port: 22, To: to}
 		}
 	}
 	f := faulty(t, server, Options{Mode: mode}, fault)
@@ -220,7 +221,7 @@ func day(t *testing.T, mode Mode, fault *faults) {
 	wantKernel(t, f, true)
 	twice("", func() error { _, err := f.Ensure(doors); return err })
 	twice("open door b for 192.0.2.2", func() error { _, err := f.Open(opening("b", "192.0.2.2")); return err })
-	twice("close door a for 192.0.2.1", func() error { _, err := f.CloseFor("a", 1, addr("192.0.2.1")); return err })
+	twice("close door a for 192.0.2.1", func() error { _, err := f.CloseFor(knock.DoorID{Name: "a"}, addr("192.0.2.1")); return err })
 	wantKernel(t, f, true)
 	twice("", func() error { _, err := f.Ensure(doors[1:]); return err })
 	wantKernel(t, f, true)

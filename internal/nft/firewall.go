@@ -32,7 +32,7 @@ type Firewall struct {
 	mu      sync.Mutex // guards what follows, the connection included
 	k       kernel
 	noOwner bool // the kernel knows no owner of tables, or not for this one
-	doors   map[doorID]*spec
+	doors   map[kernelName]*spec
 	model   *model // of all modes but set, while there is a door; see use
 	holds   *holds
 
@@ -53,7 +53,7 @@ func newFirewall(o Options, dial func(int) (kernel, error), dialEvents func(int)
 	}
 	return &Firewall{
 		opt: o, dial: dial, dialEvents: dialEvents, now: time.Now, payAgain: time.Second,
-		k: k, doors: map[doorID]*spec{}, holds: newHolds(),
+		k: k, doors: map[kernelName]*spec{}, holds: newHolds(),
 	}, nil
 }
 
@@ -209,7 +209,7 @@ func (f *Firewall) usable(was *tableState) error {
 // that are no more nothing is left there.
 func (f *Firewall) adopt(specs []*spec, was *tableState) {
 	now := f.now()
-	f.doors, f.holds = map[doorID]*spec{}, newHolds()
+	f.doors, f.holds = map[kernelName]*spec{}, newHolds()
 	for _, s := range specs {
 		f.doors[s.id] = s
 		for _, t := range s.targets() {
@@ -248,7 +248,7 @@ func (f *Firewall) removeTable() error {
 		return err
 	}
 	f.use(nil)
-	f.doors, f.holds = map[doorID]*spec{}, newHolds()
+	f.doors, f.holds = map[kernelName]*spec{}, newHolds()
 	if was.table == nil || !was.ours {
 		return nil
 	}

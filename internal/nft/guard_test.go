@@ -26,7 +26,7 @@ func TestGuard(t *testing.T) {
 			for _, a := range nettest.Both("22") {
 				client.MustReach(a)
 			}
-			if w := ensure(t, f, Door{Name: "ssh", Ports: ports(t, "tcp/22"), Timeout: 2 * time.Second}); len(w) > 0 {
+			if w := ensure(t, f, Door{DoorID: knock.DoorID{Name: "ssh"}, Ports: ports(t, "tcp/22"), Timeout: 2 * time.Second}); len(w) > 0 {
 				t.Error(w)
 			}
 			for _, a := range nettest.Both("22") {
@@ -39,7 +39,7 @@ func TestGuard(t *testing.T) {
 			server.MustReach("[::1]:22")
 			server.MustReach(nettest.Server4 + ":22")
 			for i, from := range []string{nettest.Client4, nettest.Client6} {
-				got := open(t, f, Opening{Door: "ssh", Addr: addr(from)})
+				got := open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr(from)})
 				if got.Left <= time.Second || got.Left > 2*time.Second || got.Prefix.Addr() != addr(from) || !got.Prefix.IsSingleIP() {
 					t.Errorf("opened %+v", got)
 				}
@@ -65,14 +65,14 @@ func TestGuardWaits(t *testing.T) {
 			server.EchoTCP(":22")
 			var hears atomic.Bool
 			f := firewall(t, server, Options{Hook: hook, Listening: hears.Load})
-			ssh := Door{Name: "ssh", Ports: ports(t, "tcp/22"), Timeout: time.Hour}
-			more := Door{Name: "more", Ports: ports(t, "tcp/20-30, udp/53"), Timeout: time.Hour}
+			ssh := Door{DoorID: knock.DoorID{Name: "ssh"}, Ports: ports(t, "tcp/22"), Timeout: time.Hour}
+			more := Door{DoorID: knock.DoorID{Name: "more"}, Ports: ports(t, "tcp/20-30, udp/53"), Timeout: time.Hour}
 			ensure(t, f, ssh)
 			wantGuarded(t, f, "", "tcp/22")
 			for _, a := range nettest.Both("22") {
 				client.MustReach(a)
 			}
-			open(t, f, Opening{Door: "ssh", Addr: addr(nettest.Client4)})
+			open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr(nettest.Client4)})
 
 			hears.Store(true)
 			if err := f.Shut(); err != nil {
@@ -134,8 +134,8 @@ func TestGuardWaitsUnowned(t *testing.T) {
 	var n notices
 	f := firewall(t, server, Options{Listening: hears.Load, Notify: n.add})
 	f.noOwner = true
-	ssh := Door{Name: "ssh", Ports: ports(t, "tcp/22"), Timeout: time.Hour}
-	telnet := Door{Name: "telnet", Ports: ports(t, "tcp/23"), Timeout: time.Hour}
+	ssh := Door{DoorID: knock.DoorID{Name: "ssh"}, Ports: ports(t, "tcp/22"), Timeout: time.Hour}
+	telnet := Door{DoorID: knock.DoorID{Name: "telnet"}, Ports: ports(t, "tcp/23"), Timeout: time.Hour}
 	ensure(t, f, ssh)
 	hears.Store(false)
 	ensure(t, f, ssh, telnet)
@@ -157,7 +157,7 @@ func TestClosed(t *testing.T) {
 	server := nettest.NewHost(t, "server")
 	f := firewall(t, server, Options{})
 	f.noOwner = true
-	doors := []Door{{Name: "a", Ports: ports(t, "tcp/20-25, udp/53")}}
+	doors := []Door{{DoorID: knock.DoorID{Name: "a"}, Ports: ports(t, "tcp/20-25, udp/53")}}
 	want := func(o Options, closed, open string) {
 		t.Helper()
 		o.NetNS = f.opt.NetNS
@@ -167,7 +167,7 @@ func TestClosed(t *testing.T) {
 	}
 	const all = "tcp/20-25, udp/53"
 	want(Options{}, "", all)
-	ensure(t, f, Door{Name: "b", Ports: ports(t, "tcp/22-23, udp/60000, tcp/25-26")})
+	ensure(t, f, Door{DoorID: knock.DoorID{Name: "b"}, Ports: ports(t, "tcp/22-23, udp/60000, tcp/25-26")})
 	want(Options{}, "tcp/22-23, tcp/25", "tcp/20-21, tcp/24, udp/53")
 	want(Options{Mode: Mark}, "", "")
 	want(Options{Table: Table{DefaultTable.Family, "other"}}, "", all)
@@ -201,7 +201,7 @@ func TestOldSessions(t *testing.T) {
 					sessions = append(sessions, c)
 				}
 				before(t, server)
-				ensure(t, f, Door{Name: "ssh", Ports: ports(t, "tcp/22"), Timeout: time.Hour})
+				ensure(t, f, Door{DoorID: knock.DoorID{Name: "ssh"}, Ports: ports(t, "tcp/22"), Timeout: time.Hour})
 				for i, c := range sessions {
 					c.SetDeadline(time.Now().Add(nettest.Patience))
 					buf := make([]byte, 2)
@@ -238,7 +238,7 @@ func TestEarlierTable(t *testing.T) {
 			t.Parallel()
 			server, fresh := nettest.NewHost(t, "server"), nettest.NewHost(t, "fresh")
 			loadEarlier(t, server)
-			door := Door{Name: "ssh", Ports: ports(t, "tcp/22"), Timeout: time.Hour}
+			door := Door{DoorID: knock.DoorID{Name: "ssh"}, Ports: ports(t, "tcp/22"), Timeout: time.Hour}
 			f := firewall(t, server, Options{Listening: func() bool { return hears }})
 			ensure(t, f, door)
 			wantList(t, f, "ssh/1 192.0.2.1/32")

@@ -13,7 +13,7 @@ import (
 // holdKey names an opening: a door open for an address (and a port, if the
 // door opens one only).
 type holdKey struct {
-	id     doorID
+	id     kernelName
 	prefix netip.Prefix
 	proto  knock.Protocol
 	port   uint16
@@ -125,7 +125,7 @@ func (s *spec) elements(k holdKey) (t *target, needs []element) {
 
 // open words an opening of the book.
 func (s *spec) open(k holdKey, until, now time.Time) Open {
-	o := Open{Door: s.Name, Nth: s.Nth, Prefix: k.prefix, Proto: k.proto, Port: k.port, To: k.to}
+	o := Open{Door: s.DoorID, Prefix: k.prefix, Proto: k.proto, Port: k.port, To: k.to}
 	if !until.Equal(forever) {
 		o.Left = until.Sub(now)
 	}

@@ -17,7 +17,7 @@ type present struct {
 }
 
 // present lists the elements of all sets of some doors.
-func (f *Firewall) present(doors map[doorID]*spec) (map[element]present, error) {
+func (f *Firewall) present(doors map[kernelName]*spec) (map[element]present, error) {
 	now := f.now()
 	have := map[element]present{}
 	seen := map[SetName]bool{}
@@ -126,7 +126,7 @@ func earlier(a, b time.Time) time.Time {
 }
 
 func compareOpen(a, b Open) int {
-	return cmp.Or(cmp.Compare(a.Door, b.Door), cmp.Compare(a.Nth, b.Nth),
+	return cmp.Or(cmp.Compare(a.Door.Name, b.Door.Name), cmp.Compare(a.Door.N, b.Door.N),
 		a.Prefix.Addr().Compare(b.Prefix.Addr()), cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.Port, b.Port))
 }
 

@@ -13,15 +13,16 @@ import (
 // table, by which the table is known again, and elements in sets of others.
 const marker = "knockd:"
 
-// doorID names a door within the kernel: unique, the same after each restart,
+// kernelName names a door within the kernel: unique, the same after each restart,
 // and readable by nft, whose names know only letters, digits and _ . - /
-type doorID string
+type kernelName string
 
 // maxID leaves room for marker and suffixes within the 128 octets that a
 // comment may have (libnftnl, NFTNL_UDATA_COMMENT_MAXLEN).
 const maxID = 100
 
-func newDoorID(name string, nth int) doorID {
+func newKernelName(door knock.DoorID) kernelName {
+	name := door.Name
 	var b strings.Builder
 	for _, c := range []byte(name) {
 		if c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9' || c == '_' || c == '-' {
@@ -34,19 +35,19 @@ func newDoorID(name string, nth int) doorID {
 	if len(id) > maxID-10 {
 		id = fmt.Sprintf("%s/%x", id[:maxID-50], sha256.Sum256([]byte(name)))[:maxID-10]
 	}
-	if nth > 1 {
-		id += "/" + strconv.Itoa(nth)
+	if door.N > 1 {
+		id += "/" + strconv.Itoa(door.N)
 	}
-	return doorID(id)
+	return kernelName(id)
 }
 
 // comment marks an element that is ours in a set of others.
-func (id doorID) comment() string { return marker + string(id) }
+func (id kernelName) comment() string { return marker + string(id) }
 
 // idFromComment returns whose element it is; ok only if it is ours.
-func idFromComment(comment string) (doorID, bool) {
+func idFromComment(comment string) (kernelName, bool) {
 	id, ok := strings.CutPrefix(comment, marker)
-	return doorID(id), ok
+	return kernelName(id), ok
 }
 
 // chainName names the chain that looks at the doors of a range of ports.

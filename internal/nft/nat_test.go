@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"knockd/internal/knock"
 	"knockd/internal/nettest"
 )
 
@@ -25,7 +26,7 @@ func natSite(t testing.TB) (client, box, inner *nettest.Host) {
 
 // natDoor hides knockers over IPv6.
 func natDoor(t testing.TB, timeout time.Duration) Door {
-	return Door{Name: "nat", Ports: ports(t, "tcp/2200-2210"), OnePort: true, Timeout: timeout,
+	return Door{DoorID: knock.DoorID{Name: "nat"}, Ports: ports(t, "tcp/2200-2210"), OnePort: true, Timeout: timeout,
 		Masquerade: true, NAT: []Target{{netip.MustParsePrefix("fd09::/64"), ports(t, "tcp/22-23")[0]}}}
 }
 
@@ -39,7 +40,7 @@ func natFirewall(t testing.TB, box *nettest.Host, n *notices) *Firewall {
 }
 
 func natOpening(t testing.TB, from, to string, port uint16) Opening {
-	return Opening{Door: "nat", Addr: addr(from), Proto: ports(t, "tcp/1")[0].Proto, Port: port, To: netip.MustParseAddrPort(to)}
+	return Opening{Door: knock.DoorID{Name: "nat"}, Addr: addr(from), Proto: ports(t, "tcp/1")[0].Proto, Port: port, To: netip.MustParseAddrPort(to)}
 }
 
 // TestNAT: a port leads to a host behind the box, for one address, until the
@@ -74,12 +75,12 @@ func TestNATOpenings(t *testing.T) {
 	t.Parallel()
 	box := nettest.NewHost(t, "box")
 	f := natFirewall(t, box, nil)
-	ensure(t, f, natDoor(t, time.Minute), Door{Name: "other", Ports: ports(t, "tcp/2200"), OnePort: true, Timeout: time.Minute})
+	ensure(t, f, natDoor(t, time.Minute), Door{DoorID: knock.DoorID{Name: "other"}, Ports: ports(t, "tcp/2200"), OnePort: true, Timeout: time.Minute})
 	in := func(want ...string) {
 		t.Helper()
 		var got []string
 		for _, o := range list(t, f) {
-			got = append(got, o.Door+" "+o.Prefix.Addr().String()+" "+itoa(int(o.Port))+" "+o.To.String())
+			got = append(got, o.Door.Name+" "+o.Prefix.Addr().String()+" "+itoa(int(o.Port))+" "+o.To.String())
 		}
 		if lines(got) != lines(want) {
 			t.Errorf("open:\n%s\nwant:\n%s", lines(got), lines(want))
@@ -101,17 +102,17 @@ func TestNATOpenings(t *testing.T) {
 		t.Errorf("what leads elsewhere now was closed: %v, %v", closed, err)
 	}
 	other := natOpening(t, "192.0.2.1", "10.9.0.4:22", 2200)
-	other.Door = "other"
+	other.Door.Name = "other"
 	open(t, f, other)
 	after := []string{"nat 192.0.2.1 2201 10.9.0.2:22", "nat 2001:db8::1 2200 [fd09::2]:22", "other 192.0.2.1 2200 10.9.0.4:22"}
 	in(after...)
 	f.Close()
 	f = natFirewall(t, box, nil)
-	ensure(t, f, natDoor(t, time.Minute), Door{Name: "other", Ports: ports(t, "tcp/2200"), OnePort: true, Timeout: time.Minute})
+	ensure(t, f, natDoor(t, time.Minute), Door{DoorID: knock.DoorID{Name: "other"}, Ports: ports(t, "tcp/2200"), OnePort: true, Timeout: time.Minute})
 	in(after...)
 	ensure(t, f, natDoor(t, time.Minute))
 	in(after[:2]...)
-	if closed, err := f.CloseFor("nat", 1, addr("192.0.2.1")); err != nil || len(closed) != 1 {
+	if closed, err := f.CloseFor(knock.DoorID{Name: "nat"}, addr("192.0.2.1")); err != nil || len(closed) != 1 {
 		t.Errorf("close: %v, %v", closed, err)
 	}
 	in(after[1])

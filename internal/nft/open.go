@@ -110,19 +110,19 @@ func (f *Firewall) openBatch(all []*request) {
 }
 
 func (r *request) fail(err error) {
-	r.open, r.err = Open{}, fmt.Errorf("open door %s for %s: %w", r.Door, r.Addr, reason(err))
+	r.open, r.err = Open{}, fmt.Errorf("open door %s for %s: %w", r.Door.Name, r.Addr, reason(err))
 }
 
 // prepare finds out what a request means in the kernel.
 func (f *Firewall) prepare(r *request, now time.Time) error {
 	r.Addr = r.Addr.Unmap().WithZone("")
 	fault := func(text string) error {
-		return fmt.Errorf("open door %s for %s: %s", r.Door, r.Addr, text)
+		return fmt.Errorf("open door %s for %s: %s", r.Door.Name, r.Addr, text)
 	}
 	if f.k == nil {
-		return fmt.Errorf("open door %s for %s: %w", r.Door, r.Addr, errClosed)
+		return fmt.Errorf("open door %s for %s: %w", r.Door.Name, r.Addr, errClosed)
 	}
-	r.spec = f.doors[newDoorID(r.Door, r.Nth)]
+	r.spec = f.doors[newKernelName(r.Door)]
 	switch {
 	case r.spec == nil:
 		return fault("there is no such native door")
@@ -267,7 +267,7 @@ func later(a, b time.Time) time.Time {
 }
 
 // comment marks elements in sets of others.
-func (f *Firewall) comment(id doorID) string {
+func (f *Firewall) comment(id kernelName) string {
 	if f.opt.Mode == Set {
 		return id.comment()
 	}

@@ -93,10 +93,7 @@ func (m Marking) String() string { return fmt.Sprintf("%#x/%#x", m.Value, m.Mask
 
 // Door is a door that opens ports natively.
 type Door struct {
-	Name string
-	// Nth tells doors of one name apart, in the order of the configuration:
-	// 0 or 1 for the first, 2 for the second.
-	Nth   int
+	knock.DoorID
 	Ports []knock.PortRange
 	// OnePort: an opening is for the one port of Ports that it names, not
 	// for all of them.
@@ -121,8 +118,7 @@ type Door struct {
 
 // Opening asks for a door to be opened for an address.
 type Opening struct {
-	Door string
-	Nth  int // as Door.Nth
+	Door knock.DoorID
 	Addr netip.Addr
 	// Timeout is how long: 0 means the door's own, else at least a second.
 	Timeout time.Duration
@@ -135,8 +131,7 @@ type Opening struct {
 
 // Open is a door that is open for an address.
 type Open struct {
-	Door   string
-	Nth    int          // 1 for the first door of that name
+	Door   knock.DoorID
 	Prefix netip.Prefix // the address, with the door's prefix length
 	Proto  knock.Protocol
 	Port   uint16         // with OnePort, else 0

@@ -11,7 +11,7 @@ import (
 
 func TestDoorFaults(t *testing.T) {
 	t.Parallel()
-	good := Door{Name: "ssh", Ports: []knock.PortRange{{Proto: 6, First: 22, Last: 22}}}
+	good := Door{DoorID: knock.DoorID{Name: "ssh"}, Ports: []knock.PortRange{{Proto: 6, First: 22, Last: 22}}}
 	for _, tt := range []struct {
 		change func(*Door)
 		want   string
@@ -42,11 +42,11 @@ func FuzzDoorID(f *testing.F) {
 	f.Add("Öl", "\xff/2", 12)
 	f.Fuzz(func(t *testing.T, a, b string, nth int) {
 		nth = max(1, nth%1000)
-		id := newDoorID(a, nth)
+		id := newKernelName(knock.DoorID{Name: a, N: nth})
 		if set := "door4_" + string(id); !readable.MatchString(set) || len(id.comment()) > 127 {
 			t.Errorf("%q: %s", a, id)
 		}
-		if a != b && newDoorID(b, nth) == id || newDoorID(a, nth+1) == id || a != b && nth > 1 && newDoorID(b, 1) == id {
+		if a != b && newKernelName(knock.DoorID{Name: b, N: nth}) == id || newKernelName(knock.DoorID{Name: a, N: nth + 1}) == id || a != b && nth > 1 && newKernelName(knock.DoorID{Name: b, N: 1}) == id {
 			t.Errorf("%q and %q: %s", a, b, id)
 		}
 		if back, ok := idFromComment(id.comment()); !ok || back != id {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/nftables"
 
+	"knockd/internal/knock"
 	"knockd/internal/nettest"
 )
 
@@ -38,7 +39,7 @@ func TestKilled(t *testing.T) {
 	if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "ready\n" {
 		t.Fatalf("child: %q, %v", line, err)
 	}
-	door := Door{Name: "ssh", Ports: ports(t, "tcp/22"), Timeout: 20 * time.Second}
+	door := Door{DoorID: knock.DoorID{Name: "ssh"}, Ports: ports(t, "tcp/22"), Timeout: 20 * time.Second}
 	second := firewall(t, server, Options{})
 	if _, err := second.Ensure([]Door{door}); err == nil ||
 		!strings.Contains(err.Error(), "table inet knockd belongs to a running program (netlink port ") ||
@@ -60,7 +61,7 @@ func TestKilled(t *testing.T) {
 	}
 	client.MustReach(nettest.Both("22")[0])
 	client.MustNotReach(nettest.Both("22")[1])
-	if closed, err := f.CloseFor("ssh", 1, addr(nettest.Client4)); err != nil || len(closed) != 1 {
+	if closed, err := f.CloseFor(knock.DoorID{Name: "ssh"}, addr(nettest.Client4)); err != nil || len(closed) != 1 {
 		t.Errorf("closed %v, %v", closed, err)
 	}
 	client.MustNotReach(nettest.Both("22")[0])
@@ -73,11 +74,11 @@ func TestOwned(t *testing.T) {
 	server.EchoTCP(":22")
 	var n notices
 	f := firewall(t, server, Options{Notify: n.add})
-	ensure(t, f, Door{Name: "ssh", Ports: ports(t, "tcp/22"), Timeout: time.Minute})
+	ensure(t, f, Door{DoorID: knock.DoorID{Name: "ssh"}, Ports: ports(t, "tcp/22"), Timeout: time.Minute})
 	if f.noOwner {
 		nettest.LacksKernel(t, "owners of tables")
 	}
-	open(t, f, Opening{Door: "ssh", Addr: addr(nettest.Client6)})
+	open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr(nettest.Client6)})
 	before := ruleset(server)
 	for _, command := range []string{
 		"delete table inet knockd", "flush table inet knockd", "flush set inet knockd door6_ssh",
@@ -124,11 +125,11 @@ func TestPutBack(t *testing.T) {
 			var n notices
 			f := firewall(t, server, Options{Notify: n.add})
 			f.noOwner = true
-			w := ensure(t, f, Door{Name: "ssh", Ports: ports(t, "tcp/22"), Timeout: time.Minute})
+			w := ensure(t, f, Door{DoorID: knock.DoorID{Name: "ssh"}, Ports: ports(t, "tcp/22"), Timeout: time.Minute})
 			if lines(w) != "table inet knockd cannot be owned (that needs Linux 6.9): other programs can change it; if they do, it is put back" {
 				t.Errorf("warnings: %v", w)
 			}
-			open(t, f, Opening{Door: "ssh", Addr: addr(nettest.Client6), Timeout: time.Hour})
+			open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr(nettest.Client6), Timeout: time.Hour})
 			before := restored.ReplaceAllString(ruleset(server), "")
 			command := strings.Replace(tt.command, "HANDLE", lastHandle(server), 1)
 			server.Run("nft", command)
@@ -164,9 +165,9 @@ func TestClosedByHand(t *testing.T) {
 	var n notices
 	f := firewall(t, server, Options{Notify: n.add})
 	f.noOwner = true
-	ensure(t, f, Door{Name: "ssh", Ports: ports(t, "tcp/22"), Timeout: time.Minute})
+	ensure(t, f, Door{DoorID: knock.DoorID{Name: "ssh"}, Ports: ports(t, "tcp/22"), Timeout: time.Minute})
 	for _, a := range []string{"192.0.2.1", "192.0.2.2"} {
-		open(t, f, Opening{Door: "ssh", Addr: addr(a)})
+		open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr(a)})
 	}
 	server.Run("nft", "delete element inet knockd door4_ssh { 192.0.2.1 }")
 	nettest.Eventually(t, "a notice", func() bool { return n.texts() != "" })
@@ -186,7 +187,7 @@ func TestNotOurs(t *testing.T) {
 	server.Load("table inet knockd {\nset mine { type ipv4_addr; }\n}")
 	before := ruleset(server)
 	f := firewall(t, server, Options{})
-	_, err := f.Ensure([]Door{{Name: "ssh", Ports: ports(t, "tcp/22")}})
+	_, err := f.Ensure([]Door{{DoorID: knock.DoorID{Name: "ssh"}, Ports: ports(t, "tcp/22")}})
 	if err == nil || err.Error() != "table inet knockd is there already and was not made by knockd: choose another with nft_table" {
 		t.Errorf("Ensure: %v", err)
 	}
@@ -205,10 +206,10 @@ func TestNotOurs(t *testing.T) {
 func TestSavedAndLoaded(t *testing.T) {
 	t.Parallel()
 	server := nettest.NewHost(t, "server")
-	door := Door{Name: "ssh", Ports: ports(t, "tcp/22"), Timeout: time.Hour}
+	door := Door{DoorID: knock.DoorID{Name: "ssh"}, Ports: ports(t, "tcp/22"), Timeout: time.Hour}
 	f := firewall(t, server, Options{})
 	ensure(t, f, door)
-	open(t, f, Opening{Door: "ssh", Addr: addr("192.0.2.1")})
+	open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr("192.0.2.1")})
 	f.Close()
 	saved := owner.ReplaceAllString(server.Run("nft", "list", "ruleset"), "")
 	server.Run("nft", "flush", "ruleset")
@@ -216,7 +217,7 @@ func TestSavedAndLoaded(t *testing.T) {
 	f = firewall(t, server, Options{})
 	ensure(t, f, door)
 	wantList(t, f, "ssh/1 192.0.2.1/32")
-	open(t, f, Opening{Door: "ssh", Addr: addr("192.0.2.2")})
+	open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr("192.0.2.2")})
 }
 
 func TestCleanup(t *testing.T) {
@@ -227,13 +228,13 @@ func TestCleanup(t *testing.T) {
 	// Three generations of configurations, all of which are gone.
 	for _, o := range []Options{{}, {Mode: Mark, Table: Table{nftables.TableFamilyINet, "other"}}, {Mode: Set}} {
 		f := firewall(t, server, o)
-		d := Door{Name: "ssh", Ports: ports(t, "tcp/22"), Timeout: time.Hour}
+		d := Door{DoorID: knock.DoorID{Name: "ssh"}, Ports: ports(t, "tcp/22"), Timeout: time.Hour}
 		if o.Mode == Set {
 			d.Set4, d.Set6 = filterSet("addr4"), filterSet("port6")
 		}
 		ensure(t, f, d)
-		open(t, f, Opening{Door: "ssh", Addr: addr("192.0.2.1")})
-		open(t, f, Opening{Door: "ssh", Addr: addr("2001:db8::1")})
+		open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr("192.0.2.1")})
+		open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr("2001:db8::1")})
 		f.Close()
 	}
 	ns, err := os.Open(server.Path())
@@ -273,7 +274,7 @@ func TestCleanup(t *testing.T) {
 func TestCleanupWhileRunning(t *testing.T) {
 	t.Parallel()
 	f := firewall(t, nettest.NewHost(t, "server"), Options{})
-	ensure(t, f, Door{Name: "ssh", Ports: ports(t, "tcp/22")})
+	ensure(t, f, Door{DoorID: knock.DoorID{Name: "ssh"}, Ports: ports(t, "tcp/22")})
 	if f.noOwner {
 		nettest.LacksKernel(t, "owners of tables")
 	}
@@ -288,7 +289,7 @@ func TestCleanupWhileRunning(t *testing.T) {
 func TestLeftovers(t *testing.T) {
 	t.Parallel()
 	_, server := nettest.Pair(t)
-	door := Door{Name: "a", Ports: ports(t, "tcp/22, udp/60001-60010"), Timeout: time.Minute}
+	door := Door{DoorID: knock.DoorID{Name: "a"}, Ports: ports(t, "tcp/22, udp/60001-60010"), Timeout: time.Minute}
 	f := firewall(t, server, Options{})
 	ensure(t, f, door)
 	netns := f.opt.NetNS

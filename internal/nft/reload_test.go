@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"knockd/internal/knock"
 	"knockd/internal/nettest"
 )
 
@@ -92,13 +93,13 @@ func TestReload(t *testing.T) {
 	client.AddAddress("eth0", stranger+"/24")
 	f := firewall(t, server, Options{})
 	configs := [][]Door{
-		{{Name: "a", Ports: ports(t, "udp/5000"), Timeout: time.Hour}},
-		{{Name: "a", Ports: ports(t, "udp/5000, tcp/22"), Timeout: time.Minute}, {Name: "b", Ports: ports(t, "tcp/1-1000")}},
-		{{Name: "b", Ports: ports(t, "tcp/22")}, {Name: "a", Ports: ports(t, "udp/4000-6000, tcp/23")}},
-		{{Name: "a", Ports: ports(t, "udp/4999-5001"), Timeout: time.Hour}, {Name: "c", Ports: ports(t, "udp/5000-5010"), OnePort: true}},
+		{{DoorID: knock.DoorID{Name: "a"}, Ports: ports(t, "udp/5000"), Timeout: time.Hour}},
+		{{DoorID: knock.DoorID{Name: "a"}, Ports: ports(t, "udp/5000, tcp/22"), Timeout: time.Minute}, {DoorID: knock.DoorID{Name: "b"}, Ports: ports(t, "tcp/1-1000")}},
+		{{DoorID: knock.DoorID{Name: "b"}, Ports: ports(t, "tcp/22")}, {DoorID: knock.DoorID{Name: "a"}, Ports: ports(t, "udp/4000-6000, tcp/23")}},
+		{{DoorID: knock.DoorID{Name: "a"}, Ports: ports(t, "udp/4999-5001"), Timeout: time.Hour}, {DoorID: knock.DoorID{Name: "c"}, Ports: ports(t, "udp/5000-5010"), OnePort: true}},
 	}
 	ensure(t, f, configs[0]...)
-	open(t, f, Opening{Door: "a", Addr: addr(nettest.Client4)})
+	open(t, f, Opening{Door: knock.DoorID{Name: "a"}, Addr: addr(nettest.Client4)})
 
 	to := nettest.Server4 + ":5000"
 	knocker, other := newStream(t, client, nettest.Client4, to), newStream(t, client, stranger, to)
@@ -132,7 +133,7 @@ func TestReload(t *testing.T) {
 func TestOwnedInAnotherPlace(t *testing.T) {
 	t.Parallel()
 	_, server := nettest.Pair(t)
-	door := Door{Name: "a", Ports: ports(t, "tcp/22"), Timeout: time.Minute}
+	door := Door{DoorID: knock.DoorID{Name: "a"}, Ports: ports(t, "tcp/22"), Timeout: time.Minute}
 	first := firewall(t, server, Options{})
 	ensure(t, first, door)
 	first.Close()

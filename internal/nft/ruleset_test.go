@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"knockd/internal/knock"
 	"knockd/internal/nettest"
 )
 
@@ -23,18 +24,18 @@ var rulesets = []struct {
 	{"mark", Options{Mode: Mark}, threeDoors},
 	{"mark-mask", Options{Mode: Mark, Mark: Marking{0x20, 0xf0}, Table: Table{1, "other"}}, threeDoors},
 	{"guard-prefix", Options{}, func(t testing.TB) []Door {
-		return []Door{{Name: "vpn", Ports: ports(t, "udp/51820"), Timeout: time.Minute, PrefixLen4: 24, PrefixLen6: 64}}
+		return []Door{{DoorID: knock.DoorID{Name: "vpn"}, Ports: ports(t, "udp/51820"), Timeout: time.Minute, PrefixLen4: 24, PrefixLen6: 64}}
 	}},
 	{"guard-oneport", Options{}, func(t testing.TB) []Door {
 		return []Door{
-			{Name: "web", Ports: ports(t, "tcp/8000-8100, udp/8000-8100"), Timeout: time.Minute, OnePort: true},
-			{Name: "nets", Ports: ports(t, "tcp/8050"), Timeout: time.Minute, OnePort: true, PrefixLen4: 16, PrefixLen6: 56},
+			{DoorID: knock.DoorID{Name: "web"}, Ports: ports(t, "tcp/8000-8100, udp/8000-8100"), Timeout: time.Minute, OnePort: true},
+			{DoorID: knock.DoorID{Name: "nets"}, Ports: ports(t, "tcp/8050"), Timeout: time.Minute, OnePort: true, PrefixLen4: 16, PrefixLen6: 56},
 		}
 	}},
 	{"guard-inner", Options{}, func(t testing.TB) []Door {
 		return []Door{
-			{Name: "ssh", Ports: ports(t, "tcp/22"), Timeout: time.Minute},
-			{Name: "nat", Ports: ports(t, "tcp/2200-2210"), NAT: []Target{{Ports: ports(t, "tcp/20-30")[0]}, {Ports: ports(t, "udp/53")[0]}}, Timeout: time.Minute, OnePort: true},
+			{DoorID: knock.DoorID{Name: "ssh"}, Ports: ports(t, "tcp/22"), Timeout: time.Minute},
+			{DoorID: knock.DoorID{Name: "nat"}, Ports: ports(t, "tcp/2200-2210"), NAT: []Target{{Ports: ports(t, "tcp/20-30")[0]}, {Ports: ports(t, "udp/53")[0]}}, Timeout: time.Minute, OnePort: true},
 		}
 	}},
 	{"nat", Options{Mode: NAT, Table: NATTable(DefaultTable)}, natDoors},
@@ -43,8 +44,8 @@ var rulesets = []struct {
 // natDoors lead ports elsewhere, one of them hiding the knockers.
 func natDoors(t testing.TB) []Door {
 	return []Door{
-		{Name: "nat", Ports: ports(t, "tcp/2200-2210, udp/53"), Timeout: time.Minute, OnePort: true},
-		{Name: "office", Ports: ports(t, "tcp/2210-2220"), Timeout: time.Minute, OnePort: true, PrefixLen4: 24, PrefixLen6: 64, Masquerade: true, NAT: []Target{
+		{DoorID: knock.DoorID{Name: "nat"}, Ports: ports(t, "tcp/2200-2210, udp/53"), Timeout: time.Minute, OnePort: true},
+		{DoorID: knock.DoorID{Name: "office"}, Ports: ports(t, "tcp/2210-2220"), Timeout: time.Minute, OnePort: true, PrefixLen4: 24, PrefixLen6: 64, Masquerade: true, NAT: []Target{
 			{netip.MustParsePrefix("10.9.0.0/24"), ports(t, "tcp/22")[0]},
 			{netip.MustParsePrefix("fd09::/64"), ports(t, "udp/53-54")[0]},
 		}},
@@ -54,9 +55,9 @@ func natDoors(t testing.TB) []Door {
 // threeDoors share ports, bear one name twice and names that nft cannot read.
 func threeDoors(t testing.TB) []Door {
 	return []Door{
-		{Name: "ssh", Ports: ports(t, "tcp/22, udp/60001-60010"), Timeout: 30 * time.Second},
-		{Name: "ssh", Nth: 2, Ports: ports(t, "udp/60005-60020")},
-		{Name: "Öl & Gas", Ports: ports(t, "tcp/443,tcp/22"), Timeout: time.Hour},
+		{DoorID: knock.DoorID{Name: "ssh"}, Ports: ports(t, "tcp/22, udp/60001-60010"), Timeout: 30 * time.Second},
+		{DoorID: knock.DoorID{Name: "ssh", N: 2}, Ports: ports(t, "udp/60005-60020")},
+		{DoorID: knock.DoorID{Name: "Öl & Gas"}, Ports: ports(t, "tcp/443,tcp/22"), Timeout: time.Hour},
 	}
 }
 

@@ -69,7 +69,7 @@ func (t *target) nf() *nftables.Set {
 // spec is a door as the kernel's side sees it.
 type spec struct {
 	Door
-	id    doorID
+	id    kernelName
 	inner []knock.PortRange // ports that local NAT may lead to
 	v4    *target           // nil if the door does not open for IPv4
 	v6    *target
@@ -77,12 +77,12 @@ type spec struct {
 
 // newSpecs checks doors and gives them their sets.
 func newSpecs(o *Options, doors []Door) ([]*spec, error) {
-	seen := map[doorID]bool{}
+	seen := map[kernelName]bool{}
 	var specs []*spec
 	for _, d := range doors {
-		s := &spec{Door: d, id: newDoorID(d.Name, d.Nth)}
-		if s.Nth == 0 {
-			s.Nth = 1
+		s := &spec{Door: d, id: newKernelName(d.DoorID)}
+		if s.N == 0 {
+			s.N = 1
 		}
 		if err := s.check(o.Mode); err != nil {
 			return nil, fmt.Errorf("door %s: %w", d.Name, err)
@@ -154,7 +154,7 @@ func (s *spec) target(o *Options, v6 bool) *target {
 // nat4_ssh. It
 // says all that the keys mean, so that no element is taken for another when
 // the configuration has changed.
-func (t *target) ourName(id doorID, prefix bool) string {
+func (t *target) ourName(id kernelName, prefix bool) string {
 	name, version := "door", "4"
 	if t.kind == keyAddrProtoPort {
 		name = "port"

@@ -39,7 +39,7 @@ func (f *Firewall) ensureSets(specs []*spec) (warnings []string, err error) {
 
 // changeSets goes over to other doors.
 func (f *Firewall) changeSets(specs []*spec) error {
-	doors := map[doorID]*spec{}
+	doors := map[kernelName]*spec{}
 	for _, s := range specs {
 		doors[s.id] = s
 	}
@@ -203,13 +203,13 @@ func (f *Firewall) notOthers(all []*request) (generation uint32, free func(eleme
 
 // sweepSets takes out our elements in the sets of old and new doors that
 // belong to no door or to none any more.
-func (f *Firewall) sweepSets(old, doors map[doorID]*spec) error {
-	wanted := func(t *target, id doorID) bool {
+func (f *Firewall) sweepSets(old, doors map[kernelName]*spec) error {
+	wanted := func(t *target, id kernelName) bool {
 		s := doors[id]
 		return s != nil && slices.ContainsFunc(s.targets(), func(u *target) bool { return u.table == t.table && u.name == t.name })
 	}
 	seen := map[SetName]bool{}
-	for _, all := range []map[doorID]*spec{old, doors} {
+	for _, all := range []map[kernelName]*spec{old, doors} {
 		for _, s := range all {
 			for _, t := range s.targets() {
 				name := SetName{t.table, t.name}
@@ -217,7 +217,7 @@ func (f *Firewall) sweepSets(old, doors map[doorID]*spec) error {
 					continue
 				}
 				seen[name] = true
-				if err := f.sweepSet(t, func(id doorID) bool { return !wanted(t, id) }); err != nil {
+				if err := f.sweepSet(t, func(id kernelName) bool { return !wanted(t, id) }); err != nil {
 					return fmt.Errorf("clean set %s: %w", name, reason(err))
 				}
 			}
@@ -227,7 +227,7 @@ func (f *Firewall) sweepSets(old, doors map[doorID]*spec) error {
 }
 
 // sweepSet deletes those of our elements in a set whose door is to go.
-func (f *Firewall) sweepSet(t *target, goes func(doorID) bool) error {
+func (f *Firewall) sweepSet(t *target, goes func(kernelName) bool) error {
 	elements, err := listSet(f.k, t.nf())
 	if missing(err) {
 		return nil

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/nftables"
 
+	"knockd/internal/knock"
 	"knockd/internal/nettest"
 )
 
@@ -31,13 +32,13 @@ func TestUserSets(t *testing.T) {
 			server.Load(userSets)
 			before := ruleset(server)
 			f := firewall(t, server, Options{Mode: Set})
-			door := Door{Name: "ssh", Ports: ports(t, "tcp/22, udp/60001-60010"), Timeout: 2 * time.Second, Set4: filterSet(key + "4"), Set6: filterSet(key + "6")}
+			door := Door{DoorID: knock.DoorID{Name: "ssh"}, Ports: ports(t, "tcp/22, udp/60001-60010"), Timeout: 2 * time.Second, Set4: filterSet(key + "4"), Set6: filterSet(key + "6")}
 			if w := ensure(t, f, door); len(w) > 0 {
 				t.Error(w)
 			}
 			for i, from := range []string{nettest.Client4, nettest.Client6} {
 				client.MustNotReach(nettest.Both("22")[i])
-				open(t, f, Opening{Door: "ssh", Addr: addr(from)})
+				open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr(from)})
 				client.MustReach(nettest.Both("22")[i])
 				client.MustNotReach(nettest.Both("23")[i])
 				nettest.Eventually(t, "the door closes", func() bool { return !client.Reaches(nettest.Both("22")[i], nettest.Moment) })
@@ -103,7 +104,7 @@ func TestUserSetWarnings(t *testing.T) {
 	if lines(w) != lines(want) {
 		t.Errorf("warnings:\n%s", lines(w))
 	}
-	if _, err := f.Open(Opening{Door: "a", Addr: addr("2001:db8::1")}); err == nil || err.Error() != "open door a for 2001:db8::1: no set is configured for this IP version" {
+	if _, err := f.Open(Opening{Door: knock.DoorID{Name: "a"}, Addr: addr("2001:db8::1")}); err == nil || err.Error() != "open door a for 2001:db8::1: no set is configured for this IP version" {
 		t.Errorf("open: %v", err)
 	}
 }
@@ -117,13 +118,13 @@ func TestUserSetGuests(t *testing.T) {
 	before := ruleset(server)
 	f := firewall(t, server, Options{Mode: Set})
 	door := func(name, ports4 string, timeout time.Duration) Door {
-		return Door{Name: name, Ports: ports(t, ports4), Timeout: timeout, Set4: filterSet("addr4"), Set6: filterSet("port6")}
+		return Door{DoorID: knock.DoorID{Name: name}, Ports: ports(t, ports4), Timeout: timeout, Set4: filterSet("addr4"), Set6: filterSet("port6")}
 	}
 	a, b := door("a", "tcp/22", time.Hour), door("b", "tcp/22-24", time.Minute)
 	ensure(t, f, a, b)
 	for _, from := range []string{"192.0.2.1", "192.0.2.2"} {
-		open(t, f, Opening{Door: "a", Addr: addr(from)})
-		if _, err := f.CloseFor("a", 1, addr(from)); err != nil {
+		open(t, f, Opening{Door: knock.DoorID{Name: "a"}, Addr: addr(from)})
+		if _, err := f.CloseFor(knock.DoorID{Name: "a"}, addr(from)); err != nil {
 			t.Error(err)
 		}
 	}
@@ -133,12 +134,12 @@ func TestUserSetGuests(t *testing.T) {
 
 	// Two doors need the same element: it stays as long as one of them does.
 	for _, from := range []string{"192.0.2.3", "2001:db8::3"} {
-		open(t, f, Opening{Door: "b", Addr: addr(from)})
-		open(t, f, Opening{Door: "a", Addr: addr(from)})
+		open(t, f, Opening{Door: knock.DoorID{Name: "b"}, Addr: addr(from)})
+		open(t, f, Opening{Door: knock.DoorID{Name: "a"}, Addr: addr(from)})
 	}
 	wantList(t, f, "a/1 192.0.2.3/32, a/1 2001:db8::3/128, b/1 192.0.2.3/32, b/1 2001:db8::3/128")
 	for _, from := range []string{"192.0.2.3", "2001:db8::3"} {
-		if _, err := f.CloseFor("a", 1, addr(from)); err != nil {
+		if _, err := f.CloseFor(knock.DoorID{Name: "a"}, addr(from)); err != nil {
 			t.Error(err)
 		}
 	}
@@ -171,10 +172,10 @@ func TestUserSetFull(t *testing.T) {
 	server := nettest.NewHost(t, "server")
 	server.Load(userSets)
 	f := firewall(t, server, Options{Mode: Set})
-	ensure(t, f, Door{Name: "ssh", Ports: ports(t, "tcp/22"), Timeout: time.Minute, Set4: filterSet("small4")})
+	ensure(t, f, Door{DoorID: knock.DoorID{Name: "ssh"}, Ports: ports(t, "tcp/22"), Timeout: time.Minute, Set4: filterSet("small4")})
 	var all []*request
 	for _, a := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"} {
-		all = append(all, &request{Opening: Opening{Door: "ssh", Addr: addr(a)}})
+		all = append(all, &request{Opening: Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr(a)}})
 	}
 	f.mu.Lock()
 	f.openAll(all)
@@ -188,7 +189,7 @@ func TestUserSetFull(t *testing.T) {
 		}
 	}
 	wantList(t, f, "ssh/1 192.0.2.1/32, ssh/1 192.0.2.2/32, ssh/1 192.0.2.3/32")
-	open(t, f, Opening{Door: "ssh", Addr: addr("192.0.2.2"), Timeout: time.Hour}) // can be extended when full
+	open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr("192.0.2.2"), Timeout: time.Hour}) // can be extended when full
 }
 
 // TestUserSetReloaded: the host's rules are loaded anew; what is open stays.
@@ -199,9 +200,9 @@ func TestUserSetReloaded(t *testing.T) {
 	server.Load(userSets)
 	var n notices
 	f := firewall(t, server, Options{Mode: Set, Notify: n.add})
-	ensure(t, f, Door{Name: "ssh", Ports: ports(t, "tcp/22"), Timeout: time.Hour, Set4: filterSet("addr4"), Set6: filterSet("full6")})
-	open(t, f, Opening{Door: "ssh", Addr: addr(nettest.Client4), Timeout: 2 * time.Hour})
-	open(t, f, Opening{Door: "ssh", Addr: addr(nettest.Client6)})
+	ensure(t, f, Door{DoorID: knock.DoorID{Name: "ssh"}, Ports: ports(t, "tcp/22"), Timeout: time.Hour, Set4: filterSet("addr4"), Set6: filterSet("full6")})
+	open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr(nettest.Client4), Timeout: 2 * time.Hour})
+	open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr(nettest.Client6)})
 	server.Load("flush ruleset\n" + userSets)
 	nettest.Eventually(t, "a notice", func() bool { return n.texts() != "" })
 	if got := n.texts(); !strings.HasPrefix(got, `the sets of native doors were made anew by "nft" (process `) || !strings.HasSuffix(got, "): put back 2 openings") {
@@ -224,7 +225,7 @@ func TestUserSetReloaded(t *testing.T) {
 	// The table goes and comes back later.
 	server.Run("nft", "flush ruleset")
 	nettest.Eventually(t, "a complaint", func() bool { return strings.Contains(n.texts(), "there is no table inet filter") })
-	if _, err := f.Open(Opening{Door: "ssh", Addr: addr(nettest.Client4)}); err == nil ||
+	if _, err := f.Open(Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr(nettest.Client4)}); err == nil ||
 		!strings.HasPrefix(err.Error(), "open door ssh for 10.7.0.1: the table, the set or a kernel module is missing: ") {
 		t.Errorf("open: %v", err)
 	}

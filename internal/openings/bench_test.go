@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"knockd/internal/knock"
 )
 
 // idleShell has every command end at once.
@@ -29,7 +31,7 @@ func benchOpening(i int) Opening {
 	addr := netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
 	v := Vars{IP: addr.String(), Door: "ssh"}
 	return Opening{
-		Door: "ssh", Addr: addr, Vars: v, Timeout: time.Hour,
+		Door: knock.DoorID{Name: "ssh"}, Addr: addr, Vars: v, Timeout: time.Hour,
 		Start: v.Expand("/sbin/iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT"),
 		Stop:  v.Expand("/sbin/iptables -D INPUT -s %IP% -p tcp --dport 22 -j ACCEPT"),
 	}

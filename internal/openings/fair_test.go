@@ -9,11 +9,13 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"knockd/internal/knock"
 )
 
 // at returns an opening of one of many doors.
 func at(door string, occurrence int, o Opening) Opening {
-	o.Door, o.Occurrence, o.Vars.Door = door, occurrence, door
+	o.Door, o.Vars.Door = knock.DoorID{Name: door, N: occurrence}, door
 	return o
 }
 
@@ -33,7 +35,7 @@ func TestShares(t *testing.T) {
 	} {
 		s := newShares(c.limit)
 		for i, want := range c.want {
-			door := doorID{"door", i} // of one name
+			door := knock.DoorID{Name: "door", N: i} // of one name
 			for s.admits(s.has(door)) {
 				s.take(door)
 			}
@@ -51,9 +53,9 @@ func TestSharesModel(t *testing.T) {
 	for _, n := range []int{1, 2, 7, 10_000} {
 		seed := rand.Uint64()
 		r := rand.New(rand.NewPCG(seed, 0))
-		s, has, taken := newShares(500), map[doorID]int{}, 0
+		s, has, taken := newShares(500), map[knock.DoorID]int{}, 0
 		for range 50_000 {
-			door := doorID{"door", int(float64(n) * math.Pow(r.Float64(), 5))}
+			door := knock.DoorID{Name: "door", N: int(float64(n) * math.Pow(r.Float64(), 5))}
 			if r.IntN(3) == 0 && has[door] > 0 {
 				s.giveBack(door)
 				has[door]--
@@ -176,7 +178,7 @@ func TestWaitingCostsNoMemory(t *testing.T) {
 				}, "test")
 			}
 		}
-		if d := m.s.commands.starts.share(doorID{"ssh", 0}); len(d.line) > 50 || m.Pending() > 150 {
+		if d := m.s.commands.starts.share(knock.DoorID{Name: "ssh", N: 0}); len(d.line) > 50 || m.Pending() > 150 {
 			t.Errorf("%d wait, %d are held", len(d.line), m.Pending())
 		}
 		m.Shutdown(t.Context())

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"knockd/internal/knock"
 )
 
 // fakeShell understands "sleep DURATION", "exit N", "hang" (until ended),
@@ -111,7 +113,7 @@ func fakes(o Options) (*Manager, *fakeShell, *fakeLog) {
 
 func opening(start, stop string, timeout time.Duration) Opening {
 	return Opening{
-		Door: "ssh", Addr: netip.MustParseAddr("192.0.2.1"),
+		Door: knock.DoorID{Name: "ssh"}, Addr: netip.MustParseAddr("192.0.2.1"),
 		Start: start, Stop: stop, Timeout: timeout,
 		Vars: Vars{IP: "192.0.2.1", Door: "ssh"},
 	}

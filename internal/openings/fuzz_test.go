@@ -45,7 +45,7 @@ func FuzzRecord(f *testing.F) {
 	f.Add("a\n\x00\xff\u2028<>&\"\\", "\n", int64(-1))
 	f.Fuzz(func(t *testing.T, stop, door string, timeout int64) {
 		o := opening("", stop, time.Duration(timeout))
-		o.Door, o.Vars.Door, o.Data = door, door, stop
+		o.Door.Name, o.Vars.Door, o.Data = door, door, stop
 		text := appendRecord(nil, (&saved{id: 1, o: &o}).opening())
 		p := replay(text)
 		o.Start, o.Timeout = "", max(o.Timeout, 0)

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"time"
 	"unicode/utf8"
+
+	"knockd/internal/knock"
 )
 
 // The journal is lines of text: a checksum, a space, a JSON object. Each line
@@ -106,7 +108,7 @@ func (s *saved) opening() record {
 	o := s.o
 	return record{
 		Do: recOpening, ID: s.id, At: s.at, Boot: s.boot, Wall: s.wall,
-		Door: rawText(o.Door), Occurrence: o.Occurrence, Addr: o.Addr, Host: rawText(o.Host),
+		Door: rawText(o.Door.Name), Occurrence: o.Door.N, Addr: o.Addr, Host: rawText(o.Host),
 		Timeout: int64(o.Timeout), Stop: rawText(o.Stop),
 		IP: rawText(o.Vars.IP), Port: rawText(o.Vars.Port), Proto: rawText(o.Vars.Proto),
 		Client: rawText(o.Vars.Client), Src: rawText(o.Vars.Src), Dst: rawText(o.Vars.Dst),
@@ -119,7 +121,7 @@ func (r *record) saved() *saved {
 	return &saved{
 		id: r.ID, boot: r.Boot, wall: r.Wall, at: r.At,
 		o: &Opening{
-			Door: string(r.Door), Occurrence: r.Occurrence, Addr: r.Addr, Host: string(r.Host),
+			Door: knock.DoorID{Name: string(r.Door), N: r.Occurrence}, Addr: r.Addr, Host: string(r.Host),
 			Timeout: max(time.Duration(r.Timeout), 0), Stop: string(r.Stop),
 			Vars: Vars{IP: string(r.IP), Door: string(r.Door), Port: string(r.Port), Proto: string(r.Proto),
 				Client: string(r.Client), Src: string(r.Src), Dst: string(r.Dst)},

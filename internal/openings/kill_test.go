@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"knockd/internal/command"
+	"knockd/internal/knock"
 	"knockd/internal/nettest"
 )
 
@@ -87,7 +88,7 @@ func numbered(dir string, n int, iptables bool) Opening {
 	}
 	pause := fmt.Sprintf("sleep 0.%03d; ", rand.IntN(60))
 	return Opening{
-		Door: "door", Addr: addr, Timeout: time.Duration(rand.IntN(400)) * time.Millisecond,
+		Door: knock.DoorID{Name: "door"}, Addr: addr, Timeout: time.Duration(rand.IntN(400)) * time.Millisecond,
 		Start: fmt.Sprintf("%s%secho start %d >> %s/out", pause, rule, n, dir),
 		Stop:  fmt.Sprintf("%s%s 2>/dev/null; s=$?; echo stop %d >> %s/out; test $s = 1 || exit $s", pause, unrule, n, dir),
 	}

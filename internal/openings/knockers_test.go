@@ -50,11 +50,11 @@ func TestCloseFor(t *testing.T) {
 			want := 0
 			for _, o := range m.Openings() {
 				p, err := netip.ParsePrefix(o.Vars.IP)
-				if o.Door == door && (o.Addr == a || err == nil && p.Contains(a)) {
+				if o.Door.Name == door && (o.Addr == a || err == nil && p.Contains(a)) {
 					want++
 				}
 			}
-			if got := m.CloseFor(a, func(o *Opening) bool { return o.Door == door }, "test"); got != want {
+			if got := m.CloseFor(a, func(o *Opening) bool { return o.Door.Name == door }, "test"); got != want {
 				t.Fatalf("seed %d: %d closed for %s, want %d", seed, got, a, want)
 			}
 			synctest.Wait()

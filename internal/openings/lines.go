@@ -18,7 +18,7 @@ func (s *schedule) announceStart(e *entry) {
 	case e.survivor != 0:
 		s.say(fmt.Sprintf("%s: start command of an earlier run goes on (pid %d)", e.who(), e.survivor))
 	case e.Kind == "" && e.delays.first.IsZero():
-		s.say(e.Door + ": running command: " + e.Start)
+		s.say(e.Door.Name + ": running command: " + e.Start)
 	}
 }
 
@@ -28,7 +28,7 @@ func (s *schedule) announceWait(e *entry) {
 	if e.Kind != "" {
 		what = "opening"
 	}
-	s.say(fmt.Sprintf("%s: %s waits: %d of this door run, %d in all", e.who(), what, p.has(e.door()), p.taken))
+	s.say(fmt.Sprintf("%s: %s waits: %d of this door run, %d in all", e.who(), what, p.has(e.Door), p.taken))
 }
 
 // announceDelay says why an opening is tried again, if that is news.
@@ -36,37 +36,37 @@ func (s *schedule) announceDelay(e *entry, before tries, r Result) {
 	switch {
 	case !before.first.IsZero() && r.text() == before.last.text():
 	case e.Kind == "":
-		s.say(fmt.Sprintf("%s: start command for %s not run, tried again: %v", e.Door, e.Addr, r.Err))
+		s.say(fmt.Sprintf("%s: start command for %s not run, tried again: %v", e.Door.Name, e.Addr, r.Err))
 	default:
-		s.say(fmt.Sprintf("%s: open %s for %s, tried again: %v", e.Door, e.What, e.whom(), r.Err))
+		s.say(fmt.Sprintf("%s: open %s for %s, tried again: %v", e.Door.Name, e.What, e.whom(), r.Err))
 	}
 }
 
 // refusal says that an opening is refused, and why.
 func (s *schedule) refusal(o *Opening) string {
 	return fmt.Sprintf("%s: not opened: %d openings are held already, %d of this door",
-		o.who(), s.places.taken, s.places.has(o.door()))
+		o.who(), s.places.taken, s.places.has(o.Door))
 }
 
 func (s *schedule) reportStart(e *entry, r Result) {
 	late := !e.delays.first.IsZero()
 	switch {
 	case e.Kind == "" && late && r.neverRan():
-		s.say(fmt.Sprintf("%s: start command given up for %s (%s): %s", e.Door, e.Addr, r.text(), e.Start))
+		s.say(fmt.Sprintf("%s: start command given up for %s (%s): %s", e.Door.Name, e.Addr, r.text(), e.Start))
 	case e.Kind == "" && late:
-		s.say(fmt.Sprintf("%s: start command run at last for %s", e.Door, e.Addr))
+		s.say(fmt.Sprintf("%s: start command run at last for %s", e.Door.Name, e.Addr))
 		s.complain(e, r)
 	case e.Kind == "":
 		s.complain(e, r)
 	case r.Err != nil:
-		s.say(fmt.Sprintf("%s: open %s for %s: %v", e.Door, e.What, e.whom(), r.Err))
+		s.say(fmt.Sprintf("%s: open %s for %s: %v", e.Door.Name, e.What, e.whom(), r.Err))
 		if e.why == "" {
 			e.why = "it did not open well" // and what is half open closes
 		}
 	case e.Timeout > 0:
-		s.say(fmt.Sprintf("%s: opened %s for %s (%s)", e.Door, e.What, e.whom(), seconds(e.Timeout)))
+		s.say(fmt.Sprintf("%s: opened %s for %s (%s)", e.Door.Name, e.What, e.whom(), seconds(e.Timeout)))
 	default:
-		s.say(fmt.Sprintf("%s: opened %s for %s", e.Door, e.What, e.whom()))
+		s.say(fmt.Sprintf("%s: opened %s for %s", e.Door.Name, e.What, e.whom()))
 	}
 }
 
@@ -84,7 +84,7 @@ func (s *schedule) announceStop(e *entry) {
 	} else {
 		s.say(e.who() + ": closed early: " + e.why)
 	}
-	s.say(e.Door + ": running command: " + e.Stop)
+	s.say(e.Door.Name + ": running command: " + e.Stop)
 }
 
 // reportStop says how a stop command ended, if that is news.
@@ -93,32 +93,32 @@ func (s *schedule) reportStop(e *entry, r Result) {
 	switch {
 	case !news:
 	case e.Kind == "" && r.ok() && !e.tries.first.IsZero():
-		s.say(fmt.Sprintf("%s: stop command succeeded for %s", e.Door, e.Addr))
+		s.say(fmt.Sprintf("%s: stop command succeeded for %s", e.Door.Name, e.Addr))
 	case e.Kind == "":
 		s.complain(e, r)
 	case r.Err != nil:
-		s.say(fmt.Sprintf("%s: close %s for %s: %v", e.Door, e.What, e.whom(), r.Err))
+		s.say(fmt.Sprintf("%s: close %s for %s: %v", e.Door.Name, e.What, e.whom(), r.Err))
 	case e.why != "":
-		s.say(fmt.Sprintf("%s: closed for %s: %s", e.Door, e.whom(), e.why))
+		s.say(fmt.Sprintf("%s: closed for %s: %s", e.Door.Name, e.whom(), e.why))
 	default:
-		s.say(fmt.Sprintf("%s: closed for %s", e.Door, e.whom()))
+		s.say(fmt.Sprintf("%s: closed for %s", e.Door.Name, e.whom()))
 	}
 }
 
 func (s *schedule) giveUp(e *entry, r Result) {
 	if e.Kind != "" {
-		s.say(fmt.Sprintf("%s: close given up for %s (%s)", e.Door, e.whom(), r.text()))
+		s.say(fmt.Sprintf("%s: close given up for %s (%s)", e.Door.Name, e.whom(), r.text()))
 		return
 	}
-	s.say(fmt.Sprintf("%s: stop command given up for %s (%s): %s", e.Door, e.Addr, r.text(), e.Stop))
+	s.say(fmt.Sprintf("%s: stop command given up for %s (%s): %s", e.Door.Name, e.Addr, r.text(), e.Stop))
 }
 
 // complain says how a command failed.
 func (s *schedule) complain(e *entry, r Result) {
 	if r.Err != nil {
-		s.say(e.Door + ": command ended without a status: " + r.Err.Error())
+		s.say(e.Door.Name + ": command ended without a status: " + r.Err.Error())
 	} else if r.Status != 0 {
-		s.say(fmt.Sprintf("%s: command returned non-zero status code (%d)", e.Door, r.Status))
+		s.say(fmt.Sprintf("%s: command returned non-zero status code (%d)", e.Door.Name, r.Status))
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"knockd/internal/knock"
 )
 
 // StopLimit is how long a stop command may run.
@@ -231,7 +233,7 @@ func (m *Manager) refuse(o *Opening) bool {
 	if m.s.draining || !m.s.full(o) {
 		return m.s.draining
 	}
-	if left, ok := m.refused.say(o.door(), m.o.Now()); ok {
+	if left, ok := m.refused.say(o.Door, m.o.Now()); ok {
 		line := m.s.refusal(o)
 		if left > 0 {
 			line += fmt.Sprintf(" (%d such lines left out)", left)
@@ -243,7 +245,7 @@ func (m *Manager) refuse(o *Opening) bool {
 
 // refusals limits the lines about refused openings to one in ten seconds for
 // each door.
-type refusals map[doorID]*refusal
+type refusals map[knock.DoorID]*refusal
 
 type refusal struct {
 	said time.Time
@@ -253,7 +255,7 @@ type refusal struct {
 // maxRefusals bounds the doors that are remembered, whatever reloads bring.
 const maxRefusals = 1000
 
-func (r refusals) say(door doorID, now time.Time) (left int, ok bool) {
+func (r refusals) say(door knock.DoorID, now time.Time) (left int, ok bool) {
 	d := r[door]
 	switch {
 	case d == nil:

@@ -124,12 +124,12 @@ func TestClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, shell, log := fakes(Options{})
 		other := opening("open other", "close other", time.Minute)
-		other.Door = "other"
+		other.Door.Name = "other"
 		m.Open(other, nil)
 		m.Open(opening("open ssh", "close ssh", time.Minute), nil)
 		m.Open(opening("sleep 10s", "close slow", time.Minute), nil)
 		time.Sleep(time.Second)
-		isSSH := func(o *Opening) bool { return o.Door == "ssh" }
+		isSSH := func(o *Opening) bool { return o.Door.Name == "ssh" }
 		if n := m.Close(isSSH, "the door was removed"); n != 2 {
 			t.Errorf("closed %d", n)
 		}

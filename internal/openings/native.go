@@ -3,6 +3,8 @@ package openings
 import (
 	"context"
 	"fmt"
+
+	"knockd/internal/knock"
 )
 
 // Native opens and closes doors of one kind without a shell. Both calls may
@@ -14,21 +16,20 @@ type Native interface {
 	Open(ctx context.Context, o *Opening) error
 	// Close closes it. It is called when o.Timeout is over too, even if the
 	// kernel has closed it by itself, and by a later daemon that knows o from
-	// the journal (Door, Occurrence, Addr, Vars, Timeout, Kind, What, Data).
+	// the journal (Door, Addr, Vars, Timeout, Kind, What, Data).
 	// That nothing is open is no error.
 	Close(ctx context.Context, o *Opening) error
 }
 
 // nativeKey is what makes two native openings the same.
 type nativeKey struct {
-	door       string
-	occurrence int
+	door       knock.DoorID
 	whom       string
 	kind, data string
 }
 
 func (o *Opening) key() nativeKey {
-	return nativeKey{o.Door, o.Occurrence, o.whom(), o.Kind, o.Data}
+	return nativeKey{o.Door, o.whom(), o.Kind, o.Data}
 }
 
 // replaceNative makes e the opening of its key: the one before it ends without

@@ -28,7 +28,7 @@ type fakeKernel struct {
 }
 
 func (k *fakeKernel) call(what string, o *Opening) error {
-	key := o.Door + " " + o.Addr.String() + " " + o.Data
+	key := o.Door.Name + " " + o.Addr.String() + " " + o.Data
 	k.mu.Lock()
 	if k.dead {
 		k.mu.Unlock()

@@ -4,15 +4,16 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"knockd/internal/knock"
 )
 
 // Opening is one door, opened for one knocker, with all that its commands
 // need: a later change of the configuration does not change it.
 type Opening struct {
-	Door       string     // the door's name
-	Occurrence int        // which of the doors that bear this name, from 0
-	Addr       netip.Addr // the knocker
-	Host       string     // the knocker's name, for the log; may be empty
+	Door knock.DoorID
+	Addr netip.Addr // the knocker
+	Host string     // the knocker's name, for the log; may be empty
 
 	Start string // start command, expanded; empty: nothing to run
 	Stop  string // stop command, expanded; empty: the door is not closed by us
@@ -49,9 +50,9 @@ func (o *Opening) empty() bool { return o.Start == "" && o.Kind == "" }
 // who is how the log names the knocker at this door.
 func (o *Opening) who() string {
 	if o.Host != "" {
-		return o.Addr.String() + " (" + o.Host + "): " + o.Door
+		return o.Addr.String() + " (" + o.Host + "): " + o.Door.Name
 	}
-	return o.Addr.String() + ": " + o.Door
+	return o.Addr.String() + ": " + o.Door.Name
 }
 
 // whom is for whom the door is open: the knocker, or the prefix around it.

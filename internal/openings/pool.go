@@ -3,6 +3,8 @@ package openings
 import (
 	"container/heap"
 	"slices"
+
+	"knockd/internal/knock"
 )
 
 // pool shares a bounded number of workers between the doors. While there are
@@ -25,7 +27,7 @@ func (p *pool) next(waiting state) *entry {
 	if len(p.doors) > 0 && p.admits(p.doors[0].taken) {
 		e := p.doors[0].line[0]
 		p.leave(e)
-		p.take(e.door())
+		p.take(e.Door)
 		return e
 	}
 	for len(p.came) > 0 {
@@ -34,8 +36,8 @@ func (p *pool) next(waiting state) *entry {
 		if e.state != waiting {
 			continue
 		}
-		if p.admits(p.has(e.door())) {
-			p.take(e.door())
+		if p.admits(p.has(e.Door)) {
+			p.take(e.Door)
 			return e
 		}
 		p.wait(e)
@@ -46,7 +48,7 @@ func (p *pool) next(waiting state) *entry {
 
 // wait puts an opening at the end of its door's line.
 func (p *pool) wait(e *entry) {
-	d := p.share(e.door())
+	d := p.share(e.Door)
 	d.line = append(d.line, e)
 	e.waits = true
 	if d.place < 0 {
@@ -60,7 +62,7 @@ func (p *pool) leave(e *entry) {
 		return
 	}
 	e.waits = false
-	d := p.share(e.door())
+	d := p.share(e.Door)
 	switch i := slices.Index(d.line, e); {
 	case len(d.line) == 1:
 		heap.Remove(&p.doors, d.place)
@@ -75,8 +77,8 @@ func (p *pool) leave(e *entry) {
 	p.tidy(d)
 }
 
-func (p *pool) take(door doorID)     { p.fix(p.shares.take(door)) }
-func (p *pool) giveBack(door doorID) { p.fix(p.shares.giveBack(door)) }
+func (p *pool) take(door knock.DoorID)     { p.fix(p.shares.take(door)) }
+func (p *pool) giveBack(door knock.DoorID) { p.fix(p.shares.giveBack(door)) }
 
 // fix puts a door whose number of workers has changed in its place.
 func (p *pool) fix(d *share) {

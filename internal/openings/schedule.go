@@ -118,7 +118,7 @@ func (s *schedule) full(o *Opening) bool {
 	if o.empty() || o.Kind != "" && s.natives[o.key()] != nil {
 		return false
 	}
-	return !s.places.admits(s.places.has(o.door()))
+	return !s.places.admits(s.places.has(o.Door))
 }
 
 // open begins an opening, and says so if it has to wait.
@@ -148,7 +148,7 @@ func (s *schedule) hold(o Opening) *entry {
 
 func (s *schedule) keep(e *entry) {
 	s.held[e.id] = e
-	s.places.take(e.door())
+	s.places.take(e.Door)
 	s.byAddr[e.Addr]++
 	s.knockers.add(e)
 }
@@ -158,7 +158,7 @@ func (s *schedule) release(e *entry) {
 		return
 	}
 	delete(s.held, e.id)
-	s.places.giveBack(e.door())
+	s.places.giveBack(e.Door)
 	s.knockers.remove(e)
 	if s.byAddr[e.Addr]--; s.byAddr[e.Addr] == 0 {
 		delete(s.byAddr, e.Addr)
@@ -168,7 +168,7 @@ func (s *schedule) release(e *entry) {
 // started takes how a start command ended. One that could not be run is tried
 // again.
 func (s *schedule) started(e *entry, r Result, now time.Time) {
-	s.lane(e).starts.giveBack(e.door())
+	s.lane(e).starts.giveBack(e.Door)
 	if pause, ok := s.delay(e, r, now); ok {
 		s.wait(e, delayed, now.Add(pause))
 	} else {
@@ -196,7 +196,7 @@ func (s *schedule) opened(e *entry, r Result, now time.Time) {
 
 // stopped takes how a stop command ended.
 func (s *schedule) stopped(e *entry, r Result, now time.Time) {
-	s.lane(e).stops.giveBack(e.door())
+	s.lane(e).stops.giveBack(e.Door)
 	s.reportStop(e, r)
 	if e.after != nil && e.after.state == queued {
 		s.handOver(e, e.after)

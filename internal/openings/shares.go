@@ -1,12 +1,6 @@
 package openings
 
-// doorID tells doors apart, also those that bear one name.
-type doorID struct {
-	name       string
-	occurrence int
-}
-
-func (o *Opening) door() doorID { return doorID{o.Door, o.Occurrence} }
+import "knockd/internal/knock"
 
 // shares divides a number of places between doors so that, whatever one door
 // has, another finds room: a door has no more of them than were left free when
@@ -15,21 +9,21 @@ func (o *Opening) door() doorID { return doorID{o.Door, o.Occurrence} }
 // has none gets the last one, too.
 type shares struct {
 	limit, taken int
-	of           map[doorID]*share // of the doors that have a place or wait for one
+	of           map[knock.DoorID]*share // of the doors that have a place or wait for one
 }
 
 // share is what one door has.
 type share struct {
-	door  doorID
+	door  knock.DoorID
 	taken int
 	line  []*entry // that wait for a place
 	place int      // in the heap of those that wait; -1: none does
 }
 
-func newShares(limit int) shares { return shares{limit: limit, of: map[doorID]*share{}} }
+func newShares(limit int) shares { return shares{limit: limit, of: map[knock.DoorID]*share{}} }
 
 // has returns how many places a door has.
-func (s *shares) has(door doorID) int {
+func (s *shares) has(door knock.DoorID) int {
 	if d := s.of[door]; d != nil {
 		return d.taken
 	}
@@ -43,7 +37,7 @@ func (s *shares) admits(has int) bool {
 }
 
 // share returns the share of a door, an empty one if it has none yet.
-func (s *shares) share(door doorID) *share {
+func (s *shares) share(door knock.DoorID) *share {
 	d := s.of[door]
 	if d == nil {
 		d = &share{door: door, place: -1}
@@ -53,7 +47,7 @@ func (s *shares) share(door doorID) *share {
 }
 
 // take gives a door a place, whether there is one or not.
-func (s *shares) take(door doorID) *share {
+func (s *shares) take(door knock.DoorID) *share {
 	d := s.share(door)
 	d.taken++
 	s.taken++
@@ -61,7 +55,7 @@ func (s *shares) take(door doorID) *share {
 }
 
 // giveBack takes a place from a door.
-func (s *shares) giveBack(door doorID) *share {
+func (s *shares) giveBack(door knock.DoorID) *share {
 	d := s.share(door)
 	d.taken--
 	s.taken--

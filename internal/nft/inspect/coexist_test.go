@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"knockd/internal/knock"
 	"knockd/internal/nettest"
 	"knockd/internal/nft"
 )
@@ -56,7 +57,7 @@ func TestCoexist(t *testing.T) {
 			}
 			s.setup(t, server)
 			f, opt := firewall(t, server, s.opt)
-			door := nft.Door{Name: "ssh", Ports: ports(t, "tcp/22"), Timeout: time.Minute}
+			door := nft.Door{DoorID: knock.DoorID{Name: "ssh"}, Ports: ports(t, "tcp/22"), Timeout: time.Minute}
 			if s.opt.Mode == nft.Set {
 				door.Set4, door.Set6 = filterSet("addr4"), filterSet("addr6")
 			}
@@ -74,7 +75,7 @@ func TestCoexist(t *testing.T) {
 // the door works, and what is not accepted (tcp/23) is dropped.
 func examined(t *testing.T, server *nettest.Host, s site, o nft.Options, door nft.Door) {
 	t.Helper()
-	other := nft.Door{Name: "telnet", Ports: ports(t, "tcp/23"), Timeout: time.Minute, Set4: door.Set4, Set6: door.Set6}
+	other := nft.Door{DoorID: knock.DoorID{Name: "telnet"}, Ports: ports(t, "tcp/23"), Timeout: time.Minute, Set4: door.Set4, Set6: door.Set6}
 	var got []string
 	err := server.Do(func() (err error) {
 		got, err = Examine(o, []nft.Door{door, other})
@@ -102,7 +103,7 @@ func useDoor(t *testing.T, f *nft.Firewall, client *nettest.Host) {
 	t.Helper()
 	for i, from := range []string{nettest.Client4, nettest.Client6} {
 		client.MustNotReach(nettest.Both("22")[i])
-		if _, err := f.Open(nft.Opening{Door: "ssh", Addr: addr(from)}); err != nil {
+		if _, err := f.Open(nft.Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr(from)}); err != nil {
 			t.Fatal(err)
 		}
 		conn, err := client.Dial("tcp", nettest.Both("22")[i], nettest.Patience)
@@ -112,7 +113,7 @@ func useDoor(t *testing.T, f *nft.Firewall, client *nettest.Host) {
 		}
 		defer conn.Close()
 		nettest.MustEcho(t, conn)
-		if closed, err := f.CloseFor("ssh", 1, addr(from)); err != nil || len(closed) != 1 {
+		if closed, err := f.CloseFor(knock.DoorID{Name: "ssh"}, addr(from)); err != nil || len(closed) != 1 {
 			t.Errorf("closed %v, %v", closed, err)
 		}
 		client.MustNotReach(nettest.Both("22")[i])
@@ -205,7 +206,7 @@ table inet nat {
 	for _, a := range nettest.Both("22") {
 		client.MustReach(a)
 	}
-	door := nft.Door{Name: "ssh", Ports: ports(t, "tcp/22"), Timeout: time.Minute}
+	door := nft.Door{DoorID: knock.DoorID{Name: "ssh"}, Ports: ports(t, "tcp/22"), Timeout: time.Minute}
 	f, opt := firewall(t, server, nft.Options{})
 	ensure(t, f, door)
 	client.MustReach(nettest.Both("22")[0]) // past the guard at input, which is said:

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"knockd/internal/knock"
 	"knockd/internal/nettest"
 	"knockd/internal/nft"
 )
@@ -152,7 +153,7 @@ func TestExamine(t *testing.T) {
 			}
 			defer ns.Close()
 			tt.opt.NetNS = int(ns.Fd())
-			door := nft.Door{Name: "ssh", Ports: ports(t, "tcp/22, udp/60001-60010"), Timeout: time.Minute}
+			door := nft.Door{DoorID: knock.DoorID{Name: "ssh"}, Ports: ports(t, "tcp/22, udp/60001-60010"), Timeout: time.Minute}
 			if tt.opt.Mode == nft.Set {
 				door.Set4, door.Set6 = filterSet("addr4"), filterSet("addr6")
 			}
