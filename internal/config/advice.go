@@ -84,7 +84,10 @@ func (p *parser) adviseTwins() {
 		if len(d.Sequence) == 0 {
 			continue
 		}
-		knock := fmt.Sprint(FormatSequence(d.Sequence), d.OpenPorts, d.Target)
+		knock := FormatSequence(d.Sequence)
+		if len(d.OpenPorts) > 0 || d.Target.IsValid() {
+			knock += fmt.Sprint(d.OpenPorts, d.Target)
+		}
 		others := seen[knock]
 		if i := slices.IndexFunc(others, d.sharesKnock); i >= 0 {
 			p.advise(d.fault("sequence", rulef("is that of [%s] at %v too: one knock runs both doors, in no order that can be relied on", printable(others[i].Name), others[i].Place)))
