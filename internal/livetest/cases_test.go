@@ -1,6 +1,7 @@
 package livetest
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -71,7 +72,11 @@ func TestAdvice(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(conf, src, 0o600); err != nil {
+		mode := os.FileMode(0o600)
+		if strings.Contains(file, "readable-by-all") {
+			mode = 0o644
+		}
+		if err := errors.Join(os.WriteFile(conf, src, mode), os.Chmod(conf, mode)); err != nil {
 			t.Fatal(err)
 		}
 		status, stdout, stderr := outcome(t, server, program(t, "knockd"), "-t", "-c", conf)
