@@ -38,53 +38,71 @@ func boolean(b bool) certainty {
 	return no
 }
 
-// maxDepth is how deep chains can call (include/net/netfilter/nf_tables.h,
-// NFT_JUMP_STACK_SIZE).
-const maxDepth = 16
+// visit is a chain that was followed, and whether doubtfully.
+type visit struct {
+	chain    chainKey
+	doubtful bool
+}
 
-// evaluate follows a packet through a chain.
-func (x *inspector) evaluate(p packet, c *nftables.Chain, depth int) outcome {
-	if depth > maxDepth {
-		return through
+// evaluate follows a packet through a base chain and those it calls. Each of
+// these is followed once: chains that call each of the next ones several times
+// would take for ever.
+func (x *inspector) evaluate(p packet, c *nftables.Chain) outcome {
+	x.visited = map[visit]outcome{}
+	return x.chain(p, c)
+}
+
+// chain follows a packet through a chain. One that leads to itself, which the
+// kernel does not take, has no outcome.
+func (x *inspector) chain(p packet, c *nftables.Chain) outcome {
+	v := visit{keyOf(c), p.doubtful}
+	got, known := x.visited[v]
+	if !known {
+		x.visited[v] = through
+		got = x.chainOnce(p, c)
+		x.visited[v] = got
 	}
+	return got
+}
+
+func (x *inspector) chainOnce(p packet, c *nftables.Chain) outcome {
 	left := false // the packet may have left the chain
 	for _, r := range x.rules[keyOf(c)] {
 		m := x.match(p, tableOf(c.Table), r)
 		if m.certainty == no || m.verdict == nil {
 			continue
 		}
-		if left && m.certainty == yes {
-			m.certainty = maybe
+		got, stop := x.follow(p, c, m)
+		if stop && left && got == drops {
+			return through
 		}
-		if m.verdict.Kind == expr.VerdictReturn && m.certainty == maybe {
-			left = true
-		}
-		got, stop := x.follow(p, c, m, depth)
 		if stop {
 			return got
 		}
+		left = left || m.verdict.Kind == expr.VerdictReturn && (!m.source || m.asked(p))
 	}
 	return through
 }
 
 // follow acts on the verdict of a rule that matches, or may. stop says that
 // the chain ends here.
-func (x *inspector) follow(p packet, c *nftables.Chain, m matching, depth int) (got outcome, stop bool) {
-	surely := m.certainty == yes
+func (x *inspector) follow(p packet, c *nftables.Chain, m matching) (got outcome, stop bool) {
+	surely, asked := m.certainty == yes, m.asked(p)
 	switch m.verdict.Kind {
 	case expr.VerdictAccept:
-		return accepts, surely || m.port && !p.surely
+		return accepts, surely && !p.doubtful || asked
 	case expr.VerdictDrop:
 		return drops, surely
 	case expr.VerdictReturn:
 		return through, surely
 	case expr.VerdictJump, expr.VerdictGoto:
 		target := &nftables.Chain{Name: m.verdict.Chain, Table: c.Table}
-		got = x.evaluate(p, target, depth+1)
+		p.doubtful = p.doubtful || m.source && !surely && !asked
+		got = x.chain(p, target)
 		goes := m.verdict.Kind == expr.VerdictGoto && surely
 		return got, got == accepts || got == translates || got == drops && surely || goes
 	case verdictTranslate:
-		return translates, surely || m.port
+		return translates, surely && !p.doubtful || m.port
 	}
 	return through, false
 }
@@ -96,6 +114,7 @@ const verdictTranslate expr.VerdictKind = 1 << 30
 type matching struct {
 	certainty certainty
 	port      bool // it has looked at the port, or at what a knocker is known by
+	source    bool // it depends on where the packet comes from
 	verdict   *expr.Verdict
 }
 
@@ -108,6 +127,7 @@ type value struct {
 	data    []byte // nil if it cannot be known
 	port    bool   // the destination port is in it
 	foreign bool   // the interface it came in on: anything but loopback
+	source  bool   // a part of where it comes from is in it, and not known
 }
 
 // index turns a register's number into the first unit it covers.
@@ -137,7 +157,7 @@ func (x *inspector) match(p packet, t nft.Table, r *nftables.Rule) matching {
 			regs[index(e.DestRegister)] = bitwise(regs[index(e.SourceRegister)], e)
 		case *expr.Byteorder: // of single octets or host numbers: not followed
 			if v := regs[index(e.SourceRegister)]; v != nil && e.Size > 1 && len(v.data) > 1 {
-				regs[index(e.DestRegister)] = &value{}
+				regs[index(e.DestRegister)] = &value{source: v.source}
 			}
 		case *expr.Immediate:
 			regs[index(e.Register)] = &value{data: e.Data}
@@ -159,12 +179,15 @@ func (x *inspector) match(p packet, t nft.Table, r *nftables.Rule) matching {
 	return m
 }
 
+// asked says whether a rule speaks of the door's port, and that counts.
+func (m *matching) asked(p packet) bool { return m.port && !p.surely }
+
 // look compares a register and notes whether the port was in it.
 func (m *matching) look(v *value, compare func(*value) certainty) certainty {
 	if v == nil {
 		return maybe
 	}
-	m.port = m.port || v.port
+	m.port, m.source = m.port || v.port, m.source || v.source
 	return compare(v)
 }
 
@@ -234,7 +257,17 @@ func payload(p packet, e *expr.Payload) *value {
 		e.Base == expr.PayloadBaseNetworkHeader && e.Offset == 6 && e.Len == 1 && p.v6:
 		return &value{data: []byte{uint8(p.proto)}}
 	}
-	return &value{}
+	return &value{source: fromSource(p, e)}
+}
+
+// fromSource says whether a part of the header is one of the source address, of
+// IP or of the link.
+func fromSource(p packet, e *expr.Payload) bool {
+	first, end := uint32(12), uint32(16)
+	if p.v6 {
+		first, end = 8, 24
+	}
+	return e.Base == expr.PayloadBaseLLHeader || e.Base == expr.PayloadBaseNetworkHeader && e.Offset < end && e.Offset+e.Len > first
 }
 
 func conntrack(p packet, e *expr.Ct) *value {
@@ -256,7 +289,7 @@ func fib(e *expr.Fib) *value {
 
 func bitwise(v *value, e *expr.Bitwise) *value {
 	if v == nil || v.data == nil || len(v.data) != len(e.Mask) || len(e.Xor) != len(e.Mask) {
-		return &value{}
+		return &value{source: v != nil && v.source}
 	}
 	out := &value{data: make([]byte, len(v.data)), port: v.port}
 	for i := range out.data {

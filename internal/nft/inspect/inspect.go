@@ -86,6 +86,7 @@ type inspector struct {
 	chains   []*nftables.Chain
 	rules    map[chainKey][]*nftables.Rule
 	sets     map[setKey]*contents
+	visited  map[visit]outcome // in the evaluation that goes on
 	warnings []string
 }
 
@@ -225,6 +226,7 @@ type packet struct {
 	surely bool  // only what accepts it whatever it is counts
 
 	established bool // not the first of its connection, but the answer
+	doubtful    bool // it comes only so far if its source is the right one
 }
 
 // sees says whether a table gets to see the packet.
@@ -243,7 +245,7 @@ func (p packet) sees(t *nftables.Table) bool {
 // passes returns the base chain of a hook that drops the packet, or nil.
 func (x *inspector) passes(p packet, hook nftables.ChainHook) *nftables.Chain {
 	for _, c := range x.base(p, hook, nftables.ChainTypeFilter) {
-		got := x.evaluate(p, c, 0)
+		got := x.evaluate(p, c)
 		if got == through && c.Policy != nil && *c.Policy == nftables.ChainPolicyDrop {
 			got = drops
 		}
@@ -257,7 +259,7 @@ func (x *inspector) passes(p packet, hook nftables.ChainHook) *nftables.Chain {
 // forwarded returns the chain that changes the packet's destination, or nil.
 func (x *inspector) forwarded(p packet) *nftables.Chain {
 	for _, c := range x.base(p, unix.NF_INET_PRE_ROUTING, nftables.ChainTypeNAT) {
-		if x.evaluate(p, c, 0) == translates {
+		if x.evaluate(p, c) == translates {
 			return c
 		}
 	}

@@ -73,6 +73,21 @@ table inet filter {
 }`, want: []string{
 		"door ssh: tcp/22 stays closed: chain input of table inet filter drops it; guard can only take away: accept tcp/22 there, or use nft_mode = set or mark",
 	}},
+	{name: "a chain for trusted networks is no way in either, guard", rules: trusting, want: []string{
+		"door ssh: tcp/22 stays closed: chain input of table inet filter drops it; guard can only take away: accept tcp/22 there, or use nft_mode = set or mark",
+		"door ssh: udp/60001-60010 stays closed: chain input of table inet filter drops it; guard can only take away: accept udp/60001-60010 there, or use nft_mode = set or mark",
+	}},
+	{name: "a chain for trusted networks is no way in either, mark", rules: trusting, opt: nft.Options{Mode: nft.Mark}, want: []string{
+		"door ssh: tcp/22 stays closed: chain input of table inet filter drops it; add: nft 'insert rule inet filter input meta mark & 0x100000 == 0x100000 accept'",
+		"door ssh: udp/60001-60010 stays closed: chain input of table inet filter drops it; add: nft 'insert rule inet filter input meta mark & 0x100000 == 0x100000 accept'",
+	}},
+	{name: "who is trusted returns", rules: `
+table inet filter {
+	chain input { type filter hook input priority filter; policy accept; jump ssh; }
+	chain ssh { ip saddr 10.0.0.0/8 return; ip6 saddr fd00::/8 return; tcp dport 22 drop; accept; }
+}`, want: []string{
+		"door ssh: tcp/22 stays closed: chain input of table inet filter drops it; guard can only take away: accept tcp/22 there, or use nft_mode = set or mark",
+	}},
 	{name: "iptables, guard", commands: [][]string{
 		{"iptables-nft", "-P", "INPUT", "DROP"},
 		{"iptables-nft", "-A", "INPUT", "-m", "conntrack", "--ctstate", "ESTABLISHED,RELATED", "-j", "ACCEPT"},
@@ -123,6 +138,19 @@ table inet filter {
 	chain doors {
 		meta mark & 0x100000 == 0x100000 tcp dport 1-21 accept
 	}
+}
+`
+
+// trusting is a default-drop ruleset that lets networks in by a chain.
+const trusting = `
+table inet filter {
+	chain input {
+		type filter hook input priority filter; policy drop;
+		iif "lo" accept
+		ip saddr 172.16.0.0/12 jump lan
+		ip6 saddr fd00::/8 jump lan
+	}
+	chain lan { accept; }
 }
 `
 

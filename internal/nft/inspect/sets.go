@@ -88,8 +88,8 @@ func (x *inspector) key(set *nftables.Set, reg uint32, regs registers, m *matchi
 				key = append(key, make([]byte, int(size*4)-len(v.data))...)
 			}
 		}
-		if v != nil && v.port {
-			m.port = true
+		if v != nil {
+			m.port, m.source = m.port || v.port, m.source || v.source
 		}
 		at += size
 	}

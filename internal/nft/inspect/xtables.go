@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/google/nftables/expr"
 	"github.com/google/nftables/xt"
@@ -95,6 +96,7 @@ func xtUnknown(p packet, name string, b []byte, m *matching) certainty {
 	case name == "multiport" && len(b) >= 48:
 		return multiport(p, b, m)
 	}
+	m.source = m.source || slices.Contains([]string{"geoip", "iprange", "mac", "recent", "set"}, name)
 	return maybe
 }
 
