@@ -15,6 +15,7 @@
 //   - cli is how the project's commands speak: errors, hints, warnings and versions in one way for all of them.
 //   - client is what happens on the knocker's side: find the address, send the hits of a sequence, wait until the door
 //     is open, and carry on the connection that was made meanwhile.
+//   - plan joins what the command line, the profile and .fwknoprc say into what to send to whom, and what to wait for.
 //   - command runs one shell command of a door: /bin/sh -c, in a process group of its own, bounded in time.
 //   - config reads knockd.conf: text in, a checked Config out, or every fault of the file at once, each with its place
 //     and the rule it breaks.

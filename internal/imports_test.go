@@ -18,6 +18,7 @@ var mayImport = map[string]string{
 	"capture":     "knock netstate packet github.com/google/gopacket",
 	"cli":         "",
 	"client":      "knock onetime spa statefile",
+	"client/plan": "client fwknop knock profile spa",
 	"command":     "",
 	"config":      "knock statefile gopkg.in/ini.v1",
 	"conformance": "knock nettest github.com/google/gopacket",

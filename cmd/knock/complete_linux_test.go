@@ -95,7 +95,7 @@ func TestCompletionsKnowAllOptions(t *testing.T) {
 // others.
 func TestCompletionsOfKnock(t *testing.T) {
 	var want []string
-	newOptions().set.VisitAll(func(f *pflag.Flag) {
+	newOptions(system{}).set.VisitAll(func(f *pflag.Flag) {
 		want = append(want, "--"+f.Name)
 		if f.Shorthand != "" {
 			want = append(want, "-"+f.Shorthand)

@@ -11,6 +11,7 @@ import (
 
 	"knockd/internal/cli"
 	"knockd/internal/client"
+	"knockd/internal/client/plan"
 	"knockd/internal/onetime"
 )
 
@@ -45,7 +46,7 @@ func explainKind(err error) (text, hint string, code int) {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return "interrupted", "", exitNetwork
-	case cli.IsUsage(err):
+	case cli.IsUsage(err), errors.As(err, new(*plan.MistakeError)):
 		return err.Error(), "", exitUsage
 	case errors.As(err, &host):
 		return err.Error(), hostHint(host), exitUsage

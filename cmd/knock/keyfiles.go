@@ -42,7 +42,7 @@ func (k *keyPair) serverBlock(c spa.Client) string {
 // writeFiles writes the client's key file and adds the profile to the
 // configuration. Nothing is overwritten; if not all can be written, nothing is.
 func (k *keyPair) writeFiles(c *call, client spa.Client) (err error) {
-	config := c.configFile(c.sys)
+	config := c.ConfigFile()
 	if config == "" {
 		return cli.Usagef("set HOME, or name a file with --config", "there is no place for the files")
 	}
@@ -79,7 +79,7 @@ func (k *keyPair) writeFiles(c *call, client spa.Client) (err error) {
 // addition is what to add to the text of the configuration so that the profile
 // counts.
 func (k *keyPair) addition(c *call, config string, text []byte) (string, error) {
-	before, err := c.loadConfig(c.sys)
+	before, err := c.LoadConfig()
 	if err != nil {
 		return "", err
 	}

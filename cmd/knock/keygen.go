@@ -96,10 +96,10 @@ func (k *keyPair) check(c *call) error {
 	if len(c.args) > 0 {
 		return cli.Usagef("write: knock keygen --server HOST", "keygen takes no words but options")
 	}
-	if k.name = c.profile; k.name == "" {
+	if k.name = c.Profile; k.name == "" {
 		k.name = k.defaultName()
 	}
-	if k.phone && !c.given("client") {
+	if k.phone && !c.set.Changed("client") {
 		k.client = "phone"
 	}
 	switch {

@@ -4,37 +4,26 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"time"
 
 	"github.com/spf13/pflag"
 
 	"knockd/internal/client"
-	"knockd/internal/knock"
+	"knockd/internal/client/plan"
 )
 
-// options is what the command line says. What it does not say is zero, or
-// told by the flag set.
+// options is what the command line says: what to do, and how to tell of it.
 type options struct {
+	plan.Request
 	set *pflag.FlagSet
 
-	udp, ipv4, ipv6, both  bool
 	verbose, version, help bool
 	dryRun, json           bool
-	delay, timeout         time.Duration
-	retry                  int
-	wait                   uint16
-	flags                  knock.Flags
-	route                  client.Route
-	profile, config        string
-	oneTime, sequenceFile  string
-
-	spa *spaOptions // nil unless the subcommand is spa
 }
 
-// newOptions returns the options with their defaults, ready to parse a
-// command line.
-func newOptions() *options {
+// newOptions returns the options, ready to parse a command line.
+func newOptions(sys system) *options {
 	o := &options{set: pflag.NewFlagSet("knock", pflag.ContinueOnError)}
+	o.Getenv, o.Stdin = sys.getenv, sys.stdin
 	o.set.SetOutput(io.Discard)
 	o.set.SetNormalizeFunc(abbreviations)
 	o.registerOld()
@@ -45,38 +34,32 @@ func newOptions() *options {
 // registerOld makes known the options of knock 0.8.
 func (o *options) registerOld() {
 	fs := o.set
-	fs.BoolVarP(&o.udp, "udp", "u", false, "")
-	fs.BoolVarP(&o.ipv4, "ipv4", "4", false, "")
-	fs.BoolVarP(&o.ipv6, "ipv6", "6", false, "")
+	fs.BoolVarP(&o.UDP, "udp", "u", false, "")
+	fs.BoolVarP(&o.IPv4, "ipv4", "4", false, "")
+	fs.BoolVarP(&o.IPv6, "ipv6", "6", false, "")
 	fs.BoolVarP(&o.verbose, "verbose", "v", false, "")
 	fs.BoolVarP(&o.version, "version", "V", false, "")
 	fs.BoolVarP(&o.help, "help", "h", false, "")
-	o.delay = client.DefaultDelay
-	fs.VarP(parsed(&o.delay, client.ParseDelay), "delay", "d", "")
+	fs.VarP(parsed(&o.Delay, said(client.ParseDelay)), "delay", "d", "")
 }
 
 // registerNew makes known all others.
 func (o *options) registerNew() {
 	fs := o.set
-	fs.BoolVar(&o.both, "both", false, "")
+	fs.BoolVar(&o.Both, "both", false, "")
 	fs.BoolVar(&o.dryRun, "dry-run", false, "")
 	fs.BoolVar(&o.json, "json", false, "")
-	fs.VarP(parsed(&o.wait, client.ParseWait), "wait", "w", "")
-	o.timeout = client.DefaultTimeout
-	fs.Var(parsed(&o.timeout, client.ParseTimeout), "timeout", "")
-	o.retry = client.DefaultRetry
-	fs.Var(parsed(&o.retry, client.ParseRetry), "retry", "")
-	fs.Var(parsed(&o.flags, client.ParseFlags), "flags", "")
-	fs.Var(parsed(&o.route.Source, parseSource), "source", "")
-	fs.StringVar(&o.route.Interface, "interface", "", "")
-	fs.StringVar(&o.profile, "profile", "", "")
-	fs.StringVar(&o.config, "config", "", "")
-	fs.StringVar(&o.oneTime, "one-time", "", "")
-	fs.StringVar(&o.sequenceFile, "sequence-file", "", "")
+	fs.VarP(parsed(&o.Wait, client.ParseWait), "wait", "w", "")
+	fs.Var(parsed(&o.Timeout, said(client.ParseTimeout)), "timeout", "")
+	fs.Var(parsed(&o.Retry, said(client.ParseRetry)), "retry", "")
+	fs.Var(parsed(&o.Flags, client.ParseFlags), "flags", "")
+	fs.Var(parsed(&o.Source, parseSource), "source", "")
+	fs.Var(parsed(&o.Interface, said(verbatim)), "interface", "")
+	fs.StringVar(&o.Profile, "profile", "", "")
+	fs.StringVar(&o.Config, "config", "", "")
+	fs.Var(parsed(&o.OneTime, said(verbatim)), "one-time", "")
+	fs.Var(parsed(&o.SequenceFile, said(verbatim)), "sequence-file", "")
 }
-
-// given says whether the command line names an option.
-func (o *options) given(name string) bool { return o.set.Changed(name) }
 
 func parseSource(text string) (netip.Addr, error) {
 	addr, err := netip.ParseAddr(text)
@@ -104,3 +87,13 @@ func (v value[T]) Set(text string) error {
 	}
 	return err
 }
+
+// said makes of a parser one that tells what was said from what was not.
+func said[T any](parse func(string) (T, error)) func(string) (*T, error) {
+	return func(text string) (*T, error) {
+		x, err := parse(text)
+		return &x, err
+	}
+}
+
+func verbatim(text string) (string, error) { return text, nil }

@@ -33,7 +33,7 @@ func runProfiles(_ context.Context, c *call) int {
 	if len(c.args) > 0 {
 		return c.sys.exit(cli.Usagef("write: knock profiles", "profiles takes no words but options"))
 	}
-	config, err := c.loadConfig(c.sys)
+	config, err := c.LoadConfig()
 	if err != nil {
 		return c.sys.exit(err)
 	}
@@ -47,7 +47,7 @@ func runProfiles(_ context.Context, c *call) int {
 		return exitOpen
 	}
 	if len(lines) == 0 {
-		c.sys.speaker().Say("no profiles in "+c.profileFile(c.sys), "knock(1) has examples under PROFILES")
+		c.sys.speaker().Say("no profiles in "+c.ConfigName(), "knock(1) has examples under PROFILES")
 	}
 	c.sys.print(profileTable(lines))
 	return exitOpen

@@ -47,22 +47,23 @@ func (c *call) proxyOpen(ctx context.Context, r *report) (net.Conn, error) {
 	if len(c.args) != 2 {
 		return nil, cli.Usagef("write: knock proxy [--profile NAME] HOST PORT", "proxy takes a host and a port")
 	}
-	p, err := c.plan(c.sys, r, c.args[0], nil)
+	c.Host = c.args[0]
+	p, err := c.Make(r)
 	if err != nil {
 		return nil, err
 	}
-	if p.wait, err = client.ParseWait(c.args[1]); err != nil {
+	if p.Wait, err = client.ParseWait(c.args[1]); err != nil {
 		return nil, cli.Usage(err, "write: knock proxy [--profile NAME] HOST PORT")
 	}
-	hosts, err := p.resolve(ctx)
+	hosts, err := resolve(ctx, p)
 	if err != nil {
 		return nil, err
 	}
 	r.begin(p, hosts)
 	if c.dryRun {
-		return nil, p.rehearse(r, hosts)
+		return nil, rehearse(p, r, hosts)
 	}
-	return p.open(ctx, r, hosts)
+	return open(ctx, p, r, hosts)
 }
 
 // passOn hands the connection over to ssh.

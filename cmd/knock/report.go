@@ -12,8 +12,8 @@ import (
 
 	"golang.org/x/term"
 
+	"knockd/internal/client/plan"
 	"knockd/internal/knock"
-	"knockd/internal/profile"
 )
 
 // report tells the user what happens: in lines, or with --json in one object
@@ -50,10 +50,10 @@ func newReport(o *options, sys system, out io.Writer) *report {
 }
 
 // begin takes note of where the knocks go.
-func (r *report) begin(p *plan, hosts []netip.Addr) {
-	r.outcome.Host, r.outcome.Addresses = p.host, hosts
-	if p.wait != 0 {
-		r.outcome.Wait = fmt.Sprintf("tcp/%d", p.wait)
+func (r *report) begin(p *plan.Plan, hosts []netip.Addr) {
+	r.outcome.Host, r.outcome.Addresses = p.Host, hosts
+	if p.Wait != 0 {
+		r.outcome.Wait = fmt.Sprintf("tcp/%d", p.Wait)
 	}
 }
 
@@ -64,8 +64,8 @@ func (r *report) say(format string, args ...any) {
 	}
 }
 
-// hit tells of one packet, in the words of knock 0.8.
-func (r *report) hit(host netip.Addr, step knock.Step) {
+// Hit tells of one packet, in the words of knock 0.8.
+func (r *report) Hit(host netip.Addr, step knock.Step) {
 	if !r.dryRun {
 		r.outcome.Hits++
 	}
@@ -80,8 +80,8 @@ func (r *report) hit(host netip.Addr, step knock.Step) {
 	}
 }
 
-// packet tells of an authorization that is sent.
-func (r *report) packet(proto string, to netip.AddrPort) {
+// Packet tells of an authorization that is sent.
+func (r *report) Packet(proto string, to netip.AddrPort) {
 	r.outcome.Hits++
 	if r.verbose {
 		r.say("sending an authorization to %s %s", proto, to)
@@ -89,8 +89,8 @@ func (r *report) packet(proto string, to netip.AddrPort) {
 	}
 }
 
-// retry tells that the door is asked for again.
-func (r *report) retry(repeat int) {
+// Retry tells that the door is asked for again.
+func (r *report) Retry(repeat int) {
 	r.outcome.Repeats = repeat
 	if r.verbose {
 		r.say("still shut: knocking again (%d)", repeat)
@@ -105,18 +105,11 @@ func (r *report) opened(at net.Addr, took time.Duration) {
 	}
 }
 
-// warn tells of something that is not in the way.
-func (r *report) warn(text, hint string) {
+// Warn tells of something that is not in the way.
+func (r *report) Warn(text, hint string) {
 	r.outcome.Warnings = append(r.outcome.Warnings, text)
 	if !r.json {
 		r.sys.speaker().Warn(text, hint)
-	}
-}
-
-// exposed warns of a file with a secret that others can read or change.
-func (r *report) exposed(file string) {
-	if file != "" && profile.Exposed(file) {
-		r.warn(file+" holds a secret and is open to others", "chmod 600 "+file)
 	}
 }
 
@@ -139,14 +132,14 @@ func (r *report) finish(err error) int {
 
 // progress shows on a terminal that and for what the command waits, until the
 // function that it returns is called.
-func (r *report) progress(p *plan, hosts []netip.Addr) (stop func()) {
+func (r *report) progress(p *plan.Plan, hosts []netip.Addr) (stop func()) {
 	file, ok := r.sys.stderr.(*os.File)
 	if !ok || r.json || r.verbose || !term.IsTerminal(int(file.Fd())) {
 		return func() {}
 	}
 	done := make(chan struct{})
 	var wg sync.WaitGroup
-	wg.Go(func() { showProgress(file, fmt.Sprintf("waiting for tcp/%d at %s", p.wait, hosts[0]), done) })
+	wg.Go(func() { showProgress(file, fmt.Sprintf("waiting for tcp/%d at %s", p.Wait, hosts[0]), done) })
 	return func() {
 		close(done)
 		wg.Wait()

@@ -36,7 +36,7 @@ func subcommands() map[string]subcommand {
 
 // run is the command, given its arguments; it returns the exit status.
 func run(ctx context.Context, args []string, sys system) int {
-	o := newOptions()
+	o := newOptions(sys)
 	o.set.SetInterspersed(false)
 	if err := o.set.Parse(args); err != nil {
 		return sys.badOption(err, usageText)
@@ -56,7 +56,7 @@ func run(ctx context.Context, args []string, sys system) int {
 	case o.version:
 		cli.PrintVersion(sys.stdout, "knock")
 		return exitOpen
-	case o.set.NArg() == 0 && o.profile == "":
+	case o.set.NArg() == 0 && o.Profile == "":
 		printUsage(sys.stdout)
 		return exitUsage
 	}

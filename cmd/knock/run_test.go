@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"knockd/internal/cli"
+	"knockd/internal/client/plan"
 )
 
 // result is what a run of the command left behind.
@@ -26,6 +27,8 @@ func try(args ...string) result {
 	code := run(context.Background(), args, system{strings.NewReader(""), &stdout, &stderr, none})
 	return result{code: code, stdout: stdout.String(), stderr: stderr.String()}
 }
+
+const portHint = "write PORT, PORT:tcp or PORT:udp; the ports are in the sequence of the server's door"
 
 // TestErrors: what is wrong, what to do, and the exit status. Nothing of it
 // sends a packet.
@@ -79,8 +82,8 @@ func TestHelpAndVersion(t *testing.T) {
 // optionNames are the long names of all options.
 func optionNames() []string {
 	var names []string
-	o := newOptions()
-	(&spaOptions{}).register(o)
+	o := newOptions(system{})
+	registerSPA(&plan.SPA{}, o.set)
 	o.set.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 	return append(names, "fdpass", "match-exec", "server", "client", "hmac", "qr", "write", "phone")
 }

@@ -90,20 +90,20 @@ func (c *call) foresee(ctx context.Context, config map[string]string) error {
 		return nil // an ssh that does not say it, or was asked for something else
 	}
 	o, sys := *c.options, c.sys
-	if o.profile == "" {
-		o.profile = config["host"]
+	if o.Profile == "" {
+		o.Profile = config["host"]
 	}
-	sys.stdin, sys.stderr = strings.NewReader(""), io.Discard // what is to be said knock proxy says
+	o.Host, o.Stdin, sys.stderr = config["hostname"], strings.NewReader(""), io.Discard // what is to be said knock proxy says
 	r := newReport(&o, sys, io.Discard)
-	p, err := o.plan(sys, r, config["hostname"], nil)
+	p, err := o.Make(r)
 	if err != nil {
 		return err
 	}
-	hosts, err := p.resolve(ctx)
+	hosts, err := resolve(ctx, p)
 	if err != nil {
 		return err
 	}
-	return p.rehearse(r, hosts)
+	return rehearse(p, r, hosts)
 }
 
 // otherProxy refuses a host that ssh already reaches by a detour, which ours
@@ -132,7 +132,7 @@ func (c *call) proxyCommand() (string, error) {
 		words = append(words, quote(word))
 	}
 	words = append(words, "proxy")
-	if c.profile == "" {
+	if c.Profile == "" {
 		words = append(words, "--profile", "%n")
 	}
 	return strings.Join(append(words, "%h", "%p"), " "), nil

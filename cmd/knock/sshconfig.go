@@ -36,8 +36,8 @@ func (c *call) stanza(match bool) (string, error) {
 	if len(c.args) != 1 || !plainName.MatchString(c.args[0]) || c.args[0][0] == '-' {
 		return "", cli.Usagef("write: knock ssh-config NAME", "ssh-config takes the name of a profile: letters, digits, and _.:-")
 	}
-	c.options.profile = c.args[0]
-	prof, err := c.findProfile(c.sys, newReport(c.options, c.sys, c.sys.stdout), "")
+	c.Profile = c.args[0]
+	prof, err := c.FindProfile(newReport(c.options, c.sys, c.sys.stdout))
 	if err != nil {
 		return "", err
 	}
@@ -53,10 +53,10 @@ func (c *call) stanza(match bool) (string, error) {
 
 // configOption repeats --config for the command in the stanza.
 func (c *call) configOption() string {
-	if c.config == "" {
+	if c.Config == "" {
 		return ""
 	}
-	return " --config " + quote(c.config)
+	return " --config " + quote(c.Config)
 }
 
 // hostStanza is the recommended form: ssh's connection is the one by which
