@@ -9,8 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxBatch is how many packets are handed over at once.
-const maxBatch = 256
+// MaxBatch is how many packets a Source hands over at once. More may wait behind
+// so many.
+const MaxBatch = 256
 
 // ear makes packets of what a socket receives.
 type ear struct {
@@ -44,7 +45,7 @@ type raw struct {
 }
 
 func newEar(r reader) *ear {
-	return &ear{reader: r, clock: clock{latest: time.Now()}, batch: make([]Captured, 0, maxBatch)}
+	return &ear{reader: r, clock: clock{latest: time.Now()}, batch: make([]Captured, 0, MaxBatch)}
 }
 
 // packets returns what is there, perhaps nothing.
@@ -60,7 +61,7 @@ func (e *ear) packets(fd int) ([]Captured, error) {
 				e.lossy.Store(true)
 			}
 			e.take(r, now)
-			return len(e.batch) < maxBatch
+			return len(e.batch) < MaxBatch
 		})
 		if err != nil && len(e.batch) == 0 {
 			return nil, err

@@ -126,7 +126,7 @@ func recovered(err *error) {
 func (c *File) Next() ([]Captured, error) {
 	c.batch = append(c.batch[:0], c.ahead...)
 	c.ahead = c.ahead[:0]
-	for len(c.batch) < maxBatch {
+	for len(c.batch) < MaxBatch {
 		p, ok := c.packet()
 		if !ok {
 			break

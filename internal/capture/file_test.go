@@ -420,7 +420,7 @@ func FuzzFile(f *testing.F) {
 				}
 				return
 			}
-			if len(batch) == 0 || len(batch) > maxBatch {
+			if len(batch) == 0 || len(batch) > MaxBatch {
 				t.Fatalf("batch of %d", len(batch))
 			}
 			for _, p := range batch {

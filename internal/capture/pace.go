@@ -38,7 +38,7 @@ func (p *pace) handed(packets int, now time.Time) {
 	default:
 		p.close = 0
 	}
-	p.last, p.full = now, packets >= maxBatch
+	p.last, p.full = now, packets >= MaxBatch
 }
 
 // calm notes that no packet has come during a nap.

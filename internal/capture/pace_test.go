@@ -26,7 +26,7 @@ func TestPace(t *testing.T) {
 			batch(100*time.Microsecond, 1, false)
 		}
 		batch(100*time.Microsecond, 20, true)
-		batch(100*time.Microsecond, maxBatch, true)
+		batch(100*time.Microsecond, MaxBatch, true)
 		if !p.full {
 			t.Error("a full batch: the rest is there")
 		}

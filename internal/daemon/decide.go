@@ -88,7 +88,7 @@ func (d *decisions) begin(batch []capture.Captured) {
 			n++
 		}
 	}
-	d.dear = d.gate.Begin(n)
+	d.dear = d.gate.Begin(n, len(batch) >= capture.MaxBatch)
 }
 
 func (d *decisions) mayHoldMessage(p *capture.Captured) bool {

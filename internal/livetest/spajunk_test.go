@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -20,10 +21,6 @@ import (
 // sources.
 func TestSPAManyClients(t *testing.T) {
 	nettest.NeedProgram(t, "tcpreplay")
-	var keys strings.Builder
-	for i := range 999 {
-		fmt.Fprintf(&keys, "[c%d]\n%s", i, spa.NewClient("", spa.SHA256).KeyLines())
-	}
 	long := os.Getenv("KNOCKD_LONG") != ""
 	times := 3
 	if long {
@@ -35,22 +32,33 @@ func TestSPAManyClients(t *testing.T) {
 		octets  int
 		source  uint32 // the first
 		sources int
+		hmac    spa.Hash
 		all     bool // messages open too
 		long    bool
 	}{
-		{"one source", 1400, strangers, 1, true, false},
-		{"any sources", 1400, strangers, any, true, true}, // a short message costs less than long junk
-		{"one source, short junk", 204, strangers, 1, true, true},
-		{"any sources, short junk", 204, strangers, any, false, true},
-		{"the client's address", 1400, 10<<24 | 7<<16 | 1, 1, true, true},
-		{"200 sources, short junk", 204, strangers, 200, true, true},
+		{"one source", 1400, strangers, 1, spa.SHA256, true, false},
+		{"any sources", 1400, strangers, any, spa.SHA256, true, true}, // a short message costs less than long junk
+		{"one source, short junk", 204, strangers, 1, spa.SHA256, true, true},
+		{"any sources, short junk", 204, strangers, any, spa.SHA256, false, true},
+		{"the client's address", 1400, 10<<24 | 7<<16 | 1, 1, spa.SHA256, true, true},
+		{"200 sources, short junk", 204, strangers, 200, spa.SHA256, true, true},
+		{"SHA-3", 1400, strangers, 1, spa.SHA3_512, true, true},
+		{"no HMAC", 1400, strangers, 1, 0, true, true},
 	} {
 		if c.long && !long {
 			continue
 		}
 		t.Run(c.name, func(t *testing.T) {
+			var keys strings.Builder
+			for i := range 999 {
+				fmt.Fprintf(&keys, "[c%d]\n%s", i, spa.NewClient("", c.hmac).KeyLines())
+			}
 			client, server := nettest.Pair(t)
-			d := startKeyed(t, server, strings.Replace(onceDoor, "\tLogRate = 100000\n", "", 1)+
+			door := strings.Replace(onceDoor, "\tLogRate = 100000\n", "", 1)
+			if c.hmac == 0 {
+				door += "\tspa_hmac = none\n"
+			}
+			d := startKeyed(t, server, door+
 				"[door]\n\tsequence = 7000,8000,9000\n\tseq_timeout = 10\n\ttcpflags = syn\n\tcommand = true\n", keys.String()+spaKeys)
 			file := capture(t, client, server, max(c.sources, 1000), func(i int) []byte {
 				return udpPacket(c.source+uint32(i%c.sources), spaPort, []byte("9"+strings.Repeat("A", c.octets-1)))
@@ -73,16 +81,17 @@ func TestSPAManyClients(t *testing.T) {
 			cpu := (cpuOf(d.cmd.Process.Pid) - before).Seconds()
 			settled(d.cmd.Process.Pid, 10*time.Second)
 			knocks, messages := countIn(d.log, "10.7.0.1: door: OPEN SESAME"), countIn(d.log, "10.7.0.1: ssh: OPEN SESAME")
-			lost := droppedBy(d.log)
+			d.settled(t, client, laptop) // it is over
+			d.stop(syscall.SIGTERM)      // all is told
+			lost, untried := droppedBy(d.log), untriedBy(d)
 			t.Logf("%d of %d knocks and %d of %d messages opened; %.1f s of CPU time; the kernel dropped %.0f packets, knockd %d",
-				knocks, times, messages, times, cpu, lost, untriedBy(d))
+				knocks, times, messages, times, cpu, lost, untried)
 			if lost == 0 && (knocks < times || c.all && messages < times) {
 				t.Errorf("of %d knocks %d opened, of as many messages %d", times, knocks, messages)
 			}
-			if untriedBy(d) == 0 {
+			if untried == 0 {
 				t.Error("no packet was dropped: nothing is shown")
 			}
-			d.settled(t, client, laptop) // it is over
 		})
 	}
 }

@@ -12,11 +12,15 @@ import (
 // made it. What that may cost is bounded for the packets that arrived together,
 // and not by a clock: the same packets lead to the same decisions.
 const (
-	// batchTrials is how many keys may be tried for a batch; that takes a few
-	// milliseconds.
-	batchTrials = 8192
+	// batchTrials is how many keys may be tried for a batch; that takes about
+	// two milliseconds.
+	batchTrials = 4096
 	// savedTrials is how many may be tried if earlier batches have left some.
-	savedTrials = 4 * batchTrials
+	savedTrials = 8 * batchTrials
+	// behindTrials is batchTrials after more than maxFull batches in a row that
+	// were as large as can be: packets come faster than they are read.
+	behindTrials = batchTrials / 8
+	maxFull      = 8
 	// trialOctets are the octets of a packet for which a trial counts once more.
 	trialOctets = 512
 	// maxSources bounds for how many sources it is remembered what they cost.
@@ -25,7 +29,8 @@ const (
 
 // budget is what may be spent on trying keys, and who has spent it in vain.
 type budget struct {
-	left    int                // trials
+	left    int                // trials; less than 0 if the last packet took more
+	full    int                // batches in a row that were as large as can be
 	most    int                // what a packet can cost
 	vain    map[netip.Addr]int // trials that led to nothing, by source, in batches that were too dear
 	waiting []waiting          // the rest is here for its memory
@@ -52,20 +57,32 @@ type heard struct {
 	round       uint64
 }
 
-func newBudget(states int) budget {
-	return budget{left: savedTrials, most: states * weight(MaxPayload), vain: map[netip.Addr]int{},
+func newBudget(states []*keyState) budget {
+	most := 0
+	for _, s := range states {
+		most += s.trial() * weight(MaxPayload)
+	}
+	return budget{left: savedTrials, most: most, vain: map[netip.Addr]int{},
 		flows: map[netip.AddrPort]int{}, sources: map[netip.Addr]int{}, doors: map[int]int{}}
 }
 
-// weight is how many trials one on a packet counts for.
+// weight is how many trials one on a packet of so many octets counts for.
 func weight(octets int) int { return 1 + octets/trialOctets }
 
 // Begin begins a batch: so many packets, which arrived together, have come to
-// where messages are heard. It reports whether they may cost more than the
-// budget. Then they are for ExamineAll, else for Examine.
-func (g *Gate) Begin(packets int) (dear bool) {
-	g.budget.left = min(g.budget.left+batchTrials, savedTrials)
-	return packets*g.budget.most > g.budget.left
+// where messages are heard; full says that no larger batch can be. It reports
+// whether they may cost more than the budget. Then they are for ExamineAll, else
+// for Examine.
+func (g *Gate) Begin(packets int, full bool) (dear bool) {
+	b := &g.budget
+	trials := batchTrials
+	if b.full++; !full {
+		b.full = 0
+	} else if b.full > maxFull {
+		trials = behindTrials
+	}
+	b.left = min(b.left+trials, savedTrials)
+	return packets*b.most > b.left
 }
 
 // ExamineAll examines the packets of a dear batch as far as the budget lets, and
@@ -83,7 +100,7 @@ func (g *Gate) ExamineAll(batch []Packet, now time.Time, decided func(*Request, 
 		b.waiting = append(b.waiting, g.toWait(c))
 	}
 	for i, w := range b.inTurn() {
-		if i > 0 && w.cost > b.left {
+		if w.cost > b.left && (i > 0 || !b.lends(w)) {
 			dropped++
 			continue
 		}
@@ -95,6 +112,12 @@ func (g *Gate) ExamineAll(batch []Packet, now time.Time, decided func(*Request, 
 	clear(b.waiting) // the payloads are somebody else's
 	b.waiting = b.waiting[:0]
 	return dropped
+}
+
+// lends reports whether the first packet of a batch may take more than is left:
+// if nothing is owed and its source has cost nothing in vain, or if it is alone.
+func (b *budget) lends(w *waiting) bool {
+	return b.left > 0 && b.vain[w.source] == 0 || len(b.waiting) == 1
 }
 
 // toWait finds out what a packet may cost, and whom.
@@ -133,7 +156,7 @@ func (h *heard) count(keys [][]*keyState) {
 		for _, s := range keys[i] {
 			if s.counted != h.round {
 				s.counted = h.round
-				h.trials++
+				h.trials += s.trial()
 			}
 		}
 	}

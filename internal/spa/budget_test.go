@@ -45,7 +45,7 @@ func TestBegin(t *testing.T) {
 		{100, 20, "....."},
 		{1000, 10, ".!!!!"},
 		{1000, 11, "!!!!!"},
-		{1000, 5, "...!!"},
+		{1000, 5, "..!!!"},
 		{1000, 1, "....."},
 	} {
 		gate, _ := gateOfMany(c.clients)
@@ -57,7 +57,7 @@ func TestBegin(t *testing.T) {
 				batch = append(batch, junkOf(1500, ip4(n), 1))
 				n++
 			}
-			if gate.Begin(len(batch)) {
+			if gate.Begin(len(batch), false) {
 				got += "!"
 				gate.ExamineAll(batch, noon, func(*Request, Decision) {})
 				continue
@@ -73,8 +73,8 @@ func TestBegin(t *testing.T) {
 	}
 }
 
-// flooded sends batches of junk through a gate, each with one honest message at a
-// random place, and returns how many of these are new, and the most trials that a
+// flooded sends batches of junk through a gate, every fourth with one honest
+// message at some place, and returns how many of these are new, and the most trials that a
 // batch has cost.
 func flooded(t *testing.T, gate *Gate, batches, size int, junk func(i int) Packet, honest func(n int) Packet) (opened, most int) {
 	t.Helper()
@@ -83,8 +83,10 @@ func flooded(t *testing.T, gate *Gate, batches, size int, junk func(i int) Packe
 		for i := range size {
 			batch = append(batch, junk(n*size+i))
 		}
-		batch = slices.Insert(batch, (n*37+5)%size, honest(n))
-		if !gate.Begin(len(batch)) {
+		if n%4 == 3 {
+			batch = slices.Insert(batch, (n*37+5)%size, honest(n/4))
+		}
+		if !gate.Begin(len(batch), false) {
 			t.Fatal("not dear")
 		}
 		before, answered := gate.left, 0
@@ -106,26 +108,34 @@ func flooded(t *testing.T, gate *Gate, batches, size int, junk func(i int) Packe
 
 // TestFair: who is heard in a flood of junk at a door with 1,000 clients.
 func TestFair(t *testing.T) {
-	const batches = 60
+	const batches = 80
 	for _, c := range []struct {
 		name string
 		junk func(i int) Packet
 		src  string // of the honest messages
 		want [2]int // of them, at least and at most
+		dear bool   // a packet costs more than a batch may
 	}{
-		{"one source", func(i int) Packet { return junkOf(1400, ip4(0), 1) }, "192.0.2.1", [2]int{60, 60}},
-		{"one source, short junk, many ports", func(i int) Packet { return junkOf(204, ip4(0), uint16(i)) }, "192.0.2.1", [2]int{60, 60}},
+		{"one source", func(i int) Packet { return junkOf(1400, ip4(0), 1) }, "192.0.2.1", [2]int{20, 20}, false},
+		{"one source, dear keys", func(i int) Packet { return junkOf(1400, ip4(0), 1) }, "192.0.2.1", [2]int{20, 20}, true},
+		{"one source, short junk, many ports", func(i int) Packet { return junkOf(204, ip4(0), uint16(i)) }, "192.0.2.1", [2]int{20, 20}, false},
 		{"one network of IPv6", func(i int) Packet {
 			a := ip6(0).As16()
 			binary.BigEndian.PutUint32(a[12:], uint32(i))
 			return junkOf(204, netip.AddrFrom16(a), 1)
-		}, "192.0.2.1", [2]int{60, 60}},
-		{"the honest one's source, one port", func(i int) Packet { return junkOf(204, netip.MustParseAddr("192.0.2.1"), 1) }, "192.0.2.1", [2]int{60, 60}},
-		{"256 networks of IPv6", func(i int) Packet { return junkOf(204, ip6(i%256), 1) }, "192.0.2.1", [2]int{30, 60}},
-		{"any sources, long junk", func(i int) Packet { return junkOf(1400, ip4(i), 1) }, "192.0.2.1", [2]int{60, 60}},
-		{"any sources, short junk", func(i int) Packet { return junkOf(204, ip4(i), 1) }, "192.0.2.1", [2]int{1, 20}},
+		}, "192.0.2.1", [2]int{20, 20}, false},
+		{"the honest one's source, one port", func(i int) Packet { return junkOf(204, netip.MustParseAddr("192.0.2.1"), 1) }, "192.0.2.1", [2]int{20, 20}, false},
+		{"64 networks of IPv6", func(i int) Packet { return junkOf(204, ip6(i%64), 1) }, "192.0.2.1", [2]int{6, 20}, false},
+		{"any sources, long junk", func(i int) Packet { return junkOf(1400, ip4(i), 1) }, "192.0.2.1", [2]int{20, 20}, false},
+		{"any sources, short junk", func(i int) Packet { return junkOf(204, ip4(i), 1) }, "192.0.2.1", [2]int{0, 8}, false},
 	} {
 		gate, clients := gateOfMany(1000)
+		if c.dear {
+			for i := range clients[100:900] {
+				clients[100+i].HMAC = SHA3_512
+			}
+			gate = NewGate([]*Door{wideDoor(clients...)}, memory{})
+		}
 		gate.doors[0].IPv6 = true
 		opened, most := flooded(t, gate, batches, 160, c.junk, func(n int) Packet {
 			m := access("10.1.2.3", "tcp/22")
@@ -135,8 +145,49 @@ func TestFair(t *testing.T) {
 			return p
 		})
 		if opened < c.want[0] || opened > c.want[1] || most > savedTrials {
-			t.Errorf("%s: %d of %d honest messages taken, want %v; up to %d trials", c.name, opened, batches, c.want, most)
+			t.Errorf("%s: %d of %d honest messages taken, want %v; up to %d trials", c.name, opened, batches/4, c.want, most)
 		}
+	}
+}
+
+// TestBehind: while packets come faster than they are read, less is spent on
+// them; who comes alone is heard, whatever that costs.
+func TestBehind(t *testing.T) {
+	gate, _ := gateOfMany(1000)
+	spend := func(packets int) (trials int) {
+		var batch []Packet
+		for i := range packets {
+			batch = append(batch, junkOf(204, ip4(i), 1))
+		}
+		if !gate.Begin(len(batch), packets == 256) {
+			t.Fatal("not dear")
+		}
+		before := gate.left
+		gate.ExamineAll(batch, noon, func(*Request, Decision) {})
+		return before - gate.left
+	}
+	sum := func(batches, packets int) (trials int) {
+		for range batches {
+			trials += spend(packets)
+		}
+		return trials
+	}
+	if n := sum(maxFull, 256); n < savedTrials || n > savedTrials+maxFull*batchTrials {
+		t.Errorf("%d trials at first", n)
+	}
+	if n := sum(100, 256); n < 100*behindTrials-1000 || n > 100*behindTrials+4000 {
+		t.Errorf("%d trials behind", n)
+	}
+	if n := sum(100, 200); n < 100*batchTrials-1000 || n > 100*batchTrials+4000 {
+		t.Errorf("%d trials when there are fewer again", n)
+	}
+	gate.left = -10 * savedTrials
+	if n := spend(2); n != 0 {
+		t.Errorf("%d trials in debt", n)
+	}
+	gate.Begin(1, false)
+	if dropped := gate.ExamineAll([]Packet{junkOf(204, ip4(0), 1)}, noon, func(*Request, Decision) {}); dropped > 0 {
+		t.Error("dropped alone")
 	}
 }
 
@@ -153,15 +204,15 @@ func TestFairDoors(t *testing.T) {
 		}
 		b.Listen = ListenOn(4000, 4000)
 		gate := NewGate([]*Door{a, b}, memory{})
-		opened, _ := flooded(t, gate, 20, 250, func(i int) Packet { return junkOf(204, ip4(i), 1) }, func(n int) Packet {
+		opened, _ := flooded(t, gate, 40, 250, func(i int) Packet { return junkOf(204, ip4(i), 1) }, func(n int) Packet {
 			m := access("10.1.2.3", "tcp/22")
 			m.User = fmt.Sprint(n)
 			p := packet(mustSeal(t, m, b.Clients[0]), "192.0.2.1")
 			p.DstPort = 4000
 			return p
 		})
-		if opened != 20 {
-			t.Errorf("%+v clients: %d of 20 messages taken", c, opened)
+		if opened != 10 {
+			t.Errorf("%+v clients: %d of 10 messages taken", c, opened)
 		}
 	}
 }
@@ -211,7 +262,7 @@ func TestSameDecisions(t *testing.T) {
 			m.User = fmt.Sprint(b)
 			sealed := mustSeal(t, m, clients[b])
 			batch[b%50] = packet(sealed, "192.0.2.1")
-			gate.Begin(len(batch))
+			gate.Begin(len(batch), false)
 			dropped := gate.ExamineAll(batch, noon, func(r *Request, d Decision) {
 				fmt.Fprintln(&said, r != nil, d.Src, outcome(d))
 			})
@@ -227,7 +278,7 @@ func TestSameDecisions(t *testing.T) {
 // TestVainBounded: no number of sources makes the table of them larger; who sends
 // something of use pays no more, and who sends nothing of use does not get away.
 func TestVainBounded(t *testing.T) {
-	b := newBudget(1000)
+	b := newBudget(nil)
 	for i := range 10 * maxSources {
 		b.charge(ip4(i), 1000, false)
 		b.charge(ip6(1), 1000, false)
@@ -259,7 +310,7 @@ func BenchmarkDear(b *testing.B) {
 			said := 0
 			b.ReportAllocs()
 			for b.Loop() {
-				gate.Begin(len(batch))
+				gate.Begin(len(batch), false)
 				gate.ExamineAll(batch, noon, func(*Request, Decision) { said++ })
 			}
 			b.ReportMetric(float64(said)/float64(b.N), "packets/op")

@@ -136,7 +136,7 @@ func NewGate(doors []*Door, once Once) *Gate {
 		}
 		g.keys = append(g.keys, states)
 	}
-	g.budget = newBudget(len(all))
+	g.budget = newBudget(all)
 	return g
 }
 
@@ -149,6 +149,9 @@ func stateFor(all []*keyState, c *Client) (*keyState, []*keyState) {
 	s := &keyState{opener: *newOpener(c)}
 	return s, append(all, s)
 }
+
+// trial is how many trials one of these keys counts for.
+func (s *keyState) trial() int { return hashes[s.client.HMAC].trial }
 
 // Request is a packet that is what it says, not too old, and new. Only Gate
 // makes one.
@@ -236,7 +239,7 @@ func (g *Gate) tryDoor(i int, r *Request, c *candidate, now time.Time) *Request 
 	for j, state := range g.keys[i] {
 		client := &door.Clients[j]
 		if state.round != g.round {
-			g.left = max(0, g.left-weight(len(c.Payload)))
+			g.left -= state.trial() * weight(len(c.Payload))
 		}
 		if !state.examine(c.Payload, &g.sign, g.round) {
 			continue
