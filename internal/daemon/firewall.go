@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -56,17 +55,10 @@ func (n nftOpener) Close(_ context.Context, o *openings.Opening) error {
 	return err
 }
 
-// nftOpening is an opening as the firewall knows it. Its Data names the port,
-// as "tcp/22", where the door opens one at a time, and behind it where NAT
-// leads, as "10.0.0.5:22".
+// nftOpening is an opening as the firewall knows it.
 func nftOpening(o *openings.Opening) nft.Opening {
-	n := nft.Opening{Door: o.Door, Addr: o.Addr, Timeout: o.Timeout}
-	port, to, _ := strings.Cut(o.Data, " ")
-	if ports, err := knock.ParsePortRanges(port); port != "" && err == nil {
-		n.Proto, n.Port = ports[0].Proto, ports[0].First
-	}
-	n.To, _ = netip.ParseAddrPort(to) // the zero value if there is none
-	return n
+	return nft.Opening{Door: o.Door, Addr: o.Addr, Timeout: o.Timeout,
+		Proto: o.Args.Port.Proto, Port: o.Args.Port.Port, To: o.Args.To}
 }
 
 // ensure makes the firewall fit the doors of a configuration, and what leads

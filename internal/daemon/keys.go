@@ -64,7 +64,7 @@ func (g *gate) requested(d spa.Decision) []openings.Opening {
 	base.Vars.Client, base.Vars.Src, base.Vars.Dst = d.Client, d.Src.String(), d.Dst.String()
 	var list []openings.Opening
 	for _, p := range g.opened(d.By, &d.Opening) {
-		list = append(list, native(base, nftKind, p.String(), p.String()))
+		list = append(list, native(base, nftKind, p.String(), knock.Arguments{Port: knock.Step{Proto: p.Proto, Port: p.Number}}))
 	}
 	if d.Opening.NAT != nil {
 		list = append(list, translated(base, &d.Opening))

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"knockd/internal/config"
+	"knockd/internal/knock"
 	"knockd/internal/nft"
 	"knockd/internal/openings"
 	"knockd/internal/spa"
@@ -77,7 +78,8 @@ func (g *gate) opened(d *spa.Door, o *spa.Opening) []spa.Port {
 // translated is the opening that leads a port elsewhere.
 func translated(base openings.Opening, o *spa.Opening) openings.Opening {
 	to := netip.AddrPortFrom(o.NAT.Addr, o.NAT.Port)
-	return native(base, natKind, fmt.Sprintf("%v to %v", o.Ports[0], to), fmt.Sprintf("%v %v", o.Ports[0], to))
+	p := o.Ports[0]
+	return native(base, natKind, fmt.Sprintf("%v to %v", p, to), knock.Arguments{Port: knock.Step{Proto: p.Proto, Port: p.Number}, To: to})
 }
 
 // leading says where NAT leads, "" without it.

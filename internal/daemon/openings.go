@@ -22,14 +22,14 @@ func appendOpenings(list []openings.Opening, d *door, e *knock.Event, host strin
 	base.Vars.Port, base.Vars.Proto = strconv.Itoa(int(port)), d.protoOf(e).String()
 	before := len(list)
 	for _, proto := range d.OpenNamed {
-		name := knock.Step{Proto: proto, Port: e.Port}.Ports().String()
-		list = append(list, native(base, nftKind, name, name))
+		port := knock.Step{Proto: proto, Port: e.Port}
+		list = append(list, native(base, nftKind, port.Ports().String(), knock.Arguments{Port: port}))
 	}
 	if len(d.Open) > 0 {
-		list = append(list, native(base, nftKind, portNames(d.Open), ""))
+		list = append(list, native(base, nftKind, portNames(d.Open), knock.Arguments{}))
 	}
 	if d.XtRecent != "" {
-		list = append(list, native(base, recentKind, "list "+d.XtRecent, d.XtRecent))
+		list = append(list, native(base, recentKind, "list "+d.XtRecent, knock.Arguments{List: d.XtRecent}))
 	}
 	if o := withCommands(base, d); o.Start != "" || len(list) == before {
 		list = append(list, o)
@@ -73,8 +73,9 @@ func closeOther(out outcomes, at time.Time, d *door, knocker netip.Addr) {
 	out.close(at, knocker, func(o *openings.Opening) bool { return o.Door.Name == d.Close }, "knock at "+d.Name)
 }
 
-func native(o openings.Opening, kind, what, data string) openings.Opening {
-	o.Kind, o.What, o.Data = kind, what, data
+func native(o openings.Opening, kind, what string, args knock.Arguments) openings.Opening {
+	args.Version = 1
+	o.Kind, o.What, o.Args = kind, what, args
 	return o
 }
 

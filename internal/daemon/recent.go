@@ -11,17 +11,17 @@ import (
 )
 
 // recentOpener opens doors of iptables rulesets by writing to a list of the
-// match recent; Opening.Data is its name.
+// match recent: that of Opening.Args.
 type recentOpener struct{}
 
 // Open implements openings.Native.
 func (recentOpener) Open(_ context.Context, o *openings.Opening) error {
-	return nft.Recent{Name: o.Data}.Open(o.Addr)
+	return nft.Recent{Name: o.Args.List}.Open(o.Addr)
 }
 
 // Close implements openings.Native.
 func (recentOpener) Close(_ context.Context, o *openings.Opening) error {
-	err := nft.Recent{Name: o.Data}.Close(o.Addr)
+	err := nft.Recent{Name: o.Args.List}.Close(o.Addr)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // no rule has that list any more
 	}

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"knockd/internal/knock"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -32,7 +34,7 @@ func FuzzReplay(f *testing.F) {
 		if q.damaged != 0 || q.keep != p.keep || q.size != int64(len(again)) {
 			t.Errorf("written anew: %d damaged, keep %v, size %d of %d", q.damaged, q.keep, q.size, len(again))
 		}
-		if diff := cmp.Diff(p.live, q.live, comparable1, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+		if diff := cmp.Diff(p.live, q.live, comparable1, cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
 			t.Error(diff)
 		}
 	})
@@ -45,7 +47,7 @@ func FuzzRecord(f *testing.F) {
 	f.Add("a\n\x00\xff\u2028<>&\"\\", "\n", int64(-1))
 	f.Fuzz(func(t *testing.T, stop, door string, timeout int64) {
 		o := opening("", stop, time.Duration(timeout))
-		o.Door.Name, o.Vars.Door, o.Data = door, door, stop
+		o.Door.Name, o.Vars.Door, o.Kind, o.Args = door, door, "xt_recent", knock.Arguments{Version: 1, List: stop}
 		text := appendRecord(nil, (&saved{id: 1, o: &o}).opening())
 		p := replay(text)
 		o.Start, o.Timeout = "", max(o.Timeout, 0)

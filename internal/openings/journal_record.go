@@ -49,7 +49,8 @@ type record struct {
 	Dst        rawText    `json:"dst,omitempty"`
 	Kind       rawText    `json:"kind,omitempty"`
 	What       rawText    `json:"what,omitempty"`
-	Data       rawText    `json:"data,omitempty"`
+	Args       *arguments `json:"args,omitempty"`
+	Data       rawText    `json:"data,omitempty"` // in place of Args, of builds that knew none
 }
 
 // rawText is text of the configuration: any bytes. JSON strings hold only
@@ -112,12 +113,14 @@ func (s *saved) opening() record {
 		Timeout: int64(o.Timeout), Stop: rawText(o.Stop),
 		IP: rawText(o.Vars.IP), Port: rawText(o.Vars.Port), Proto: rawText(o.Vars.Proto),
 		Client: rawText(o.Vars.Client), Src: rawText(o.Vars.Src), Dst: rawText(o.Vars.Dst),
-		Kind: rawText(o.Kind), What: rawText(o.What), Data: rawText(o.Data),
+		Kind: rawText(o.Kind), What: rawText(o.What), Args: argumentsOf(o),
 	}
 }
 
-// saved is what the first record of an opening says.
-func (r *record) saved() *saved {
+// saved is what the first record of an opening says; ok is false if it cannot
+// be known how to close it.
+func (r *record) saved() (s *saved, ok bool) {
+	args, ok := r.arguments()
 	return &saved{
 		id: r.ID, boot: r.Boot, wall: r.Wall, at: r.At,
 		o: &Opening{
@@ -125,9 +128,9 @@ func (r *record) saved() *saved {
 			Timeout: max(time.Duration(r.Timeout), 0), Stop: string(r.Stop),
 			Vars: Vars{IP: string(r.IP), Door: string(r.Door), Port: string(r.Port), Proto: string(r.Proto),
 				Client: string(r.Client), Src: string(r.Src), Dst: string(r.Dst)},
-			Kind: string(r.Kind), What: string(r.What), Data: string(r.Data),
+			Kind: string(r.Kind), What: string(r.What), Args: args,
 		},
-	}
+	}, ok
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -179,7 +182,11 @@ func (p *replayed) apply(r *record) bool {
 	s := p.live[r.ID]
 	switch r.Do {
 	case recOpening:
-		p.live[r.ID] = r.saved()
+		opening, ok := r.saved()
+		if !ok {
+			return false
+		}
+		p.live[r.ID] = opening
 		p.lastID = max(p.lastID, r.ID)
 	case recOpen:
 		if s != nil {

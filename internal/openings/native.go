@@ -16,20 +16,21 @@ type Native interface {
 	Open(ctx context.Context, o *Opening) error
 	// Close closes it. It is called when o.Timeout is over too, even if the
 	// kernel has closed it by itself, and by a later daemon that knows o from
-	// the journal (Door, Addr, Vars, Timeout, Kind, What, Data).
+	// the journal (Door, Addr, Vars, Timeout, Kind, What, Args).
 	// That nothing is open is no error.
 	Close(ctx context.Context, o *Opening) error
 }
 
 // nativeKey is what makes two native openings the same.
 type nativeKey struct {
-	door       knock.DoorID
-	whom       string
-	kind, data string
+	door knock.DoorID
+	whom string
+	kind string
+	args knock.Arguments
 }
 
 func (o *Opening) key() nativeKey {
-	return nativeKey{o.Door, o.whom(), o.Kind, o.Data}
+	return nativeKey{o.Door, o.whom(), o.Kind, o.Args}
 }
 
 // replaceNative makes e the opening of its key: the one before it ends without

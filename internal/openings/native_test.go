@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"knockd/internal/knock"
 )
 
 // fakeKernel is a Native that refuses what must not happen. Openings whose Data
@@ -28,7 +30,7 @@ type fakeKernel struct {
 }
 
 func (k *fakeKernel) call(what string, o *Opening) error {
-	key := o.Door.Name + " " + o.Addr.String() + " " + o.Data
+	key := o.Door.Name + " " + o.Addr.String() + " " + o.Args.List
 	k.mu.Lock()
 	if k.dead {
 		k.mu.Unlock()
@@ -40,7 +42,7 @@ func (k *fakeKernel) call(what string, o *Opening) error {
 	k.busy[key] = true
 	k.did = append(k.did, fmt.Sprintf("%g %s %s", time.Since(k.begin).Seconds(), what, o.Addr))
 	k.mu.Unlock()
-	if o.Data == "hang" {
+	if o.Args.List == "hang" {
 		time.Sleep(time.Hour)
 	}
 	time.Sleep(k.slow)
@@ -81,7 +83,7 @@ func (k *fakeKernel) stillOpen() (n int) {
 
 func native(timeout time.Duration) Opening {
 	o := opening("", "", timeout)
-	o.Kind, o.What, o.Data = "nft", "tcp/22", "x"
+	o.Kind, o.What, o.Args = "nft", "tcp/22", knock.Arguments{List: "x"}
 	return o
 }
 

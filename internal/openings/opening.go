@@ -31,8 +31,8 @@ type Opening struct {
 	// opening that differs in nothing but Host and Timeout replaces the one
 	// before, and a Timeout of 0 means that nothing of ours closes the door.
 	Kind string
-	What string // what a native opening opens, for the log: "tcp/22"
-	Data string // what the native opener needs to know to close; opaque
+	What string          // what a native opening opens, for the log: "tcp/22"
+	Args knock.Arguments // what the native opener needs to know to close
 }
 
 // closes reports whether the opening has to be closed by us.

@@ -1,0 +1,61 @@
+package openings
+
+import (
+	"net/netip"
+	"strings"
+
+	"knockd/internal/knock"
+)
+
+// arguments is knock.Arguments in the journal.
+type arguments struct {
+	Version int            `json:"v"`
+	Port    string         `json:"port,omitempty"` // "tcp/22"
+	To      netip.AddrPort `json:"to,omitzero"`
+	List    rawText        `json:"list,omitempty"`
+}
+
+// argumentsOf returns what the journal keeps of an opening's arguments, nil of
+// a command.
+func argumentsOf(o *Opening) *arguments {
+	if o.Kind == "" {
+		return nil
+	}
+	a := &arguments{Version: 1, To: o.Args.To, List: rawText(o.Args.List)}
+	if o.Args.Port != (knock.Step{}) {
+		a.Port = o.Args.Port.Ports().String()
+	}
+	return a
+}
+
+// arguments reads them back; ok is false if they cannot be understood.
+func (r *record) arguments() (a knock.Arguments, ok bool) {
+	if r.Kind == "" {
+		return a, true
+	}
+	stored := arguments{Version: 1}
+	switch {
+	case r.Args != nil:
+		stored = *r.Args
+	case r.Kind == "xt_recent": // the name of the list
+		stored.List = r.Data
+	default: // "tcp/22", or "tcp/22 10.0.0.5:22" where the port leads elsewhere
+		port, to, leads := strings.Cut(string(r.Data), " ")
+		stored.Port = port
+		if leads {
+			var err error
+			if stored.To, err = netip.ParseAddrPort(to); err != nil {
+				return a, false
+			}
+		}
+	}
+	a = knock.Arguments{Version: stored.Version, To: stored.To, List: string(stored.List)}
+	if stored.Port != "" {
+		ports, ok := knock.ParsePortRange(stored.Port)
+		if !ok || ports.Len() != 1 {
+			return a, false
+		}
+		a.Port = knock.Step{Proto: ports.Proto, Port: ports.First}
+	}
+	return a, stored.Version == 1
+}
