@@ -143,7 +143,7 @@ func TestSPAOpensFwknopd(t *testing.T) {
 			if got.code != 0 || got.stdout != "" || got.stderr != "" {
 				t.Errorf("%+v\n%s", got, log())
 			}
-			if !cli.Reaches("10.7.0.2:22", time.Second) {
+			if !cli.Reaches("10.7.0.2:22", 10*time.Second) {
 				t.Errorf("still shut\n%s", log())
 			}
 		})
@@ -186,7 +186,7 @@ func TestSPAOpensFwknopdWithPcap(t *testing.T) {
 			if got := knockAt(t, cli, dir, strings.Fields(c.args)...); got.code != 0 || got.stdout != "" || got.stderr != c.stderr {
 				t.Errorf("%+v\n%s", got, log())
 			}
-			if !cli.Reaches("10.7.0.2:22", time.Second) {
+			if !cli.Reaches("10.7.0.2:22", 10*time.Second) {
 				t.Errorf("still shut\n%s", log())
 			}
 		})

@@ -20,10 +20,12 @@ import (
 // by then, of whichever test.
 var secrets = newCollector()
 
-// piece is how much of a long secret gives it away, and shortest what is long
-// enough to be found for sure.
+// piece is how much of a long secret gives it away, dumped how much of one that
+// is printed octet by octet (less stands in any crash output), and shortest what
+// is long enough to be found for sure.
 const (
 	piece    = 12
+	dumped   = 40
 	shortest = 8
 )
 
@@ -38,7 +40,9 @@ func newCollector() *collector {
 }
 
 // add has a secret known.
-func (c *collector) add(what, secret string) {
+func (c *collector) add(what, secret string) { c.addPieces(what, secret, piece) }
+
+func (c *collector) addPieces(what, secret string, piece int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(secret) < shortest {
@@ -52,10 +56,11 @@ func (c *collector) add(what, secret string) {
 
 // key has a key known as it stands in files and as it would stand in dumps.
 func (c *collector) key(what string, key []byte) {
-	for _, form := range []string{string(key), base64.StdEncoding.EncodeToString(key), hex.EncodeToString(key),
-		strings.Trim(fmt.Sprint(key), "[]"), strings.TrimSuffix(strings.TrimPrefix(fmt.Sprintf("%#v", key), "[]byte{"), "}")} {
+	for _, form := range []string{string(key), base64.StdEncoding.EncodeToString(key), hex.EncodeToString(key)} {
 		c.add(what, strings.TrimRight(form, "="))
 	}
+	c.addPieces(what, strings.Trim(fmt.Sprint(key), "[]"), dumped)
+	c.addPieces(what, strings.TrimSuffix(strings.TrimPrefix(fmt.Sprintf("%#v", key), "[]byte{"), "}"), dumped)
 }
 
 // packet has a packet known, its text, and the random value in it.
@@ -114,7 +119,7 @@ func (c *collector) find(text string) (found []string) {
 		if !c.heads[text[i:i+shortest]] {
 			continue
 		}
-		for n := shortest; n <= piece && i+n <= len(text); n++ {
+		for n := shortest; n <= dumped && i+n <= len(text); n++ {
 			if what, ok := c.known[text[i:i+n]]; ok && !slices.Contains(found, what) {
 				found = append(found, fmt.Sprintf("%s in %q", what, around(text, i)))
 			}
@@ -161,7 +166,12 @@ func TestSecretsAreFound(t *testing.T) {
 			t.Errorf("not found: %q", leak)
 		}
 	}
-	if found := c.find("10.7.0.1: ssh: Stage 1\nport 7101 of 8102\n"); found != nil {
-		t.Error(found)
+	c.key("key", append([]byte{0x18, 0x80, 0, 0, 0}, client.Key...))
+	for _, harmless := range []string{
+		"10.7.0.1: ssh: Stage 1\nport 7101 of 8102\n", "runtime.futex(0xad5818, 0x80, 0x0, 0x0, 0x0, 0x0)\n",
+	} {
+		if found := c.find(harmless); found != nil {
+			t.Error(found)
+		}
 	}
 }

@@ -45,10 +45,11 @@ func TestGuard(t *testing.T) {
 				}
 				client.MustReach(nettest.Both("22")[i])
 				client.MustNotReach(nettest.Both("22")[1-i])
-				nettest.Eventually(t, "the door closes", func() bool { return !client.Reaches(nettest.Both("22")[i], nettest.Moment) })
-				if open, err := f.List(); err != nil || len(open) > 0 {
-					t.Errorf("still listed: %v, %v", open, err)
-				}
+				nettest.Eventually(t, "nothing is listed", func() bool {
+					open, err := f.List()
+					return err == nil && len(open) == 0
+				})
+				client.MustNotReach(nettest.Both("22")[i])
 			}
 		})
 	}
