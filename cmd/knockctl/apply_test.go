@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -91,6 +92,86 @@ func comparable(text string) string {
 		}
 	}
 	return strings.Join(keep, "\n")
+}
+
+// TestForeignJumps: whatever leads to our chains goes with them and is named,
+// chains and rules of others stay, and our own jump is there once.
+func TestForeignJumps(t *testing.T) {
+	nettest.NeedRoot(t)
+	conf, more := writeConf(t, oneDoor), writeConf(t, twoDoors)
+	for program, args := range map[string][]string{"iptables": {"export", "iptables"}, "ip6tables": {"export", "iptables", "--ipv6"}} {
+		t.Run(program, func(t *testing.T) {
+			nettest.NeedProgram(t, program)
+			h := nettest.NewHost(t, "box")
+			ctl := func(more ...string) string {
+				t.Helper()
+				got := call(t, in(h), append(append([]string{}, args...), more...)...)
+				if got.code != 0 {
+					t.Fatalf("knockctl %v: %+v", more, got)
+				}
+				return strings.Replace(got.stderr, "knockctl: this covers IPv4 alone; run it with --ipv6 too, or the ports stay open over IPv6\n", "", 1)
+			}
+			save := func() string { return h.Run(program+"-save", "-t", "filter") }
+			ipt := func(rule string) { h.Run(program, strings.Fields(rule)...) }
+			ipt("-N MINE")
+			ipt("-N LOGDROP")
+			ipt("-A LOGDROP -j DROP")
+			h.Run(program, "-A", "INPUT", "-m", "comment", "--comment", "see \"-j TRAFFIC\" -g TRAFFIC", "-j", "LOGDROP")
+			before := comparable(save())
+
+			ctl("--apply", "-c", more)
+			file := t.TempDir() + "/rules"
+			text := call(t, noProgram, append(append([]string{}, args...), "-c", more)...).stdout
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			h.Run(program+"-restore", "--noflush", file)
+			if n := strings.Count(save(), "-A INPUT -j TRAFFIC\n"); n != 2 {
+				t.Fatalf("loaded by hand a second time: %d jumps", n)
+			}
+			ipt("-A MINE -p tcp -j OTHER-START")
+			ipt("-A TRAFFIC-END -j LOGDROP")
+			if got, want := ctl("--apply", "-c", conf), "knockctl: taken out, since it led to a chain that is gone: iptables -t filter -A MINE -p tcp -j OTHER-START\n"; got != want {
+				t.Errorf("%s\nwant\n%s", got, want)
+			}
+			if n := strings.Count(save(), "-A INPUT -j TRAFFIC\n"); n != 1 {
+				t.Errorf("applied: %d jumps\n%s", n, save())
+			}
+			h.Run(program+"-restore", "--noflush", file)
+			ipt("-A TRAFFIC-END -j LOGDROP")
+			ipt("-A MINE -p tcp -j TRAFFIC")
+			ipt("-A INPUT -p udp -g TRAFFIC-KNOCK")
+			got := ctl("--remove")
+			for _, rule := range []string{"-A MINE -p tcp -j TRAFFIC", "-A INPUT -p udp -g TRAFFIC-KNOCK"} {
+				if line := "knockctl: taken out, since it led to a chain that is gone: iptables -t filter " + rule + "\n"; !strings.Contains(got, line) {
+					t.Errorf("%q does not say %q", got, line)
+				}
+			}
+			if strings.Count(got, "\n") != 2 {
+				t.Errorf("said: %s", got)
+			}
+			if after := comparable(save()); after != before {
+				t.Errorf("after:\n%s\nbefore:\n%s", after, before)
+			}
+		})
+	}
+}
+
+// TestTargetOf: a target within quotes is a text.
+func TestTargetOf(t *testing.T) {
+	for rule, want := range map[string]string{
+		"-A INPUT -j TRAFFIC":                                                "TRAFFIC",
+		"-A INPUT -p tcp -g TRAFFIC-END":                                     "TRAFFIC-END",
+		`-A INPUT -m comment --comment "see -j A" -j B`:                      "B",
+		`-A INPUT -m comment --comment "a \" -j A" -g B --log-prefix "-j C"`: "B",
+		`-A INPUT -m comment --comment -j -j A`:                              "A",
+		"-A INPUT":                                                           "",
+		`-A INPUT -m comment --comment "-j A"`:                               "",
+	} {
+		if got := targetOf(rule); got != want {
+			t.Errorf("%s: %q, want %q", rule, got, want)
+		}
+	}
 }
 
 func TestApplyLeavesOthersAlone(t *testing.T) {
