@@ -91,10 +91,11 @@ demo: build
 	@$(BUILD) ./internal/demo
 	@bin/demo bin
 
-# What decoding, tracking, filtering and reading a configuration cost.
+# What decoding, tracking, filtering, reading a configuration and the kernel's
+# work with exported rulesets cost.
 bench: needs-go
-	@$(go) test -run '^$$' -bench '^Benchmark(Decode|Tracker|Strict|Doors|Filter|Parse|Cheap|Junk|Replay|Dear)$$' -benchtime 200ms -benchmem \
-		./internal/packet ./internal/knock ./internal/capture ./internal/config ./internal/spa | sh .ci/benchtable
+	@$(go) test -run '^$$' -bench '^Benchmark(Decode|Tracker|Strict|Doors|Filter|Parse|Cheap|Junk|Replay|Dear|Ruleset)$$' -benchtime 200ms -benchmem \
+		./internal/packet ./internal/knock ./internal/capture ./internal/config ./internal/spa ./internal/ruleset | sh .ci/benchtable
 
 # One table beside Debian's knockd 0.8 and fwknopd, as root, in namespaces of
 # its own. It takes about ten minutes and wants the machine for itself.

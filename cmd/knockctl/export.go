@@ -134,8 +134,8 @@ func (o *exportOptions) compile(w *world) ([]byte, error) {
 func (o *exportOptions) text(doors []*ruleset.Door, opt ruleset.Options) (text []byte, notes []string, err error) {
 	if o.kind == kindNft {
 		text, err = ruleset.Nftables(doors, opt)
-	} else {
-		text, err = ruleset.Iptables(doors, opt)
+		return text, ruleset.Notes(doors, opt), err
 	}
-	return text, ruleset.Notes(doors, opt), err
+	text, err = ruleset.Iptables(doors, opt)
+	return text, ruleset.IptablesNotes(doors, opt), err
 }

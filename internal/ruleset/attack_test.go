@@ -1,6 +1,7 @@
 package ruleset
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"strings"
@@ -98,6 +99,46 @@ func TestFloodOfFirstKnocks(t *testing.T) {
 		}
 		t.Logf("flood of 100,000 in %v; a knock meanwhile opens: %v; open %v after its end", flood.Round(time.Millisecond), during, time.Since(end).Round(100*time.Millisecond))
 		l.expect(t, nettest.Server4, 22, true, "after the flood")
+	})
+}
+
+// TestFloodAtAnotherDoor: of a hundred doors the first is flooded with first
+// knocks, 5,000 a second from 20,000 addresses, and five knock at the fiftieth
+// meanwhile: it opens for each.
+func TestFloodAtAnotherDoor(t *testing.T) {
+	eachBackEnd(t, func(t *testing.T, l *lab, b backEnd) {
+		nettest.NeedRealRoot(t) // who alone may send so many rules at once
+		l.pin()
+		doors := testDoors(100)
+		door := doors[50]
+		door.Timeout = 30 * time.Second // the machine may be busy
+		b.load(l, doors, Options{})
+		l.listen()
+		f := l.newFlood(doors[0].Sequence[0].Port)
+		f.many = 20000
+		start := time.Now()
+		for i := range 25000 {
+			f.send()
+			if i%50 == 49 {
+				time.Sleep(time.Until(start.Add(time.Duration(i) * time.Second / 5000)))
+			}
+			if i%1500 == 1499 && i/1500 < 15 {
+				src, step := fmt.Sprintf("10.99.0.%d", 1+i/1500/3), door.Sequence[i/1500%3]
+				l.knockFrom(src, nettest.Server4, fmt.Sprint(step.Port))
+			}
+		}
+		opened := 0
+		for src, lines := range l.heard(15, door.Name) {
+			if got := strings.Join(lines, "; "); strings.HasSuffix(got, Opened) {
+				opened++
+			} else {
+				t.Errorf("%v: %s", src, got)
+			}
+		}
+		t.Logf("%d of 5 opened; a flood of 25,000 in %v", opened, time.Since(start).Round(time.Millisecond))
+		if opened != 5 {
+			t.Errorf("%d of 5 opened", opened)
+		}
 	})
 }
 

@@ -60,6 +60,9 @@ type Options struct {
 	StageRate int
 	// IPv6 makes Iptables write a file for ip6tables-restore.
 	IPv6 bool
+
+	// For tests; 0 stands for the constants of the same names.
+	fewDoors, treeFrom int
 }
 
 // DefaultGroup is the NFLOG group of the log lines if no other is named.

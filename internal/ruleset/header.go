@@ -11,7 +11,9 @@ import (
 func (n *nft) header() {
 	n.comments(
 		"Port knocking without a daemon: doors of knockd compiled for nftables.",
-		"Load it with nft -f; loaded again, it keeps the doors that are open.",
+		"Load it with nft -f; loaded again, it keeps the doors that are open. Of doors that are",
+		"gone it leaves chains and sets, which do nothing. To take them out load it by knockctl",
+		"export nftables --apply, or after nft delete table inet "+Table+", which forgets who is let in.",
 		"",
 	)
 	for _, d := range n.doors {
@@ -37,8 +39,19 @@ func (p *plan) notes() []string {
 		out = append(out, "Advice: "+a)
 	}
 	out = append(out, p.listening()...)
+	out = append(out, p.longNames()...)
 	if len(out) > 0 {
 		out = append([]string{""}, out...)
+	}
+	return out
+}
+
+// longNames says what the log calls doors whose names are too long for it.
+func (p *plan) longNames() (out []string) {
+	for _, d := range p.doors {
+		if name := logName(d.Name); name != encode(d.Name) {
+			out = append(out, fmt.Sprintf("[%s] is %s in the log, which has room for %d octets of a name.", printable(d.Name), name, maxLogName))
+		}
 	}
 	return out
 }
@@ -56,11 +69,17 @@ func (p *plan) listening() (out []string) {
 // Notes returns what the comments at the top of a ruleset warn of, a sentence
 // each: what weakens the doors, and which knocks are only watched.
 func Notes(doors []*Door, opt Options) []string {
+	p := barePlan(doors, opt)
+	return slices.Concat(p.advice(), p.listening(), p.longNames())
+}
+
+// barePlan is a plan of doors that have neither been checked nor named.
+func barePlan(doors []*Door, opt Options) *plan {
 	p := &plan{opt: opt}
 	for _, d := range doors {
 		p.doors = append(p.doors, &door{Door: d})
 	}
-	return append(p.advice(), p.listening()...)
+	return p
 }
 
 func (p *plan) advice() []string {

@@ -25,25 +25,37 @@ type ipt struct {
 	text
 	*plan
 	f      family
+	here   []*door // those of the family
+	opened map[knock.Protocol][]span
 	chains []string // in order of their first mention
+	known  map[string]bool
 	rules  text
+}
+
+func newIpt(p *plan) *ipt {
+	t := &ipt{plan: p, f: ipv4, opened: map[knock.Protocol][]span{}, known: map[string]bool{}}
+	if p.opt.IPv6 {
+		t.f = ipv6
+	}
+	t.here = p.in(t.f)
+	for _, proto := range protocols {
+		t.opened[proto] = p.spans(proto)
+	}
+	return t
 }
 
 // Iptables compiles the doors into a file for iptables-restore --noflush, or
 // with Options.IPv6 for ip6tables-restore, that uses -m recent. The error
 // names every door and key that a ruleset cannot do.
 func Iptables(doors []*Door, opt Options) ([]byte, error) {
-	p, err := newPlan(doors, opt, chainName)
+	p, err := newPlan(doors, opt, naming{chainName, "_%d-", maxChainID})
 	if err != nil {
 		return nil, err
 	}
-	t := &ipt{plan: p, f: ipv4}
-	if opt.IPv6 {
-		t.f = ipv6
-	}
+	t := newIpt(p)
 	t.traffic()
 	t.knock()
-	for _, d := range t.in(t.f) {
+	for _, d := range t.here {
 		t.door(d)
 	}
 	t.strays()
@@ -54,9 +66,12 @@ func Iptables(doors []*Door, opt Options) ([]byte, error) {
 	return []byte(t.b.String()), nil
 }
 
+// maxChainID is how much of the name of a chain, which has at most 28 octets,
+// may be the door's: -INPUTTHREE takes the rest.
+const maxChainID = 17
+
 // chainName turns a door's name into the beginning of the names of its chains
-// and lists: openSSH becomes SSH, as the Arch wiki's page calls them. The
-// longest chain name is 28 octets.
+// and lists: openSSH becomes SSH, as the Arch wiki's page calls them.
 func chainName(name string) string {
 	id := strings.ToUpper(identifier(name))
 	if rest := strings.TrimLeft(strings.TrimPrefix(id, "OPEN"), "_"); rest != "" {
@@ -69,7 +84,7 @@ func chainName(name string) string {
 		id += "_"
 	}
 	if last := id[len(id)-1]; '0' <= last && last <= '9' {
-		id += "-" // or list 0 of SSH1 were list 10 of SSH
+		id += "-" // or list 0 of SSH1 were list 10 of SSH; so numbers end in one too
 	}
 	return id
 }
@@ -95,7 +110,8 @@ func (d *door) inputChain(k int) string {
 
 // rule writes one rule; the parts that are empty do not count.
 func (t *ipt) rule(chain string, parts ...string) {
-	if !slices.Contains(t.chains, chain) {
+	if !t.known[chain] {
+		t.known[chain] = true
 		t.chains = append(t.chains, chain)
 	}
 	t.rules.line("", append([]string{"-A", chain}, parts...)...)
@@ -118,18 +134,7 @@ func (t *ipt) traffic() {
 	t.note("What this host has begun, and what was let in before, goes on; loopback is not looked at.")
 	t.rule(EntryChain, "-i lo -j RETURN")
 	t.rule(EntryChain, `-m conntrack --ctstate ESTABLISHED,RELATED -m comment --comment "`+EntryComment+`" -j ACCEPT`)
-	list := t.sieve()
-	t.note("A packet that some door could use is a knock. The page compares ports and nothing else;",
-		"here the flags that a door's tcpflags ask for count too, and the destination.")
-	for _, c := range t.conditions() {
-		for _, in := range t.interfaces() {
-			for _, src := range c.sources {
-				t.rule(list, in, c.ports, c.flags, c.destination, src, "-g", EntryChain+"-KNOCK")
-			}
-		}
-	}
-	t.stray(list)
-	t.rule(list, "-g", EntryChain+"-END")
+	t.sieve()
 }
 
 // stray sends what is no knock to where attempts at strict doors fail.
@@ -159,8 +164,9 @@ type iptCondition struct {
 	sources                   []string
 }
 
-// conditions gathers the ways to be visible, with as few rules as can be.
-func (t *ipt) conditions() []iptCondition {
+// conditions gathers the ways to be visible on some ports, nil for all, with as
+// few rules as can be.
+func (t *ipt) conditions(ports []PortRange) []iptCondition {
 	type key struct {
 		proto                       knock.Protocol
 		flags, destination, sources string
@@ -168,14 +174,18 @@ func (t *ipt) conditions() []iptCondition {
 	steps := map[key][]knock.Step{}
 	sources := map[string][]string{}
 	var order []key
-	for _, d := range t.in(t.f) {
+	for _, d := range t.here {
+		here := slices.DeleteFunc(slices.Clone(d.Sequence), func(s knock.Step) bool { return !hold(ports, s) })
+		if len(here) == 0 {
+			continue
+		}
 		src := t.sources(d)
 		if len(src) == 0 {
 			continue // deny holds all of allow
 		}
 		joined := strings.Join(src, " ")
 		sources[joined] = src
-		for _, s := range d.Sequence {
+		for _, s := range here {
 			k := key{s.Proto, iptFlags(d.Flags, s, ""), t.destination(d), joined}
 			if steps[k] == nil {
 				order = append(order, k)
@@ -317,6 +327,9 @@ func (t *ipt) header() {
 		"A SYN sent again counts once if it comes within 5 seconds of the one before.",
 		fmt.Sprintf("Stages are logged to NFLOG group %d: knockctl kernel-log writes them as knockd does.", t.opt.group()))
 	t.comments(t.plan.notes()...)
+	if cost := t.cost(); len(cost) > 0 {
+		t.comments(append([]string{""}, cost...)...)
+	}
 	table, hook := "filter", "INPUT"
 	if t.opt.Prerouting {
 		table, hook = "mangle", "PREROUTING"

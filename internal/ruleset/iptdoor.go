@@ -2,6 +2,7 @@ package ruleset
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"knockd/internal/knock"
@@ -24,45 +25,81 @@ func (t *ipt) repeat() string {
 
 // knock writes the chains that every knock passes.
 func (t *ipt) knock() {
-	step, start := EntryChain+"-STEP", EntryChain+"-START"
+	knock, step, start := EntryChain+"-KNOCK", EntryChain+"-STEP", EntryChain+"-START"
 	t.note("", "Is the source in the middle of a sequence? Its clock is the list of the first knock, set once:",
 		"the whole sequence has to be done in its time. (The page has no such time.)")
-	for _, d := range t.in(t.f) {
-		if d.last() > 1 {
-			t.rule(EntryChain+"-KNOCK", t.otherwise(d), t.clock(d), "-g", step)
-		}
+	asked, rest := t.byRecency()
+	t.clocks(knock, rest, "-g", func(*door) string { return step })
+	if len(asked) > 0 {
+		t.note("A source whose last knock was long ago has no attempts at the other doors.")
+		t.rule(knock, t.recency(asked), "-g", EntryChain+"-AGAIN")
+		t.rule(knock, "-g", start)
+		knock = EntryChain + "-AGAIN"
+		t.clocks(knock, asked, "-g", func(*door) string { return step })
 	}
-	t.rule(EntryChain+"-KNOCK", "-g", start)
+	t.rule(knock, "-g", start)
 	t.note("Then all its attempts take the knock, and no new one starts.")
-	if tcp := tcpOnly(steps(t.in(t.f))); len(tcp) > 0 {
+	if tcp := tcpOnly(steps(t.here)); len(tcp) > 0 {
 		t.rule(step, "-p tcp", t.repeat(), "-g", EntryChain+"-END")
 	}
-	for _, d := range t.in(t.f) {
+	t.clocks(step, t.here, "-j", func(d *door) string { return d.id + "-STEP" })
+	t.rule(step, "-g", EntryChain+"-END")
+	t.note("Else every door starts whose first knock it is.")
+	t.starts(start)
+}
+
+// clocks writes a rule for each door at which the source has an attempt.
+func (t *ipt) clocks(chain string, doors []*door, jump string, to func(*door) string) {
+	for _, d := range doors {
 		if d.last() > 1 {
-			t.rule(step, t.otherwise(d), t.clock(d), "-j", d.id+"-STEP")
+			t.rule(chain, t.otherwise(d), t.clock(d), jump, to(d))
 		}
 	}
-	t.rule(step, "-g", EntryChain+"-END")
-	t.starts(start)
 }
 
 // starts writes the chain in which a source without attempts begins.
 func (t *ipt) starts(start string) {
-	t.note("Else every door starts whose first knock it is.")
+	first := map[knock.Protocol][]PortRange{}
+	n := 0
+	for _, proto := range protocols {
+		var all []knock.Step
+		for _, d := range t.here {
+			if d.Sequence[0].Proto == proto {
+				all = append(all, d.Sequence[0])
+			}
+		}
+		first[proto] = rangesOf(sortSteps(all))
+		n += slots(first[proto])
+	}
+	rest := func(chain string) { t.rule(chain, "-g", EntryChain+"-END") }
+	if n <= t.treeFrom() {
+		t.startsAt(start, nil)
+		rest(start)
+		return
+	}
+	tree := &portTree{ipt: t, rest: rest, leaf: t.startsAt}
+	tree.write(start, first)
+}
+
+// startsAt writes the rules that begin attempts on some ports, nil for all.
+func (t *ipt) startsAt(chain string, ports []PortRange) {
 	var first []knock.Step
-	for _, d := range t.in(t.f) {
-		first = append(first, d.Sequence[0])
-	}
-	for _, ports := range multiport(knock.TCP, tcpOnly(sortSteps(first))) {
-		t.rule(start, ports, t.repeat(), "-g", EntryChain+"-END")
-	}
-	for _, d := range t.in(t.f) {
-		s := d.Sequence[0]
-		for _, src := range t.sources(d) {
-			t.rule(start, iptStep(s), iptFlags(d.Flags, s, ""), t.otherwise(d), src, "-j", d.id+"-START")
+	var doors []*door
+	for _, d := range t.here {
+		if hold(ports, d.Sequence[0]) {
+			first = append(first, d.Sequence[0])
+			doors = append(doors, d)
 		}
 	}
-	t.rule(start, "-g", EntryChain+"-END")
+	for _, ports := range multiport(knock.TCP, tcpOnly(sortSteps(first))) {
+		t.rule(chain, ports, t.repeat(), "-g", EntryChain+"-END")
+	}
+	for _, d := range doors {
+		s := d.Sequence[0]
+		for _, src := range t.sources(d) {
+			t.rule(chain, iptStep(s), iptFlags(d.Flags, s, ""), t.otherwise(d), src, "-j", d.id+"-START")
+		}
+	}
 }
 
 func tcpOnly(all []knock.Step) []knock.Step {
@@ -168,12 +205,7 @@ func (t *ipt) log(prefix string) string {
 
 // has says whether a door exists in this family.
 func (t *ipt) has(d *door) bool {
-	for _, o := range t.in(t.f) {
-		if o == d {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(t.here, d)
 }
 
 // mask is the option for doors that open more than the knocker's address.
@@ -191,7 +223,7 @@ func (t *ipt) strays() {
 	}
 	chain := EntryChain + "-STRAY"
 	t.note("", "Any other port resets the attempts at strict doors.")
-	for _, d := range t.in(t.f) {
+	for _, d := range t.here {
 		if d.Strict && d.last() > 1 {
 			t.rule(chain, "-p tcp -m tcp", iptFlags(d.Flags, knock.Step{Proto: knock.TCP}, ""), t.destination(d), t.clock(d), "-j", d.id+"-STRAY")
 			t.rule(chain, "-p udp", t.destination(d), t.clock(d), "-j", d.id+"-STRAY")
@@ -207,27 +239,59 @@ func (t *ipt) strays() {
 // end writes what becomes of packets in the end.
 func (t *ipt) end() {
 	end := EntryChain + "-END"
+	rest := func(chain string) { t.rule(chain, "-j RETURN") }
+	if ports, n := t.allPorts(); n > t.treeFrom() {
+		t.noteShut()
+		t.noteSilence()
+		t.note("All else goes on to the rules after the jump to " + EntryChain + ".")
+		tree := &portTree{ipt: t, rest: rest, leaf: func(chain string, ports []PortRange) {
+			t.shut(chain, ports)
+			t.silence(chain, ports)
+		}}
+		tree.write(end, ports)
+		return
+	}
+	t.noteShut()
+	t.shut(end, nil)
+	t.noteSilence()
+	t.silence(end, nil)
+	t.note("All else goes on to the rules after the jump to "+EntryChain+". (The page drops it: write",
+		"-A "+end+" -j DROP here to have that, with an ACCEPT before it for each other service.)")
+	rest(end)
+}
+
+func (t *ipt) noteShut() {
 	t.note("", "The ports that doors open: for whom they are open, and for nobody else. What begins no",
 		"connection passes: conntrack may not know sessions that are older than these rules.")
-	for _, proto := range []knock.Protocol{knock.TCP, knock.UDP} {
-		for _, s := range t.spans(proto) {
-			for _, d := range s.doors {
-				if t.has(d) {
-					t.rule(end, iptPort(proto, s.ports(":")), t.isOpen(d), "-j ACCEPT")
-				}
-			}
-			for _, to := range t.destinations() {
-				t.rule(end, iptPort(proto, s.ports(":")), begins(proto), to, t.refuse(proto))
+}
+
+func (t *ipt) noteSilence() {
+	if !t.opt.Observe {
+		t.note("Knocks end here, and nothing shows that they were seen.")
+	}
+}
+
+// shut writes the rules for the ports that doors open, those among some ports,
+// nil for all.
+func (t *ipt) shut(chain string, ports []PortRange) {
+	for _, proto := range protocols {
+		for _, s := range t.opened[proto] {
+			if touch(ports, s.PortRange) {
+				t.shutSpan(chain, s)
 			}
 		}
 	}
-	if !t.opt.Observe {
-		t.note("Knocks end here, and nothing shows that they were seen.")
-		t.silence(end)
+}
+
+func (t *ipt) shutSpan(chain string, s span) {
+	for _, d := range s.doors {
+		if t.has(d) {
+			t.rule(chain, iptPort(s.Proto, s.ports(":")), t.isOpen(d), "-j ACCEPT")
+		}
 	}
-	t.note("All else goes on to the rules after the jump to "+EntryChain+". (The page drops it: write",
-		"-A "+end+" -j DROP here to have that, with an ACCEPT before it for each other service.)")
-	t.rule(end, "-j RETURN")
+	for _, to := range t.destinations() {
+		t.rule(chain, iptPort(s.Proto, s.ports(":")), begins(s.Proto), to, t.refuse(s.Proto))
+	}
 }
 
 // begins matches what begins a connection.
@@ -257,7 +321,7 @@ func (t *ipt) destinations() []string {
 		return []string{""}
 	}
 	out := []string{"-m addrtype --dst-type LOCAL"}
-	for _, a := range targets(t.in(t.f)) {
+	for _, a := range targets(t.here) {
 		out = append(out, "-d "+a)
 	}
 	return out
@@ -274,14 +338,18 @@ func (t *ipt) refuse(proto knock.Protocol) string {
 	return "-j REJECT"
 }
 
-// silence drops the knocks that are not only watched.
-func (t *ipt) silence(end string) {
+// silence drops the knocks on some ports, nil for all, that are not only
+// watched.
+func (t *ipt) silence(end string, ports []PortRange) {
+	if t.opt.Observe {
+		return
+	}
 	byDestination := map[string][]knock.Step{}
 	var order []string
-	for _, d := range t.in(t.f) {
+	for _, d := range t.here {
 		to := t.destination(d)
 		for _, s := range d.Sequence {
-			if t.watched(s) {
+			if !hold(ports, s) || t.watched(s) {
 				continue
 			}
 			if byDestination[to] == nil {

@@ -1,73 +1,155 @@
 package ruleset
 
 import (
+	"cmp"
+	"fmt"
+	"math"
 	"slices"
 	"strings"
 
 	"knockd/internal/knock"
 )
 
-// sieveFrom is from how many ports on a tree of chains comes before the rules,
-// and multiportSize how many ports a rule can compare.
+// treeFrom is from how many ports on a tree of chains comes before the rules
+// about them, and multiportSize how many ports a rule can compare.
 const (
-	sieveFrom     = 30
+	treeFrom      = 30
 	multiportSize = 15
 )
 
-// sieve writes the rules that let packets to all other ports go on at once,
-// and returns the chain for the rest. Few ports need none: rules are compared
-// one by one, so the time for a packet that is no knock would grow with the
-// number of doors; through a tree it grows with its logarithm.
-func (t *ipt) sieve() string {
-	ports := map[knock.Protocol][]PortRange{}
-	n := 0
-	for _, proto := range []knock.Protocol{knock.TCP, knock.UDP} {
-		ports[proto] = t.ports(proto)
-		n += slots(ports[proto])
-	}
-	if n <= sieveFrom {
-		return EntryChain
-	}
-	list := EntryChain + "-PORTS"
-	t.note("Most packets are for other ports: a few comparisons, and they go on.")
-	for _, proto := range []knock.Protocol{knock.TCP, knock.UDP} {
-		if len(ports[proto]) > 0 {
-			t.rule(EntryChain, "-p", proto.String(), "-g", EntryChain+"-"+strings.ToUpper(proto.String()))
-		}
-	}
-	t.stray(EntryChain)
-	t.rule(EntryChain, "-j RETURN")
-	for _, proto := range []knock.Protocol{knock.TCP, knock.UDP} {
-		if len(ports[proto]) > 0 {
-			t.branch(EntryChain+"-"+strings.ToUpper(proto.String()), list, ports[proto])
-		}
-	}
-	return list
+func (t *ipt) treeFrom() int { return cmp.Or(t.opt.treeFrom, treeFrom) }
+
+// portTree leads packets through a few comparisons to a chain about their port
+// and a few others: rules are compared one by one, so that the time for a
+// packet would grow with the number of doors; through a tree of two levels it
+// grows with its root. (Chains may call no deeper than 16 with nf_tables.)
+type portTree struct {
+	*ipt
+	// leaf writes the rules of a chain for some ports, of one protocol.
+	leaf func(chain string, ports []PortRange)
+	// rest ends a chain for packets to all other ports.
+	rest func(chain string)
 }
 
-// branch writes a chain that leads packets to some ports to the list.
-func (t *ipt) branch(chain, list string, ports []PortRange) {
-	proto := ports[0].Proto.String()
-	if slots(ports) <= multiportSize {
-		var names []string
-		for _, r := range ports {
-			names = append(names, r.ports(":"))
+// write writes a chain for the ports of both protocols.
+func (t *portTree) write(chain string, ports map[knock.Protocol][]PortRange) {
+	for _, proto := range protocols {
+		if len(ports[proto]) > 0 {
+			t.rule(chain, "-p", proto.String(), "-g", branchOf(chain, proto))
 		}
-		t.rule(chain, "-p", proto, "-m multiport --dports", strings.Join(names, ","), "-g", list)
-		t.stray(chain)
-		t.rule(chain, "-j RETURN")
+	}
+	t.rest(chain)
+	for _, proto := range protocols {
+		if len(ports[proto]) > 0 {
+			t.branch(branchOf(chain, proto), leavesOf(ports[proto]), 2)
+		}
+	}
+}
+
+var protocols = []knock.Protocol{knock.TCP, knock.UDP}
+
+func branchOf(chain string, proto knock.Protocol) string {
+	return chain + "-" + strings.ToUpper(proto.String())
+}
+
+// branch writes a chain that leads to leaves, by as many levels of chains.
+func (t *portTree) branch(chain string, leaves [][]PortRange, levels int) {
+	if len(leaves) == 1 {
+		t.leaf(chain, leaves[0])
+		t.rest(chain)
 		return
 	}
-	groups := slices.Collect(slices.Chunk(ports, (len(ports)+3)/4))
-	for i, g := range groups {
-		reach := PortRange{g[0].Proto, g[0].Low, g[len(g)-1].Top}
-		t.rule(chain, iptPort(reach.Proto, reach.ports(":")), "-g", chain+string(rune('A'+i)))
+	each := 1
+	if levels > 1 && len(leaves) > 4 {
+		each = int(math.Ceil(math.Sqrt(float64(len(leaves)))))
 	}
-	t.stray(chain)
-	t.rule(chain, "-j RETURN")
-	for i, g := range groups {
-		t.branch(chain+string(rune('A'+i)), list, g)
+	parts := slices.Collect(slices.Chunk(leaves, each))
+	name := func(i int) string { return fmt.Sprintf("%s-%d", chain, i+1) }
+	for i, p := range parts {
+		t.lead(chain, slices.Concat(p...), name(i))
 	}
+	t.rest(chain)
+	for i, p := range parts {
+		t.branch(name(i), p, levels-1)
+	}
+}
+
+// lead writes the rule for the packets to some ports, and others between them.
+func (t *portTree) lead(chain string, ports []PortRange, to string) {
+	reach := PortRange{ports[0].Proto, ports[0].Low, ports[len(ports)-1].Top}
+	t.rule(chain, iptPort(reach.Proto, reach.ports(":")), "-g", to)
+}
+
+// leavesOf divides ports into as many as a rule can compare.
+func leavesOf(ports []PortRange) (leaves [][]PortRange) {
+	start := 0
+	for i := range ports {
+		if slots(ports[start:i+1]) > multiportSize {
+			leaves = append(leaves, ports[start:i])
+			start = i
+		}
+	}
+	return append(leaves, ports[start:])
+}
+
+// sieve writes the rules that find out which packets are knocks, and let those
+// to all other ports go on.
+func (t *ipt) sieve() {
+	ports, n := t.allPorts()
+	const what = "A packet that some door could use is a knock. The page compares ports and nothing else;"
+	if n <= t.treeFrom() {
+		t.note(what, "here the flags that a door's tcpflags ask for count too, and the destination.")
+		t.visible(EntryChain, nil)
+		t.stray(EntryChain)
+		t.rule(EntryChain, "-g", EntryChain+"-END")
+		return
+	}
+	t.note("Most packets are for other ports: a few comparisons, and they go on.", what,
+		"here the flags that a door's tcpflags ask for count too, and the destination.")
+	tree := &portTree{ipt: t, rest: func(chain string) {
+		t.stray(chain)
+		t.rule(chain, "-j RETURN")
+	}}
+	tree.leaf = func(chain string, ports []PortRange) {
+		t.visible(chain, ports)
+		t.rule(chain, allOf(ports), "-g", EntryChain+"-KNOWN")
+	}
+	tree.write(EntryChain, ports)
+	t.stray(EntryChain + "-KNOWN")
+	t.rule(EntryChain+"-KNOWN", "-g", EntryChain+"-END")
+}
+
+// allOf matches the ports of a leaf.
+func allOf(ports []PortRange) string {
+	var names []string
+	for _, r := range ports {
+		names = append(names, r.ports(":"))
+	}
+	return "-p " + ports[0].Proto.String() + " -m multiport --dports " + strings.Join(names, ",")
+}
+
+// visible writes the rules that send knocks on; ports are those that a chain is
+// about, nil for all.
+func (t *ipt) visible(chain string, ports []PortRange) {
+	for _, c := range t.conditions(ports) {
+		for _, in := range t.interfaces() {
+			for _, src := range c.sources {
+				t.rule(chain, in, c.ports, c.flags, c.destination, src, "-g", EntryChain+"-KNOCK")
+			}
+		}
+	}
+}
+
+// hold says whether one of the ranges has a port; nil has all.
+func hold(ports []PortRange, s knock.Step) bool {
+	return touch(ports, PortRange{s.Proto, s.Port, s.Port})
+}
+
+// touch says whether one of the ranges overlaps another one; nil does.
+func touch(ports []PortRange, o PortRange) bool {
+	return ports == nil || slices.ContainsFunc(ports, func(r PortRange) bool {
+		return r.Proto == o.Proto && r.Low <= o.Top && o.Low <= r.Top
+	})
 }
 
 // slots is how many of a rule's places for ports some ranges take.
@@ -80,24 +162,46 @@ func slots(ports []PortRange) (n int) {
 	return n
 }
 
-// ports returns the ports of one protocol that the ruleset is about, in order,
-// neighbours joined.
-func (t *ipt) ports(proto knock.Protocol) []PortRange {
-	var all []PortRange
-	for _, s := range steps(t.in(t.f)) {
-		if s.Proto == proto {
-			all = append(all, PortRange{proto, s.Port, s.Port})
+// allPorts returns the ports that the ruleset is about, in order and cut
+// wherever the rules about them may differ, and how many places they take.
+func (t *ipt) allPorts() (ports map[knock.Protocol][]PortRange, n int) {
+	ports = map[knock.Protocol][]PortRange{}
+	for _, proto := range protocols {
+		var all []PortRange
+		for _, r := range rangesOf(steps(t.here)) {
+			if r.Proto == proto {
+				all = append(all, r)
+			}
 		}
+		for _, s := range t.opened[proto] {
+			all = append(all, s.PortRange)
+		}
+		ports[proto] = cutRanges(all)
+		n += slots(ports[proto])
 	}
-	for _, s := range t.spans(proto) {
-		all = append(all, s.PortRange)
+	return ports, n
+}
+
+func rangesOf(steps []knock.Step) []PortRange {
+	var all []PortRange
+	for _, s := range steps {
+		all = append(all, PortRange{s.Proto, s.Port, s.Port})
 	}
-	slices.SortFunc(all, func(a, b PortRange) int { return int(a.Low) - int(b.Low) })
-	var out []PortRange
+	return all
+}
+
+// cutRanges returns ranges of one protocol in order, cut so that none overlap.
+func cutRanges(all []PortRange) []PortRange {
+	var cuts []int
 	for _, r := range all {
-		if n := len(out); n > 0 && int(r.Low) <= int(out[n-1].Top)+1 {
-			out[n-1].Top = max(out[n-1].Top, r.Top)
-		} else {
+		cuts = append(cuts, int(r.Low), int(r.Top)+1)
+	}
+	slices.Sort(cuts)
+	cuts = slices.Compact(cuts)
+	var out []PortRange
+	for i := 0; i+1 < len(cuts); i++ {
+		r := PortRange{all[0].Proto, uint16(cuts[i]), uint16(cuts[i+1] - 1)}
+		if hold(all, knock.Step{Proto: r.Proto, Port: r.Low}) {
 			out = append(out, r)
 		}
 	}

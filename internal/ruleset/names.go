@@ -1,10 +1,15 @@
 package ruleset
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
+
+// maxIdentifier leaves room for what follows: a name of nft ends at 255.
+const maxIdentifier = 200
 
 // identifier turns a door's name into what nft takes as part of the name of a
 // set: a letter, digit or underscore each.
@@ -15,8 +20,8 @@ func identifier(name string) string {
 		}
 		return '_'
 	}, name)
-	if len(id) > 200 {
-		id = id[:200] // a name of nft ends at 255
+	if len(id) > maxIdentifier {
+		id = id[:maxIdentifier]
 	}
 	return id
 }
@@ -32,41 +37,63 @@ func checkInterface(name string) error {
 
 func isLetter(r rune) bool { return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' }
 
-// unique returns the name, numbered if another door has it already.
-func unique(name string, taken map[string]bool) string {
-	id := name
-	for n := 2; taken[id]; n++ {
-		id = name + "_" + strconv.Itoa(n)
+// naming is how a back end names doors.
+type naming struct {
+	of     func(name string) string
+	number string // for another door of the same name: the format of what is behind it
+	limit  int    // how long it may be, with the number
+}
+
+// next returns a door's name, which no other has.
+func (n naming) next(name string, taken map[string]bool) string {
+	first := n.of(name)
+	id := first
+	for i := 2; taken[id]; i++ {
+		number := fmt.Sprintf(n.number, i)
+		id = first[:min(len(first), n.limit-len(number))] + number
 	}
 	taken[id] = true
 	return id
 }
 
-// maxLogPrefix is how long a prefix the NFLOG target of iptables takes; nft
-// takes 127.
-const maxLogPrefix = 63
+// maxLogName is how long a door's name may be in the prefix of a log line: the
+// NFLOG target of iptables takes 63 octets, and the longest text behind the
+// name is ": OPEN SESAME". nft takes 127.
+const maxLogName = 50
 
 // Opened is the text that ends the log prefix of an opening.
 const Opened = "OPEN SESAME"
 
-// logPrefix returns the text that the kernel sends with a packet that took a
-// step: "DOOR: Stage N". A name is encoded so that neither firewall tool
-// reads anything into it; ParseLogPrefix decodes it.
-func logPrefix(name string, stage int) (string, error) {
-	s := fmt.Sprintf("%s: Stage %d", encode(name), stage)
-	if len(s) > maxLogPrefix {
-		return "", fmt.Errorf("too long for a log prefix of %d octets", maxLogPrefix)
+// logName is what the log calls a door: its name, encoded so that neither
+// firewall tool reads anything into it (ParseLogPrefix decodes it). Of one
+// that is too long it is the beginning and a hash of all.
+func logName(name string) string {
+	whole := encode(name)
+	if len(whole) <= maxLogName {
+		return whole
 	}
-	return s, nil
+	hash := fmt.Sprintf("-%x", sha256.Sum256([]byte(name)))[:9]
+	var b strings.Builder
+	for rest := name; rest != ""; {
+		_, size := utf8.DecodeRuneInString(rest)
+		one := encode(rest[:size])
+		if b.Len()+len(one)+len(hash) > maxLogName {
+			break
+		}
+		b.WriteString(one)
+		rest = rest[size:]
+	}
+	return b.String() + hash
 }
 
-// stagePrefix is logPrefix of a name that has been checked.
+// stagePrefix is the text that the kernel sends with a packet that took a
+// step: "DOOR: Stage N".
 func (d *door) stagePrefix(stage int) string {
-	return fmt.Sprintf("%s: Stage %d", encode(d.Name), stage)
+	return fmt.Sprintf("%s: Stage %d", logName(d.Name), stage)
 }
 
-// openPrefix is the log prefix of an opening.
-func (d *door) openedPrefix() string { return encode(d.Name) + ": " + Opened }
+// openedPrefix is the log prefix of an opening.
+func (d *door) openedPrefix() string { return logName(d.Name) + ": " + Opened }
 
 // encode writes all but letters, digits, blank and .-_ as %XX.
 func encode(name string) string {

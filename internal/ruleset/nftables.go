@@ -42,7 +42,7 @@ type nft struct {
 // it again keeps the doors that are open. The error names every door and key
 // that a ruleset cannot do.
 func Nftables(doors []*Door, opt Options) ([]byte, error) {
-	p, err := newPlan(doors, opt, identifier)
+	p, err := newPlan(doors, opt, naming{identifier, "_%d", maxIdentifier})
 	if err != nil {
 		return nil, err
 	}

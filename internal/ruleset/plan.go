@@ -42,8 +42,8 @@ type door struct {
 	closes []*door
 }
 
-// newPlan checks the doors and names them by the given rule.
-func newPlan(doors []*Door, opt Options, name func(string) string) (*plan, error) {
+// newPlan checks the doors and names them.
+func newPlan(doors []*Door, opt Options, names naming) (*plan, error) {
 	p := &plan{opt: opt}
 	taken := map[string]bool{}
 	for _, d := range doors {
@@ -51,7 +51,7 @@ func newPlan(doors []*Door, opt Options, name func(string) string) (*plan, error
 		if c.Strict && c.Flags == (knock.FlagMatch{}) {
 			c.Flags = knock.FlagMatch{Set: knock.SYN, Clear: knock.ACK}
 		}
-		p.doors = append(p.doors, &door{Door: &c, id: unique(name(d.Name), taken)})
+		p.doors = append(p.doors, &door{Door: &c, id: names.next(d.Name, taken)})
 	}
 	var errs []error
 	if len(doors) == 0 {
@@ -106,9 +106,6 @@ func (p *plan) check(d *door) error {
 		if err := checkInterface(strings.TrimSuffix(d.OpenOn, "+")); err != nil {
 			fault("start_command", "%v", err)
 		}
-	}
-	if _, err := logPrefix(d.Name, len(d.Sequence)); err != nil {
-		fault("name", "%v", err)
 	}
 	for _, name := range d.Closes {
 		n := len(d.closes)

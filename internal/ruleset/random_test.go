@@ -80,6 +80,24 @@ func newWorld(seed1, seed2 uint64, used uint32) *world {
 	return w
 }
 
+// newManyWorld is newWorld with more doors than are asked one by one.
+func newManyWorld(seed1, seed2 uint64, used uint32) *world {
+	w := newWorld(seed1, seed2, used)
+	for port := uint16(7010); port < 7050; port++ {
+		w.pool = append(w.pool, knock.Step{Proto: pick(w, knock.TCP, knock.UDP), Port: port})
+	}
+	w.doors = nil
+	for i := range fewDoors + 1 + w.IntN(20) {
+		w.doors = append(w.doors, w.door(i))
+	}
+	return w
+}
+
+// options are those of a ruleset that has all its parts or none.
+func (w *world) options() Options {
+	return Options{StageRate: -1, fewDoors: pick(w, -1, 0), treeFrom: pick(w, -1, 0)}
+}
+
 func pick[T any](w *world, all ...T) T { return all[w.IntN(len(all))] }
 
 func (w *world) door(i int) *Door {
@@ -268,7 +286,7 @@ func (w *world) play(l *lab, trace [phases][]knock.Hit) (want map[netip.Addr][]s
 }
 
 // compare runs random sets of doors through load and the tracker.
-func compare(t *testing.T, sets, workers, perFamily int, load func(l *lab, w *world)) {
+func compare(t *testing.T, sets, workers, perFamily int, newWorld func(seed1, seed2 uint64, used uint32) *world, load func(l *lab, w *world)) {
 	nettest.NeedRoot(t)
 	nettest.NeedProgram(t, "ip", "nft")
 	s := seed(t)
@@ -362,11 +380,13 @@ func TestNftablesDecidesLikeTracker(t *testing.T) {
 	if long() {
 		sets = 300
 	}
-	compare(t, sets, 6, 40, func(l *lab, w *world) {
-		l.server.Run("nft", "flush", "ruleset")
-		l.load("nft", []byte(probe), "-f")
-		l.loadNft(w.doors, Options{StageRate: -1})
-	})
+	compare(t, sets, 6, 40, newWorld, loadNftWorld)
+}
+
+func loadNftWorld(l *lab, w *world) {
+	l.server.Run("nft", "flush", "ruleset")
+	l.load("nft", []byte(probe), "-f")
+	l.loadNft(w.doors, w.options())
 }
 
 // TestIptablesDecidesLikeTracker is the same for -m recent, in both flavours
@@ -378,15 +398,36 @@ func TestIptablesDecidesLikeTracker(t *testing.T) {
 	}
 	for _, flavour := range []string{"nft", "legacy"} {
 		t.Run(flavour, func(t *testing.T) {
-			nettest.NeedProgram(t, "iptables-"+flavour+"-restore")
-			if flavour == "nft" {
-				nettest.NeedRealRoot(t) // who alone may send so many rules at once
-			}
-			compare(t, sets, 6, 40, func(l *lab, w *world) {
-				w.onlySteps = true
-				l.load("nft", []byte("table inet probe {}\ndelete table inet probe\n"+probe), "-f")
-				l.loadIptables(flavour, w.doors, Options{StageRate: -1})
-			})
+			compare(t, sets, 6, 40, newWorld, loadIptablesWorld(t, flavour))
+		})
+	}
+}
+
+func loadIptablesWorld(t *testing.T, flavour string) func(*lab, *world) {
+	nettest.NeedProgram(t, "iptables-"+flavour+"-restore")
+	if flavour == "nft" {
+		nettest.NeedRealRoot(t) // who alone may send so many rules at once
+	}
+	return func(l *lab, w *world) {
+		w.onlySteps = true
+		l.load("nft", []byte("table inet probe {}\ndelete table inet probe\n"+probe), "-f")
+		l.loadIptables(flavour, w.doors, w.options())
+	}
+}
+
+// TestManyDoorsDecideLikeTracker is the same with many doors.
+func TestManyDoorsDecideLikeTracker(t *testing.T) {
+	nettest.NeedRealRoot(t) // who alone may send so many rules at once
+	sets := 3
+	if long() {
+		sets = 50
+	}
+	t.Run("nftables", func(t *testing.T) {
+		compare(t, sets, 3, 40, newManyWorld, loadNftWorld)
+	})
+	for _, flavour := range []string{"nft", "legacy"} {
+		t.Run("iptables-"+flavour, func(t *testing.T) {
+			compare(t, sets, 3, 40, newManyWorld, loadIptablesWorld(t, flavour))
 		})
 	}
 }
