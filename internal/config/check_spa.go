@@ -7,20 +7,11 @@ import (
 // spaKeyFile is the key that makes a door one with keys.
 const spaKeyFile = "spa_key_file"
 
-// spaTable finds the keys that only such a door has.
-var spaTable = newKeyTable(spaKeys)
-
-// sequenceKeys are for doors with a sequence only.
-var sequenceKeys = []string{
-	"sequence", "one_time_sequences", "seq_timeout", "tcpflags", "strict", "repeats", "open_ports", "packet_length",
-	"cooldown", "cooldown_scope", "seq_cooldown",
-}
-
 // checkSPA looks at a door with keys.
 func (p *parser) checkSPA(d *rawDoor) {
-	for _, key := range sequenceKeys {
-		if d.has(key) {
-			p.fault(d.fault(key, rulef("is for doors with a sequence: this one has spa_key_file")))
+	for _, k := range doorRows {
+		if k.only == sequenceDoors && d.has(k.names[0]) {
+			p.fault(d.fault(k.names[0], rulef("is for doors with a sequence: this one has spa_key_file")))
 		}
 	}
 	if len(d.OpenNamed) > 0 {

@@ -79,7 +79,7 @@ func TestCommentsOfOptions(t *testing.T) {
 	} {
 		got, want := parse(t, "[options]\n"+c.key+" = "+c.value+"\n"), parse(t, "[options]\n"+c.key+" = "+c.bare+"\n")
 		checkCut(t, c.key, c.value, c.text, got, want)
-		if changed := got.OptionsChanged(want); changed != nil || got.StartLimit != want.StartLimit {
+		if changed, _ := got.OptionsChanged(want); changed != nil || got.StartLimit != want.StartLimit {
 			t.Errorf("%s = %s: %v", c.key, c.value, changed)
 		}
 	}

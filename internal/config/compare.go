@@ -1,6 +1,9 @@
 package config
 
-import "reflect"
+import (
+	"reflect"
+	"slices"
+)
 
 // Equal says whether both doors were written to do the same, wherever they
 // stand.
@@ -12,32 +15,32 @@ func (d *Door) Equal(o *Door) bool {
 }
 
 // OptionsChanged names the options, as the manual writes them, that have
-// another value in o.
-func (c *Config) OptionsChanged(o *Config) []string {
-	var names []string
-	for _, option := range []struct {
-		name   string
-		mine   any
-		theirs any
-	}{
-		{"LogFile", c.LogFile, o.LogFile},
-		{"PidFile", c.PidFile, o.PidFile},
-		{"Interface", c.Interfaces, o.Interfaces},
-		{"UseSyslog", c.UseSyslog, o.UseSyslog},
-		{"StateDir", c.StateDir, o.StateDir},
-		{"OnStop", c.KeepOnStop, o.KeepOnStop},
-		{"MaxAttempts", c.MaxAttempts, o.MaxAttempts},
-		{"LogRate", c.LogRate, o.LogRate},
-		{"nft_mode", c.NftMode, o.NftMode},
-		{"nft_table", c.NftTable, o.NftTable},
-		{"guard_hook", c.GuardHook, o.GuardHook},
-		{"nft_mark", c.NftMark, o.NftMark},
-		{"max_failures", c.MaxFailures, o.MaxFailures},
-		{"never_ignore", c.NeverIgnore, o.NeverIgnore},
-	} {
-		if !reflect.DeepEqual(option.mine, option.theirs) {
-			names = append(names, option.name)
+// another value in o, and those of them that only a restart can change. What
+// stands for doors that say nothing themselves changes these.
+func (c *Config) OptionsChanged(o *Config) (changed, fixed []string) {
+	for _, k := range optionRows {
+		if k.reload == byDoors || reflect.DeepEqual(k.fields(c), k.fields(o)) {
+			continue
+		}
+		changed = append(changed, k.name())
+		if k.reload == never {
+			fixed = append(fixed, k.name())
 		}
 	}
-	return names
+	return changed, fixed
+}
+
+// NoRuleset names the keys of the door that no ruleset without a daemon can
+// express, each with the reason.
+func (d *Door) NoRuleset() (keys, reasons []string) {
+	raw := &rawDoor{Door: d, spa: d.SPA}
+	for _, k := range doorRows {
+		if k.ruleset == "" || k.only == keyDoors && d.SPA == nil {
+			continue
+		}
+		if slices.ContainsFunc(k.fields(raw), func(field any) bool { return !reflect.ValueOf(field).Elem().IsZero() }) {
+			keys, reasons = append(keys, k.names[0]), append(reasons, k.ruleset)
+		}
+	}
+	return keys, reasons
 }

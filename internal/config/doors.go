@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -49,26 +50,47 @@ func (p *placed) set(name string, place Place) {
 	}{name, place})
 }
 
-var doorKeys = newKeyTable(ownKeys, nativeKeys, ruleKeys, spaKeys, forkKeys)
+var (
+	doorRows = slices.Concat(ownKeys, spaKeys, ruleKeys, nativeKeys, forkKeys)
+	doorKeys = newKeyTable(doorRows)
+)
 
 // ownKeys are those of knockd 0.8 and what commands need.
 var ownKeys = []key[*rawDoor]{
-	{names: []string{"sequence"}, follow: sequenceComment, read: readSequence},
-	{names: []string{"one_time_sequences"}, read: readOneTimeFile},
-	secondsKey(func(d *rawDoor) *time.Duration { return &d.Timeout }, "seq_timeout", "timeout"),
-	secondsKey(func(d *rawDoor) *time.Duration { return &d.CmdTimeout }, "cmd_timeout"),
-	{names: []string{"tcpflags"}, repeats: true, global: true, follow: listComment, read: readFlags},
-	parsed(func(d *rawDoor) *netip.Addr { return &d.Target }, parseTarget, "target"),
-	commandKey(func(d *rawDoor) *string { return &d.StartCommand }, "start_command", "command"),
-	commandKey(func(d *rawDoor) *string { return &d.StartCommand6 }, "start_command_6", "command_6"),
-	commandKey(func(d *rawDoor) *string { return &d.StopCommand }, "stop_command"),
-	commandKey(func(d *rawDoor) *string { return &d.StopCommand6 }, "stop_command_6"),
+	{
+		names: []string{"sequence"}, read: readSequence, fields: oneField(func(d *rawDoor) *[]knock.Step { return &d.Sequence }),
+		facts: facts{spelled: "Sequence", follow: sequenceComment, only: sequenceDoors, doc: "the steps that open the door"},
+	},
+	{
+		names: []string{"one_time_sequences"}, read: readOneTimeFile, fields: oneField(func(d *rawDoor) *string { return &d.OneTimeFile }),
+		facts: facts{spelled: "One_Time_Sequences", only: sequenceDoors, ruleset: noRuleset, doc: "a file of sequences that are used once"},
+	},
+	secondsKey(func(d *rawDoor) *time.Duration { return &d.Timeout }, "seq_timeout", "timeout").
+		is(facts{spelled: "Seq_Timeout", follow: unitAndComment, only: sequenceDoors, doc: "the time from the first hit to the last"}),
+	secondsKey(func(d *rawDoor) *time.Duration { return &d.CmdTimeout }, "cmd_timeout").
+		is(facts{spelled: "Cmd_Timeout", follow: unitAndComment, doc: "how long the door stays open"}),
+	{
+		names: []string{"tcpflags"}, repeats: true, global: true, read: readFlags, fields: oneField(func(d *rawDoor) *knock.FlagMatch { return &d.Flags }),
+		facts: facts{spelled: "TCPFlags", follow: listComment, only: sequenceDoors, doc: "the flags that TCP hits must and must not have"},
+	},
+	parsed(func(d *rawDoor) *netip.Addr { return &d.Target }, parseTarget, "target").
+		is(facts{spelled: "Target", doc: "the destination of the hits, if it is no local address"}),
+	commandKey(func(d *rawDoor) *string { return &d.StartCommand }, "start_command", "command").
+		is(facts{spelled: "Start_Command", doc: "what opens the door"}),
+	commandKey(func(d *rawDoor) *string { return &d.StartCommand6 }, "start_command_6", "command_6").
+		is(facts{spelled: "Start_Command_6", doc: "what opens it for IPv6 addresses"}),
+	commandKey(func(d *rawDoor) *string { return &d.StopCommand }, "stop_command").
+		is(facts{spelled: "Stop_Command", doc: "what closes the door"}),
+	commandKey(func(d *rawDoor) *string { return &d.StopCommand6 }, "stop_command_6").
+		is(facts{spelled: "Stop_Command_6", doc: "what closes it for IPv6 addresses"}),
 
 	valueKey(func(_ *rawDoor, value string) error { // what it means is dropInDoor's
 		_, err := parseYes(value)
 		return err
-	}, "new"),
-	parsed(func(d *rawDoor) *time.Duration { return &d.StartLimit }, parseSeconds, "start_limit").followed(unitAndComment),
+	}, "new").
+		is(facts{doc: "that this section of a drop-in is a door of its own"}),
+	parsed(func(d *rawDoor) *time.Duration { return &d.StartLimit }, parseSeconds, "start_limit").
+		is(facts{spelled: "Start_Limit", follow: unitAndComment, doc: "how long the start command may run"}),
 }
 
 func readSequence(d *rawDoor, value string) ([]string, error) {
@@ -189,7 +211,7 @@ func FormatSequence(steps []knock.Step) string {
 
 // secondsKey is a number of whole seconds, of knockd 0.8.
 func secondsKey(field func(*rawDoor) *time.Duration, names ...string) key[*rawDoor] {
-	return key[*rawDoor]{names: names, follow: unitAndComment, read: func(d *rawDoor, value string) ([]string, error) {
+	return key[*rawDoor]{names: names, fields: oneField(field), read: func(d *rawDoor, value string) ([]string, error) {
 		t, err := parseSeconds(value)
 		if err != nil {
 			return nil, fmt.Errorf("%w (knockd 0.8 reads %d)", err, number08(value))
@@ -232,7 +254,7 @@ func commandKey(field func(*rawDoor) *string, names ...string) key[*rawDoor] {
 	return valueKey(func(d *rawDoor, value string) error {
 		*field(d) = value
 		return checkCommand(value)
-	}, names...)
+	}, names...).sets(oneField(field))
 }
 
 // checkCommand refuses what the kernel could not hand to /bin/sh: one argument

@@ -70,31 +70,18 @@ func (p *parser) inherit(d *rawDoor) {
 	}
 }
 
-// needs are the keys that have no effect without another. To them come spaKeys
-// without spa_key_file.
-var needs = map[string]string{
-	"strict_ignore":   "strict",
-	"cooldown_scope":  "cooldown",
-	"trusted_proxies": "spa_transport",
-	"allow_ports":     "start_command",
-	"nat_masquerade":  "nat_allow",
-	"nat_only":        "nat_allow",
-	"nat_allow":       "open", // the outer port must be in it
-}
-
-// excludes are the keys that another one stands for.
-var excludes = map[string][]string{"seq_cooldown": {"cooldown", "cooldown_scope"}}
-
+// checkNeeds finds keys that have no effect, or mean the same as another.
 func (p *parser) checkNeeds(d *rawDoor) {
 	for _, given := range d.given {
-		other, ok := needs[given.name]
-		if spaTable.find(given.name) != nil && !d.has(spaKeyFile) {
-			other, ok = spaKeyFile, true
+		k := doorKeys.find(given.name)
+		needs := k.needs
+		if k.only == keyDoors && !d.has(spaKeyFile) {
+			needs = spaKeyFile
 		}
-		if ok && !d.has(other) {
-			p.fault(d.fault(given.name, rulef("has no effect without %s", other)))
+		if needs != "" && !d.has(needs) {
+			p.fault(d.fault(given.name, rulef("has no effect without %s", needs)))
 		}
-		for _, other := range excludes[given.name] {
+		for _, other := range k.excludes {
 			if d.has(other) {
 				p.fault(d.fault(given.name, rulef("stands for cooldown and cooldown_scope = door: cannot be with %s", other)))
 			}

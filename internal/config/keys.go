@@ -1,33 +1,81 @@
 package config
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
-// key is one key of the file, of a T: *Config for [options], *rawDoor for
-// doors. A further key is one more entry in optionKeys or doorKeys.
+// key is a row: all that there is to know about one key of the file, of a T:
+// *Config for [options], *rawDoor for doors. A further key is one more row in
+// optionRows or doorRows; every table of keys is derived from these.
 type key[T any] struct {
+	facts
 	names   []string // the first as traces and faults print it, then aliases
 	word    bool     // stands alone, without "= value"
 	valued  bool     // a word that may have a value all the same
 	note    string   // a warning that goes with the key
 	repeats bool     // may be given several times; of others the last one counts
 	global  bool     // its trace does not begin with the door's name
-	follow  follow   // what may stand behind its value
 
 	// read checks the value and sets it. It returns what -D prints of it after
 	// "config: " and the door's name, on an error up to where it was found.
 	read func(t T, value string) (trace []string, err error)
+
+	// fields are pointers to what read sets.
+	fields func(t T) []any
 }
+
+// facts are what a key means beside its value.
+type facts struct {
+	spelled string // as the manual writes it; "": as the first name
+	doc     string // in one line
+	follow  follow // what may stand behind the value
+
+	needs    string   // the key without which this one has no effect
+	excludes []string // the keys that cannot stand beside it
+	only     form     // the doors that it is for
+
+	reload  reload // of an option
+	ruleset string // why no ruleset without a daemon can express it; "": one can, or says itself
+}
+
+// form is a kind of door.
+type form uint8
+
+const (
+	anyDoor       form = iota
+	sequenceDoors      // without spa_key_file
+	keyDoors           // with it
+)
+
+// reload is what a change of an option means while the daemon runs.
+type reload uint8
+
+const (
+	atOnce  reload = iota // it holds from then on
+	never                 // only a restart can change it
+	byDoors               // the doors that it stands for have changed
+)
+
+const noRuleset = "a ruleset cannot do that; leave the door to knockd"
+
+// is returns the row with its facts.
+func (k key[T]) is(f facts) key[T] {
+	k.facts = f
+	return k
+}
+
+// name is the key as the manual writes it.
+func (k *key[T]) name() string { return cmp.Or(k.spelled, k.names[0]) }
 
 // keyTable finds keys by any of their names.
 type keyTable[T any] map[string]*key[T]
 
-func newKeyTable[T any](groups ...[]key[T]) keyTable[T] {
+func newKeyTable[T any](rows []key[T]) keyTable[T] {
 	t := keyTable[T]{}
-	for _, keys := range groups {
-		for i := range keys {
-			for _, name := range keys[i].names {
-				t[name] = &keys[i]
-			}
+	for i := range rows {
+		for _, name := range rows[i].names {
+			t[name] = &rows[i]
 		}
 	}
 	return t
@@ -47,16 +95,21 @@ func (k *key[T]) check(item rawItem) error {
 	return nil
 }
 
-// followed returns the key with what may stand behind its value.
-func (k key[T]) followed(by follow) key[T] {
-	k.follow = by
-	return k
-}
-
 // textKey is a key whose value is kept as it is.
 func textKey[T any](label string, field func(T) *string, names ...string) key[T] {
-	return key[T]{names: names, read: func(t T, value string) ([]string, error) {
+	return key[T]{names: names, fields: oneField(field), read: func(t T, value string) ([]string, error) {
 		*field(t) = value
 		return []string{label + ": " + value}, nil
 	}}
+}
+
+// oneField is the fields of a key that sets one.
+func oneField[T, V any](field func(T) *V) func(T) []any {
+	return func(t T) []any { return []any{field(t)} }
+}
+
+// sets adds what a key sets whose reading is not a field's alone.
+func (k key[T]) sets(fields func(T) []any) key[T] {
+	k.fields = fields
+	return k
 }

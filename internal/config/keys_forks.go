@@ -9,7 +9,9 @@ var (
 	forkOptions = []key[*Config]{
 		{
 			names: []string{"allowduplicates"}, word: true, valued: true,
-			note: "is taken as repeats = forgive of all doors, which forgives a further hit on the latest step alone, not on earlier ones",
+			facts:  facts{spelled: "AllowDuplicates", reload: byDoors, doc: "repeats = forgive, where a door does not say"},
+			fields: oneField(func(c *Config) *bool { return &c.ForgiveRepeats }),
+			note:   "is taken as repeats = forgive of all doors, which forgives a further hit on the latest step alone, not on earlier ones",
 			read: func(c *Config, value string) (trace []string, err error) {
 				c.ForgiveRepeats = true
 				if value != "" {
@@ -26,6 +28,7 @@ var (
 				d.Cooldown, d.CooldownForAll = t, true
 			}
 			return err
-		}, "seq_cooldown").followed(unitAndComment),
+		}, "seq_cooldown").sets(func(d *rawDoor) []any { return []any{&d.Cooldown, &d.CooldownForAll} }).
+			is(facts{follow: unitAndComment, only: sequenceDoors, excludes: []string{"cooldown", "cooldown_scope"}, doc: "cooldown and cooldown_scope = door, of a patched knockd"}),
 	}
 )

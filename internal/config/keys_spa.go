@@ -8,25 +8,43 @@ import (
 
 // spaKeys are those of a door with keys in place of a sequence.
 var spaKeys = []key[*rawDoor]{
-	parsed(func(d *rawDoor) *string { return &d.keys().KeyFile }, parsePath, "spa_key_file"),
-	parsed(func(d *rawDoor) *[]PortRange { return &d.keys().Ports }, list(parsePortRange), "spa_port").followed(listComment),
-	parsed(func(d *rawDoor) *[]netip.Prefix { return &d.keys().AllowInside }, list(parsePrefix), "allow_inside"),
-	parsed(func(d *rawDoor) *time.Duration { return &d.keys().MaxTimeout }, parseSeconds, "max_timeout").followed(unitAndComment),
+	parsed(func(d *rawDoor) *string { return &d.keys().KeyFile }, parsePath, "spa_key_file").
+		is(facts{only: keyDoors, ruleset: noRuleset, doc: "the keys of those who may open the door"}),
+	parsed(func(d *rawDoor) *[]PortRange { return &d.keys().Ports }, list(parsePortRange), "spa_port").
+		is(facts{only: keyDoors, follow: listComment, doc: "where its packets arrive"}),
+	parsed(func(d *rawDoor) *[]netip.Prefix { return &d.keys().AllowInside }, list(parsePrefix), "allow_inside").
+		is(facts{only: keyDoors, doc: "the addresses that a message may ask for"}),
+	parsed(func(d *rawDoor) *time.Duration { return &d.keys().MaxTimeout }, parseSeconds, "max_timeout").
+		is(facts{only: keyDoors, follow: unitAndComment, doc: "the longest time that a message may ask for"}),
 	parsed(func(d *rawDoor) *string { return &d.keys().HMAC },
-		oneOf("sha256", "sha384", "sha512", "sha3_256", "sha3_512", "sha1", "md5", "none"), "spa_hmac"),
-	parsed(func(d *rawDoor) *[]PortRange { return &d.keys().AllowPorts }, list(parsePorts), "allow_ports").followed(listComment),
-	parsed(func(d *rawDoor) *[]PortRange { return &d.keys().DenyPorts }, list(parsePorts), "deny_ports").followed(listComment),
-	parsed(func(d *rawDoor) *string { return &d.keys().RequireUser }, parseText, "require_user"),
-	parsed(func(d *rawDoor) *bool { return &d.keys().RequireSource }, parseYes, "require_source"),
-	parsed(func(d *rawDoor) *time.Time { return &d.keys().Expires }, parseDate, "expires").followed(comment),
-	parsed(func(d *rawDoor) *[]netip.Prefix { return &d.keys().Destination }, list(parsePrefix), "destination"),
-	parsed(func(d *rawDoor) *time.Duration { return &d.keys().MaxAge }, parseSeconds, "spa_max_age").followed(unitAndComment),
-	parsed(func(d *rawDoor) *bool { return &d.keys().IPv6 }, parseYes, "spa_ipv6"),
-	parsed(func(d *rawDoor) *[]Transport { return &d.keys().Transports }, list(parseTransport), "spa_transport"),
-	parsed(func(d *rawDoor) *[]netip.Prefix { return &d.keys().TrustedProxies }, list(parsePrefix), "trusted_proxies"),
-	parsed(func(d *rawDoor) *[]NATTarget { return &d.keys().NATAllow }, list(parseNATTarget), "nat_allow"),
-	parsed(func(d *rawDoor) *NATOnly { return &d.keys().NATOnly }, parseNATOnly, "nat_only"),
-	parsed(func(d *rawDoor) *bool { return &d.keys().NATMasquerade }, parseYes, "nat_masquerade"),
+		oneOf("sha256", "sha384", "sha512", "sha3_256", "sha3_512", "sha1", "md5", "none"), "spa_hmac").
+		is(facts{only: keyDoors, doc: "the digest of the HMAC"}),
+	parsed(func(d *rawDoor) *[]PortRange { return &d.keys().AllowPorts }, list(parsePorts), "allow_ports").
+		is(facts{only: keyDoors, follow: listComment, needs: "start_command", doc: "ports that may be asked for and commands open"}),
+	parsed(func(d *rawDoor) *[]PortRange { return &d.keys().DenyPorts }, list(parsePorts), "deny_ports").
+		is(facts{only: keyDoors, follow: listComment, doc: "ports that may not be asked for"}),
+	parsed(func(d *rawDoor) *string { return &d.keys().RequireUser }, parseText, "require_user").
+		is(facts{only: keyDoors, doc: "the user name that a message must have"}),
+	parsed(func(d *rawDoor) *bool { return &d.keys().RequireSource }, parseYes, "require_source").
+		is(facts{only: keyDoors, doc: "whether a message must name its sender"}),
+	parsed(func(d *rawDoor) *time.Time { return &d.keys().Expires }, parseDate, "expires").
+		is(facts{only: keyDoors, follow: comment, doc: "when the door ends"}),
+	parsed(func(d *rawDoor) *[]netip.Prefix { return &d.keys().Destination }, list(parsePrefix), "destination").
+		is(facts{only: keyDoors, doc: "where packets must have been sent to"}),
+	parsed(func(d *rawDoor) *time.Duration { return &d.keys().MaxAge }, parseSeconds, "spa_max_age").
+		is(facts{only: keyDoors, follow: unitAndComment, doc: "how old a message may be"}),
+	parsed(func(d *rawDoor) *bool { return &d.keys().IPv6 }, parseYes, "spa_ipv6").
+		is(facts{only: keyDoors, doc: "whether IPv6 is taken"}),
+	parsed(func(d *rawDoor) *[]Transport { return &d.keys().Transports }, list(wordOf(TransportTCP, TransportHTTP)), "spa_transport").
+		is(facts{only: keyDoors, doc: "ways for a packet beside UDP"}),
+	parsed(func(d *rawDoor) *[]netip.Prefix { return &d.keys().TrustedProxies }, list(parsePrefix), "trusted_proxies").
+		is(facts{only: keyDoors, needs: "spa_transport", doc: "whose X-Forwarded-For counts"}),
+	parsed(func(d *rawDoor) *[]NATTarget { return &d.keys().NATAllow }, list(parseNATTarget), "nat_allow").
+		is(facts{only: keyDoors, needs: "open", doc: "where NAT messages may lead"}),
+	parsed(func(d *rawDoor) *NATOnly { return &d.keys().NATOnly }, wordOf(NATForward, NATLocal), "nat_only").
+		is(facts{only: keyDoors, needs: "nat_allow", doc: "which NAT messages are taken"}),
+	parsed(func(d *rawDoor) *bool { return &d.keys().NATMasquerade }, parseYes, "nat_masquerade").
+		is(facts{only: keyDoors, needs: "nat_allow", doc: "whether those whom NAT leads to see this host"}),
 }
 
 // keys returns what the door asks of a packet, at first the defaults.
@@ -39,16 +57,6 @@ func (d *rawDoor) keys() *SPA {
 		}
 	}
 	return d.spa
-}
-
-func parseTransport(text string) (Transport, error) {
-	word, err := oneOf(string(TransportTCP), string(TransportHTTP))(text)
-	return Transport(word), err
-}
-
-func parseNATOnly(text string) (NATOnly, error) {
-	word, err := oneOf(string(NATForward), string(NATLocal))(text)
-	return NATOnly(word), err
 }
 
 // parseNATTarget reads "10.0.0.0/24 tcp/22".

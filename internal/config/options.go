@@ -10,30 +10,39 @@ import (
 // 0.8.
 const optionsName = "options"
 
-var optionKeys = newKeyTable(ownOptions, nativeOptions, ruleOptions, forkOptions)
+var (
+	optionRows = slices.Concat(ownOptions, nativeOptions, ruleOptions, forkOptions)
+	optionKeys = newKeyTable(optionRows)
+)
 
 // ownOptions are those of knockd 0.8 and of the daemon itself.
 var ownOptions = []key[*Config]{
-	textKey("log file", func(c *Config) *string { return &c.LogFile }, "logfile"),
-	textKey("pid file", func(c *Config) *string { return &c.PidFile }, "pidfile"),
-	{names: []string{"interface"}, follow: listComment, read: func(c *Config, value string) ([]string, error) {
-		names, err := ParseInterfaces(value)
-		if err != nil {
-			return nil, err
-		}
-		c.Interfaces = names
-		return []string{"interface: " + value}, nil
-	}},
-	{names: []string{"usesyslog"}, word: true, repeats: true, read: func(c *Config, _ string) ([]string, error) {
-		c.UseSyslog = true
-		return []string{"usesyslog"}, nil
-	}},
+	textKey("log file", func(c *Config) *string { return &c.LogFile }, "logfile").
+		is(facts{spelled: "LogFile", doc: "the file that log lines are appended to"}),
+	textKey("pid file", func(c *Config) *string { return &c.PidFile }, "pidfile").
+		is(facts{spelled: "PidFile", reload: never, doc: "where -d writes the process id"}),
+	parsed(func(c *Config) *[]string { return &c.Interfaces }, ParseInterfaces, "interface").
+		is(facts{spelled: "Interface", follow: listComment, reload: never, doc: "the interfaces to listen on"}),
+	{
+		names: []string{"usesyslog"}, word: true, repeats: true,
+		facts: facts{spelled: "UseSyslog", doc: "log to syslog, too"},
+		read: func(c *Config, _ string) ([]string, error) {
+			c.UseSyslog = true
+			return []string{"usesyslog"}, nil
+		},
+		fields: oneField(func(c *Config) *bool { return &c.UseSyslog }),
+	},
 
-	parsed(func(c *Config) *string { return &c.StateDir }, parsePath, "statedir"),
-	parsed(func(c *Config) *bool { return &c.KeepOnStop }, parseOnStop, "onstop"),
-	parsed(func(c *Config) *time.Duration { return &c.StartLimit }, parseSeconds, "start_limit").followed(unitAndComment),
-	parsed(func(c *Config) *int { return &c.MaxAttempts }, between(1, maxAttempts), "maxattempts").followed(comment),
-	parsed(func(c *Config) *int { return &c.LogRate }, between(1, maxLogRate), "lograte").followed(comment),
+	parsed(func(c *Config) *string { return &c.StateDir }, parsePath, "statedir").
+		is(facts{spelled: "StateDir", reload: never, doc: "where the journal and the used messages are kept"}),
+	parsed(func(c *Config) *bool { return &c.KeepOnStop }, parseOnStop, "onstop").
+		is(facts{spelled: "OnStop", doc: "whether a stop closes the doors or keeps them"}),
+	parsed(func(c *Config) *time.Duration { return &c.StartLimit }, parseSeconds, "start_limit").
+		is(facts{spelled: "Start_Limit", follow: unitAndComment, reload: byDoors, doc: "how long a start command may run, where its door does not say"}),
+	parsed(func(c *Config) *int { return &c.MaxAttempts }, between(1, maxAttempts), "maxattempts").
+		is(facts{spelled: "MaxAttempts", follow: comment, reload: never, doc: "how many attempts are held at once"}),
+	parsed(func(c *Config) *int { return &c.LogRate }, between(1, maxLogRate), "lograte").
+		is(facts{spelled: "LogRate", follow: comment, doc: "how many lines a second strangers can cause"}),
 }
 
 // The largest values that make sense: about a gigabyte of attempts, and more

@@ -318,14 +318,14 @@ func TestParseSequence(t *testing.T) {
 func TestOptionsChanged(t *testing.T) {
 	a := parse(t, "[options]\nLogFile=/x\nInterface=eth0,wg0\nnever_ignore=192.0.2.1\nStart_Limit=5\n")
 	b := parse(t, "# moved\n[options]\nInterface = eth0 , wg0\nlogfile = /x\nnever_ignore=192.0.2.1/32\n[a]\nsequence=1\n")
-	if got := a.OptionsChanged(b); got != nil {
+	if got, _ := a.OptionsChanged(b); got != nil {
 		t.Errorf("%v", got)
 	}
 	c := parse(t, "[options]\nLogFile=/y\nPidFile=p\nInterface=eth0\nUseSyslog\nStateDir=s\nOnStop=keep\nMaxAttempts=1\nLogRate=1\n"+
 		"nft_mode=mark\nnft_table=t\nguard_hook=prerouting\nnft_mark=1\nmax_failures=1/1,1\n")
 	want := []string{"LogFile", "PidFile", "Interface", "UseSyslog", "StateDir", "OnStop", "MaxAttempts", "LogRate",
 		"nft_mode", "nft_table", "guard_hook", "nft_mark", "max_failures", "never_ignore"}
-	if got := a.OptionsChanged(c); !reflect.DeepEqual(got, want) {
+	if got, _ := a.OptionsChanged(c); !reflect.DeepEqual(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
 }

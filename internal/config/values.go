@@ -26,7 +26,7 @@ func parsed[T, V any](field func(T) *V, parse func(string) (V, error), names ...
 			*field(t) = v
 		}
 		return err
-	}, names...)
+	}, names...).sets(oneField(field))
 }
 
 // parseSeconds reads a number of whole seconds, 0 or more.
@@ -76,4 +76,16 @@ func parsePath(text string) (string, error) {
 		return "", rulef("must name a file or directory")
 	}
 	return text, nil
+}
+
+// wordOf reads one of some words, in any case.
+func wordOf[W ~string](words ...W) func(string) (W, error) {
+	texts := make([]string, len(words))
+	for i, w := range words {
+		texts[i] = string(w)
+	}
+	return func(text string) (W, error) {
+		word, err := oneOf(texts...)(text)
+		return W(word), err
+	}
 }

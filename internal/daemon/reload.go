@@ -88,7 +88,7 @@ func (d *Daemon) reloaded(conf *config.Config, list []*door, warnings []string, 
 		return
 	}
 	d.warn(append(conf.Warnings, warnings...))
-	if changed := d.conf.OptionsChanged(conf); slices.Contains(changed, "max_failures") || slices.Contains(changed, "never_ignore") {
+	if changed, _ := d.conf.OptionsChanged(conf); slices.Contains(changed, "max_failures") || slices.Contains(changed, "never_ignore") {
 		d.decisions.limitFailures(conf)
 	}
 	d.conf = conf
@@ -100,14 +100,9 @@ func (d *Daemon) reloaded(conf *config.Config, list []*door, warnings []string, 
 	d.Status(d.status())
 }
 
-// changeable are the options that may change while the daemon runs.
-var changeable = []string{"LogFile", "UseSyslog", "OnStop", "LogRate", "max_failures", "never_ignore"}
-
 // refuse names the options that cannot change while the daemon runs.
 func (d *Daemon) refuse(conf *config.Config) error {
-	changed := slices.DeleteFunc(d.conf.OptionsChanged(conf), func(name string) bool {
-		return slices.Contains(changeable, name)
-	})
+	_, changed := d.conf.OptionsChanged(conf)
 	if d.limited && hasCommands(conf) {
 		changed = append(changed, "the first start_command (capabilities were given up)")
 	}

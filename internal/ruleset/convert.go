@@ -184,17 +184,9 @@ func (r *converted) faults(d *config.Door) (errs []error) {
 		errs = append(errs, fmt.Errorf("%s: [%s] %s: %s", d.Place, d.Name, key, fmt.Sprintf(format, args...)))
 	}
 	const never = "a ruleset cannot do that; leave the door to knockd"
-	if d.OneTimeFile != "" {
-		fault("one_time_sequences", never)
-	}
-	if d.SPA != nil {
-		fault("spa_key_file", never)
-	}
-	if d.Cooldown != 0 {
-		fault("cooldown", never)
-	}
-	if d.PacketLength != (config.Lengths{}) {
-		fault("packet_length", never)
+	keys, reasons := d.NoRuleset()
+	for i, key := range keys {
+		fault(key, "%s", reasons[i])
 	}
 	for _, s := range d.Sequence {
 		if s.Port == 0 {
@@ -204,9 +196,6 @@ func (r *converted) faults(d *config.Door) (errs []error) {
 	}
 	for _, proto := range d.OpenNamed {
 		fault("open", "%s/*: %s", proto, never)
-	}
-	if d.XtRecent != "" {
-		fault("xt_recent", "a ruleset has lists of its own: write open = tcp/22 (the ports) in its place")
 	}
 	if d.OneTimeFile != "" || d.SPA != nil {
 		return errs
