@@ -35,7 +35,6 @@ type budget struct {
 	vain    map[netip.Addr]int // trials that led to nothing, by source, in batches that were too dear
 	waiting []waiting          // the rest is here for its memory
 	order   []*waiting
-	heard   heard
 	flows   map[netip.AddrPort]int
 	sources map[netip.Addr]int
 	doors   map[int]int
@@ -48,13 +47,6 @@ type waiting struct {
 	door   int        // the first that it may concern
 	cost   int        // trials at most
 	turn   int        // the lower, the sooner
-}
-
-// heard is what the keys of some doors cost.
-type heard struct {
-	doors, last []int // of this packet, and of the one whose trials are known
-	trials      int
-	round       uint64
 }
 
 func newBudget(states []*keyState) budget {
@@ -122,44 +114,16 @@ func (b *budget) lends(w *waiting) bool {
 
 // toWait finds out what a packet may cost, and whom.
 func (g *Gate) toWait(c candidate) waiting {
-	w := waiting{candidate: c, source: c.Src, door: -1}
-	h := &g.budget.heard
-	h.doors = h.doors[:0]
-	for i, door := range g.doors {
-		if !door.hears(c.Packet, c.way) {
-			continue
-		}
-		if h.doors = append(h.doors, i); w.door < 0 {
-			w.door = i
-		}
-		if c.forwarded.IsValid() && inAny(door.Proxies, c.Src) {
-			w.source = c.forwarded
-		}
+	a := g.audience(&c)
+	w := waiting{candidate: c, source: g.ears.payer(&c), door: -1, cost: a.trials * weight(len(c.Payload))}
+	if len(a.doors) > 0 {
+		w.door = a.doors[0]
 	}
-	if !slices.Equal(h.doors, h.last) {
-		h.count(g.keys)
-	}
-	w.cost = h.trials * weight(len(c.Payload))
 	if !w.source.Is4() { // a whole network is one host's for the asking
 		network, _ := w.source.Prefix(64)
 		w.source = network.Addr()
 	}
 	return w
-}
-
-// count counts the keys of the doors, each once.
-func (h *heard) count(keys [][]*keyState) {
-	h.last = append(h.last[:0], h.doors...)
-	h.trials = 0
-	h.round++
-	for _, i := range h.doors {
-		for _, s := range keys[i] {
-			if s.counted != h.round {
-				s.counted = h.round
-				h.trials += s.trial()
-			}
-		}
-	}
 }
 
 // inTurn returns the packets that wait in the order in which they are looked at:

@@ -109,6 +109,7 @@ type Gate struct {
 	known known
 	round uint64 // of the packet being examined
 	sign  signature
+	ears
 	budget
 }
 
@@ -117,7 +118,7 @@ type Gate struct {
 type keyState struct {
 	opener
 	round   uint64
-	counted uint64 // see heard
+	counted uint64 // see audience
 	found   bool   // the HMAC holds, and without one the text decrypts
 	err     error  // what is wrong with it all the same
 	token   Token
@@ -127,7 +128,7 @@ type keyState struct {
 // NewGate returns a Gate for the doors, in file order. It does not change
 // anything it is given.
 func NewGate(doors []*Door, once Once) *Gate {
-	g := &Gate{doors: doors, once: once, age: LargestAge(doors), known: newKnown()}
+	g := &Gate{doors: doors, once: once, age: LargestAge(doors), known: newKnown(), ears: newEars(doors)}
 	var all []*keyState
 	for _, d := range doors {
 		states := make([]*keyState, len(d.Clients))
@@ -221,11 +222,9 @@ func (g *Gate) try(c *candidate, now time.Time) *Request {
 	g.round++
 	g.sign.chars = 0
 	var r *Request
-	for i, door := range g.doors {
-		if door.hears(c.Packet, c.way) {
-			c.decision.raise(Decision{Verdict: Unknown, Reason: "made with no key of this host"})
-			r = g.tryDoor(i, r, c, now)
-		}
+	for _, i := range g.audience(c).doors {
+		c.decision.raise(Decision{Verdict: Unknown, Reason: "made with no key of this host"})
+		r = g.tryDoor(i, r, c, now)
 	}
 	if r == nil || !g.enter(r, c, now) {
 		return nil
