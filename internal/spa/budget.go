@@ -45,7 +45,7 @@ type waiting struct {
 	candidate
 	source netip.Addr // who pays for it
 	door   int        // the first that it may concern
-	cost   int        // trials at most
+	cost   int        // trials at most, 0 if it concerns no door
 	turn   int        // the lower, the sooner
 }
 
@@ -85,11 +85,13 @@ func (g *Gate) ExamineAll(batch []Packet, now time.Time, decided func(*Request, 
 	b := &g.budget
 	for _, p := range batch {
 		c, more := g.look(p, now)
-		if !more {
-			decided(nil, c.decision)
-			continue
+		if more {
+			if w := g.toWait(c); w.cost > 0 {
+				b.waiting = append(b.waiting, w)
+				continue
+			}
 		}
-		b.waiting = append(b.waiting, g.toWait(c))
+		decided(nil, c.decision)
 	}
 	for i, w := range b.inTurn() {
 		if w.cost > b.left && (i > 0 || !b.lends(w)) {
@@ -115,7 +117,7 @@ func (b *budget) lends(w *waiting) bool {
 // toWait finds out what a packet may cost, and whom.
 func (g *Gate) toWait(c candidate) waiting {
 	a := g.audience(&c)
-	w := waiting{candidate: c, source: g.ears.payer(&c), door: -1, cost: a.trials * weight(len(c.Payload))}
+	w := waiting{candidate: c, source: g.ears.payer(&c), cost: a.trials * weight(len(c.Payload))}
 	if len(a.doors) > 0 {
 		w.door = a.doors[0]
 	}

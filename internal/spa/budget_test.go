@@ -191,6 +191,28 @@ func TestBehind(t *testing.T) {
 	}
 }
 
+// TestNobodysTurn: packets that no door hears take nobody's turn, and are not
+// counted as dropped.
+func TestNobodysTurn(t *testing.T) {
+	gate, clients := gateOfMany(1000)
+	unheard := junkOf(204, ip4(0), 1)
+	unheard.DstPort++
+	batch := append(slices.Repeat([]Packet{unheard}, 100), packet(mustSeal(t, access("10.1.2.3", "tcp/22"), clients[999]), "192.0.2.1"), junkOf(204, ip4(1), 1))
+	gate.Begin(len(batch), true)
+	gate.left = 1
+	taken := 0
+	dropped := gate.ExamineAll(batch, noon, func(r *Request, d Decision) {
+		if r != nil {
+			taken++
+		} else if d.Verdict != Junk {
+			t.Error(outcome(d))
+		}
+	})
+	if taken != 1 || dropped != 1 {
+		t.Errorf("%d taken and %d dropped", taken, dropped)
+	}
+}
+
 // TestFairDoors: junk at one door does not keep another from being heard, be its
 // keys fewer or more.
 func TestFairDoors(t *testing.T) {
