@@ -3,9 +3,8 @@ package capture
 import "time"
 
 const (
-	// nap is how long packets are let gather in a flood. A ring of 2,048
-	// frames, for doors with keys, holds what comes in it at half a million a
-	// second.
+	// nap is how long packets are let gather in a flood. A ring of 4,096
+	// frames, for doors with keys, holds what comes in it at a million a second.
 	nap = 4 * time.Millisecond
 	// quick is how many batches must come less than a nap apart before packets
 	// are let gather.

@@ -10,7 +10,9 @@ import (
 )
 
 const (
-	ringSize  = 4 << 20  // octets
+	// ringSize is of a ring in octets; one whose frames hold more than headers is
+	// twice as large, since it has far fewer of them.
+	ringSize  = 4 << 20
 	blockSize = 64 << 10 // octets, a multiple of every frame's
 	minFrame  = 256
 	maxFrame  = 8 << 10
@@ -49,19 +51,23 @@ func newRing(fd, payload int) (*ring, error) {
 	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_COPY_THRESH, 1); err != nil {
 		return nil, os.NewSyscallError("PACKET_COPY_THRESH", err)
 	}
+	size := ringSize
+	if frame > minFrame {
+		size *= 2
+	}
 	req := unix.TpacketReq{
-		Block_size: blockSize, Block_nr: ringSize / blockSize,
-		Frame_size: uint32(frame), Frame_nr: uint32(ringSize / frame),
+		Block_size: blockSize, Block_nr: uint32(size / blockSize),
+		Frame_size: uint32(frame), Frame_nr: uint32(size / frame),
 	}
 	if err := unix.SetsockoptTpacketReq(fd, unix.SOL_PACKET, unix.PACKET_RX_RING, &req); err != nil {
 		return nil, os.NewSyscallError("PACKET_RX_RING", err)
 	}
-	memory, err := unix.Mmap(fd, 0, ringSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	memory, err := unix.Mmap(fd, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
 		unix.SetsockoptTpacketReq(fd, unix.SOL_PACKET, unix.PACKET_RX_RING, &unix.TpacketReq{})
 		return nil, os.NewSyscallError("mmap", err)
 	}
-	return &ring{memory: memory, size: frame, count: ringSize / frame}, nil
+	return &ring{memory: memory, size: frame, count: size / frame}, nil
 }
 
 // header returns the header of a frame, whose status tells whose it is.
