@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net/netip"
@@ -30,7 +29,7 @@ type world struct {
 	d      *Daemon
 	packet *fakeSource
 	shell  *fakeShell
-	log    bytes.Buffer
+	log    said
 	status []string
 	reopen []bool             // for each: whether for a new configuration
 	held   []openings.Opening // of an earlier run
@@ -161,8 +160,26 @@ func (w *world) knock(from string, ports ...uint16) {
 // said returns the lines since it was last asked.
 func (w *world) said() string {
 	synctest.Wait()
-	defer w.log.Reset()
-	return strings.ReplaceAll(w.log.String(), w.dir, "DIR")
+	return strings.ReplaceAll(w.log.take(), w.dir, "DIR")
+}
+
+// said is what was written since it was last taken.
+type said struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (s *said) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(p)
+}
+
+func (s *said) take() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer s.text.Reset()
+	return s.text.String()
 }
 
 func (w *world) says(want string) {
