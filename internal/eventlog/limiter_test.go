@@ -47,9 +47,9 @@ func TestDay(t *testing.T) {
 		first, later      int // octets, at most
 		missed            bool
 	}{
-		{"a flood", DefaultRate, 120, 3, first, later, true},
-		{"a flood, and a low rate", 10, 120, 3, first, later, true},
-		{"a flood, and a rate of 1000", 10 * DefaultRate, 120, 2, 10 * first, 10 * later, true},
+		{"a flood", DefaultRate, 101, 2, first, later, true},
+		{"a flood, and a low rate", 10, 20, 3, first, later, true},
+		{"a flood, and a rate of 1000", 10 * DefaultRate, 100, 2, 10 * first, 10 * later, true},
 		{"two knocks a second all day", DefaultRate, 4, 2, first, later, false},
 	} {
 		octets, missed := written(c.rate, c.lines, c.days)
