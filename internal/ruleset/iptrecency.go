@@ -71,7 +71,7 @@ func (t *ipt) cost() (out []string) {
 			strict++
 		}
 	}
-	n, when, first := len(t.here), "", "14,000 knocks a second (iptables-legacy: 6,700)"
+	n, when, first := len(t.here), "", "13,000 knocks a second (iptables-legacy: 7,000)"
 	switch {
 	case n <= fewDoors:
 		return nil
@@ -82,10 +82,10 @@ func (t *ipt) cost() (out []string) {
 		}
 	default:
 		when = fmt.Sprintf("they are asked one by one when an address knocks again within %d seconds", longest(asked))
-		first = "105,000 first knocks a second (iptables-legacy: 133,000) and 14,000 others (6,700)"
+		first = "105,000 first knocks a second (iptables-legacy: 133,000) and 13,000 others (7,000)"
 	}
 	out = append(out, fmt.Sprintf("%d doors: %s. With 100 such doors a processor takes %s; "+
-		"knockctl export nftables takes 198,000 first knocks, whatever the number of doors, and 55,000 others.", n, when, first))
+		"knockctl export nftables takes 195,000 first knocks, whatever the number of doors, and 54,000 others.", n, when, first))
 	if len(asked) > 0 {
 		out = append(out, fmt.Sprintf("One table of %d addresses says for all doors who has knocked of late: while a flood from ever new addresses keeps it full, nobody new gets in at any of them.", recencySize))
 	}

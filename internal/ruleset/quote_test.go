@@ -90,6 +90,7 @@ func TestHostileDoors(t *testing.T) {
 // TestHostileDoorsLoad: the firewall tools take them.
 func TestHostileDoorsLoad(t *testing.T) {
 	nettest.NeedRoot(t)
+	nettest.NeedRealRoot(t) // who alone may send so many rules at once
 	nettest.NeedProgram(t, "nft", "iptables-restore")
 	h := nettest.NewHost(t, "h")
 	path := filepath.Join(t.TempDir(), "rules")
