@@ -101,7 +101,7 @@ func TestDelays(t *testing.T) {
 				if got := fmt.Sprint(shell.lines()); got != c.ran {
 					t.Errorf("ran %s, want %s", got, c.ran)
 				}
-				if got := fmt.Sprint(k.did); got != c.did {
+				if got := k.calls(); got != c.did {
 					t.Errorf("did %s, want %s", got, c.did)
 				}
 				wantText(t, log.String(), c.log)
@@ -136,7 +136,7 @@ func TestDelaysInJournal(t *testing.T) {
 		m = New(Options{Runner: shell, Log: &fakeLog{begin: time.Now()}, Journal: j, Natives: natives, Now: time.Now})
 		m.Adopt()
 		time.Sleep(time.Hour)
-		if got := fmt.Sprint(k.did); got != "[0 open 192.0.2.1 1 open 192.0.2.1 61 close 192.0.2.1]" || len(shell.stops()) != 2 || j.Len() != 0 {
+		if got := k.calls(); got != "[0 open 192.0.2.1 1 open 192.0.2.1 61 close 192.0.2.1]" || len(shell.stops()) != 2 || j.Len() != 0 {
 			t.Errorf("did %s, ran %q, %d in the journal", got, shell.stops(), j.Len())
 		}
 		m.Shutdown(t.Context())

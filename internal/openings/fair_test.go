@@ -105,7 +105,7 @@ func TestHangingHoldsUpNobody(t *testing.T) {
 						m.Open(o, nil)
 					}
 					time.Sleep(2 * time.Second)
-					log.text.Reset()
+					log.forget()
 					m.Open(at("guest", doors, opening("open", "close", time.Second)), nil)
 					n := native(time.Second)
 					m.Open(at("guest", doors, n), nil)

@@ -94,6 +94,13 @@ func (l *fakeLog) Log(text string) {
 	fmt.Fprintf(&l.text, "%g %s\n", time.Since(l.begin).Seconds(), text)
 }
 
+// forget forgets the lines so far.
+func (l *fakeLog) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text.Reset()
+}
+
 func (l *fakeLog) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -89,7 +89,7 @@ func TestBounds(t *testing.T) {
 				t.Fatalf("refused at %d", i)
 			}
 		}
-		log.text.Reset()
+		log.forget()
 		for range 25 {
 			if m.Open(opening("true", "true", 0), func() { t.Error("announced") }) {
 				t.Error("accepted one too many")

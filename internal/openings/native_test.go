@@ -69,6 +69,13 @@ func (k *fakeKernel) kill(dead bool) {
 	k.dead = dead
 }
 
+// calls is what was done, and when.
+func (k *fakeKernel) calls() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return fmt.Sprint(k.did)
+}
+
 // stillOpen is what is open in the kernel.
 func (k *fakeKernel) stillOpen() (n int) {
 	k.mu.Lock()
@@ -83,7 +90,7 @@ func (k *fakeKernel) stillOpen() (n int) {
 
 func native(timeout time.Duration) Opening {
 	o := opening("", "", timeout)
-	o.Kind, o.What, o.Args = "nft", "tcp/22", knock.Arguments{List: "x"}
+	o.Kind, o.What, o.Args = "nft", "tcp/22", knock.Arguments{Version: 1, List: "x"}
 	return o
 }
 
@@ -132,11 +139,9 @@ func TestNative(t *testing.T) {
 					m.Open(native(30*time.Second), nil)
 				}
 				time.Sleep(time.Hour)
-				k.mu.Lock()
-				if got := fmt.Sprint(k.did); got != c.did {
+				if got := k.calls(); got != c.did {
 					t.Errorf("did %s, want %s", got, c.did)
 				}
-				k.mu.Unlock()
 				if c.log != "" {
 					wantText(t, log.String(), c.log)
 				}
