@@ -47,8 +47,8 @@
 //   - profile reads the client's configuration: what there is to know about a host, so that its name suffices.
 //   - replaycache remembers what may be used once: tokens with a time of their own, and a floor, at or below which
 //     nothing is new.
-//   - ruleset compiles doors into a firewall ruleset that knocks without a daemon: the text of one nftables table, or
-//     of an iptables-restore file.
+//   - ruleset compiles doors into a firewall ruleset that knocks without a daemon, and loads or removes it: the text
+//     of one nftables table, or of an iptables-restore file.
 //   - spa is single-packet authorization, compatible with fwknop 2.6 in both directions: the packet's codec and
 //     cryptography, key files, what a client asks for, and the Gate, which decides what one packet opens.
 //   - spaconf makes the doors of a spa.Gate from the configuration: it joins what config has read with the key files.

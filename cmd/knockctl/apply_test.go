@@ -12,10 +12,11 @@ import (
 	"time"
 
 	"knockd/internal/nettest"
+	"knockd/internal/ruleset"
 )
 
-// in is a runner whose programs run in a host.
-func in(h *nettest.Host) runner {
+// in is a ruleset.Runner whose programs run in a host.
+func in(h *nettest.Host) ruleset.Runner {
 	return func(ctx context.Context, stdin []byte, name string, args ...string) (string, error) {
 		cmd := exec.CommandContext(ctx, name, args...)
 		var out, complaint bytes.Buffer
@@ -154,23 +155,6 @@ func TestForeignJumps(t *testing.T) {
 				t.Errorf("after:\n%s\nbefore:\n%s", after, before)
 			}
 		})
-	}
-}
-
-// TestTargetOf: a target within quotes is a text.
-func TestTargetOf(t *testing.T) {
-	for rule, want := range map[string]string{
-		"-A INPUT -j TRAFFIC":                                                "TRAFFIC",
-		"-A INPUT -p tcp -g TRAFFIC-END":                                     "TRAFFIC-END",
-		`-A INPUT -m comment --comment "see -j A" -j B`:                      "B",
-		`-A INPUT -m comment --comment "a \" -j A" -g B --log-prefix "-j C"`: "B",
-		`-A INPUT -m comment --comment -j -j A`:                              "A",
-		"-A INPUT":                                                           "",
-		`-A INPUT -m comment --comment "-j A"`:                               "",
-	} {
-		if got := targetOf(rule); got != want {
-			t.Errorf("%s: %q, want %q", rule, got, want)
-		}
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -15,26 +17,27 @@ import (
 	"knockd/internal/ruleset"
 )
 
-// The kinds of ruleset.
-const (
-	kindNft = "nftables"
-	kindIpt = "iptables"
-)
+var exportUsage = "knockctl export " + backends("|") + " [OPTIONS] [DOOR...]"
 
-const exportUsage = "knockctl export nftables|iptables [OPTIONS] [DOOR...]"
+// backends lists what a ruleset can be made for.
+func backends(separator string) string {
+	var names []string
+	for _, b := range ruleset.Backends() {
+		names = append(names, b.Name())
+	}
+	return strings.Join(names, separator)
+}
 
 // exportOptions are those of the export command.
 type exportOptions struct {
-	kind       string
+	backend    ruleset.Backend
 	doors      []string
 	config     string
 	interfaces string
 	hook       string
-	group      uint16
-	ipv6       bool
-	observe    bool
 	apply      bool
 	remove     bool
+	ruleset.Options
 }
 
 // export compiles doors and prints, loads or removes the ruleset.
@@ -43,15 +46,20 @@ func export(ctx context.Context, w *world, args []string) error {
 	if err != nil {
 		return err
 	}
+	host := ruleset.Host{Run: w.run, Say: func(text string) { w.say(text, "") }}
 	if o.remove {
-		return o.takeOut(ctx, w)
+		found, err := o.backend.Remove(ctx, host, o.Options)
+		if err == nil && !found {
+			w.say("nothing to remove", "")
+		}
+		return err
 	}
 	text, err := o.compile(w)
 	if err != nil {
 		return err
 	}
 	if o.apply {
-		return o.load(ctx, w, text)
+		return o.backend.Load(ctx, host, o.Options, string(text))
 	}
 	_, err = w.stdout.Write(text)
 	return err
@@ -62,36 +70,43 @@ func parseExport(w *world, args []string) (*exportOptions, error) {
 	f := pflag.NewFlagSet("export", pflag.ContinueOnError)
 	f.StringVarP(&o.config, "config", "c", "/etc/knockd.conf", "the configuration, with its drop-ins in `FILE`.d")
 	f.StringVarP(&o.interfaces, "interface", "i", "", "knocks count on these, in place of the configuration's (any: on all)")
-	f.BoolVar(&o.ipv6, "ipv6", false, "iptables: write the file for ip6tables-restore")
-	f.BoolVar(&o.observe, "observe", false, "watch knocks in place of dropping them; shut doors answer as closed ports do")
+	f.BoolVar(&o.IPv6, "ipv6", false, "iptables: write the file for ip6tables-restore")
+	f.BoolVar(&o.Observe, "observe", false, "watch knocks in place of dropping them; shut doors answer as closed ports do")
 	f.StringVar(&o.hook, "hook", "input", "`input`, or prerouting for ports that are forwarded (Docker, DNAT)")
-	f.Uint16Var(&o.group, "group", ruleset.DefaultGroup, "the NFLOG `group` of the log lines")
+	f.Uint16Var(&o.Group, "group", ruleset.DefaultGroup, "the NFLOG `group` of the log lines")
 	f.BoolVar(&o.apply, "apply", false, "check the ruleset, then load it, in place of printing it")
 	f.BoolVar(&o.remove, "remove", false, "take it out of the kernel")
 	words, err := parse(w, f, exportUsage, args)
 	if err != nil {
 		return nil, err
 	}
-	if len(words) == 0 || words[0] != kindNft && words[0] != kindIpt {
-		return nil, cli.Usagef(exportUsage, "which ruleset: nftables or iptables?")
+	all := ruleset.Backends()
+	i := slices.IndexFunc(all, func(b ruleset.Backend) bool { return len(words) > 0 && b.Name() == words[0] })
+	if i < 0 {
+		return nil, cli.Usagef(exportUsage, "which ruleset: %s?", backends(" or "))
 	}
-	o.kind, o.doors = words[0], words[1:]
-	return o, o.check()
+	o.backend, o.doors, o.Prerouting = all[i], words[1:], o.hook == "prerouting"
+	if err := o.check(); err != nil {
+		return nil, cli.Usage(err, exportUsage)
+	}
+	return o, nil
 }
 
 func (o *exportOptions) check() error {
-	bad := func(text string) error { return cli.Usage(errors.New(text), exportUsage) }
 	switch {
 	case o.hook != "input" && o.hook != "prerouting":
-		return bad(fmt.Sprintf("--hook %s: must be input or prerouting", o.hook))
-	case o.group == 0 || o.group == math.MaxUint16:
-		return bad("--group: must be between 1 and 65534")
-	case o.ipv6 && o.kind == kindNft:
-		return bad("--ipv6: an nftables ruleset has both families already")
+		return fmt.Errorf("--hook %s: must be input or prerouting", o.hook)
+	case o.Group == 0 || o.Group == math.MaxUint16:
+		return errors.New("--group: must be between 1 and 65534")
+	}
+	if err := o.backend.Check(o.Options); err != nil {
+		return err
+	}
+	switch {
 	case o.apply && o.remove:
-		return bad("--apply and --remove: one or the other")
+		return errors.New("--apply and --remove: one or the other")
 	case o.remove && len(o.doors) > 0:
-		return bad("--remove: takes out the whole ruleset; name no door")
+		return errors.New("--remove: takes out the whole ruleset; name no door")
 	}
 	return nil
 }
@@ -112,16 +127,15 @@ func (o *exportOptions) compile(w *world) ([]byte, error) {
 			return nil, cli.Usagef("", "--interface: %w", err)
 		}
 	}
-	opt := ruleset.Options{Observe: o.observe, Prerouting: o.hook == "prerouting", Group: o.group, IPv6: o.ipv6}
-	if opt.Interfaces, err = ruleset.Interfaces(c); err != nil {
+	if o.Options.Interfaces, err = ruleset.Interfaces(c); err != nil {
 		return nil, err
 	}
-	if !o.observe {
+	if !o.Observe {
 		for _, l := range netstate.Listeners() {
-			opt.Live = append(opt.Live, knock.Step{Proto: knock.Protocol(l.Proto), Port: l.Port})
+			o.Live = append(o.Live, knock.Step{Proto: knock.Protocol(l.Proto), Port: l.Port})
 		}
 	}
-	text, notesOf, err := o.text(doors, opt)
+	text, notesOf, err := o.backend.Compile(doors, o.Options)
 	if err != nil {
 		return nil, err
 	}
@@ -129,13 +143,4 @@ func (o *exportOptions) compile(w *world) ([]byte, error) {
 		w.say(n, "")
 	}
 	return text, nil
-}
-
-func (o *exportOptions) text(doors []*ruleset.Door, opt ruleset.Options) (text []byte, notes []string, err error) {
-	if o.kind == kindNft {
-		text, err = ruleset.Nftables(doors, opt)
-		return text, ruleset.Notes(doors, opt), err
-	}
-	text, err = ruleset.Iptables(doors, opt)
-	return text, ruleset.IptablesNotes(doors, opt), err
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"knockd/internal/cli"
+	"knockd/internal/ruleset"
 	"knockd/internal/spa"
 )
 
@@ -31,7 +32,7 @@ const (
 type world struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
-	run            runner
+	run            ruleset.Runner
 }
 
 // command is one word that knockctl knows.
@@ -43,7 +44,7 @@ type command struct {
 // commands returns them in the order that the usage shows.
 func commands() []command {
 	return []command{
-		{"export", "compile doors into a ruleset for nftables or iptables", export},
+		{"export", "compile doors into a ruleset for " + backends(" or "), export},
 		{"import", "turn the configuration of fwknopd into doors", importDoors},
 		{"kernel-log", "write what such a ruleset logs as knockd's log lines", kernelLog},
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"knockd/internal/nettest"
+	"knockd/internal/ruleset"
 )
 
 func TestMain(m *testing.M) { nettest.Main(m) }
@@ -30,7 +31,7 @@ type session struct {
 	stdout, stderr string
 }
 
-func call(t *testing.T, run1 runner, args ...string) session {
+func call(t *testing.T, run1 ruleset.Runner, args ...string) session {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	code := run(t.Context(), args, &world{strings.NewReader(""), &stdout, &stderr, run1})

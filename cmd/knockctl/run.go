@@ -11,11 +11,7 @@ import (
 	"knockd/internal/cli"
 )
 
-// runner runs a program to its end, with a text on its standard input, and
-// returns what it printed on standard output.
-type runner func(ctx context.Context, stdin []byte, name string, args ...string) (string, error)
-
-// execute is the real runner. The error holds what the program complained of.
+// execute is a ruleset.Runner. The error holds what the program complained of.
 func execute(ctx context.Context, stdin []byte, name string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Stdin = bytes.NewReader(stdin)
@@ -24,7 +20,7 @@ func execute(ctx context.Context, stdin []byte, name string, args ...string) (st
 	err := cmd.Run()
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
-		return "", cli.WithHint(fmt.Errorf("%s: not installed", name), "install the package nftables or iptables")
+		return "", cli.WithHint(fmt.Errorf("%s: not installed", name), "install the package "+backends(" or "))
 	case err != nil && complaint.Len() > 0:
 		return "", fmt.Errorf("%s: %w\n%s", name, err, strings.TrimSpace(complaint.String()))
 	case err != nil:

@@ -1,4 +1,4 @@
-package main
+package ruleset
 
 import (
 	"context"
@@ -7,14 +7,23 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"knockd/internal/cli"
-	"knockd/internal/ruleset"
 )
 
+// iptables is the Backend of chains in a table of iptables or ip6tables.
+type iptables struct{}
+
+func (iptables) Name() string { return "iptables" }
+
+func (iptables) Check(Options) error { return nil }
+
+func (iptables) Compile(doors []*Door, opt Options) (text []byte, notes []string, err error) {
+	text, err = Iptables(doors, opt)
+	return text, IptablesNotes(doors, opt), err
+}
+
 // program is iptables or ip6tables.
-func (o *exportOptions) program() string {
-	if o.ipv6 {
+func program(opt Options) string {
+	if opt.IPv6 {
 		return "ip6tables"
 	}
 	return "iptables"
@@ -29,43 +38,59 @@ func hookOf(table string) string {
 }
 
 // ourJump is the rule that calls our entry chain, as iptables-save writes it.
-func ourJump(table string) string { return "-A " + hookOf(table) + " -j " + ruleset.EntryChain }
+func ourJump(table string) string { return "-A " + hookOf(table) + " -j " + EntryChain }
 
-func (o *exportOptions) loadIptables(ctx context.Context, w *world, text string) error {
+// Load needs the programs iptables-save and iptables-restore, or those of IPv6.
+func (iptables) Load(ctx context.Context, h Host, opt Options, text string) error {
+	if !opt.IPv6 {
+		h.Say("this covers IPv4 alone; run it with --ipv6 too, or the ports stay open over IPv6")
+	}
 	table, other := "filter", "mangle"
-	if o.hook == "prerouting" {
+	if opt.Prerouting {
 		table, other = other, table
 	}
-	old, err := o.currentChains(ctx, w, table)
+	old, err := currentChains(ctx, h.Run, opt, table)
 	if err != nil {
 		return err
 	}
 	if old.calls(table) > 0 {
-		text = strings.Replace(text, fmt.Sprintf("-I %s 1 -j %s\n", hookOf(table), ruleset.EntryChain), "", 1)
+		text = strings.Replace(text, fmt.Sprintf("-I %s 1 -j %s\n", hookOf(table), EntryChain), "", 1)
 	}
 	out := old.goingOut(table, text)
 	text = strings.Replace(text, "\nCOMMIT\n", "\n"+deletes(out)+old.stale(text)+"COMMIT\n", 1)
 	for _, check := range [][]string{{"--test", "--noflush"}, {"--noflush"}} {
-		if _, err := w.run(ctx, []byte(text), o.program()+"-restore", check...); err != nil {
+		if _, err := h.Run(ctx, []byte(text), program(opt)+"-restore", check...); err != nil {
 			return held(err, table, out)
 		}
 	}
-	sayTakenOut(w, table, out)
-	_, err = o.removeFrom(ctx, w, other)
+	h.sayTakenOut(table, out)
+	_, err = removeFrom(ctx, h, opt, other)
 	return err
 }
 
+// Remove looks into both tables: the hook may have been another one.
+func (iptables) Remove(ctx context.Context, h Host, opt Options) (found bool, err error) {
+	for _, table := range []string{"filter", "mangle"} {
+		one, err := removeFrom(ctx, h, opt, table)
+		if err != nil {
+			return true, err
+		}
+		found = found || one
+	}
+	return found, nil
+}
+
 // removeFrom takes our chains out of a table, and all that leads there.
-func (o *exportOptions) removeFrom(ctx context.Context, w *world, table string) (found bool, err error) {
-	old, err := o.currentChains(ctx, w, table)
+func removeFrom(ctx context.Context, h Host, opt Options, table string) (found bool, err error) {
+	old, err := currentChains(ctx, h.Run, opt, table)
 	if err != nil || len(old.chains) == 0 {
 		return false, err
 	}
 	text := "*" + table + "\n" + deletes(old.jumps) + old.stale("") + "COMMIT\n"
-	if _, err = w.run(ctx, []byte(text), o.program()+"-restore", "--noflush"); err != nil {
+	if _, err = h.Run(ctx, []byte(text), program(opt)+"-restore", "--noflush"); err != nil {
 		return true, held(err, table, old.jumps)
 	}
-	sayTakenOut(w, table, old.jumps)
+	h.sayTakenOut(table, old.jumps)
 	return true, nil
 }
 
@@ -84,16 +109,16 @@ func others(table string, rules []string) []string {
 }
 
 // sayTakenOut names the rules that somebody else has made.
-func sayTakenOut(w *world, table string, rules []string) {
+func (h Host) sayTakenOut(table string, rules []string) {
 	for _, r := range others(table, rules) {
-		fmt.Fprintf(w.stderr, "knockctl: taken out, since it led to a chain that is gone: iptables -t %s %s\n", table, r)
+		h.Say(fmt.Sprintf("taken out, since it led to a chain that is gone: iptables -t %s %s", table, r))
 	}
 }
 
 // held names the rules that may be why our chains cannot be taken out.
 func held(err error, table string, rules []string) error {
 	if foreign := others(table, rules); len(foreign) > 0 {
-		return cli.WithHint(err, fmt.Sprintf("these rules of the table %s lead to what is to go; delete them: %s", table, strings.Join(foreign, "; ")))
+		return &hintError{err, fmt.Sprintf("these rules of the table %s lead to what is to go; delete them: %s", table, strings.Join(foreign, "; "))}
 	}
 	return err
 }
@@ -135,18 +160,18 @@ func declares(text, chain string) bool { return strings.Contains(text, "\n:"+cha
 
 // ourName matches the names of our chains: somebody may have added a rule to
 // them that leads to a chain of his own.
-var ourName = regexp.MustCompile(`^` + ruleset.EntryChain + `(-|$)|-(STEP|START|STRAY|RESET|INPUT[A-Z0-9]*)$`)
+var ourName = regexp.MustCompile(`^` + EntryChain + `(-|$)|-(STEP|START|STRAY|RESET|INPUT[A-Z0-9]*)$`)
 
 // currentChains finds our chains in a table. A chain of the entry's name that
 // is not ours is an error.
-func (o *exportOptions) currentChains(ctx context.Context, w *world, table string) (*chainsInKernel, error) {
-	text, err := w.run(ctx, nil, o.program()+"-save", "-t", table)
+func currentChains(ctx context.Context, run Runner, opt Options, table string) (*chainsInKernel, error) {
+	text, err := run(ctx, nil, program(opt)+"-save", "-t", table)
 	if err != nil {
 		return nil, err
 	}
 	k := &chainsInKernel{}
 	text = "\n" + text
-	if !declares(text, ruleset.EntryChain) {
+	if !declares(text, EntryChain) {
 		return k, nil
 	}
 	ours := false
@@ -158,16 +183,16 @@ func (o *exportOptions) currentChains(ctx context.Context, w *world, table strin
 		if len(f) < 2 || f[0] != "-A" {
 			continue
 		}
-		ours = ours || f[1] == ruleset.EntryChain && strings.Contains(rule, ruleset.EntryComment)
+		ours = ours || f[1] == EntryChain && strings.Contains(rule, EntryComment)
 		if t := targetOf(rule); declares(text, t) {
 			targets[f[1]] = append(targets[f[1]], t)
 			rules = append(rules, rule)
 		}
 	}
 	if !ours {
-		return nil, cli.WithHint(errors.New("the chain "+ruleset.EntryChain+" is not knockctl's: left as it is"), "rename it, or load the printed file by hand")
+		return nil, &hintError{errors.New("the chain " + EntryChain + " is not knockctl's: left as it is"), "rename it, or load the printed file by hand"}
 	}
-	k.chains = []string{ruleset.EntryChain}
+	k.chains = []string{EntryChain}
 	for i := 0; i < len(k.chains); i++ {
 		for _, t := range targets[k.chains[i]] {
 			if ourName.MatchString(t) && !slices.Contains(k.chains, t) {
