@@ -95,8 +95,9 @@ func (d *Door) checkSteps(steps []knock.Step) error {
 	if len(steps) == 1 {
 		return rulef("one step: a strict door must have at least two, since any port scan takes the first")
 	}
-	ignored := map[knock.Protocol][]PortRange{
-		knock.TCP: joined(d.StrictIgnore, knock.TCP), knock.UDP: joined(d.StrictIgnore, knock.UDP),
+	ignored := map[knock.Protocol][]PortRange{}
+	for _, r := range knock.JoinPorts(d.StrictIgnore) {
+		ignored[r.Proto] = append(ignored[r.Proto], r)
 	}
 	for i := range len(steps) - 1 {
 		a, b := steps[i], steps[i+1]

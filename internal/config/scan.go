@@ -60,23 +60,6 @@ func adjacent(x, y PortRange, ignored []PortRange) bool {
 	return i < len(ignored) && ignored[i].First <= gap.First && gap.Last <= ignored[i].Last
 }
 
-// joined returns the ports of one protocol as ranges in ascending order, with
-// other ports between them.
-func joined(list []PortRange, proto knock.Protocol) []PortRange {
-	var out []PortRange
-	for _, p := range sortedPorts(list) {
-		last := len(out) - 1
-		switch {
-		case p.Proto != proto:
-		case last >= 0 && int(p.First) <= int(out[last].Last)+1:
-			out[last].Last = max(out[last].Last, p.Last)
-		default:
-			out = append(out, PortRange{First: p.First, Last: p.Last})
-		}
-	}
-	return out
-}
-
 // leastStray is how many ports a strict door must not ignore. Then a scan in
 // random order opens one of two steps in less than one of 10,000 scans.
 const leastStray = 10_000

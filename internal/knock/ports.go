@@ -1,7 +1,9 @@
 package knock
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -44,6 +46,45 @@ func (r PortRange) Numbers(sep string) string {
 		return strconv.Itoa(int(r.First))
 	}
 	return fmt.Sprintf("%d%s%d", r.First, sep, r.Last)
+}
+
+// SplitPorts returns the ports of one protocol in order, cut wherever one of
+// the ranges begins or ends, so that each range holds all of a piece or none.
+func SplitPorts(all []PortRange, proto Protocol) []PortRange {
+	var cuts []int
+	for _, r := range all {
+		if r.Proto == proto {
+			cuts = append(cuts, int(r.First), int(r.Last)+1)
+		}
+	}
+	slices.Sort(cuts)
+	cuts = slices.Compact(cuts)
+	var pieces []PortRange
+	for i := range len(cuts) - 1 {
+		piece := PortRange{proto, uint16(cuts[i]), uint16(cuts[i+1] - 1)}
+		if slices.ContainsFunc(all, func(r PortRange) bool { return r.Holds(piece) }) {
+			pieces = append(pieces, piece)
+		}
+	}
+	return pieces
+}
+
+// JoinPorts returns the ports in order of protocol and number, those that touch
+// or overlap as one range.
+func JoinPorts(all []PortRange) []PortRange {
+	var out []PortRange
+	for _, r := range slices.SortedFunc(slices.Values(all), comparePorts) {
+		if n := len(out); n > 0 && out[n-1].Proto == r.Proto && int(r.First) <= int(out[n-1].Last)+1 {
+			out[n-1].Last = max(out[n-1].Last, r.Last)
+		} else {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+func comparePorts(a, b PortRange) int {
+	return cmp.Or(cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.First, b.First))
 }
 
 // ParsePortRange reads "tcp/22" or "udp/60001-60010"; ok is false if the text

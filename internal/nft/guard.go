@@ -1,9 +1,6 @@
 package nft
 
 import (
-	"cmp"
-	"slices"
-
 	"knockd/internal/knock"
 
 	"github.com/google/nftables"
@@ -99,7 +96,7 @@ func (s *tableState) closes() []knock.PortRange {
 func partsIn(all []segment, ranges []knock.PortRange) []segment {
 	var out []segment
 	for _, s := range all {
-		for _, r := range joined(ranges) {
+		for _, r := range knock.JoinPorts(ranges) {
 			part := s
 			part.First, part.Last = max(s.First, r.First), min(s.Last, r.Last)
 			if r.Proto == s.Proto && part.First <= part.Last {
@@ -115,7 +112,7 @@ func partsOutside(all []segment, ranges []knock.PortRange) []segment {
 	var others []knock.PortRange
 	for _, s := range all {
 		first := int(s.First)
-		for _, r := range joined(ranges) {
+		for _, r := range knock.JoinPorts(ranges) {
 			if r.Proto != s.Proto || r.Last < s.First || r.First > s.Last {
 				continue
 			}
@@ -136,21 +133,5 @@ func rangesOf(all []segment) []knock.PortRange {
 	for _, s := range all {
 		ranges = append(ranges, s.PortRange)
 	}
-	return joined(ranges)
-}
-
-// joined returns ranges in order, those that touch or overlap as one.
-func joined(ranges []knock.PortRange) []knock.PortRange {
-	sorted := slices.SortedFunc(slices.Values(ranges), func(a, b knock.PortRange) int {
-		return cmp.Or(cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.First, b.First))
-	})
-	var out []knock.PortRange
-	for _, r := range sorted {
-		if n := len(out); n > 0 && out[n-1].Proto == r.Proto && int(r.First) <= int(out[n-1].Last)+1 {
-			out[n-1].Last = max(out[n-1].Last, r.Last)
-		} else {
-			out = append(out, r)
-		}
-	}
-	return out
+	return knock.JoinPorts(ranges)
 }

@@ -1,7 +1,6 @@
 package nft
 
 import (
-	"cmp"
 	"slices"
 
 	"knockd/internal/knock"
@@ -23,16 +22,19 @@ func segments(doors []*spec) []segment {
 }
 
 func segmentsOf(doors []*spec, proto knock.Protocol) []segment {
+	var ranges []knock.PortRange
+	for _, d := range doors {
+		ranges = append(append(ranges, d.Ports...), d.inner...)
+	}
 	var all []segment
-	cuts := cuts(doors, proto)
-	for i := 0; i+1 < len(cuts); i++ {
-		s := segment{knock.PortRange{Proto: proto, First: uint16(cuts[i]), Last: uint16(cuts[i+1] - 1)}, nil}
+	for _, piece := range knock.SplitPorts(ranges, proto) {
+		s := segment{piece, nil}
 		ours := false
 		for _, d := range doors {
-			if d.mayOpen(s.PortRange) {
+			if d.mayOpen(piece) {
 				s.doors = append(s.doors, d)
 			}
-			ours = ours || d.opens(s.PortRange)
+			ours = ours || d.opens(piece)
 		}
 		if !ours { // inner ports of NAT alone close nothing
 			continue
@@ -47,20 +49,6 @@ func segmentsOf(doors []*spec, proto knock.Protocol) []segment {
 	return all
 }
 
-// cuts returns, in order, each port at which the set of doors may change.
-func cuts(doors []*spec, proto knock.Protocol) []int {
-	var cuts []int
-	for _, d := range doors {
-		for _, r := range slices.Concat(d.Ports, d.inner) {
-			if r.Proto == proto {
-				cuts = append(cuts, int(r.First), int(r.Last)+1)
-			}
-		}
-	}
-	slices.SortFunc(cuts, cmp.Compare)
-	return slices.Compact(cuts)
-}
-
 // opens says whether all ports of a range are among the door's.
 func (d *spec) opens(s knock.PortRange) bool { return holdAll(d.Ports, s) }
 
@@ -70,7 +58,5 @@ func (d *spec) mayOpen(s knock.PortRange) bool { return d.opens(s) || holdAll(d.
 
 // holdAll says whether one of the ranges holds all of another.
 func holdAll(all []knock.PortRange, s knock.PortRange) bool {
-	return slices.ContainsFunc(all, func(r knock.PortRange) bool {
-		return r.Proto == s.Proto && r.First <= s.First && s.Last <= r.Last
-	})
+	return slices.ContainsFunc(all, func(r knock.PortRange) bool { return r.Holds(s) })
 }

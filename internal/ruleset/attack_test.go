@@ -205,7 +205,7 @@ func TestCost(t *testing.T) {
 func testDoors(n int) []*Door {
 	var out []*Door
 	for i := range n {
-		d := &Door{CmdTimeout: 30 * time.Second, Open: []PortRange{{knock.TCP, uint16(10000 + 9*i), uint16(10000 + 9*i)}}}
+		d := &Door{CmdTimeout: 30 * time.Second, Open: []knock.PortRange{{Proto: knock.TCP, First: uint16(10000 + 9*i), Last: uint16(10000 + 9*i)}}}
 		d.Name = "door" + strings.Repeat("x", i%3) + "." + string(rune('a'+i%26)) + string(rune('a'+i/26%26)) + string(rune('a'+i/676))
 		d.Timeout = 10 * time.Second
 		d.Flags.Set = knock.SYN

@@ -14,7 +14,7 @@ import (
 // rule is the iptables rule that a usual command adds or deletes.
 type rule struct {
 	delete     bool
-	ports      []PortRange
+	ports      []knock.PortRange
 	in         string // the only interface, as iptables writes it; "" for all
 	assumedTCP bool
 	rest       string // all else that makes two rules equal
@@ -191,7 +191,7 @@ func (p *ruleParser) ports() error {
 		if !ok {
 			return fmt.Errorf("names a port that is not understood: %q", item)
 		}
-		p.rule.ports = append(p.rule.ports, PortRange{p.proto, low, top})
+		p.rule.ports = append(p.rule.ports, knock.PortRange{Proto: p.proto, First: low, Last: top})
 	}
 	return nil
 }

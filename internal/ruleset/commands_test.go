@@ -108,7 +108,7 @@ func FuzzParseRule(f *testing.F) {
 			t.Error("a rule without ports")
 		}
 		for _, p := range r.ports {
-			if p.Low == 0 || p.Low > p.Top {
+			if p.First == 0 || p.First > p.Last {
 				t.Errorf("ports %v", p)
 			}
 		}

@@ -87,9 +87,7 @@ func convert(d *config.Door) *converted {
 		Door: d.Door, CmdTimeout: d.CmdTimeout,
 		OpenPrefix4: d.OpenPrefix4, OpenPrefix6: d.OpenPrefix6,
 	}}
-	for _, p := range d.Open {
-		r.door.Open = append(r.door.Open, PortRange{p.Proto, p.First, p.Last})
-	}
+	r.door.Open = slices.Clone(d.Open)
 	if d.Close != "" {
 		r.door.Closes = []string{d.Close}
 	}

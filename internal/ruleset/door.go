@@ -1,41 +1,18 @@
 package ruleset
 
 import (
-	"fmt"
-	"strconv"
 	"time"
 
 	"knockd/internal/knock"
 )
 
-// PortRange is a run of ports of one protocol, both ends included.
-type PortRange struct {
-	Proto    knock.Protocol
-	Low, Top uint16 // 1-65535, Low not above Top
-}
-
-// String returns the range as the configuration writes it: "tcp/22", "udp/60001-60010".
-func (r PortRange) String() string { return r.Proto.String() + "/" + r.ports("-") }
-
-// ports returns the numbers alone, joined by sep.
-func (r PortRange) ports(sep string) string {
-	if r.Low == r.Top {
-		return strconv.Itoa(int(r.Low))
-	}
-	return fmt.Sprintf("%d%s%d", r.Low, sep, r.Top)
-}
-
-func (r PortRange) contains(s knock.Step) bool {
-	return r.Proto == s.Proto && r.Low <= s.Port && s.Port <= r.Top
-}
-
 // Door is a door and what a ruleset does when it opens.
 type Door struct {
 	knock.Door
-	Open       []PortRange   // the ports it opens to the knocker
-	OpenOn     string        // the interface on which it opens them, as iptables writes it (ppp+); "" for all
-	CmdTimeout time.Duration // how long it stays open; 0: until another door closes it
-	Closes     []string      // the doors whose openings it ends, by name
+	Open       []knock.PortRange // the ports it opens to the knocker
+	OpenOn     string            // the interface on which it opens them, as iptables writes it (ppp+); "" for all
+	CmdTimeout time.Duration     // how long it stays open; 0: until another door closes it
+	Closes     []string          // the doors whose openings it ends, by name
 	// OpenPrefix4 and OpenPrefix6 say how much is opened around the knocker,
 	// as the length of a prefix; 0 stands for the address alone.
 	OpenPrefix4, OpenPrefix6 int

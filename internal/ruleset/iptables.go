@@ -166,7 +166,7 @@ type iptCondition struct {
 
 // conditions gathers the ways to be visible on some ports, nil for all, with as
 // few rules as can be.
-func (t *ipt) conditions(ports []PortRange) []iptCondition {
+func (t *ipt) conditions(ports []knock.PortRange) []iptCondition {
 	type key struct {
 		proto                       knock.Protocol
 		flags, destination, sources string

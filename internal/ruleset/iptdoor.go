@@ -59,7 +59,7 @@ func (t *ipt) clocks(chain string, doors []*door, jump string, to func(*door) st
 
 // starts writes the chain in which a source without attempts begins.
 func (t *ipt) starts(start string) {
-	first := map[knock.Protocol][]PortRange{}
+	first := map[knock.Protocol][]knock.PortRange{}
 	n := 0
 	for _, proto := range protocols {
 		var all []knock.Step
@@ -82,7 +82,7 @@ func (t *ipt) starts(start string) {
 }
 
 // startsAt writes the rules that begin attempts on some ports, nil for all.
-func (t *ipt) startsAt(chain string, ports []PortRange) {
+func (t *ipt) startsAt(chain string, ports []knock.PortRange) {
 	var first []knock.Step
 	var doors []*door
 	for _, d := range t.here {
@@ -161,7 +161,7 @@ func (t *ipt) step(d *door, k int) {
 		t.rule(d.id+"-STEP", iptStep(d.Sequence[k-1]), at, "-j RETURN")
 	}
 	for _, r := range d.spared() {
-		t.rule(d.id+"-STEP", iptPort(r.Proto, r.ports(":")), at, "-j RETURN")
+		t.rule(d.id+"-STEP", iptPort(r.Proto, r.Numbers(":")), at, "-j RETURN")
 	}
 	t.rule(d.id+"-STEP", at, "-g", d.id+"-RESET")
 }
@@ -228,7 +228,7 @@ func (t *ipt) strays() {
 			t.rule(chain, "-p tcp -m tcp", iptFlags(d.Flags, knock.Step{Proto: knock.TCP}, ""), t.destination(d), t.clock(d), "-j", d.id+"-STRAY")
 			t.rule(chain, "-p udp", t.destination(d), t.clock(d), "-j", d.id+"-STRAY")
 			for _, r := range d.spared() {
-				t.rule(d.id+"-STRAY", iptPort(r.Proto, r.ports(":")), "-j RETURN")
+				t.rule(d.id+"-STRAY", iptPort(r.Proto, r.Numbers(":")), "-j RETURN")
 			}
 			t.rule(d.id+"-STRAY", "-g", d.id+"-RESET")
 		}
@@ -244,7 +244,7 @@ func (t *ipt) end() {
 		t.noteShut()
 		t.noteSilence()
 		t.note("All else goes on to the rules after the jump to " + EntryChain + ".")
-		tree := &portTree{ipt: t, rest: rest, leaf: func(chain string, ports []PortRange) {
+		tree := &portTree{ipt: t, rest: rest, leaf: func(chain string, ports []knock.PortRange) {
 			t.shut(chain, ports)
 			t.silence(chain, ports)
 		}}
@@ -273,7 +273,7 @@ func (t *ipt) noteSilence() {
 
 // shut writes the rules for the ports that doors open, those among some ports,
 // nil for all.
-func (t *ipt) shut(chain string, ports []PortRange) {
+func (t *ipt) shut(chain string, ports []knock.PortRange) {
 	for _, proto := range protocols {
 		for _, s := range t.opened[proto] {
 			if touch(ports, s.PortRange) {
@@ -286,11 +286,11 @@ func (t *ipt) shut(chain string, ports []PortRange) {
 func (t *ipt) shutSpan(chain string, s span) {
 	for _, d := range s.doors {
 		if t.has(d) {
-			t.rule(chain, iptPort(s.Proto, s.ports(":")), t.isOpen(d), "-j ACCEPT")
+			t.rule(chain, iptPort(s.Proto, s.Numbers(":")), t.isOpen(d), "-j ACCEPT")
 		}
 	}
 	for _, to := range t.destinations() {
-		t.rule(chain, iptPort(s.Proto, s.ports(":")), begins(s.Proto), to, t.refuse(s.Proto))
+		t.rule(chain, iptPort(s.Proto, s.Numbers(":")), begins(s.Proto), to, t.refuse(s.Proto))
 	}
 }
 
@@ -340,7 +340,7 @@ func (t *ipt) refuse(proto knock.Protocol) string {
 
 // silence drops the knocks on some ports, nil for all, that are not only
 // watched.
-func (t *ipt) silence(end string, ports []PortRange) {
+func (t *ipt) silence(end string, ports []knock.PortRange) {
 	if t.opt.Observe {
 		return
 	}

@@ -26,13 +26,13 @@ func (t *ipt) treeFrom() int { return cmp.Or(t.opt.treeFrom, treeFrom) }
 type portTree struct {
 	*ipt
 	// leaf writes the rules of a chain for some ports, of one protocol.
-	leaf func(chain string, ports []PortRange)
+	leaf func(chain string, ports []knock.PortRange)
 	// rest ends a chain for packets to all other ports.
 	rest func(chain string)
 }
 
 // write writes a chain for the ports of both protocols.
-func (t *portTree) write(chain string, ports map[knock.Protocol][]PortRange) {
+func (t *portTree) write(chain string, ports map[knock.Protocol][]knock.PortRange) {
 	for _, proto := range protocols {
 		if len(ports[proto]) > 0 {
 			t.rule(chain, "-p", proto.String(), "-g", branchOf(chain, proto))
@@ -53,7 +53,7 @@ func branchOf(chain string, proto knock.Protocol) string {
 }
 
 // branch writes a chain that leads to leaves, by as many levels of chains.
-func (t *portTree) branch(chain string, leaves [][]PortRange, levels int) {
+func (t *portTree) branch(chain string, leaves [][]knock.PortRange, levels int) {
 	if len(leaves) == 1 {
 		t.leaf(chain, leaves[0])
 		t.rest(chain)
@@ -75,13 +75,13 @@ func (t *portTree) branch(chain string, leaves [][]PortRange, levels int) {
 }
 
 // lead writes the rule for the packets to some ports, and others between them.
-func (t *portTree) lead(chain string, ports []PortRange, to string) {
-	reach := PortRange{ports[0].Proto, ports[0].Low, ports[len(ports)-1].Top}
-	t.rule(chain, iptPort(reach.Proto, reach.ports(":")), "-g", to)
+func (t *portTree) lead(chain string, ports []knock.PortRange, to string) {
+	reach := knock.PortRange{Proto: ports[0].Proto, First: ports[0].First, Last: ports[len(ports)-1].Last}
+	t.rule(chain, iptPort(reach.Proto, reach.Numbers(":")), "-g", to)
 }
 
 // leavesOf divides ports into as many as a rule can compare.
-func leavesOf(ports []PortRange) (leaves [][]PortRange) {
+func leavesOf(ports []knock.PortRange) (leaves [][]knock.PortRange) {
 	start := 0
 	for i := range ports {
 		if slots(ports[start:i+1]) > multiportSize {
@@ -110,7 +110,7 @@ func (t *ipt) sieve() {
 		t.stray(chain)
 		t.rule(chain, "-j RETURN")
 	}}
-	tree.leaf = func(chain string, ports []PortRange) {
+	tree.leaf = func(chain string, ports []knock.PortRange) {
 		t.visible(chain, ports)
 		t.rule(chain, allOf(ports), "-g", EntryChain+"-KNOWN")
 	}
@@ -120,17 +120,17 @@ func (t *ipt) sieve() {
 }
 
 // allOf matches the ports of a leaf.
-func allOf(ports []PortRange) string {
+func allOf(ports []knock.PortRange) string {
 	var names []string
 	for _, r := range ports {
-		names = append(names, r.ports(":"))
+		names = append(names, r.Numbers(":"))
 	}
 	return "-p " + ports[0].Proto.String() + " -m multiport --dports " + strings.Join(names, ",")
 }
 
 // visible writes the rules that send knocks on; ports are those that a chain is
 // about, nil for all.
-func (t *ipt) visible(chain string, ports []PortRange) {
+func (t *ipt) visible(chain string, ports []knock.PortRange) {
 	for _, c := range t.conditions(ports) {
 		for _, in := range t.interfaces() {
 			for _, src := range c.sources {
@@ -141,21 +141,21 @@ func (t *ipt) visible(chain string, ports []PortRange) {
 }
 
 // hold says whether one of the ranges has a port; nil has all.
-func hold(ports []PortRange, s knock.Step) bool {
-	return touch(ports, PortRange{s.Proto, s.Port, s.Port})
+func hold(ports []knock.PortRange, s knock.Step) bool {
+	return touch(ports, knock.PortRange{Proto: s.Proto, First: s.Port, Last: s.Port})
 }
 
 // touch says whether one of the ranges overlaps another one; nil does.
-func touch(ports []PortRange, o PortRange) bool {
-	return ports == nil || slices.ContainsFunc(ports, func(r PortRange) bool {
-		return r.Proto == o.Proto && r.Low <= o.Top && o.Low <= r.Top
+func touch(ports []knock.PortRange, o knock.PortRange) bool {
+	return ports == nil || slices.ContainsFunc(ports, func(r knock.PortRange) bool {
+		return r.Proto == o.Proto && r.First <= o.Last && o.First <= r.Last
 	})
 }
 
 // slots is how many of a rule's places for ports some ranges take.
-func slots(ports []PortRange) (n int) {
+func slots(ports []knock.PortRange) (n int) {
 	for _, r := range ports {
-		if n++; r.Low != r.Top {
+		if n++; r.First != r.Last {
 			n++
 		}
 	}
@@ -164,10 +164,10 @@ func slots(ports []PortRange) (n int) {
 
 // allPorts returns the ports that the ruleset is about, in order and cut
 // wherever the rules about them may differ, and how many places they take.
-func (t *ipt) allPorts() (ports map[knock.Protocol][]PortRange, n int) {
-	ports = map[knock.Protocol][]PortRange{}
+func (t *ipt) allPorts() (ports map[knock.Protocol][]knock.PortRange, n int) {
+	ports = map[knock.Protocol][]knock.PortRange{}
 	for _, proto := range protocols {
-		var all []PortRange
+		var all []knock.PortRange
 		for _, r := range rangesOf(steps(t.here)) {
 			if r.Proto == proto {
 				all = append(all, r)
@@ -176,34 +176,16 @@ func (t *ipt) allPorts() (ports map[knock.Protocol][]PortRange, n int) {
 		for _, s := range t.opened[proto] {
 			all = append(all, s.PortRange)
 		}
-		ports[proto] = cutRanges(all)
+		ports[proto] = knock.SplitPorts(all, proto)
 		n += slots(ports[proto])
 	}
 	return ports, n
 }
 
-func rangesOf(steps []knock.Step) []PortRange {
-	var all []PortRange
+func rangesOf(steps []knock.Step) []knock.PortRange {
+	var all []knock.PortRange
 	for _, s := range steps {
-		all = append(all, PortRange{s.Proto, s.Port, s.Port})
+		all = append(all, knock.PortRange{Proto: s.Proto, First: s.Port, Last: s.Port})
 	}
 	return all
-}
-
-// cutRanges returns ranges of one protocol in order, cut so that none overlap.
-func cutRanges(all []PortRange) []PortRange {
-	var cuts []int
-	for _, r := range all {
-		cuts = append(cuts, int(r.Low), int(r.Top)+1)
-	}
-	slices.Sort(cuts)
-	cuts = slices.Compact(cuts)
-	var out []PortRange
-	for i := 0; i+1 < len(cuts); i++ {
-		r := PortRange{all[0].Proto, uint16(cuts[i]), uint16(cuts[i+1] - 1)}
-		if hold(all, knock.Step{Proto: r.Proto, Port: r.Low}) {
-			out = append(out, r)
-		}
-	}
-	return out
 }

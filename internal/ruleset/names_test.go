@@ -13,7 +13,7 @@ import (
 func TestNamesOfManyAlike(t *testing.T) {
 	var doors []*Door
 	for i := range 1200 {
-		d := &Door{Open: []PortRange{{knock.TCP, 22, 22}}}
+		d := &Door{Open: []knock.PortRange{{Proto: knock.TCP, First: 22, Last: 22}}}
 		d.Name = []string{"customer service entrance", "ssh", "ssh_2", "ssh1"}[i%4]
 		d.Timeout = 25e9
 		for k := range 12 {

@@ -225,7 +225,7 @@ func (n *nft) guard() {
 		var elements []string
 		for _, s := range n.spans(proto) {
 			chains = append(chains, s)
-			elements = append(elements, fmt.Sprintf("%s : goto k_open_%s", s.ports("-"), s.chain()))
+			elements = append(elements, fmt.Sprintf("%s : goto k_open_%s", s.Numbers("-"), s.chain()))
 		}
 		if len(elements) > 0 {
 			n.printf("    %s dport vmap { %s }\n", proto, strings.Join(elements, ", "))
@@ -237,7 +237,7 @@ func (n *nft) guard() {
 	}
 }
 
-func (s span) chain() string { return s.Proto.String() + "_" + s.ports("_") }
+func (s span) chain() string { return s.Proto.String() + "_" + s.Numbers("_") }
 
 // opening writes the chain that lets the right addresses through to a port.
 func (n *nft) opening(s span) {

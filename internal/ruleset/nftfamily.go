@@ -152,7 +152,7 @@ func (n *nft) at(d *door, k int, f family) {
 // spare writes the rules for what a strict door does not look at.
 func (n *nft) spare(d *door) {
 	for _, r := range d.spared() {
-		n.line("    ", r.Proto.String(), "dport", r.ports("-"), "return")
+		n.line("    ", r.Proto.String(), "dport", r.Numbers("-"), "return")
 	}
 }
 

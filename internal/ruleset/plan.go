@@ -164,14 +164,11 @@ func (d *door) prefix(f family) int {
 
 // spared returns the ports that fail no attempt at a strict door, steps of
 // whatever door among them.
-func (d *door) spared() (ranges []PortRange) {
+func (d *door) spared() []knock.PortRange {
 	if !d.Strict {
 		return nil
 	}
-	for _, p := range d.StrictIgnore {
-		ranges = append(ranges, PortRange{p.Proto, p.First, p.Last})
-	}
-	return ranges
+	return d.StrictIgnore
 }
 
 // last is the number of the last step.
@@ -216,34 +213,28 @@ func (p *plan) watched(s knock.Step) bool {
 // guarded says whether some door opens the port.
 func (p *plan) guarded(s knock.Step) bool {
 	return slices.ContainsFunc(p.doors, func(d *door) bool {
-		return slices.ContainsFunc(d.Open, func(r PortRange) bool { return r.contains(s) })
+		return slices.ContainsFunc(d.Open, func(r knock.PortRange) bool { return r.Has(s) })
 	})
 }
 
 // span is a run of ports and the doors that open it.
 type span struct {
-	PortRange
+	knock.PortRange
 	doors []*door
 }
 
 // spans cuts what the doors open into runs that do not overlap.
 func (p *plan) spans(proto knock.Protocol) []span {
-	cuts := []int{}
+	var ranges []knock.PortRange
 	for _, d := range p.doors {
-		for _, r := range d.Open {
-			if r.Proto == proto {
-				cuts = append(cuts, int(r.Low), int(r.Top)+1)
-			}
-		}
+		ranges = append(ranges, d.Open...)
 	}
-	slices.Sort(cuts)
-	cuts = slices.Compact(cuts)
 	var out []span
-	for i := 0; i+1 < len(cuts); i++ {
-		s := span{PortRange: PortRange{proto, uint16(cuts[i]), uint16(cuts[i+1] - 1)}}
+	for _, piece := range knock.SplitPorts(ranges, proto) {
+		s := span{PortRange: piece}
 		s.doors = p.openers(s.PortRange)
-		if n := len(out); n > 0 && int(out[n-1].Top)+1 == int(s.Low) && slices.Equal(out[n-1].doors, s.doors) {
-			out[n-1].Top = s.Top
+		if n := len(out); n > 0 && int(out[n-1].Last)+1 == int(s.First) && slices.Equal(out[n-1].doors, s.doors) {
+			out[n-1].Last = s.Last
 		} else if len(s.doors) > 0 {
 			out = append(out, s)
 		}
@@ -252,12 +243,10 @@ func (p *plan) spans(proto knock.Protocol) []span {
 }
 
 // openers returns the doors that open all of a run that none opens in part.
-func (p *plan) openers(r PortRange) []*door {
+func (p *plan) openers(r knock.PortRange) []*door {
 	var out []*door
 	for _, d := range p.doors {
-		if slices.ContainsFunc(d.Open, func(o PortRange) bool {
-			return o.contains(knock.Step{Proto: r.Proto, Port: r.Low})
-		}) {
+		if slices.ContainsFunc(d.Open, func(o knock.PortRange) bool { return o.Holds(r) }) {
 			out = append(out, d)
 		}
 	}

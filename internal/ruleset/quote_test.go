@@ -53,7 +53,7 @@ func plainDoor(name string) *Door {
 	return &Door{
 		Door: knock.Door{Name: name, Timeout: 9 * time.Second, Target: netip.MustParseAddr("192.0.2.1"),
 			Sequence: []knock.Step{{Proto: knock.TCP, Port: 7000}, {Proto: knock.UDP, Port: 8000}}},
-		Open: []PortRange{{knock.TCP, 22, 22}}, CmdTimeout: time.Minute,
+		Open: []knock.PortRange{{Proto: knock.TCP, First: 22, Last: 22}}, CmdTimeout: time.Minute,
 	}
 }
 
@@ -64,7 +64,7 @@ func hostileDoors(name string) []*Door {
 	closer.Open, closer.Closes = nil, []string{name}
 	long.Open, long.Closes = nil, []string{name}
 	for port := uint16(1); port < 2500; port += 2 {
-		long.Open = append(long.Open, PortRange{knock.TCP, port, port})
+		long.Open = append(long.Open, knock.PortRange{Proto: knock.TCP, First: port, Last: port})
 	}
 	return []*Door{plainDoor(name), closer, long}
 }

@@ -117,10 +117,10 @@ func (w *world) door(i int) *Door {
 	if w.IntN(4) == 0 {
 		d.Target = pick(w, w.local...)
 	}
-	d.Open = []PortRange{{pick(w, knock.TCP, knock.UDP), 2000, uint16(2000 + w.IntN(3))}}
+	d.Open = []knock.PortRange{{Proto: pick(w, knock.TCP, knock.UDP), First: 2000, Last: uint16(2000 + w.IntN(3))}}
 	if w.IntN(4) == 0 {
 		for p := uint16(3000); p < 3100; p += 3 { // enough for a sieve
-			d.Open = append(d.Open, PortRange{knock.TCP, p, p})
+			d.Open = append(d.Open, knock.PortRange{Proto: knock.TCP, First: p, Last: p})
 		}
 	}
 	d.CmdTimeout = pick(w, 0, time.Minute)
