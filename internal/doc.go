@@ -23,6 +23,7 @@
 //   - daemon joins the rooms of knockd: packets go from the capture through the tracker to the doors, left to right;
 //     lines go to the log.
 //   - demo shows a door on two hosts of its own: private network namespaces, joined by a virtual cable.
+//   - event is what happened, as values, and knockd's words for each kind.
 //   - eventlog writes what people and their scripts read: knockd's log lines, in knockd 0.8's format, to the log file,
 //     syslog, standard error or standard output.
 //   - fwknop reads the files of fwknop 2.6: the server's access.conf and fwknopd.conf, the client's .fwknoprc.

@@ -12,8 +12,10 @@ import (
 	"github.com/spf13/pflag"
 
 	"knockd/internal/cli"
+	"knockd/internal/event"
 	"knockd/internal/eventlog"
 	"knockd/internal/kernellog"
+	"knockd/internal/knock"
 	"knockd/internal/ruleset"
 	"knockd/internal/statefile"
 )
@@ -68,13 +70,18 @@ type lines struct {
 
 // entry writes one line; what is not of our rulesets is not for us.
 func (l *lines) entry(e kernellog.Entry) {
-	text, ok := ruleset.ParseLogPrefix(e.Prefix)
+	name, stage, ok := ruleset.ParseLogPrefix(e.Prefix)
 	if !ok {
 		return
 	}
+	door, knocker := knock.DoorID{Name: name}, event.Knocker{Addr: e.Src}
+	entry := event.Event(event.Admitted{Door: door, Knocker: knocker})
+	if stage > 0 {
+		entry = event.Stage{Door: door, Knocker: knocker, Stage: stage}
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	err := l.sink.WriteLine(e.Time, e.Src.String()+": "+text)
+	err := l.sink.Write(eventlog.NewRecord(e.Time, entry))
 	if err != nil && !errors.Is(err, statefile.ErrFull) && !errors.Is(err, statefile.ErrNotRead) {
 		l.fail(fmt.Errorf("write the log: %w", err))
 	}

@@ -27,7 +27,7 @@ type outputs struct {
 // is; until then, and without a log file, standard error has them too.
 func (o *outputs) open(conf *config.Config) (warnings []string) {
 	o.conf = conf
-	o.Outputs = eventlog.Outputs{Terminal: eventlog.Plain{W: o.stderr}, Watchers: eventlog.Plain{W: o.stdout}}
+	o.Outputs = eventlog.Outputs{Terminal: eventlog.Plain{W: o.stderr}, Debug: eventlog.Plain{W: o.stdout}}
 	if o.options.verbose {
 		o.Verbose = eventlog.Plain{W: o.stdout}
 	}

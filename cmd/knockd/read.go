@@ -38,7 +38,7 @@ func (o *options) replay(conf *config.Config, stdout io.Writer) error {
 	var failed error
 	r := daemon.Replay{Local: local, OnlyIPv4: o.onlyV4,
 		Line: func(at time.Time, text string) {
-			if err := sink.WriteLine(at, text); failed == nil {
+			if err := sink.Write(eventlog.NewRecord(at, eventlog.Text(text))); failed == nil {
 				failed = err
 			}
 		}}

@@ -1,8 +1,9 @@
 package eventlog
 
 import (
-	"fmt"
 	"time"
+
+	"knockd/internal/event"
 )
 
 // dayBudget is how many octets of log strangers may cause at once, and once more
@@ -15,8 +16,8 @@ const day = 24 * time.Hour
 // tellEvery is the pause between summaries while the budget is used up.
 const tellEvery = time.Minute
 
-// limiter bounds the lines of strangers: how many in the current second, and
-// their octets in the long run.
+// limiter bounds what strangers cause: how many events in the current second,
+// and the octets of their lines in the long run.
 type limiter struct {
 	rate   int
 	second time.Time // when the current second began
@@ -29,9 +30,9 @@ type limiter struct {
 	paid time.Time
 }
 
-// take says whether one more line may be written now, and gives the line that
-// tells of those left out before it, "" if there is nothing to tell.
-func (l *limiter) take(now time.Time) (ok bool, tell string) {
+// take reports whether one more event may be written now, and returns the event
+// that tells of those left out before it, nil if there is nothing to tell.
+func (l *limiter) take(now time.Time) (ok bool, tell event.Event) {
 	if now.Sub(l.second) >= time.Second || now.Before(l.second) {
 		l.second, l.taken = now, 0
 		tell = l.summary(now)
@@ -49,13 +50,13 @@ func (l *limiter) take(now time.Time) (ok bool, tell string) {
 	return true, tell
 }
 
-// miss counts a line that is not written.
+// miss counts an event that is not written.
 func (l *limiter) miss() { l.missed++ }
 
-// affords says whether the budget has anything left.
+// affords reports whether the budget has anything left.
 func (l *limiter) affords(now time.Time) bool { return l.paid.Sub(now) < day }
 
-// spend takes a line out of the budget.
+// spend takes an event's line out of the budget.
 func (l *limiter) spend(now time.Time, text string) {
 	if l.paid.Before(now) {
 		l.paid = now
@@ -64,30 +65,26 @@ func (l *limiter) spend(now time.Time, text string) {
 	l.paid = l.paid.Add(time.Duration(len(stamp)+len(text)+len("\n")) * (day / budget))
 }
 
-// summary is the line that tells how many were left out, which it forgets, if
+// summary is the event that tells how many were left out, which it forgets, if
 // there are any and it is time to tell.
-func (l *limiter) summary(now time.Time) string {
+func (l *limiter) summary(now time.Time) event.Event {
 	if l.missed == 0 || l.spent && (now.Sub(l.told) < tellEvery || !l.affords(now)) {
-		return ""
+		return nil
 	}
 	if l.spent {
 		l.told = now
 	}
-	text := l.flush()
-	l.spend(now, text)
-	return text
+	e := l.flush()
+	l.spend(now, e.Text())
+	return e
 }
 
 // flush is summary at the end, when no time is left to wait for.
-func (l *limiter) flush() string {
+func (l *limiter) flush() event.Event {
 	if l.missed == 0 {
-		return ""
+		return nil
 	}
-	why := "LogRate"
-	if l.spent {
-		why = "LogRate: the day's share is used up"
-	}
-	text := fmt.Sprintf("%d lines left out (%s)", l.missed, why)
+	e := event.LeftOut{Events: l.missed, Day: l.spent}
 	l.missed, l.spent = 0, false
-	return text
+	return e
 }

@@ -23,8 +23,8 @@ func written(rate, lines, days int) (octets []int, missed int) {
 		today := &octets[len(octets)-1]
 		for range lines {
 			ok, tell := l.take(now)
-			if tell != "" {
-				*today += count(tell)
+			if tell != nil {
+				*today += count(tell.Text())
 			}
 			if ok {
 				l.spend(now, text)
@@ -72,11 +72,11 @@ func TestDayUsedUp(t *testing.T) {
 		l := New(Outputs{Log: &m}, DefaultRate)
 		long := strings.Repeat("x", dayBudget/16)
 		for range 20 {
-			l.Stranger(long)
+			l.stranger(long)
 		}
-		l.Log("OPEN SESAME")
+		l.Event(said{"OPEN SESAME", notice})
 		time.Sleep(10 * time.Hour)
-		l.Stranger("later")
+		l.stranger("later")
 		l.Close()
 		got := slices.DeleteFunc(m.lines, func(s string) bool { return s == long })
 		want := []string{"OPEN SESAME", "4 lines left out (LogRate: the day's share is used up)", "later"}
@@ -95,7 +95,7 @@ func TestDayTold(t *testing.T) {
 	for range 60 * 10 {
 		now = now.Add(time.Second)
 		for range 200 {
-			if ok, tell := l.take(now); tell != "" {
+			if ok, tell := l.take(now); tell != nil {
 				told++
 			} else if ok {
 				l.spend(now, "192.0.2.123: ssh: Stage 1")

@@ -5,68 +5,63 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"knockd/internal/event"
 )
 
-// DefaultRate is how many lines a second strangers may cause if the
+// DefaultRate is how many events a second strangers may cause if the
 // configuration (LogRate) says nothing else.
 const DefaultRate = 100
 
-// maxQueued bounds the lines that wait for a slow disk. Beyond it the lines
-// that strangers cause are left out and counted.
+// maxQueued bounds the events that wait for a slow disk. Beyond it those that
+// strangers cause are left out and counted.
 const maxQueued = 8192
 
-// Sink is a place that takes lines. It is called by one goroutine at a time.
-type Sink interface {
-	WriteLine(at time.Time, text string) error
+// Record is an event with its time.
+type Record struct {
+	At    time.Time
+	Event event.Event
+	Text  string // the event's words, made once for all sinks
+
+	move *move // in place of an event
 }
 
-// audience says who is to read a line.
-type audience uint8
+// NewRecord returns an event with its time.
+func NewRecord(at time.Time, e event.Event) *Record { return &Record{At: at, Event: e, Text: e.Text()} }
 
-const (
-	toLog      audience = 1 << iota // the log: file, syslog or standard error
-	toVerbose                       // standard output, with -v
-	toTerminal                      // standard error, beside the log
-	toWatchers                      // standard output, and nowhere else
-)
+// Sink is a place that takes events. It is called by one goroutine at a time.
+type Sink interface{ Write(*Record) error }
 
-type line struct {
-	at   time.Time
-	text string
-	to   audience
-	move *move // in place of a line
-}
-
-// move is a change of outputs, between two lines.
+// move is a change of outputs, between two events.
 type move struct {
 	to    Outputs
 	moved func()
 }
 
-// Log takes lines from any goroutine and never makes the caller wait for a
+// Log takes events from any goroutine and never makes the caller wait for a
 // disk. The zero value is not ready; see New.
 type Log struct {
 	now func() time.Time
 
 	mu      sync.Mutex
 	wake    *sync.Cond
-	queue   []line
-	writing int // lines that the writer has taken from the queue
+	queue   []Record
+	writing int // records that the writer has taken from the queue
 	closed  bool
 	done    chan struct{}
 	limit   limiter
 	summing bool // summarize will be called
 }
 
-// Outputs is where lines go; a nil Sink takes none.
+// Outputs is where events go, by their Audience; a nil Sink takes none.
 type Outputs struct {
 	Log      Sink // the log proper
 	Verbose  Sink // what -v shows besides
 	Terminal Sink // warnings, besides
-	Watchers Sink // what is said to those who watch, and not logged
+	Debug    Sink // what is said to those who watch, and not logged
 }
 
-// New returns a Log that limits the lines of strangers to rate a second.
+// New returns a Log that limits what strangers cause to rate events a second.
 func New(out Outputs, rate int) *Log {
 	l := &Log{now: time.Now, done: make(chan struct{}), limit: limiter{rate: rate}}
 	l.wake = sync.NewCond(&l.mu)
@@ -74,32 +69,10 @@ func New(out Outputs, rate int) *Log {
 	return l
 }
 
-// Log writes a line that is never left out.
-func (l *Log) Log(text string) { l.put(text, toLog|toVerbose) }
-
-// Quiet writes a line that -v does not show.
-func (l *Log) Quiet(text string) { l.put(text, toLog) }
-
-// Warn writes a line to the log and to standard error.
-func (l *Log) Warn(text string) { l.put(text, toLog|toTerminal) }
-
-// Chat says something to those who watch (Outputs.Watchers), between the lines
-// that they see. It is not logged, and left out while they do not read.
-func (l *Log) Chat(text string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.full() {
-		l.append(line{at: l.now(), text: text, to: toWatchers})
-	}
-}
-
-// Stranger writes a line that anybody who can send a packet can cause: beyond
-// the rate it is left out, and one line says how many were.
-func (l *Log) Stranger(text string) { l.StrangerFunc(func() string { return text }) }
-
-// StrangerFunc is Stranger for a text that is made only if the line is
-// written. The function must not use the Log.
-func (l *Log) StrangerFunc(text func() string) {
+// Allows reports whether one more limited event may be written now; then it is
+// to be given to Event. Otherwise it is counted as left out, and needs not be
+// made: a flood costs no memory and no text.
+func (l *Log) Allows() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
@@ -109,28 +82,41 @@ func (l *Log) StrangerFunc(text func() string) {
 		l.limit.miss()
 		ok = false
 	}
-	if ok {
-		n := line{at: now, text: text(), to: toLog | toVerbose}
-		l.limit.spend(now, n.text)
-		l.append(n)
-	} else if !l.summing {
+	if !ok && !l.summing {
 		l.summing = true
 		time.AfterFunc(time.Second, l.summarize)
 	}
+	return ok
 }
 
-// tell writes a line about lines left out, if there is one.
-func (l *Log) tell(now time.Time, text string) {
-	if text != "" {
-		l.append(line{at: now, text: text, to: toLog | toVerbose})
+// Event writes an event to those who are to read it. One for event.Debug is
+// left out while they do not read. For a limited one ask Allows before.
+func (l *Log) Event(e event.Event) {
+	r := NewRecord(time.Time{}, e)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r.At = l.now()
+	switch to := e.Audience(); {
+	case to == event.Debug && l.full():
+		return
+	case to&event.Limited != 0:
+		l.limit.spend(r.At, r.Text)
+	}
+	l.append(*r)
+}
+
+// tell writes an event about those left out, if there is one.
+func (l *Log) tell(now time.Time, e event.Event) {
+	if e != nil {
+		l.append(*NewRecord(now, e))
 	}
 }
 
-// full says whether more lines wait for a slow disk than those must that can
-// be left out. The lock is held.
+// full reports whether as many events wait for a slow disk as may while some
+// can be left out. The lock is held.
 func (l *Log) full() bool { return len(l.queue)+l.writing >= maxQueued }
 
-// summarize writes the number of lines left out, once nobody has for a second,
+// summarize writes the number of events left out, once nobody has for a second,
 // or later when it is not time to tell.
 func (l *Log) summarize() {
 	l.mu.Lock()
@@ -142,25 +128,25 @@ func (l *Log) summarize() {
 	}
 }
 
-// SetRate changes the limit for strangers' lines.
+// SetRate changes the limit for what strangers cause.
 func (l *Log) SetRate(rate int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.limit.rate = rate
 }
 
-// SetOutputs changes where lines go, once all earlier lines are written. Then
+// SetOutputs changes where lines go, once all earlier events are written. Then
 // moved is called, which may close the old outputs. It does not wait for that.
 func (l *Log) SetOutputs(out Outputs, moved func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.append(line{move: &move{out, moved}})
+	l.append(Record{move: &move{out, moved}})
 }
 
-// Flush waits until all lines so far are written, however long that takes.
+// Flush waits until all events so far are written, however long that takes.
 func (l *Log) Flush() { l.FlushWithin(math.MaxInt64) }
 
-// FlushWithin waits until all lines so far are written, but no longer than
+// FlushWithin waits until all events so far are written, but no longer than
 // limit.
 func (l *Log) FlushWithin(limit time.Duration) {
 	l.mu.Lock()
@@ -181,7 +167,7 @@ func (l *Log) FlushWithin(limit time.Duration) {
 // closeLimit is how long Close waits for who does not take what is written.
 const closeLimit = 3 * time.Second
 
-// Close writes what is left and ends the Log; later lines are lost. So are
+// Close writes what is left and ends the Log; later events are lost. So are
 // those that nobody has taken within three seconds: nobody may read our
 // standard output, and a daemon that was told to end has to.
 func (l *Log) Close() {
@@ -198,17 +184,11 @@ func (l *Log) Close() {
 	}
 }
 
-func (l *Log) put(text string, to audience) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.append(line{at: l.now(), text: text, to: to})
-}
-
-func (l *Log) append(n line) {
+func (l *Log) append(r Record) {
 	if l.closed {
 		return
 	}
-	l.queue = append(l.queue, n)
+	l.queue = append(l.queue, r)
 	l.wake.Broadcast()
 }
 
@@ -217,7 +197,7 @@ func (l *Log) write(out Outputs) {
 	defer close(l.done)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var spare []line
+	var spare []Record
 	for {
 		for len(l.queue) == 0 && !l.closed {
 			l.wake.Wait()
@@ -237,7 +217,7 @@ func (l *Log) write(out Outputs) {
 }
 
 // emptied returns the memory of a batch for another one, unless it is much.
-func emptied(batch []line) []line {
+func emptied(batch []Record) []Record {
 	if cap(batch) > maxQueued {
 		return nil
 	}
@@ -246,13 +226,13 @@ func emptied(batch []line) []line {
 }
 
 // write carries out a batch, in order, and returns the outputs from then on.
-func (o Outputs) write(batch []line) Outputs {
+func (o Outputs) write(batch []Record) Outputs {
 	for len(batch) > 0 {
-		n := slices.IndexFunc(batch, func(n line) bool { return n.move != nil })
+		n := slices.IndexFunc(batch, func(r Record) bool { return r.move != nil })
 		if n < 0 {
 			n = len(batch)
 		}
-		o.lines(batch[:n])
+		o.records(batch[:n])
 		if batch = batch[n:]; len(batch) > 0 {
 			m := batch[0].move
 			o = m.to
@@ -263,17 +243,18 @@ func (o Outputs) write(batch []line) Outputs {
 	return o
 }
 
-// lines gives each line to those who are to read it. A sink that fails has
+// records gives each event to those who are to read it. A sink that fails has
 // nobody to tell, and a full disk must not stop the daemon.
-func (o Outputs) lines(batch []line) {
+func (o Outputs) records(batch []Record) {
 	if file, ok := o.Log.(*File); ok {
-		_ = file.writeLines(batch)
+		_ = file.writeAll(batch)
 		o.Log = nil
 	}
-	for _, n := range batch {
-		for i, sink := range [...]Sink{o.Log, o.Verbose, o.Terminal, o.Watchers} {
-			if sink != nil && n.to&(1<<i) != 0 {
-				_ = sink.WriteLine(n.at, n.text)
+	for i := range batch {
+		to := batch[i].Event.Audience()
+		for k, sink := range [...]Sink{o.Log, o.Verbose, o.Terminal, o.Debug} {
+			if sink != nil && to&(1<<k) != 0 {
+				_ = sink.Write(&batch[i])
 			}
 		}
 	}

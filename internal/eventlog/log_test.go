@@ -1,7 +1,9 @@
 package eventlog
 
 import (
+	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,7 +12,32 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"knockd/internal/event"
+	"knockd/internal/knock"
 )
+
+// said is an event for some readers.
+type said struct {
+	text string
+	to   event.Audience
+}
+
+func (s said) Text() string             { return s.text }
+func (s said) Audience() event.Audience { return s.to }
+
+// The kinds of events, by their readers.
+const (
+	notice  = event.Log | event.Verbose
+	limited = notice | event.Limited
+)
+
+// stranger writes a limited event, if it may be written.
+func (l *Log) stranger(text string) {
+	if l.Allows() {
+		l.Event(said{text, limited})
+	}
+}
 
 // memory is a Sink that keeps its lines.
 type memory struct {
@@ -19,26 +46,26 @@ type memory struct {
 	block chan struct{} // if set, each line waits for a value
 }
 
-func (m *memory) WriteLine(_ time.Time, text string) error {
+func (m *memory) Write(r *Record) error {
 	if m.block != nil {
 		<-m.block
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.lines = append(m.lines, text)
+	m.lines = append(m.lines, r.Text)
 	return nil
 }
 
 func TestAudiences(t *testing.T) {
 	var log, verbose, terminal, watchers memory
 	l := New(Outputs{&log, &verbose, &terminal, &watchers}, 10)
-	l.Log("a")
-	l.Quiet("b")
-	l.Warn("c")
-	l.Stranger("d")
-	l.Chat("e")
+	l.Event(said{"a", notice})
+	l.Event(said{"b", event.Log})
+	l.Event(said{"c", event.Log | event.Terminal})
+	l.stranger("d")
+	l.Event(said{"e", event.Debug})
 	l.Close()
-	l.Log("after the end")
+	l.Event(said{"after the end", notice})
 	for _, c := range []struct {
 		name string
 		got  []string
@@ -60,11 +87,11 @@ func TestRate(t *testing.T) {
 		var m memory
 		l := New(Outputs{Log: &m}, 3)
 		for i := range 10 {
-			l.Stranger(fmt.Sprint("line ", i))
+			l.stranger(fmt.Sprint("line ", i))
 		}
-		l.Log("OPEN SESAME")
+		l.Event(said{"OPEN SESAME", notice})
 		time.Sleep(1500 * time.Millisecond) // nobody writes: the summary comes by itself
-		l.Stranger("later")
+		l.stranger("later")
 		l.Close()
 		want := []string{"line 0", "line 1", "line 2", "OPEN SESAME", "7 lines left out (LogRate)", "later"}
 		if !slices.Equal(m.lines, want) {
@@ -78,7 +105,7 @@ func TestRateUnderSteadyFlood(t *testing.T) {
 		var m memory
 		l := New(Outputs{Log: &m}, 5)
 		for range 1000 {
-			l.Stranger("x")
+			l.stranger("x")
 			time.Sleep(10 * time.Millisecond)
 		}
 		l.Close()
@@ -101,9 +128,9 @@ func TestSlowDisk(t *testing.T) {
 	m := memory{block: make(chan struct{})}
 	l := New(Outputs{Log: &m}, 1<<30)
 	for range maxQueued + 1000 {
-		l.Stranger("x")
+		l.stranger("x")
 	}
-	l.Log("kept")
+	l.Event(said{"kept", notice})
 	close(m.block)
 	l.Close()
 	if n := len(m.lines); n > maxQueued+10 {
@@ -122,10 +149,10 @@ func TestSlowDisk(t *testing.T) {
 func TestSetOutputs(t *testing.T) {
 	before, after := memory{block: make(chan struct{})}, memory{}
 	l := New(Outputs{Log: &before}, 10)
-	l.Log("a")
+	l.Event(said{"a", notice})
 	moved := false
 	l.SetOutputs(Outputs{Log: &after}, func() { moved = len(before.lines) == 1 && len(after.lines) == 0 })
-	l.Log("b")
+	l.Event(said{"b", notice})
 	close(before.block)
 	l.Close()
 	if !moved || !slices.Equal(before.lines, []string{"a"}) || !slices.Equal(after.lines, []string{"b"}) {
@@ -138,9 +165,9 @@ func TestSetOutputs(t *testing.T) {
 func TestNobodyReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stuck := memory{block: make(chan struct{})}
-		l := New(Outputs{Watchers: &stuck}, 10)
+		l := New(Outputs{Debug: &stuck}, 10)
 		for range 3 * maxQueued {
-			l.Chat("x")
+			l.Event(said{"x", event.Debug})
 		}
 		begin := time.Now()
 		l.Close()
@@ -162,7 +189,7 @@ func TestFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.Local)
-	if err := f.WriteLine(at, "shutting down"); err != nil {
+	if err := f.Write(NewRecord(at, said{"shutting down", notice})); err != nil {
 		t.Fatal(err)
 	}
 	f.Close()
@@ -190,12 +217,52 @@ func TestFileLines(t *testing.T) {
 	var want strings.Builder
 	for i := range 5000 {
 		text := fmt.Sprintf("line %d of many", i)
-		l.Log(text)
+		l.Event(said{text, notice})
 		fmt.Fprintf(&want, "[2026-11-23 10:00] %s\n", text)
-		l.put("not this", toVerbose)
+		l.Event(said{"not this", event.Verbose})
 	}
 	l.Close()
 	if got, err := os.ReadFile(path); err != nil || string(got) != want.String() {
 		t.Errorf("%d octets, want %d, %v", len(got), want.Len(), err)
+	}
+}
+
+// TestLeftOutCostsNothing: an event of a flood that is left out is not made.
+func TestLeftOutCostsNothing(t *testing.T) {
+	l := New(Outputs{Log: &memory{}}, 0)
+	defer l.Close()
+	knocker := event.Knocker{Addr: netip.MustParseAddr("2001:db8::7"), Host: "host.example"}
+	limited := func() {
+		if l.Allows() {
+			l.Event(event.Stage{Door: knock.DoorID{Name: "ssh", N: 1}, Knocker: knocker, Stage: 1})
+		}
+	}
+	limited() // the first one left out starts a timer
+	if n := testing.AllocsPerRun(1000, limited); n > 0 {
+		t.Errorf("an event that is left out costs %v allocations", n)
+	}
+}
+
+// TestLines: an event of several lines has its time before each.
+func TestLines(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	file, err := OpenFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	var verbose strings.Builder
+	l := New(Outputs{Log: Both{file, Plain{&verbose}}}, 1)
+	l.now = func() time.Time { return time.Date(2026, 11, 23, 10, 0, 0, 0, time.Local) }
+	refused := event.ReloadRefused{Err: errors.New("k.conf:1: a\nk.conf:2: b\n")}
+	l.Event(refused)
+	l.SetOutputs(Outputs{Log: file}, func() {}) // alone it is written at once
+	l.Event(refused)
+	l.Close()
+	const lines = "k.conf:1: a\nk.conf:2: b\nconfiguration not changed\n"
+	stamped := strings.ReplaceAll("\n"+lines, "\n", "\n[2026-11-23 10:00] ")[1:]
+	stamped = strings.TrimSuffix(stamped, "[2026-11-23 10:00] ")
+	if got, err := os.ReadFile(path); err != nil || string(got) != stamped+stamped || verbose.String() != lines {
+		t.Errorf("%q, %q, %v", got, verbose.String(), err)
 	}
 }

@@ -3,8 +3,10 @@ package eventlog
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
+	"knockd/internal/event"
 	"knockd/internal/statefile"
 )
 
@@ -28,16 +30,14 @@ func OpenFile(path string) (*File, error) {
 }
 
 // Lost is the line in place of those that a file or pipe did not take.
-func Lost(n int, why error) string { return fmt.Sprintf("%d lines lost: %v", n, why) }
+func Lost(n int, why error) string { return event.Lost{Lines: n, Why: why.Error()}.Text() }
 
-// WriteLine implements Sink.
-func (s *File) WriteLine(at time.Time, text string) error {
-	return Stamped{s}.WriteLine(at, text)
-}
+// Write implements Sink.
+func (s *File) Write(r *Record) error { return Stamped{s.Output}.Write(r) }
 
-// writeLines writes the lines that are for the log at once, whole ones only to
+// writeAll writes the events that are for the log at once, whole lines only to
 // a call of write(2): other programs may append to the same file.
-func (s *File) writeLines(lines []line) error {
+func (s *File) writeAll(records []Record) error {
 	var b, prefix []byte
 	var second int64 // to which the prefix belongs
 	var failed error
@@ -45,19 +45,21 @@ func (s *File) writeLines(lines []line) error {
 		if len(b) == 0 {
 			return
 		}
-		if _, err := s.Write(b); failed == nil {
+		if _, err := s.Output.Write(b); failed == nil {
 			failed = err
 		}
 		b = b[:0]
 	}
-	for _, n := range lines {
-		if n.to&toLog == 0 {
+	for _, r := range records {
+		if r.Event.Audience()&event.Log == 0 {
 			continue
 		}
-		if now := n.at.Unix(); now != second || prefix == nil {
-			second, prefix = now, n.at.Local().AppendFormat(prefix[:0], stamp)
+		if now := r.At.Unix(); now != second || prefix == nil {
+			second, prefix = now, r.At.Local().AppendFormat(prefix[:0], stamp)
 		}
-		b = append(append(append(b, prefix...), n.text...), '\n')
+		for line := range strings.SplitSeq(r.Text, "\n") {
+			b = append(append(append(b, prefix...), line...), '\n')
+		}
 		if len(b) >= atOnce {
 			flush()
 		}
@@ -72,19 +74,23 @@ const atOnce = 32 << 10
 // Stamped writes lines with their time, as the log file has them.
 type Stamped struct{ W io.Writer }
 
-// WriteLine implements Sink.
-func (s Stamped) WriteLine(at time.Time, text string) error {
-	_, err := io.WriteString(s.W, at.Local().Format(stamp)+text+"\n")
-	return err
-}
+// Write implements Sink.
+func (s Stamped) Write(r *Record) error { return r.write(s.W, r.At.Local().Format(stamp)) }
 
-// Plain writes lines without time, for a terminal or the journal, which has
-// its own.
+// Plain writes lines without time, for a terminal or journald, which has its
+// own.
 type Plain struct{ W io.Writer }
 
-// WriteLine implements Sink.
-func (s Plain) WriteLine(_ time.Time, text string) error {
-	_, err := io.WriteString(s.W, text+"\n")
+// Write implements Sink.
+func (s Plain) Write(r *Record) error { return r.write(s.W, "") }
+
+// write writes the lines of an event.
+func (r *Record) write(w io.Writer, prefix string) (err error) {
+	for line := range strings.SplitSeq(r.Text, "\n") {
+		if _, e := io.WriteString(w, prefix+line+"\n"); err == nil {
+			err = e
+		}
+	}
 	return err
 }
 
@@ -92,10 +98,10 @@ func (s Plain) WriteLine(_ time.Time, text string) error {
 // both are asked for.
 type Both struct{ A, B Sink }
 
-// WriteLine implements Sink.
-func (s Both) WriteLine(at time.Time, text string) error {
-	err := s.A.WriteLine(at, text)
-	if err2 := s.B.WriteLine(at, text); err == nil {
+// Write implements Sink.
+func (s Both) Write(r *Record) error {
+	err := s.A.Write(r)
+	if err2 := s.B.Write(r); err == nil {
 		err = err2
 	}
 	return err

@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"time"
+
+	"knockd/internal/event"
 )
 
 // The local syslog daemon, and how a line to it begins: priority daemon.notice
@@ -68,13 +71,22 @@ func (s *Syslog) connect() (err error) {
 	return err
 }
 
-// WriteLine implements Sink.
-func (s *Syslog) WriteLine(at time.Time, text string) error {
+// Write implements Sink. Each line is a message of its own.
+func (s *Syslog) Write(r *Record) (err error) {
+	for line := range strings.SplitSeq(r.Text, "\n") {
+		if e := s.writeLine(r.At, line); err == nil {
+			err = e
+		}
+	}
+	return err
+}
+
+func (s *Syslog) writeLine(at time.Time, text string) error {
 	if time.Now().Before(s.busy) {
 		s.lost++
 		return errSyslogBusy
 	}
-	if s.lost > 0 && s.send(at, fmt.Sprintf("%d lines lost: syslog did not take them", s.lost)) == nil {
+	if s.lost > 0 && s.send(at, event.Lost{Lines: s.lost, Why: "syslog did not take them"}.Text()) == nil {
 		s.lost = 0
 	}
 	err := s.send(at, text)

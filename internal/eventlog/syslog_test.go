@@ -47,7 +47,7 @@ func TestSyslog(t *testing.T) {
 		time.Date(2026, 11, 28, 9, 34, 21, 0, time.Local): "<29>Nov 28 09:34:21 knockd: 192.0.2.1: ssh: OPEN SESAME",
 		time.Date(2026, 3, 2, 19, 4, 5, 0, time.Local):    "<29>Mar  2 19:04:05 knockd: 192.0.2.1: ssh: OPEN SESAME",
 	} {
-		if err := s.WriteLine(at, "192.0.2.1: ssh: OPEN SESAME"); err != nil {
+		if err := s.Write(NewRecord(at, said{"192.0.2.1: ssh: OPEN SESAME", notice})); err != nil {
 			t.Fatal(err)
 		}
 		if got := received(t, l); got != want {
@@ -74,7 +74,7 @@ func TestSyslogStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := s.WriteLine(time.Now(), "a"); err != nil {
+	if err := s.Write(NewRecord(time.Now(), said{"a", notice})); err != nil {
 		t.Fatal(err)
 	}
 	if got := received(t, conn); !strings.HasSuffix(got, " knockd: a\x00") {
@@ -91,12 +91,12 @@ func TestSyslogLate(t *testing.T) {
 		t.Errorf("error %v, want %s", err, want)
 	}
 	defer s.Close()
-	if s.WriteLine(time.Now(), "too early") == nil {
+	if s.Write(NewRecord(time.Now(), said{"too early", notice})) == nil {
 		t.Error("nobody there, and no error")
 	}
 	for _, want := range []string{"late", "anew"} {
 		l := syslogd(t, path)
-		if err := s.WriteLine(time.Now(), want); err != nil {
+		if err := s.Write(NewRecord(time.Now(), said{want, notice})); err != nil {
 			t.Error(err)
 		}
 		got := received(t, l)
@@ -125,11 +125,11 @@ func TestSyslogHangs(t *testing.T) {
 	}
 	defer s.Close()
 	begin, n := time.Now(), 0
-	for s.WriteLine(time.Now(), "x") == nil && n < 1e6 {
+	for s.Write(NewRecord(time.Now(), said{"x", notice})) == nil && n < 1e6 {
 		n++
 	}
 	for range 100 {
-		s.WriteLine(time.Now(), "x")
+		s.Write(NewRecord(time.Now(), said{"x", notice}))
 	}
 	if took := time.Since(begin); took > syslogPause {
 		t.Errorf("101 lines that nobody takes took %v", took)
@@ -138,7 +138,7 @@ func TestSyslogHangs(t *testing.T) {
 		received(t, l)
 	}
 	s.busy = time.Time{}
-	if err := s.WriteLine(time.Now(), "y"); err != nil {
+	if err := s.Write(NewRecord(time.Now(), said{"y", notice})); err != nil {
 		t.Fatal(err)
 	}
 	if got := received(t, l); !regexp.MustCompile(` 101 lines lost: syslog did not take them$`).MatchString(got) {

@@ -127,9 +127,9 @@ func FuzzLogPrefix(f *testing.F) {
 			if strings.ContainsAny(p, "\"'\\$\n`") {
 				t.Errorf("prefix %q", p)
 			}
-			text, ok := ParseLogPrefix(p)
-			if !ok || !strings.HasPrefix(text, name+": ") {
-				t.Errorf("prefix %q became %q, %v", p, text, ok)
+			door, n, ok := ParseLogPrefix(p)
+			if !ok || door != name || n > 0 != strings.Contains(p, ": Stage ") {
+				t.Errorf("prefix %q became %q, %d, %v", p, door, n, ok)
 			}
 		}
 		ParseLogPrefix(name)

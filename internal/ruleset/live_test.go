@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"flag"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -252,11 +253,15 @@ func (l *lab) gathered(ending string) (lines map[netip.Addr][]string, n int) {
 	defer l.mu.Unlock()
 	lines = map[netip.Addr][]string{}
 	for _, e := range l.entries {
-		text, ok := ParseLogPrefix(e.Prefix)
+		name, stage, ok := ParseLogPrefix(e.Prefix)
 		if !ok {
 			l.t.Errorf("strange prefix %q", e.Prefix)
 		}
-		if name, _, _ := strings.Cut(text, ": "); strings.HasSuffix(name, ending) {
+		text := name + ": " + Opened
+		if stage > 0 {
+			text = fmt.Sprintf("%s: Stage %d", name, stage)
+		}
+		if strings.HasSuffix(name, ending) {
 			lines[e.Src] = append(lines[e.Src], text)
 			n++
 		}

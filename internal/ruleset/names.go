@@ -108,23 +108,25 @@ func encode(name string) string {
 	return b.String()
 }
 
-// ParseLogPrefix returns the text of a log line after the address, such as
-// "openSSH: Stage 1", from the prefix that a compiled ruleset gives a packet.
-// It reports false for a prefix that is none of ours.
-func ParseLogPrefix(prefix string) (string, bool) {
+// ParseLogPrefix returns what the prefix that a compiled ruleset gives a packet
+// says: the door's name and the stage, 0 if the door has opened. It reports false
+// for a prefix that is none of ours.
+func ParseLogPrefix(prefix string) (door string, stage int, ok bool) {
 	name, text, ok := strings.Cut(strings.TrimRight(prefix, "\x00"), ": ")
 	if !ok {
-		return "", false
+		return "", 0, false
 	}
 	if n, isStage := strings.CutPrefix(text, "Stage "); isStage {
-		if v, err := strconv.Atoi(n); err != nil || v < 1 || strconv.Itoa(v) != n {
-			return "", false
+		v, err := strconv.Atoi(n)
+		if err != nil || v < 1 || strconv.Itoa(v) != n {
+			return "", 0, false
 		}
+		stage = v
 	} else if text != Opened {
-		return "", false
+		return "", 0, false
 	}
-	door, ok := decode(name)
-	return door + ": " + text, ok
+	door, ok = decode(name)
+	return door, stage, ok
 }
 
 // decode undoes encode.

@@ -1,0 +1,59 @@
+// Package event is what happened, as values, and knockd's words for each kind.
+// A value is made where it happens, by the room that knows it; the log, and
+// whoever else listens, makes text of it at the very edge.
+//
+// No value holds a step, a sequence, a key or a message: a door is named by its
+// knock.DoorID. A new kind is a type with a Text method, in the file of the room
+// that makes it, and a row in the table of the test.
+package event
+
+import "knockd/internal/knock"
+
+// Event is one thing that happened.
+type Event interface {
+	// Text returns the words of knockd's log, without time and line end: one
+	// line or, with newlines between them, several.
+	Text() string
+	// Audience says who is to read of events of this kind.
+	Audience() Audience
+}
+
+// Audience is a set of readers.
+type Audience uint8
+
+const (
+	Log      Audience = 1 << iota // the log: file, syslog or standard error
+	Verbose                       // standard output, with -v
+	Terminal                      // standard error, beside the log
+	Debug                         // standard output alone, and left out while nobody reads
+	// Limited: anybody who can send a packet can cause it, so beyond a rate it
+	// is left out.
+	Limited
+)
+
+// Each kind embeds one of these.
+type (
+	notice  struct{} // the usual kind
+	limited struct{} // what strangers cause
+	warning struct{} // what somebody should look at
+	quiet   struct{} // what -v says in other words, or not
+	debug   struct{} // what goes on, for -v and -D
+)
+
+func (notice) Audience() Audience  { return Log | Verbose }
+func (limited) Audience() Audience { return Log | Verbose | Limited }
+func (warning) Audience() Audience { return Log | Terminal }
+func (quiet) Audience() Audience   { return Log }
+func (debug) Audience() Audience   { return Debug }
+
+// Ports names ranges of ports as the configuration does: "tcp/22, udp/53".
+func Ports(ports []knock.PortRange) string {
+	text := ""
+	for i, p := range ports {
+		if i > 0 {
+			text += ", "
+		}
+		text += p.String()
+	}
+	return text
+}

@@ -1,0 +1,156 @@
+package event
+
+import (
+	"fmt"
+
+	"knockd/internal/knock"
+)
+
+// GuardDeaf: nothing is listened on, and what the guard means to those outside.
+type GuardDeaf struct {
+	warning
+	Closed, Open []knock.PortRange
+}
+
+func (e GuardDeaf) Text() string {
+	closed, open := "", ""
+	if len(e.Closed) > 0 {
+		it := "it"
+		if several(e.Closed) {
+			it = "them"
+		}
+		closed = Are(e.Closed) + " closed to all and nothing listens: knockd --cleanup --force opens " + it
+	}
+	if len(e.Open) > 0 {
+		open = Are(e.Open) + " not guarded until something is listened on"
+	}
+	if closed != "" && open != "" {
+		closed += "\n"
+	}
+	return closed + open
+}
+
+// Are begins a sentence about ports: "tcp/22 is".
+func Are(ports []knock.PortRange) string {
+	if several(ports) {
+		return Ports(ports) + " are"
+	}
+	return Ports(ports) + " is"
+}
+
+func several(ports []knock.PortRange) bool { return len(ports) > 1 || ports[0].First < ports[0].Last }
+
+// GuardClosed: the guard has closed what it had left open, or stays when knockd
+// ends.
+type GuardClosed struct {
+	quiet
+	Ports []knock.PortRange
+	Stays bool
+}
+
+func (e GuardClosed) Text() string {
+	if e.Stays {
+		return "the guard keeps closed: " + Ports(e.Ports) + " (knockd --cleanup opens them to all)"
+	}
+	return "the guard closes " + Ports(e.Ports)
+}
+
+// GuardFailed: the guard could not close, and is tried again.
+type GuardFailed struct {
+	warning
+	Err error
+}
+
+func (e GuardFailed) Text() string { return fmt.Sprintf("close the guard: %v: trying again", e.Err) }
+
+// TableFound: a table of ours is there that the configuration does not use.
+type TableFound struct {
+	warning
+	Table  string
+	Guard  bool
+	Closes []knock.PortRange // with Guard
+}
+
+func (e TableFound) Text() string {
+	does := "is still there"
+	if e.Guard {
+		does = "still closes " + Ports(e.Closes) + " to all"
+	}
+	return fmt.Sprintf("table %s, which another configuration has left, %s; if no other knockd uses it: nft delete table %[1]s", e.Table, does)
+}
+
+// TableUnowned: the kernel lets others change our table.
+type TableUnowned struct {
+	warning
+	Table string
+}
+
+func (e TableUnowned) Text() string {
+	return "table " + e.Table + " cannot be owned (that needs Linux 6.9): other programs can change it; if they do, it is put back"
+}
+
+// Restored: somebody has changed rules of ours, and they are as they were.
+type Restored struct {
+	warning
+	Table    string // "": the host's sets were made anew
+	By       string // "nft" (process 1)
+	Openings int
+}
+
+func (e Restored) Text() string {
+	if e.Table == "" {
+		return fmt.Sprintf("the sets of native doors were made anew by %s: put back %d openings", e.By, e.Openings)
+	}
+	return fmt.Sprintf("table %s was changed by %s: put back, with %d openings", e.Table, e.By, e.Openings)
+}
+
+// ClosedByOthers: somebody has ended openings.
+type ClosedByOthers struct {
+	warning
+	By       string
+	Openings int
+}
+
+func (e ClosedByOthers) Text() string {
+	return fmt.Sprintf("%d openings were closed by %s", e.Openings, e.By)
+}
+
+// RestoreFailed: what others have changed could not be put back, and is tried again.
+type RestoreFailed struct {
+	warning
+	Err error
+}
+
+func (e RestoreFailed) Text() string { return fmt.Sprintf("%v: trying again", e.Err) }
+
+// MonitorFailed: changes by others are not seen for a moment.
+type MonitorFailed struct {
+	warning
+	Err error
+}
+
+func (e MonitorFailed) Text() string {
+	return fmt.Sprintf("nftables monitor: %v: starting again", e.Err)
+}
+
+// SetLacking: a door has no set for one IP version.
+type SetLacking struct {
+	warning
+	Door         knock.DoorID
+	Version, Key string // "IPv4", and what would name a set
+}
+
+func (e SetLacking) Text() string {
+	return fmt.Sprintf("door %s does not open for %s addresses: it has no %s", e.Door.Name, e.Version, e.Key)
+}
+
+// SetUnused: no rule asks a door's set.
+type SetUnused struct {
+	warning
+	Door             knock.DoorID
+	Set, Table, Rule string // Rule would
+}
+
+func (e SetUnused) Text() string {
+	return fmt.Sprintf("no rule refers to set %s: door %s opens nothing; add to a chain of table %s, before what drops: %s", e.Set, e.Door.Name, e.Table, e.Rule)
+}

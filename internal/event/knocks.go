@@ -1,0 +1,130 @@
+package event
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"knockd/internal/knock"
+)
+
+// Knocker is who knocks, as the log names it.
+type Knocker struct {
+	Addr netip.Addr
+	Host string // its name, if it was looked up
+}
+
+// String returns the address, with the name behind it.
+func (k Knocker) String() string {
+	if k.Host == "" {
+		return k.Addr.String()
+	}
+	return k.Addr.String() + " (" + k.Host + ")"
+}
+
+// Stage: a knocker has taken a step.
+type Stage struct {
+	limited
+	Door    knock.DoorID
+	Knocker Knocker
+	Stage   int // 1 after the first step
+}
+
+func (e Stage) Text() string { return fmt.Sprintf("%v: %s: Stage %d", e.Knocker, e.Door.Name, e.Stage) }
+
+// Expired: seq_timeout passed before the sequence was complete.
+type Expired struct {
+	limited
+	Door    knock.DoorID
+	Knocker Knocker
+	Stage   int
+}
+
+func (e Expired) Text() string {
+	return fmt.Sprintf("%v: %s: sequence timeout (stage %d)", e.Knocker, e.Door.Name, e.Stage)
+}
+
+// Admitted: a door opens, for a sequence that is complete or for a message.
+type Admitted struct {
+	notice
+	Door    knock.DoorID
+	Knocker Knocker
+}
+
+func (e Admitted) Text() string { return fmt.Sprintf("%v: %s: OPEN SESAME", e.Knocker, e.Door.Name) }
+
+// Ignored: a knocker has failed too often.
+type Ignored struct {
+	notice
+	Door     knock.DoorID // the last one
+	Knocker  Knocker
+	For      time.Duration
+	Failures int
+}
+
+func (e Ignored) Text() string {
+	return fmt.Sprintf("%v: ignored for %.0f s after %d failed attempts", e.Knocker, e.For.Seconds(), e.Failures)
+}
+
+// Evicted: attempts were given up to make room for others.
+type Evicted struct {
+	notice
+	Limit    int // MaxAttempts
+	Attempts uint64
+	Door     knock.DoorID // of the last one
+}
+
+func (e Evicted) Text() string {
+	return fmt.Sprintf("MaxAttempts (%d) reached: attempts given up: %d, at last the oldest at %s", e.Limit, e.Attempts, e.Door.Name)
+}
+
+// SequencesExhausted: all one-time sequences of a door are used. The words are
+// knockd 0.8's.
+type SequencesExhausted struct {
+	warning
+	Door knock.DoorID
+}
+
+func (e SequencesExhausted) Text() string {
+	return "no more sequences left in the one time sequences file for door " + e.Door.Name + " --> disabling the door"
+}
+
+// SequenceNotMarked: a one-time sequence could not be marked as used, and opens
+// nothing.
+type SequenceNotMarked struct {
+	warning
+	Door knock.DoorID
+	Err  error
+}
+
+func (e SequenceNotMarked) Text() string {
+	return fmt.Sprintf("%s: not opened: mark the sequence as used: %v", e.Door.Name, e.Err)
+}
+
+// SequenceNotRead: the next one-time sequence could not be read.
+type SequenceNotRead struct {
+	warning
+	Door  knock.DoorID
+	Err   error
+	Again bool // the next knock tries again; else the door is disabled
+}
+
+func (e SequenceNotRead) Text() string {
+	text := fmt.Sprintf("%s: read the next sequence: %v", e.Door.Name, e.Err)
+	if !e.Again {
+		text += " --> disabling the door"
+	}
+	return text
+}
+
+// LineSkipped: a line of a file of one-time sequences is none.
+type LineSkipped struct {
+	warning
+	Door knock.DoorID
+	File string
+	Line int
+}
+
+func (e LineSkipped) Text() string {
+	return fmt.Sprintf("%s:%d: not a sequence, skipped", e.File, e.Line)
+}
