@@ -218,7 +218,7 @@ func TestOwnPipeAsConfiguration(t *testing.T) {
 	t.Parallel()
 	h := nettest.NewHost(t, "h")
 	dir := t.TempDir()
-	write(t, dir+"/text", "[options]\nStateDir = "+dir+"/state\n[a]\nsequence = 7000:udp,8000:udp,9000:udp\ncommand = true\n")
+	write(t, dir+"/text", "[options]\nStateDir = "+dir+"/state\n[a]\nsequence = 17301:udp,24410:udp,19102:udp\ncommand = true\n")
 	for _, line := range []string{
 		"KNOCKD -t -i lo -c <(cat DIR/text)",
 		"KNOCKD -t -i lo -c <(sleep 1; cat DIR/text)",
