@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"sync"
 
 	"knockd/internal/config"
 	"knockd/internal/eventlog"
@@ -16,9 +17,11 @@ type outputs struct {
 	eventlog.Outputs
 	options        *options
 	stdout, stderr io.Writer
-	conf           *config.Config   // the one that the outputs were opened for
-	file           *eventlog.File   // nil: none
-	syslog         *eventlog.Syslog // nil: none
+
+	mu     sync.Mutex       // over what follows and Outputs, while the daemon runs
+	conf   *config.Config   // the one that the outputs were opened for
+	file   *eventlog.File   // nil: none
+	syslog *eventlog.Syslog // nil: none
 }
 
 // open opens the outputs of a configuration. A log file that cannot be opened
@@ -92,25 +95,21 @@ func (o *outputs) logToStderr() {
 }
 
 // reopen opens the outputs of a configuration, or the same once more if conf
-// is nil. What it returns puts them in place of those that were open, which it
-// closes, or, with use false, lets go of them.
-func (o *outputs) reopen(log *eventlog.Log, conf *config.Config) func(use bool) {
+// is nil, and closes those that were open. Two calls at a time do not happen; the
+// end may come meanwhile.
+func (o *outputs) reopen(log *eventlog.Log, conf *config.Config) {
 	if conf == nil {
 		conf = o.conf
 	}
 	next := &outputs{options: o.options, stdout: o.stdout, stderr: o.stderr, file: o.file}
 	warnings := next.open(conf)
-	return func(use bool) {
-		if !use {
-			next.closeBut(o)
-			return
-		}
-		old := *o
-		*o = *next
-		log.SetOutputs(o.Outputs, func() { old.closeBut(next) })
-		for _, w := range warnings {
-			log.Warn(w)
-		}
+	o.mu.Lock()
+	old := outputs{file: o.file, syslog: o.syslog}
+	o.Outputs, o.conf, o.file, o.syslog = next.Outputs, next.conf, next.file, next.syslog
+	o.mu.Unlock()
+	log.SetOutputs(next.Outputs, func() { old.closeBut(next) })
+	for _, w := range warnings {
+		log.Warn(w)
 	}
 }
 
@@ -127,6 +126,8 @@ func (o *outputs) closeBut(other *outputs) {
 }
 
 func (o *outputs) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	if o.file != nil {
 		o.file.Close()
 	}

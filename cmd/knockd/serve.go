@@ -44,7 +44,7 @@ func (o *options) serve(ctx context.Context, conf *config.Config, reload <-chan 
 		Journal:    journal,
 		OnceFile:   o.onceFile(conf.StateDir, journal),
 		Load:       func() (*config.Config, error) { return o.loadConfig(o.path(o.config)) },
-		OpenLog:    func(conf *config.Config) func(bool) { return outputs.reopen(log, conf) },
+		ReopenLog:  func(conf *config.Config) { outputs.reopen(log, conf) },
 		Ready: func() {
 			atMostThreads(serving)
 			makeThreads()

@@ -34,11 +34,9 @@ type Options struct {
 
 	// Load reads and checks the configuration again.
 	Load func() (*config.Config, error)
-	// OpenLog opens the log file again, for a configuration that may be new; nil
-	// means the old one goes on. It may take its time. What it returns is called
-	// by the loop, once, and puts the file in place of the old one or, with use
-	// false, closes it.
-	OpenLog func(*config.Config) func(use bool)
+	// ReopenLog closes and opens the log file again, for a configuration that
+	// may be new; nil means the old one goes on. It may take its time.
+	ReopenLog func(*config.Config)
 	// Ready is called once the daemon listens.
 	Ready func()
 	// Trim is called beside the loop when a configuration was read and is in

@@ -24,31 +24,44 @@ func (d *Daemon) reload() {
 	d.read()
 }
 
-// read is the reading of a reload. A one-time line that is being marked just
-// then has it read once more, when it is marked: it might have been read as
-// unused.
+// read is the reading of a reload.
 func (d *Daemon) read() {
 	begun := d.marks.begun
 	d.marking.Go(func() {
 		conf, list, warnings, err := d.readied()
-		useLog := d.OpenLog(conf)
 		d.post(func() {
-			switch {
-			case d.marks.running > 0:
-				useLog(false)
-				d.marks.awaited = true
-			case d.marks.begun != begun:
-				useLog(false)
-				d.read()
-			default:
-				useLog(true)
+			d.unlessMarked(begun, func() { d.reopened(begun, conf, list, warnings, err) })
+		})
+	})
+}
+
+// unlessMarked goes on with what was read since so many one-time lines were
+// marked. A line that is being marked just then has it read once more, when it
+// is marked: it might have been read as unused.
+func (d *Daemon) unlessMarked(begun int, goOn func()) {
+	switch {
+	case d.marks.running > 0:
+		d.marks.awaited = true
+	case d.marks.begun != begun:
+		d.read()
+	default:
+		goOn()
+	}
+}
+
+// reopened opens the log file again, before anything is said of what was read.
+func (d *Daemon) reopened(begun int, conf *config.Config, list []*door, warnings []string, err error) {
+	d.marking.Go(func() {
+		d.ReopenLog(conf)
+		d.post(func() {
+			d.unlessMarked(begun, func() {
 				d.reloaded(conf, list, warnings, err)
 				d.trim()
 				if d.reloading = false; d.again {
 					d.again = false
 					d.reload()
 				}
-			}
+			})
 		})
 	})
 }

@@ -87,15 +87,11 @@ func (w *world) start() {
 			}
 			return w.load()
 		},
-		OpenLog: func(c *config.Config) func(bool) {
+		ReopenLog: func(c *config.Config) {
 			if w.logSlow != nil {
 				<-w.logSlow
 			}
-			return func(use bool) {
-				if use {
-					w.reopen = append(w.reopen, c != nil)
-				}
-			}
+			w.reopen = append(w.reopen, c != nil)
 		},
 		Ready:  func() {},
 		Status: func(text string) { w.status = append(w.status, text) },
