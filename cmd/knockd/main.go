@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -24,13 +25,19 @@ const (
 	exitUsage = 2
 )
 
+// The kernel gives a signal to the first thread, whatever that waits for. So it
+// does nothing but wait: a disk that does not answer keeps no signal.
+func init() { runtime.LockOSThread() }
+
 func main() {
 	atMostThreads(reading)
 	spareMemory()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	code := make(chan int)
+	go func() { code <- run(ctx, os.Args[1:], os.Stdout, os.Stderr) }()
+	status := <-code
 	stop()
-	os.Exit(code)
+	os.Exit(status)
 }
 
 // run is the whole program: it returns the exit status.
