@@ -12,6 +12,7 @@ import (
 
 	"knockd/internal/config"
 	"knockd/internal/openings"
+	"knockd/internal/statefile"
 )
 
 // LackError is an error that a capability would mend.
@@ -46,13 +47,15 @@ const dropAgain = time.Minute
 // configuration needs, and whatever an exec could give back. Commands inherit
 // what is left, and nobody knows what they need: with a door that has one
 // everything is kept, and so it is while an opening of an earlier configuration
-// needs more to be closed. A reload that goes on reckons with what there is.
+// needs more to be closed. A reload that goes on reckons with what there is, and
+// a thread that waits for a disk gives up nothing.
 func (d *Daemon) dropCapabilities() {
 	if d.limited || hasCommands(d.conf) {
 		return
 	}
 	keep := neededBy(d.conf)
-	if d.reloading || slices.ContainsFunc(d.manager.Openings(), func(o openings.Pending) bool { return needsMore(o, keep) }) {
+	waiting := d.reloading || d.marks.running > 0 || statefile.Waiting()
+	if waiting || slices.ContainsFunc(d.manager.Openings(), func(o openings.Pending) bool { return needsMore(o, keep) }) {
 		time.AfterFunc(dropAgain, func() { d.post(d.dropCapabilities) })
 		return
 	}

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -20,6 +21,7 @@ import (
 	"knockd/internal/knock"
 	"knockd/internal/nettest"
 	"knockd/internal/openings"
+	"knockd/internal/statefile"
 )
 
 // TestCapabilitiesKept: with a command everything is kept, after a reload that
@@ -82,6 +84,31 @@ func TestCapabilitiesWait(t *testing.T) {
 			t.Errorf("given up %d times, want once", len(w.kept))
 		}
 		w.ran("close-old", "open-old")
+		w.ends()
+	})
+}
+
+// TestCapabilitiesDeadDisk: all threads give them up together, so not while one
+// waits for a disk that does not answer.
+func TestCapabilitiesDeadDisk(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		answer := make(chan struct{})
+		if err := statefile.Do("/dead/file", func(context.Context) error { <-answer; return nil }); err == nil {
+			t.Fatal("it answers")
+		}
+		w := newWorld(t, dir)
+		w.write("k.conf", "[a]\nsequence = 1\n")
+		w.start()
+		time.Sleep(5 * dropAgain)
+		if synctest.Wait(); w.kept != nil {
+			t.Error("given up while a thread waits")
+		}
+		close(answer)
+		time.Sleep(2 * dropAgain)
+		if synctest.Wait(); len(w.kept) != 1 {
+			t.Errorf("given up %d times, want once", len(w.kept))
+		}
 		w.ends()
 	})
 }

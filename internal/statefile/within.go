@@ -50,6 +50,14 @@ func awaited(path string) bool {
 	return waiting.dirs[place(path)] > 0
 }
 
+// Waiting says whether somebody waits for a file that does not answer: a thread
+// that does nothing else until then, and handles no signal.
+func Waiting() bool {
+	waiting.Lock()
+	defer waiting.Unlock()
+	return len(waiting.dirs) > 0
+}
+
 // Do calls a function that may have to wait for the file of that path. After
 // Limit it returns ErrNoAnswer; the function goes on then, with a context that
 // has ended.
