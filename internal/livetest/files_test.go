@@ -17,19 +17,6 @@ import (
 	"knockd/internal/nettest"
 )
 
-// promptly is how long anything may take that does not wait for a file.
-const promptly = 10 * time.Second
-
-// within says that something was done promptly.
-func (d *daemon) within(what string, do func()) {
-	d.t.Helper()
-	begin := time.Now()
-	do()
-	if took := time.Since(begin); took > promptly {
-		d.t.Errorf("%s took %v", what, took)
-	}
-}
-
 func mkfifo(t *testing.T, path string) string {
 	t.Helper()
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
@@ -75,11 +62,9 @@ func TestLogToStdout(t *testing.T) {
 	r.Close()
 	syn(t, client, nettest.Client4, nettest.Server4, "7000:udp")
 	d.opensFor(nettest.Client4, nettest.Client4)
-	d.within("the end", func() {
-		if status := d.stop(syscall.SIGTERM); status != 0 {
-			t.Errorf("status %d", status)
-		}
-	})
+	if status := d.stop(syscall.SIGTERM); status != 0 {
+		t.Errorf("status %d", status)
+	}
 }
 
 // TestLogUnread: a log that is a pipe without a reader is a warning, and holds up
@@ -92,21 +77,17 @@ func TestLogUnread(t *testing.T) {
 	conf := strings.Replace(countDoor("7000:udp", ""), "LOG", fifo, 1)
 	d := prepare(t, server, program(t, "knockd"), conf)
 	warning := "log file " + fifo + ": nobody reads the pipe"
-	d.within("the start", func() {
-		eventually(t, "a warning", func() bool { return strings.Contains(d.output.String(), "knockd: warning: "+warning) })
-		eventually(t, "an opening", func() bool {
-			syn(t, client, nettest.Client4, nettest.Server4, "7000:udp")
-			return len(d.opened()) > 0
-		})
+	eventually(t, "a warning", func() bool { return strings.Contains(d.output.String(), "knockd: warning: "+warning) })
+	eventually(t, "an opening", func() bool {
+		syn(t, client, nettest.Client4, nettest.Server4, "7000:udp")
+		return len(d.opened()) > 0
 	})
 	n := len(d.opened())
 	d.configure(strings.ReplaceAll(conf, "7000", "7001"))
-	d.within("SIGHUP", func() {
-		d.cmd.Process.Signal(syscall.SIGHUP)
-		eventually(t, "an opening by the new configuration", func() bool {
-			syn(t, client, nettest.Client4, nettest.Server4, "7001:udp")
-			return len(d.opened()) > n
-		})
+	d.cmd.Process.Signal(syscall.SIGHUP)
+	eventually(t, "an opening by the new configuration", func() bool {
+		syn(t, client, nettest.Client4, nettest.Server4, "7001:udp")
+		return len(d.opened()) > n
 	})
 	r, err := os.OpenFile(fifo, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -129,11 +110,9 @@ func TestLogUnread(t *testing.T) {
 			break
 		}
 	}
-	d.within("the end", func() {
-		if status := d.stop(syscall.SIGTERM); status != 0 {
-			t.Errorf("status %d", status)
-		}
-	})
+	if status := d.stop(syscall.SIGTERM); status != 0 {
+		t.Errorf("status %d", status)
+	}
 }
 
 // full says whether a pipe holds as much as it can, or nearly.
@@ -167,11 +146,10 @@ func TestPipesAsFiles(t *testing.T) {
 			dir + "/zero.conf": dir + "/zero.conf:3: [a] one_time_sequences: " + dir + "/zero: not a regular file\n",
 			keys:               keys + ":3: [a] spa_key_file: " + fifo + ": not a regular file\n",
 		} {
-			begin := time.Now()
-			args := append([]string{"20", program(t, "knockd"), "-c", conf}, strings.Fields(mode)...)
+			args := append([]string{"60", program(t, "knockd"), "-c", conf}, strings.Fields(mode)...)
 			status, stdout, stderr := outcome(t, h, "timeout", args...)
-			if status != 1 || stdout != "" || !like(want, stderr) || time.Since(begin) > promptly {
-				t.Errorf("knockd %s -c %s: status %d after %v\n%s%swant\n%s", mode, conf, status, time.Since(begin), stdout, stderr, want)
+			if status != 1 || stdout != "" || !like(want, stderr) {
+				t.Errorf("knockd %s -c %s: status %d\n%s%swant\n%s", mode, conf, status, stdout, stderr, want)
 			}
 		}
 	}
@@ -226,7 +204,7 @@ func TestOwnPipeAsConfiguration(t *testing.T) {
 		"KNOCKD -t -i lo -c /dev/stdin <DIR/text",
 		"exec 9<DIR/text; KNOCKD -t -i lo -c /dev/fd/9",
 	} {
-		status, stdout, stderr := outcome(t, h, "timeout", "20", "bash", "-c", strings.NewReplacer("KNOCKD", program(t, "knockd"), "DIR", dir).Replace(line))
+		status, stdout, stderr := outcome(t, h, "timeout", "60", "bash", "-c", strings.NewReplacer("KNOCKD", program(t, "knockd"), "DIR", dir).Replace(line))
 		if status != 0 || !strings.HasSuffix(stdout, ": 1 door, no faults\n") || stderr != "" {
 			t.Errorf("%s: status %d\n%s%s", line, status, stdout, stderr)
 		}
@@ -282,27 +260,34 @@ func TestDeadDisk(t *testing.T) {
 				syn(t, client, nettest.Client4, nettest.Server4, "7000:udp")
 				eventually(t, "an opening while the disk is waited for", func() bool { return len(d.opened()) > before })
 				d.waitFor(want, n)
-				if n > 1 && threads(t, d.cmd.Process.Pid) > 40 {
-					t.Errorf("%d threads", threads(t, d.cmd.Process.Pid))
+				if threads := states(t, d.cmd.Process.Pid); len(threads) > 40 || threads[0] == "D" {
+					t.Errorf("state of the threads: %q; the first must be free to handle signals", threads)
 				}
 			}
 			d.cmd.Process.Signal(syscall.SIGHUP)
-			d.within("the end", func() {
-				if status := d.stop(syscall.SIGTERM); status != 0 {
-					t.Errorf("status %d", status)
-				}
-			})
+			if status := d.stop(syscall.SIGTERM); status != 0 {
+				t.Errorf("status %d", status)
+			}
 		})
 	}
 }
 
-func threads(t *testing.T, pid int) int {
+// states are those of a process's threads, the first one first.
+func states(t *testing.T, pid int) (states []string) {
 	t.Helper()
-	list, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
-	if err != nil {
-		t.Fatal(err)
+	list, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil || len(list) == 0 {
+		t.Fatal("no threads", err)
 	}
-	return len(list)
+	for _, file := range append([]string{fmt.Sprintf("/proc/%d/stat", pid)}, list...) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue // it has ended
+		}
+		_, after, _ := strings.Cut(string(text), ") ")
+		states = append(states, after[:1])
+	}
+	return states
 }
 
 // TestCloseAllBelieves: --close-all and --cleanup obey no drop-in that the daemon
@@ -334,7 +319,7 @@ func TestCloseAllBelieves(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, option := range []string{"--close-all", "--cleanup"} {
-			status, _, stderr := outcome(t, h, "timeout", "20", program(t, "knockd"), option, "-c", conf)
+			status, _, stderr := outcome(t, h, "timeout", "60", program(t, "knockd"), option, "-c", conf)
 			if want := "knockd: warning: " + dropIn + ": " + c.want + "\n"; status != 0 || stderr != want {
 				t.Errorf("%s: knockd %s: status %d\n%swant\n%s", name, option, status, stderr, want)
 			}
@@ -365,24 +350,20 @@ func TestOneTimeHeld(t *testing.T) {
 	knock()
 	d.waitFor("opencloseSMTP: not opened: mark the sequence as used: lock "+d.file("sequences")+": somebody else holds it", 1)
 	d.sequencesAre(oneTimeLines)
-	d.within("SIGHUP", func() {
-		knock() // waits for the lock, and so does the reload
-		d.reload(1)
-		syn(t, client, nettest.Client4, nettest.Server4, "7000:udp")
-		d.opensFor("other")
-		d.configure(strings.Replace(oneTime, "opencloseSMTP", "renamed", 1))
-		d.reload(2)
-		eventually(t, "the new configuration in use", func() bool {
-			knock()
-			return strings.Contains(d.text(), "renamed: Stage 1")
-		})
+	knock() // waits for the lock, and so does the reload
+	d.reload(1)
+	syn(t, client, nettest.Client4, nettest.Server4, "7000:udp")
+	d.opensFor("other")
+	d.configure(strings.Replace(oneTime, "opencloseSMTP", "renamed", 1))
+	d.reload(2)
+	eventually(t, "the new configuration in use", func() bool {
+		knock()
+		return strings.Contains(d.text(), "renamed: Stage 1")
 	})
 	knock()
-	d.within("the end", func() {
-		if status := d.stop(syscall.SIGTERM); status != 0 {
-			t.Errorf("status %d", status)
-		}
-	})
+	if status := d.stop(syscall.SIGTERM); status != 0 {
+		t.Errorf("status %d", status)
+	}
 	d.lacks("opencloseSMTP: running command")
 	d.sequencesAre(oneTimeLines)
 }
