@@ -9,6 +9,7 @@ import (
 
 	"knockd/internal/capture"
 	"knockd/internal/config"
+	"knockd/internal/event"
 	"knockd/internal/onetime"
 	"knockd/internal/openings"
 	"knockd/internal/replaycache"
@@ -65,7 +66,7 @@ func (r *Replay) batch(batch []capture.Captured) {
 }
 
 func (r *Replay) start(list []*door, conf *config.Config) {
-	r.dry = openings.NewDry(r.Line)
+	r.dry = openings.NewDry(func(at time.Time, e event.Event) { r.Line(at, e.Text()) })
 	r.unused = map[string][]onetime.Line{}
 	r.decisions = newDecisions(conf, r.OnlyIPv4, r)
 	r.decisions.tracker.SetLocal(r.Local)

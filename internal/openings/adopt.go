@@ -3,9 +3,10 @@ package openings
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"time"
+
+	"knockd/internal/event"
 )
 
 // Adopt takes over what the journal holds of daemons before this one: what is
@@ -19,11 +20,11 @@ func (m *Manager) Adopt() int {
 	}
 	j.setKeep(m.o.Keep)
 	if j.damaged > 0 {
-		m.o.Log.Log(fmt.Sprintf("journal: %s: damaged records skipped: %d", j.file.Name(), j.damaged))
+		m.o.Log.Event(event.JournalDamaged{File: j.file.Name(), Records: j.damaged})
 	}
 	found := j.found()
 	if len(found) > 0 {
-		m.o.Log.Log(fmt.Sprintf("journal: openings of an earlier run taken over: %d", len(found)))
+		m.o.Log.Event(event.Adopted{Openings: len(found)})
 	}
 	alive := survivors(j.name, found)
 	m.do(func() {

@@ -4,6 +4,8 @@ import (
 	"math"
 	"net/netip"
 	"time"
+
+	"knockd/internal/event"
 )
 
 // Dry takes openings as a Manager does and runs nothing: it says which
@@ -11,18 +13,18 @@ import (
 // command takes none.
 type Dry struct {
 	s   *schedule
-	log func(now time.Time, text string)
+	log func(now time.Time, e event.Event)
 }
 
-// NewDry returns a Dry that writes its lines, in time order, to log.
-func NewDry(log func(now time.Time, text string)) *Dry {
+// NewDry returns a Dry that writes its events, in time order, to log.
+func NewDry(log func(now time.Time, e event.Event)) *Dry {
 	return &Dry{s: newSchedule(math.MaxInt), log: log} // commands take no time: no worker is waited for
 }
 
 // Open is Manager.Open. Call Advance first.
 func (d *Dry) Open(o Opening, now time.Time, announce func()) bool {
 	if d.s.full(&o) {
-		d.log(now, d.s.refusal(&o))
+		d.log(now, d.s.refusal(&o, 0))
 		return false
 	}
 	if announce != nil {
@@ -64,7 +66,7 @@ func (d *Dry) perform(now time.Time) {
 		for _, a := range actions {
 			switch a.do {
 			case say:
-				d.log(now, a.text)
+				d.log(now, a.event)
 			case start:
 				d.s.started(a.entry, Result{}, now)
 			case stop:

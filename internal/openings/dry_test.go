@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"knockd/internal/event"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -17,7 +19,7 @@ func TestDry(t *testing.T) {
 	at := func(s float64) time.Time { return begin.Add(time.Duration(s * float64(time.Second))) }
 	var log strings.Builder
 	write := func(now time.Time, text string) { fmt.Fprintf(&log, "%g %s\n", now.Sub(begin).Seconds(), text) }
-	d := NewDry(write)
+	d := NewDry(func(now time.Time, e event.Event) { write(now, e.Text()) })
 	d.Open(opening("open a", "close a", 10*time.Second), at(0), func() { write(at(0), "OPEN SESAME") })
 	d.Advance(at(1))
 	d.Open(opening("open b", "close b", 2*time.Second), at(1), nil)
@@ -75,8 +77,8 @@ func TestDryAsLive(t *testing.T) {
 		m, _, log := fakes(Options{Natives: map[string]Native{"nft": k}})
 		begin := time.Now()
 		var dryLog fakeLog
-		d := NewDry(func(now time.Time, text string) {
-			fmt.Fprintf(&dryLog.text, "%g %s\n", now.Sub(begin).Seconds(), text)
+		d := NewDry(func(now time.Time, e event.Event) {
+			fmt.Fprintf(&dryLog.text, "%g %s\n", now.Sub(begin).Seconds(), e.Text())
 		})
 		for _, k := range knocks {
 			time.Sleep(k.at - time.Since(begin))

@@ -1,6 +1,10 @@
 package openings
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"knockd/internal/event"
+)
 
 // closeEarly closes the openings that match at once, whatever their time, and
 // returns how many. Those whose start command still waits are dropped; those
@@ -30,7 +34,7 @@ func (s *schedule) closeThese(some []*entry, why string) int {
 		switch e.state {
 		case queued, delayed:
 			if s.drop(e, why) {
-				s.say(e.who() + ": not opened: " + why)
+				s.say(event.Dropped{Opening: e.described(), Why: why})
 			}
 		case starting:
 			e.why = why

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"knockd/internal/event"
 	"knockd/internal/knock"
 )
 
@@ -88,10 +89,12 @@ type fakeLog struct {
 	text  strings.Builder
 }
 
-func (l *fakeLog) Log(text string) {
+func (l *fakeLog) Event(e event.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	fmt.Fprintf(&l.text, "%g %s\n", time.Since(l.begin).Seconds(), text)
+	for line := range strings.SplitSeq(e.Text(), "\n") {
+		fmt.Fprintf(&l.text, "%g %s\n", time.Since(l.begin).Seconds(), line)
+	}
 }
 
 // forget forgets the lines so far.

@@ -2,13 +2,14 @@ package openings
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"strings"
 	"sync"
 	"time"
+
+	"knockd/internal/event"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,7 +32,7 @@ type Journal struct {
 	boot string // this boot's id
 	wall func() time.Time
 	now  func() time.Time // CLOCK_BOOTTIME
-	log  func(text string)
+	log  func(event.Event)
 	// retry is the pause between tries to write it anew after a write failed.
 	retry time.Duration
 
@@ -85,7 +86,7 @@ func FindJournal(dir, name string) (*Journal, error) {
 // cannot.
 func (d *stateDir) journal(name string) (j *Journal, err error) {
 	j = &Journal{
-		dir: d, name: name + ".journal", boot: bootID(), wall: time.Now, now: bootClock, log: func(string) {},
+		dir: d, name: name + ".journal", boot: bootID(), wall: time.Now, now: bootClock, log: func(event.Event) {},
 		retry: 5 * time.Second,
 		dirty: make(chan struct{}, 1), closed: make(chan struct{}),
 	}
@@ -228,8 +229,7 @@ func (j *Journal) fail(what string, err error) {
 	j.losses++
 	if !j.broken {
 		j.broken = true
-		j.log(fmt.Sprintf("journal: %s %s: %v: until this is over, doors open now stay open if the daemon dies",
-			what, j.file.Name(), cause(err)))
+		j.log(event.JournalFailed{Doing: what, File: j.file.Name(), Err: cause(err)})
 	}
 }
 

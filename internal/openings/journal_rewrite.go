@@ -6,6 +6,8 @@ import (
 	"os"
 	"slices"
 
+	"knockd/internal/event"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -94,7 +96,7 @@ func (j *Journal) replace(f *os.File, name string, size, from int64, losses int)
 	j.file, j.size, j.small = f, size+int64(len(tail)), size
 	if j.broken {
 		j.broken = false
-		j.log("journal: written again: all open doors are in it")
+		j.log(event.JournalWritten{})
 	}
 	return nil
 }

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"knockd/internal/command"
+	"knockd/internal/event"
 	"knockd/internal/knock"
 	"knockd/internal/nettest"
 )
@@ -73,7 +74,7 @@ func child(arg []string) {
 
 type discard struct{}
 
-func (discard) Log(string) {}
+func (discard) Event(event.Event) {}
 
 // numbered is an opening that leaves its number in a file, and a real rule.
 //

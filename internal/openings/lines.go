@@ -1,130 +1,93 @@
 package openings
 
-import (
-	"fmt"
-	"strconv"
-	"time"
-)
+import "knockd/internal/event"
 
-// The lines about openings. "running command", "command timeout" and "command
-// returned non-zero status code" are knockd 0.8's, word for word.
+// What happens to openings, for the log. Nothing is said twice only because it
+// is tried again.
 
-func (s *schedule) say(text string) {
-	s.actions = append(s.actions, action{do: say, text: text})
+func (s *schedule) say(e event.Event) { s.actions = append(s.actions, action{do: say, event: e}) }
+
+// described returns the opening as events name it.
+func (o *Opening) described() event.Opening {
+	return event.Opening{
+		Door: o.Door, Knocker: event.Knocker{Addr: o.Addr, Host: o.Host}, For: o.whom(), Native: o.Kind != "", What: o.What,
+	}
 }
 
 func (s *schedule) announceStart(e *entry) {
 	switch {
 	case e.survivor != 0:
-		s.say(fmt.Sprintf("%s: start command of an earlier run goes on (pid %d)", e.who(), e.survivor))
+		s.say(event.CommandSurvived{Opening: e.described(), PID: e.survivor})
 	case e.Kind == "" && e.delays.first.IsZero():
-		s.say(e.Door.Name + ": running command: " + e.Start)
+		s.say(event.CommandStarted{Opening: e.described(), Command: e.Start})
 	}
 }
 
 // announceWait says that all workers are taken that the door may have.
 func (s *schedule) announceWait(e *entry) {
-	p, what := &s.lane(e).starts, "start command"
-	if e.Kind != "" {
-		what = "opening"
-	}
-	s.say(fmt.Sprintf("%s: %s waits: %d of this door run, %d in all", e.who(), what, p.has(e.Door), p.taken))
+	p := &s.lane(e).starts
+	s.say(event.Waiting{Opening: e.described(), OfDoor: p.has(e.Door), InAll: p.taken})
 }
 
 // announceDelay says why an opening is tried again, if that is news.
 func (s *schedule) announceDelay(e *entry, before tries, r Result) {
-	switch {
-	case !before.first.IsZero() && r.text() == before.last.text():
-	case e.Kind == "":
-		s.say(fmt.Sprintf("%s: start command for %s not run, tried again: %v", e.Door.Name, e.Addr, r.Err))
-	default:
-		s.say(fmt.Sprintf("%s: open %s for %s, tried again: %v", e.Door.Name, e.What, e.whom(), r.Err))
+	if before.first.IsZero() || !before.last.alike(r) {
+		s.say(event.Failed{Opening: e.described(), Again: true, Err: r.Err})
 	}
 }
 
-// refusal says that an opening is refused, and why.
-func (s *schedule) refusal(o *Opening) string {
-	return fmt.Sprintf("%s: not opened: %d openings are held already, %d of this door",
-		o.who(), s.places.taken, s.places.has(o.Door))
+// refusal says that an opening is refused, after so many others of which
+// nothing was said.
+func (s *schedule) refusal(o *Opening, leftOut int) event.Event {
+	return event.Refused{Opening: o.described(), Held: s.places.taken, OfDoor: s.places.has(o.Door), LeftOut: leftOut}
 }
 
 func (s *schedule) reportStart(e *entry, r Result) {
 	late := !e.delays.first.IsZero()
 	switch {
 	case e.Kind == "" && late && r.neverRan():
-		s.say(fmt.Sprintf("%s: start command given up for %s (%s): %s", e.Door.Name, e.Addr, r.text(), e.Start))
-	case e.Kind == "" && late:
-		s.say(fmt.Sprintf("%s: start command run at last for %s", e.Door.Name, e.Addr))
-		s.complain(e, r)
+		s.say(event.GivenUp{Opening: e.described(), Result: event.Result(r), Command: e.Start})
+	case e.Kind == "" && (late || !r.ok()):
+		s.say(event.CommandEnded{Opening: e.described(), Again: late, Result: event.Result(r)})
 	case e.Kind == "":
-		s.complain(e, r)
 	case r.Err != nil:
-		s.say(fmt.Sprintf("%s: open %s for %s: %v", e.Door.Name, e.What, e.whom(), r.Err))
+		s.say(event.Failed{Opening: e.described(), Err: r.Err})
 		if e.why == "" {
 			e.why = "it did not open well" // and what is half open closes
 		}
-	case e.Timeout > 0:
-		s.say(fmt.Sprintf("%s: opened %s for %s (%s)", e.Door.Name, e.What, e.whom(), seconds(e.Timeout)))
 	default:
-		s.say(fmt.Sprintf("%s: opened %s for %s", e.Door.Name, e.What, e.whom()))
+		s.say(event.Opened{Opening: e.described(), Timeout: e.Timeout})
 	}
-}
-
-func seconds(d time.Duration) string {
-	return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) + " s"
 }
 
 // announceStop says why and what; not again when it is tried again.
 func (s *schedule) announceStop(e *entry) {
-	if e.Kind != "" || !e.tries.first.IsZero() {
-		return
+	if e.Kind == "" && e.tries.first.IsZero() {
+		s.say(event.Closed{Opening: e.described(), Why: e.why})
+		s.say(event.CommandStarted{Opening: e.described(), Stop: true, Command: e.Stop})
 	}
-	if e.why == "" {
-		s.say(e.who() + ": command timeout")
-	} else {
-		s.say(e.who() + ": closed early: " + e.why)
-	}
-	s.say(e.Door.Name + ": running command: " + e.Stop)
 }
 
 // reportStop says how a stop command ended, if that is news.
 func (s *schedule) reportStop(e *entry, r Result) {
-	news := e.tries.first.IsZero() || r.text() != e.tries.last.text()
+	again := !e.tries.first.IsZero()
 	switch {
-	case !news:
-	case e.Kind == "" && r.ok() && !e.tries.first.IsZero():
-		s.say(fmt.Sprintf("%s: stop command succeeded for %s", e.Door.Name, e.Addr))
+	case again && r.alike(e.tries.last):
+	case e.Kind == "" && (again || !r.ok()):
+		s.say(event.CommandEnded{Opening: e.described(), Stop: true, Again: again, Result: event.Result(r)})
 	case e.Kind == "":
-		s.complain(e, r)
 	case r.Err != nil:
-		s.say(fmt.Sprintf("%s: close %s for %s: %v", e.Door.Name, e.What, e.whom(), r.Err))
-	case e.why != "":
-		s.say(fmt.Sprintf("%s: closed for %s: %s", e.Door.Name, e.whom(), e.why))
+		s.say(event.Failed{Opening: e.described(), Close: true, Err: r.Err})
 	default:
-		s.say(fmt.Sprintf("%s: closed for %s", e.Door.Name, e.whom()))
+		s.say(event.Closed{Opening: e.described(), Why: e.why})
 	}
 }
 
 func (s *schedule) giveUp(e *entry, r Result) {
-	if e.Kind != "" {
-		s.say(fmt.Sprintf("%s: close given up for %s (%s)", e.Door.Name, e.whom(), r.text()))
-		return
-	}
-	s.say(fmt.Sprintf("%s: stop command given up for %s (%s): %s", e.Door.Name, e.Addr, r.text(), e.Stop))
+	s.say(event.GivenUp{Opening: e.described(), Close: true, Result: event.Result(r), Command: e.Stop})
 }
 
-// complain says how a command failed.
-func (s *schedule) complain(e *entry, r Result) {
-	if r.Err != nil {
-		s.say(e.Door.Name + ": command ended without a status: " + r.Err.Error())
-	} else if r.Status != 0 {
-		s.say(fmt.Sprintf("%s: command returned non-zero status code (%d)", e.Door.Name, r.Status))
-	}
-}
-
-func (r Result) text() string {
-	if r.Err != nil {
-		return r.Err.Error()
-	}
-	return "status " + strconv.Itoa(r.Status)
+// alike reports whether a result reads as another one.
+func (r Result) alike(other Result) bool {
+	return event.Result(r).String() == event.Result(other).String()
 }

@@ -2,7 +2,6 @@ package openings
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"sync"
 	"time"
@@ -68,7 +67,7 @@ func New(o Options) *Manager {
 	m.timer.Stop()
 	if j := o.Journal; j != nil {
 		j.mu.Lock()
-		j.now, j.log = o.Now, o.Log.Log
+		j.now, j.log = o.Now, o.Log.Event
 		m.s.lastID = j.lastID
 		j.mu.Unlock()
 	}
@@ -182,7 +181,7 @@ func (m *Manager) setTimer() {
 func (m *Manager) perform(a action) {
 	switch a.do {
 	case say:
-		m.o.Log.Log(a.text)
+		m.o.Log.Event(a.event)
 	case start:
 		go m.runStart(a.entry)
 	case stop:
@@ -234,11 +233,7 @@ func (m *Manager) refuse(o *Opening) bool {
 		return m.s.draining
 	}
 	if left, ok := m.refused.say(o.Door, m.o.Now()); ok {
-		line := m.s.refusal(o)
-		if left > 0 {
-			line += fmt.Sprintf(" (%d such lines left out)", left)
-		}
-		m.s.say(line)
+		m.s.say(m.s.refusal(o, left))
 	}
 	return true
 }

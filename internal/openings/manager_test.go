@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"knockd/internal/event"
 )
 
 // TestLines: the lines and their times, as knockd 0.8 has them.
@@ -48,7 +50,9 @@ func TestLines(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m, _, log := fakes(Options{})
-				if !m.Open(c.o, func() { log.Log(c.o.who() + ": OPEN SESAME") }) {
+				if !m.Open(c.o, func() {
+					log.Event(event.Admitted{Door: c.o.Door, Knocker: event.Knocker{Addr: c.o.Addr, Host: c.o.Host}})
+				}) {
 					t.Error("refused")
 				}
 				time.Sleep(time.Hour)

@@ -47,14 +47,6 @@ func (o *Opening) closes() bool {
 // start command does nothing, as in knockd 0.8.
 func (o *Opening) empty() bool { return o.Start == "" && o.Kind == "" }
 
-// who is how the log names the knocker at this door.
-func (o *Opening) who() string {
-	if o.Host != "" {
-		return o.Addr.String() + " (" + o.Host + "): " + o.Door.Name
-	}
-	return o.Addr.String() + ": " + o.Door.Name
-}
-
 // whom is for whom the door is open: the knocker, or the prefix around it.
 func (o *Opening) whom() string {
 	if o.Vars.IP != "" {

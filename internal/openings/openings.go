@@ -3,6 +3,8 @@ package openings
 import (
 	"context"
 	"time"
+
+	"knockd/internal/event"
 )
 
 // Runner runs one command line of the configuration and waits for its end.
@@ -14,7 +16,5 @@ type Runner interface {
 	Run(ctx context.Context, line string, env []string, limit time.Duration) (status int, err error)
 }
 
-// Log takes the lines that people read, without time and line end.
-type Log interface {
-	Log(text string)
-}
+// Log takes what happens.
+type Log interface{ Event(event.Event) }

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"knockd/internal/event"
 )
 
 // Bounds of what is done at once, for all doors together. They are generous
@@ -54,14 +56,14 @@ type entry struct {
 // action is something for the outside to do.
 type action struct {
 	do    deed
-	text  string // of say
-	entry *entry // of the others
+	event event.Event // of say
+	entry *entry      // of the others
 }
 
 type deed uint8
 
 const (
-	say   deed = iota + 1 // write a line to the log
+	say   deed = iota + 1 // write an event to the log
 	start                 // run the start command, then call started
 	stop                  // run the stop command, then call stopped
 	end                   // the opening is over

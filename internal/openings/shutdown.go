@@ -3,8 +3,9 @@ package openings
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
+
+	"knockd/internal/event"
 )
 
 // How long a shutdown may take. A command that has been told to end has five
@@ -47,7 +48,7 @@ func (m *Manager) shutdown(ctx context.Context, keep bool, why string) (left int
 	defer patience.Stop()
 	m.do(func() {
 		if n := m.s.drain(keep, why); n > 0 {
-			m.s.say(fmt.Sprintf("dropped before their start command ran: %d openings", n))
+			m.s.say(event.AllDropped{Openings: n})
 		}
 	})
 	m.await(ctx, func() bool {
