@@ -241,6 +241,66 @@ func TestGuardChecked(t *testing.T) {
 	}
 }
 
+// TestMarkWithoutInterface: what closes nothing is made at the start, whatever
+// is listened on.
+func TestMarkWithoutInterface(t *testing.T) {
+	t.Parallel()
+	b := newBox(t, "\tnft_mode = mark\n")
+	b.start()
+	b.reached()
+	b.status.waitFor(t, waits)
+	if out := b.server.Run("nft", "list", "table", "inet", "knockd"); !strings.Contains(out, "tcp . 22 : goto mark_tcp_22") {
+		t.Errorf("the table:\n%s", out)
+	}
+	if _, out, _ := b.knockd("-t"); out != b.conf+": 1 door, 1 warning: nothing to listen on\n" && !strings.Contains(out, " warnings: nothing to listen on\n") {
+		t.Errorf("-t: %s", out)
+	}
+}
+
+// TestGuardReload: a guard that a reload brings closes as one that was there
+// from the start, and so do ports that it adds.
+func TestGuardReload(t *testing.T) {
+	t.Parallel()
+	b := newBox(t, "")
+	b.server.EchoTCP(":23")
+	const telnet, plain = nettest.Server4 + ":23", "[plain]\n\tsequence = 1,2\n\tcommand = true\n"
+	full, err := os.ReadFile(b.conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, _, _ := strings.Cut(string(full), "[ssh]")
+	again := func(doors string, n int) {
+		t.Helper()
+		write(t, b.conf, head+doors)
+		b.daemon.cmd.Process.Signal(syscall.SIGHUP)
+		b.daemon.waitFor(unguarded, n)
+	}
+	write(t, b.conf, head+plain)
+	b.start()
+	_, door, _ := strings.Cut(string(full), "[ssh]")
+	again("[ssh]"+door+plain, 1)
+	b.reached()
+	b.appears()
+	b.daemon.waitFor("the guard closes tcp/22", 1)
+	b.isShut()
+	b.vanishes()
+	b.daemon.waitFor(lockedOut, 1)
+	more := "[telnet]\n\tsequence = 7,9,8\n\topen = tcp/23\n"
+	write(t, b.conf, head+"[ssh]"+door+plain+more)
+	b.daemon.cmd.Process.Signal(syscall.SIGHUP)
+	b.daemon.waitFor("tcp/23 is not guarded until something is listened on", 1)
+	b.isShut()
+	opens(t, b.client, telnet)
+	b.appears()
+	b.daemon.waitFor("the guard closes tcp/22-23", 1)
+	b.isShut()
+	shut(t, b.client, telnet)
+	b.server.EchoTCP(":24")
+	write(t, b.conf, head+"[ssh]"+door+plain+strings.Replace(more, "tcp/23", "tcp/23-24", 1))
+	b.daemon.cmd.Process.Signal(syscall.SIGHUP)
+	closes(t, b.client, nettest.Server4+":24")
+}
+
 // TestGuardAtBoot: what --guard has closed stays closed when the daemon has
 // nothing to listen on, whatever its signals.
 func TestGuardAtBoot(t *testing.T) {

@@ -142,6 +142,48 @@ func TestFloodAtAnotherDoor(t *testing.T) {
 	})
 }
 
+// TestFullTable: while a flood of first knocks keeps the table full that says
+// who has knocked of late nobody new gets in, and when it is over everybody
+// can again. In the long form only: it takes a million packets.
+func TestFullTable(t *testing.T) {
+	if !long() {
+		t.Skip("set KNOCKD_LONG=1")
+	}
+	nettest.NeedRealRoot(t)
+	for _, b := range backEnds()[1:] {
+		t.Run(b.name, func(t *testing.T) {
+			l := newLab(t)
+			l.pin()
+			doors := testDoors(fewDoors + 1)
+			door := doors[5]
+			b.load(l, doors, Options{})
+			l.listen()
+			f := l.newFlood(doors[0].Sequence[0].Port)
+			for range 2 * recencySize {
+				f.send()
+			}
+			knock := func(src string) bool {
+				for _, s := range door.Sequence {
+					l.knockFrom(src, nettest.Server4, fmt.Sprint(s.Port))
+				}
+				time.Sleep(200 * time.Millisecond)
+				lines, _ := l.gathered(door.Name)
+				return strings.Contains(fmt.Sprint(lines[netip.MustParseAddr(src)]), Opened)
+			}
+			if knock("10.99.1.1") {
+				t.Error("somebody got in: the table was not full")
+			}
+			end := time.Now()
+			for i := 0; !knock(fmt.Sprintf("10.99.2.%d", i)); i++ {
+				if time.Since(end) > time.Minute {
+					t.Fatal("nobody gets in a minute after the flood")
+				}
+			}
+			t.Logf("open %v after the flood", time.Since(end).Round(100*time.Millisecond))
+		})
+	}
+}
+
 // TestLastPortAlone: after the door has shut, its last port opens nothing.
 func TestLastPortAlone(t *testing.T) {
 	const text = "[ssh]\nsequence=7000,7001,7002,7003\nopen=tcp/22\ncmd_timeout=2\n"
