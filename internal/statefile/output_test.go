@@ -247,6 +247,38 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
+// TestDiskDies: a disk that stops to answer in the middle of a write is waited for
+// once; lines go there again when it answers.
+func TestDiskDies(t *testing.T) {
+	t.Parallel()
+	var fds [2]int // a pipe that blocks stands for the disk
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	r, w := os.NewFile(uintptr(fds[0]), "r"), os.NewFile(uintptr(fds[1]), "w")
+	defer r.Close()
+	defer w.Close()
+	o := AppendTo(w)
+	o.regular = true
+	o.Missing = func(lost int, why error) string { return fmt.Sprintf("%d lost: %v", lost, why) }
+	text := strings.Repeat("x", 1<<17)
+	begin := time.Now()
+	for i := range 100 {
+		if err := o.say(text); !errors.Is(err, ErrNoAnswer) {
+			t.Fatalf("line %d: %v", i, err)
+		}
+	}
+	if took := time.Since(begin); took < Limit || took > 4*Limit {
+		t.Errorf("100 lines took %v", took)
+	}
+	gets(t, r, text+"\n") // came late, and counts as lost
+	eventually(t, "a line is taken", func() bool { return o.say("line") == nil })
+	buf := make([]byte, 1000)
+	if n, err := r.Read(buf); err != nil || !strings.HasSuffix(string(buf[:n]), " lost: no answer in time\nline\n") {
+		t.Errorf("%q, %v", buf[:n], err)
+	}
+}
+
 // TestTerminal: a terminal that its user has stopped loses lines as a pipe does.
 func TestTerminal(t *testing.T) {
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)

@@ -19,7 +19,7 @@ import (
 // Output is what lines are appended to: a regular file, a terminal or another
 // character device, or a pipe. A line that nobody takes for a second is lost, and
 // so are all after it until one is taken; a pipe that nobody reads is tried again.
-// What is lost is counted.
+// A disk has as long as any file. What is lost is counted.
 type Output struct {
 	// Patience is how long a line waits for who reads; -1 is for ever.
 	Patience time.Duration
@@ -32,6 +32,8 @@ type Output struct {
 	file    *os.File
 	regular bool
 	doubt   error
+
+	stuck <-chan diskWrite // one that the disk has not answered; nil: none
 
 	full bool // the line before was not taken
 	torn bool // what was written last is no whole line
@@ -168,8 +170,7 @@ func (o *Output) lose(p []byte, why error) error {
 // lines writes lines: at once to a regular file, one by one to what may be full.
 func (o *Output) lines(p []byte) (n int, err error) {
 	if o.regular {
-		n, err = o.file.Write(p)
-		err = cause(err)
+		n, err = o.toDisk(p)
 	}
 	for line := range bytes.Lines(p[n:]) {
 		if o.regular || err != nil {
@@ -183,6 +184,43 @@ func (o *Output) lines(p []byte) (n int, err error) {
 		o.torn = p[n-1] != '\n'
 	}
 	return n, err
+}
+
+// toDisk writes to a regular file, and does not wait for a disk that does not
+// answer: until it does all else is lost.
+func (o *Output) toDisk(p []byte) (int, error) {
+	if o.Patience < 0 {
+		n, err := o.file.Write(p)
+		return n, cause(err)
+	}
+	if o.stuck != nil {
+		select {
+		case <-o.stuck:
+			o.stuck = nil
+		default:
+			return 0, ErrNoAnswer
+		}
+	}
+	written := make(chan diskWrite, 1)
+	go func(f *os.File, p []byte) {
+		n, err := f.Write(p)
+		written <- diskWrite{n, err}
+	}(o.file, bytes.Clone(p)) // the caller may use p again
+	limit := time.NewTimer(Limit)
+	defer limit.Stop()
+	select {
+	case w := <-written:
+		return w.n, cause(w.err)
+	case <-limit.C:
+		o.stuck = written
+		return 0, ErrNoAnswer
+	}
+}
+
+// diskWrite is what became of one.
+type diskWrite struct {
+	n   int
+	err error
 }
 
 // atomic is how much a pipe takes at once if it has room at all: PIPE_BUF.
