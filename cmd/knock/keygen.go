@@ -13,6 +13,7 @@ import (
 	"knockd/internal/cli"
 	"knockd/internal/client"
 	"knockd/internal/fwknop"
+	"knockd/internal/knock"
 	"knockd/internal/spa"
 )
 
@@ -43,7 +44,7 @@ var simpleName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 // keyPair is what keygen was asked for.
 type keyPair struct {
 	name, server, client string
-	access               []spa.Port
+	access               []knock.Step
 	hmac                 spa.Hash
 	qr, write, phone     bool
 }
@@ -138,7 +139,7 @@ func (k *keyPair) defaultName() string {
 func (k *keyPair) ports(separator string) string {
 	var all []string
 	for _, p := range k.access {
-		all = append(all, p.String())
+		all = append(all, p.Ports().String())
 	}
 	return strings.Join(all, separator)
 }
@@ -169,7 +170,7 @@ func (k *keyPair) door() string {
 func (k *keyPair) profile() string {
 	text := fmt.Sprintf("[%s]\nhost = %s\nspa_key_file = %s.keys\nspa_access = %s\n", k.name, k.server, k.name, k.ports(","))
 	for _, p := range k.access {
-		if port := p.String(); strings.HasPrefix(port, "tcp/") {
+		if port := p.Ports().String(); strings.HasPrefix(port, "tcp/") {
 			return text + "wait = " + port + "\n"
 		}
 	}

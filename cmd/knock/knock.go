@@ -132,7 +132,7 @@ func rehearse(p *plan.Plan, r *report, hosts []netip.Addr) error {
 func rehearseSPA(p *plan.Plan, r *report) {
 	var ports []string
 	for _, port := range p.SPA.Access {
-		ports = append(ports, port.String())
+		ports = append(ports, port.Ports().String())
 	}
 	text := "would ask for " + strings.Join(ports, ", ")
 	if p.SPA.Timeout > 0 {

@@ -64,7 +64,7 @@ func (g *gate) requested(d spa.Decision) []openings.Opening {
 	base.Vars.Client, base.Vars.Src, base.Vars.Dst = d.Client, d.Src.String(), d.Dst.String()
 	var list []openings.Opening
 	for _, p := range g.opened(d.By, &d.Opening) {
-		list = append(list, native(base, nftKind, p.String(), knock.Arguments{Port: knock.Step{Proto: p.Proto, Port: p.Number}}))
+		list = append(list, native(base, nftKind, p.Ports().String(), knock.Arguments{Port: p}))
 	}
 	if d.Opening.NAT != nil {
 		list = append(list, translated(base, &d.Opening))
@@ -74,7 +74,7 @@ func (g *gate) requested(d spa.Decision) []openings.Opening {
 
 // commandsFor are the openings by command: one for each port if a command
 // names it, else one.
-func commandsFor(base openings.Opening, d *door, ports []spa.Port) []openings.Opening {
+func commandsFor(base openings.Opening, d *door, ports []knock.Step) []openings.Opening {
 	if o := withCommands(base, d); o.Start == "" {
 		return nil
 	}
@@ -84,7 +84,7 @@ func commandsFor(base openings.Opening, d *door, ports []spa.Port) []openings.Op
 	var list []openings.Opening
 	for _, p := range ports {
 		o := base
-		o.Vars.Port, o.Vars.Proto = fmt.Sprint(p.Number), p.Proto.String()
+		o.Vars.Port, o.Vars.Proto = fmt.Sprint(p.Port), p.Proto.String()
 		list = append(list, withCommands(o, d))
 	}
 	return list
@@ -102,7 +102,7 @@ func namesPort(d *door, addr netip.Addr) bool {
 func asked(d spa.Decision) string {
 	ports := make([]string, len(d.Opening.Ports))
 	for i, p := range d.Opening.Ports {
-		ports[i] = p.String()
+		ports[i] = p.Ports().String()
 	}
 	text := fmt.Sprintf("%s: %s: client %s asks for %s for %s", d.Src, d.Door, d.Client,
 		strings.Join(ports, ", ")+leading(d.Opening.NAT), d.Opening.Addr)

@@ -61,15 +61,15 @@ func (d *Daemon) leaveNAT() {
 
 // opened are the ports of this host that an opening opens without a command:
 // those asked for that the door opens so, or with NAT what the packets need that a port leads elsewhere.
-func (g *gate) opened(d *spa.Door, o *spa.Opening) []spa.Port {
+func (g *gate) opened(d *spa.Door, o *spa.Opening) []knock.Step {
 	if o.NAT == nil {
-		return slices.DeleteFunc(slices.Clone(o.Ports), func(p spa.Port) bool { return !d.Opens(p) })
+		return slices.DeleteFunc(slices.Clone(o.Ports), func(p knock.Step) bool { return !d.Opens(p) })
 	}
-	var ports []spa.Port
+	var ports []knock.Step
 	if g.early {
 		ports = append(ports, o.Ports[0])
 	}
-	if inner := (spa.Port{Proto: o.Ports[0].Proto, Number: o.NAT.Port}); o.Local && (!g.early || inner != o.Ports[0]) {
+	if inner := (knock.Step{Proto: o.Ports[0].Proto, Port: o.NAT.Port}); o.Local && (!g.early || inner != o.Ports[0]) {
 		ports = append(ports, inner)
 	}
 	return ports
@@ -79,7 +79,7 @@ func (g *gate) opened(d *spa.Door, o *spa.Opening) []spa.Port {
 func translated(base openings.Opening, o *spa.Opening) openings.Opening {
 	to := netip.AddrPortFrom(o.NAT.Addr, o.NAT.Port)
 	p := o.Ports[0]
-	return native(base, natKind, fmt.Sprintf("%v to %v", p, to), knock.Arguments{Port: knock.Step{Proto: p.Proto, Port: p.Number}, To: to})
+	return native(base, natKind, fmt.Sprintf("%v to %v", p.Ports(), to), knock.Arguments{Port: p, To: to})
 }
 
 // leading says where NAT leads, "" without it.

@@ -125,7 +125,7 @@ func (h *host) restart() {
 func (h *host) message(ahead time.Duration) []byte {
 	h.t.Helper()
 	m := spa.Message{User: "tester", Time: h.clock.Add(ahead), Type: spa.Access, Address: netip.IPv4Unspecified(),
-		Ports: []spa.Port{{Proto: knock.TCP, Number: 22}}}
+		Ports: []knock.Step{{Proto: knock.TCP, Port: 22}}}
 	p, err := spa.Seal(m, h.keys, 0)
 	if err != nil {
 		h.t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"knockd/internal/knock"
 	"knockd/internal/spa"
 )
 
@@ -73,7 +74,7 @@ func TestRC(t *testing.T) {
 	const keys = "KEY k1\nHMAC_KEY h1\n"
 	show := func(p spa.Profile) string {
 		return fmt.Sprintf("%s %d %v %s %d %v %s %v %v %v %s %s %v %d %v key=%s hmac=%s %v %v %s %s %v", p.Server, p.Port, p.RandomPort, p.Proto, p.SourcePort,
-			p.Access, p.Allow, p.Timeout, p.TimeOffset, p.Digest, p.User, p.NATAccess, p.NATLocal, p.NATPort, p.NATRandom,
+			knock.PortsOf(p.Access), p.Allow, p.Timeout, p.TimeOffset, p.Digest, p.User, p.NATAccess, p.NATLocal, p.NATPort, p.NATRandom,
 			p.Client.Key, p.Client.HMACKey, p.Client.HMAC, p.Client.Mode, p.KeyFile, p.HMACKeyFile, p.Ignored)
 	}
 	for _, c := range []struct{ name, stanza, src, want string }{

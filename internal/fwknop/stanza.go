@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"knockd/internal/knock"
 	"knockd/internal/spa"
 )
 
@@ -149,28 +150,28 @@ func (s *stanza) portList(name string) (ports []string, at Place, ok bool) {
 	if !ok {
 		return nil, at, false
 	}
-	count := map[spa.Port]int{}
-	var order []spa.Port
+	count := map[knock.Step]int{}
+	var order []knock.Step
 	for item := range strings.SplitSeq(text, ",") {
 		one, rest, err := readPort(item)
 		switch {
 		case err != nil:
 			s.r.fault(at, "%s: %w", name, err)
 			return nil, at, true
-		case one.Number == 0:
+		case one.Port == 0:
 			s.note(Changed, at, "%s: %q names port 0, which no client asks for; it is left out", name, strings.TrimSpace(item))
 			continue
 		}
-		s.behind(at, name, one.String(), rest)
+		s.behind(at, name, one.Ports().String(), rest)
 		if count[one]++; count[one] == 1 {
 			order = append(order, one)
 		}
 	}
 	for _, p := range order {
 		if count[p] == 1 {
-			ports = append(ports, p.String())
+			ports = append(ports, p.Ports().String())
 		} else {
-			s.note(Changed, at, "%s: %v is there twice, and so never matched in fwknopd; it is left out", name, p)
+			s.note(Changed, at, "%s: %v is there twice, and so never matched in fwknopd; it is left out", name, p.Ports())
 		}
 	}
 	return ports, at, true
@@ -178,7 +179,7 @@ func (s *stanza) portList(name string) (ports []string, at Place, ok bool) {
 
 // readPort reads PROTOCOL/PORT as fwknopd does, and what stands behind it. Port 0
 // is the zero Port.
-func readPort(item string) (p spa.Port, rest string, err error) {
+func readPort(item string) (p knock.Step, rest string, err error) {
 	proto, number, cut := strings.Cut(strings.TrimLeft(item, " \t"), "/")
 	proto = strings.ToLower(proto)
 	n, rest := readNumber(number)

@@ -17,6 +17,15 @@ type PortRange struct {
 // Ports returns the range that is one port.
 func (s Step) Ports() PortRange { return PortRange{s.Proto, s.Port, s.Port} }
 
+// PortsOf returns the ports of steps, each as a range.
+func PortsOf(steps []Step) []PortRange {
+	var ports []PortRange
+	for _, s := range steps {
+		ports = append(ports, s.Ports())
+	}
+	return ports
+}
+
 // Has reports whether a port is in the range.
 func (r PortRange) Has(s Step) bool {
 	return (r.Proto == 0 || r.Proto == s.Proto) && r.First <= s.Port && s.Port <= r.Last

@@ -35,7 +35,7 @@ func stampedMessage(t testing.TB, c spa.Client, at time.Time, allow string, port
 	t.Helper()
 	m := spa.Message{User: "tester", Time: at, Type: spa.Access, Address: netip.MustParseAddr(allow)}
 	for _, p := range append([]uint16{22}, ports...) {
-		m.Ports = append(m.Ports, spa.Port{Proto: domain.TCP, Number: p})
+		m.Ports = append(m.Ports, domain.Step{Proto: domain.TCP, Port: p})
 	}
 	p, err := spa.Seal(m, c, 0)
 	if err != nil {

@@ -66,7 +66,7 @@ func TestSPARead(t *testing.T) {
 	// seal makes a message, stamped at noon, of what differs from the usual.
 	seal := func(change func(*spa.Message)) []byte {
 		m := spa.Message{User: "tester", Time: noon, Type: spa.Access, Address: netip.MustParseAddr("192.0.2.10"),
-			Ports: []spa.Port{{Proto: domain.TCP, Number: 22}}}
+			Ports: []domain.Step{{Proto: domain.TCP, Port: 22}}}
 		if change != nil {
 			change(&m)
 		}
@@ -90,7 +90,7 @@ func TestSPARead(t *testing.T) {
 					proto = domain.UDP
 				}
 				fmt.Sscan(p[4:], &n)
-				m.Ports = append(m.Ports, spa.Port{Proto: proto, Number: n})
+				m.Ports = append(m.Ports, domain.Step{Proto: proto, Port: n})
 			}
 		}
 	}

@@ -68,7 +68,7 @@ func (t *ipt) starts(start string) {
 				all = append(all, d.Sequence[0])
 			}
 		}
-		first[proto] = rangesOf(sortSteps(all))
+		first[proto] = knock.PortsOf(sortSteps(all))
 		n += slots(first[proto])
 	}
 	rest := func(chain string) { t.rule(chain, "-g", EntryChain+"-END") }

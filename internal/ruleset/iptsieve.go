@@ -168,7 +168,7 @@ func (t *ipt) allPorts() (ports map[knock.Protocol][]knock.PortRange, n int) {
 	ports = map[knock.Protocol][]knock.PortRange{}
 	for _, proto := range protocols {
 		var all []knock.PortRange
-		for _, r := range rangesOf(steps(t.here)) {
+		for _, r := range knock.PortsOf(steps(t.here)) {
 			if r.Proto == proto {
 				all = append(all, r)
 			}
@@ -180,12 +180,4 @@ func (t *ipt) allPorts() (ports map[knock.Protocol][]knock.PortRange, n int) {
 		n += slots(ports[proto])
 	}
 	return ports, n
-}
-
-func rangesOf(steps []knock.Step) []knock.PortRange {
-	var all []knock.PortRange
-	for _, s := range steps {
-		all = append(all, knock.PortRange{Proto: s.Proto, First: s.Port, Last: s.Port})
-	}
-	return all
 }

@@ -13,7 +13,7 @@ import (
 // accessDoors turns a scenario's access.conf into doors: as much of the format
 // as the scenarios use.
 // anywhere permits NAT as fwknopd does where it is enabled.
-var anywhere = []NATRule{{netip.MustParsePrefix("0.0.0.0/0"), PortRange{knock.TCP, 1, 65535}}, {netip.MustParsePrefix("0.0.0.0/0"), PortRange{knock.UDP, 1, 65535}}}
+var anywhere = []NATRule{{netip.MustParsePrefix("0.0.0.0/0"), knock.PortRange{Proto: knock.TCP, First: 1, Last: 65535}}, {netip.MustParsePrefix("0.0.0.0/0"), knock.PortRange{Proto: knock.UDP, First: 1, Last: 65535}}}
 
 func accessDoors(t *testing.T, access, server string) []*Door {
 	var doors []*Door
@@ -116,8 +116,8 @@ func accessPrefixes(value string) []netip.Prefix {
 }
 
 // accessPorts reads a port list; a port written twice never matches in fwknopd.
-func accessPorts(t *testing.T, value string) []PortRange {
-	var all []PortRange
+func accessPorts(t *testing.T, value string) []knock.PortRange {
+	var all []knock.PortRange
 	value = strings.ReplaceAll(value, " ", "")
 	ports, err := ParsePorts(value)
 	if err != nil {
@@ -125,11 +125,11 @@ func accessPorts(t *testing.T, value string) []PortRange {
 	}
 	for _, p := range ports {
 		if strings.Count(strings.ReplaceAll(","+value+",", ",", ",,"), ","+p.String()+",") == 1 {
-			all = append(all, PortRange{p.Proto, p.Number, p.Number})
+			all = append(all, knock.PortRange{Proto: p.Proto, First: p.Port, Last: p.Port})
 		}
 	}
 	if all == nil {
-		all = []PortRange{{Proto: knock.TCP}}
+		all = []knock.PortRange{{Proto: knock.TCP}}
 	}
 	return all
 }

@@ -11,39 +11,39 @@ import (
 // Gate uses it.
 type Door struct {
 	Name          string
-	Clients       []Client       // from spa_key_file, by LoadKeys
-	Listen        []PortRange    // spa_port; of TCP a SYN's own payload counts and, if asked for, a connection's data
-	TCP, HTTP     bool           // spa_transport: the data of connections that another program takes
-	Proxies       []netip.Prefix // trusted_proxies: senders whose X-Forwarded-For stands for theirs
-	Allow         []netip.Prefix // the sender and, with AllowInside, the address opened; empty is anybody
-	Deny          []netip.Prefix // neither the sender nor the address opened; it counts before Allow
-	AllowInside   []netip.Prefix // more addresses that may be opened
-	Destination   []netip.Prefix // empty: any address of this host
-	Open          []PortRange    // what may be asked for; empty is nothing
-	AllowPorts    []PortRange    // what may be asked for, too, and only commands open
-	DenyPorts     []PortRange    // what may not, even if Open holds it
-	NAT           []NATRule      // where NAT messages may lead; empty refuses them
-	NoForward     bool           // refuse NAT messages that lead to other hosts
-	NoLocal       bool           // refuse those that lead to other ports of this one
-	Timeout       time.Duration  // cmd_timeout: if the client asks for no time; 0 is for ever
-	MaxTimeout    time.Duration  // the longest time a client gets that asks for one; 0: asking is no use
-	MaxAge        time.Duration  // how far a packet's time may be from ours
-	RequireUser   string         // empty: any user name
-	RequireSource bool           // the message must name the address
-	Expires       time.Time      // zero: never
-	IPv6          bool           // IPv6 senders, and IPv6 addresses in messages
+	Clients       []Client          // from spa_key_file, by LoadKeys
+	Listen        []knock.PortRange // spa_port; of TCP a SYN's own payload counts and, if asked for, a connection's data
+	TCP, HTTP     bool              // spa_transport: the data of connections that another program takes
+	Proxies       []netip.Prefix    // trusted_proxies: senders whose X-Forwarded-For stands for theirs
+	Allow         []netip.Prefix    // the sender and, with AllowInside, the address opened; empty is anybody
+	Deny          []netip.Prefix    // neither the sender nor the address opened; it counts before Allow
+	AllowInside   []netip.Prefix    // more addresses that may be opened
+	Destination   []netip.Prefix    // empty: any address of this host
+	Open          []knock.PortRange // what may be asked for; empty is nothing
+	AllowPorts    []knock.PortRange // what may be asked for, too, and only commands open
+	DenyPorts     []knock.PortRange // what may not, even if Open holds it
+	NAT           []NATRule         // where NAT messages may lead; empty refuses them
+	NoForward     bool              // refuse NAT messages that lead to other hosts
+	NoLocal       bool              // refuse those that lead to other ports of this one
+	Timeout       time.Duration     // cmd_timeout: if the client asks for no time; 0 is for ever
+	MaxTimeout    time.Duration     // the longest time a client gets that asks for one; 0: asking is no use
+	MaxAge        time.Duration     // how far a packet's time may be from ours
+	RequireUser   string            // empty: any user name
+	RequireSource bool              // the message must name the address
+	Expires       time.Time         // zero: never
+	IPv6          bool              // IPv6 senders, and IPv6 addresses in messages
 }
 
 // NATRule permits NAT messages to lead to ports of some hosts.
 type NATRule struct {
 	To   netip.Prefix
-	Port PortRange
+	Port knock.PortRange
 }
 
 // ListenOn returns what a door listens on that has these numbers in spa_port:
 // UDP, and TCP, since a SYN may carry a packet.
-func ListenOn(first, last uint16) []PortRange {
-	return []PortRange{{knock.UDP, first, last}, {knock.TCP, first, last}}
+func ListenOn(first, last uint16) []knock.PortRange {
+	return []knock.PortRange{{Proto: knock.UDP, First: first, Last: last}, {Proto: knock.TCP, First: first, Last: last}}
 }
 
 // LargestAge returns the largest MaxAge of the doors: what Once must remember.
@@ -57,7 +57,7 @@ func LargestAge(doors []*Door) time.Duration {
 
 // hears says whether the packet may concern the door at all.
 func (d *Door) hears(p Packet, way transport) bool {
-	if !anyContains(d.Listen, Port{p.Proto, p.DstPort}) || !p.Src.Is4() && !d.IPv6 || way == stream && !d.TCP || way == web && !d.HTTP || way == unheard {
+	if !anyContains(d.Listen, knock.Step{Proto: p.Proto, Port: p.DstPort}) || !p.Src.Is4() && !d.IPv6 || way == stream && !d.TCP || way == web && !d.HTTP || way == unheard {
 		return false
 	}
 	if len(d.Destination) == 0 && !p.Local || len(d.Destination) > 0 && !inAny(d.Destination, p.Dst) {

@@ -58,7 +58,7 @@ func FuzzMessage(f *testing.F) {
 			return
 		}
 		for _, p := range m.Ports {
-			if p.Number == 0 {
+			if p.Port == 0 {
 				t.Fatalf("%+v", m)
 			}
 		}

@@ -74,7 +74,7 @@ type Decision struct {
 // Opening is what a door opens.
 type Opening struct {
 	Addr    netip.Addr    // for whom: valid, unmapped, not special
-	Ports   []Port        // at least one, none twice, in the order asked for
+	Ports   []knock.Step  // at least one, none twice, in the order asked for
 	Timeout time.Duration // 0: for ever
 	NAT     *NATTarget    // with NAT messages: where the one port leads to
 	Local   bool          // NAT to this host itself

@@ -57,7 +57,7 @@ func prefixes(list ...string) (all []netip.Prefix) {
 }
 
 func TestPolicy(t *testing.T) {
-	tcp := func(a, b uint16) []PortRange { return []PortRange{{knock.TCP, a, b}} }
+	tcp := func(a, b uint16) []knock.PortRange { return []knock.PortRange{{Proto: knock.TCP, First: a, Last: b}} }
 	nat := access("10.1.2.3", "tcp/2222")
 	nat.Type, nat.NAT = NATAccess, NATTarget{Host: "10.5.5.5", Port: 22}
 	natName := nat
@@ -66,7 +66,7 @@ func TestPolicy(t *testing.T) {
 	localNAT.Type, localNAT.Timeout = LocalNATTimed, time.Minute
 	natTwo := nat
 	natTwo.Ports, _ = ParsePorts("tcp/1,tcp/2")
-	inner := []NATRule{{netip.MustParsePrefix("10.5.5.0/24"), PortRange{knock.TCP, 22, 22}}}
+	inner := []NATRule{{netip.MustParsePrefix("10.5.5.0/24"), knock.PortRange{Proto: knock.TCP, First: 22, Last: 22}}}
 	long := access("10.1.2.3", "tcp/22")
 	long.Type, long.Timeout = AccessTimed, time.Hour
 	short := long
@@ -130,7 +130,9 @@ func TestPolicy(t *testing.T) {
 		{"NAT, other hosts alone allowed", func(d *Door) { d.NAT, d.NoLocal = inner, true }, nat, "192.0.2.1", "door a opened [tcp/2222] for 10.1.2.3, 30s to 10.5.5.5:22 local=false"},
 		{"NAT to a name", func(d *Door) { d.NAT = inner }, natName, "192.0.2.1", "denied: door a it asks for NAT to a name; only addresses are taken"},
 		{"NAT of two ports", func(d *Door) { d.NAT = inner }, natTwo, "192.0.2.1", "denied: door a it asks for NAT of more than one port"},
-		{"NAT elsewhere", func(d *Door) { d.NAT = []NATRule{{netip.MustParsePrefix("10.5.5.5/32"), PortRange{knock.TCP, 80, 80}}} }, nat, "192.0.2.1",
+		{"NAT elsewhere", func(d *Door) {
+			d.NAT = []NATRule{{netip.MustParsePrefix("10.5.5.5/32"), knock.PortRange{Proto: knock.TCP, First: 80, Last: 80}}}
+		}, nat, "192.0.2.1",
 			"denied: door a it asks for NAT to 10.5.5.5 tcp/22, which is not in nat_allow"},
 	} {
 		door := wideDoor(testClient("a"))
@@ -185,7 +187,7 @@ func sealText(t testing.TB, c Client, body string) []byte {
 func TestHears(t *testing.T) {
 	c := testClient("a")
 	door := wideDoor(c)
-	door.Listen = append(door.Listen, PortRange{knock.TCP, 400, 500})
+	door.Listen = append(door.Listen, knock.PortRange{Proto: knock.TCP, First: 400, Last: 500})
 	for name, change := range map[string]func(p *Packet) string{
 		"udp":              func(p *Packet) string { return "opened" },
 		"other port":       func(p *Packet) string { p.DstPort = 62202; return "junk" },
@@ -223,7 +225,7 @@ func TestDoors(t *testing.T) {
 	wrongKey.Name, wrongKey.Key = "wrong", []byte("another")
 	door := func(name string, port uint16, clients ...Client) *Door {
 		d := wideDoor(clients...)
-		d.Name, d.Open = name, []PortRange{{knock.TCP, port, port}}
+		d.Name, d.Open = name, []knock.PortRange{{Proto: knock.TCP, First: port, Last: port}}
 		return d
 	}
 	strict := door("strict", 22, b)
@@ -261,7 +263,7 @@ func TestDoors(t *testing.T) {
 func TestUsedUp(t *testing.T) {
 	c := testClient("a")
 	door := wideDoor(c)
-	door.Open = []PortRange{{knock.TCP, 22, 22}}
+	door.Open = []knock.PortRange{{Proto: knock.TCP, First: 22, Last: 22}}
 	store := memory{}
 	gate := NewGate([]*Door{door}, store)
 	p := packet(mustSeal(t, access("10.1.2.3", "tcp/80"), c), "192.0.2.1")

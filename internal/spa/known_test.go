@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"knockd/internal/knock"
 )
 
 // gateOfMany is a gate whose one door has many clients.
@@ -34,7 +36,7 @@ func trials(g *Gate, f func()) (n int) {
 // same words as at first, and costs no memory.
 func TestKnown(t *testing.T) {
 	gate, clients := gateOfMany(50)
-	gate.doors[0].Open = []PortRange{{Proto: 6, First: 22, Last: 22}}
+	gate.doors[0].Open = []knock.PortRange{{Proto: 6, First: 22, Last: 22}}
 	refused := access("10.1.2.3", "tcp/80")
 	for _, c := range []struct {
 		name        string

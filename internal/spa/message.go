@@ -44,9 +44,9 @@ type Message struct {
 	User    string // 1-48 printable octets
 	Time    time.Time
 	Type    Type
-	Address netip.Addr // to open, IPv4-mapped unmapped; unspecified means the sender
-	Ports   []Port     // in the order asked for, none twice; empty with Command
-	NAT     NATTarget  // with the NAT types
+	Address netip.Addr   // to open, IPv4-mapped unmapped; unspecified means the sender
+	Ports   []knock.Step // in the order asked for, none twice; empty with Command
+	NAT     NATTarget    // with the NAT types
 	Timeout time.Duration
 }
 
@@ -261,12 +261,12 @@ func parseAddress(s string) (netip.Addr, error) {
 
 // ParsePorts reads "tcp/22,udp/53" as fwknop's -A takes it: no blanks, tcp and
 // udp in small letters. A port named twice is returned once.
-func ParsePorts(s string) ([]Port, error) {
-	var ports []Port
-	seen := map[Port]bool{}
+func ParsePorts(s string) ([]knock.Step, error) {
+	var ports []knock.Step
+	seen := map[knock.Step]bool{}
 	for spec := range strings.SplitSeq(s, ",") {
 		proto, number, _ := strings.Cut(spec, "/")
-		var p Port
+		var p knock.Step
 		switch proto {
 		case "tcp":
 			p.Proto = knock.TCP
@@ -276,7 +276,7 @@ func ParsePorts(s string) ([]Port, error) {
 			return nil, errors.New("port: must be written tcp/N or udp/N")
 		}
 		var err error
-		if p.Number, err = ParsePort(number); err != nil {
+		if p.Port, err = ParsePort(number); err != nil {
 			return nil, err
 		}
 		if !seen[p] {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"knockd/internal/knock"
 )
 
 // judge is one door's policy on a packet that is authentic, timely and new.
@@ -66,24 +68,24 @@ func special(a netip.Addr) bool {
 	return a.IsUnspecified() || a.IsLoopback() || a.IsMulticast() || a.Zone() != ""
 }
 
-func (d *Door) ports(ports []Port) error {
+func (d *Door) ports(ports []knock.Step) error {
 	for _, p := range ports {
 		if anyContains(d.DenyPorts, p) {
-			return fmt.Errorf("%v is in deny_ports", p)
+			return fmt.Errorf("%v is in deny_ports", p.Ports())
 		}
 		switch {
 		case d.Opens(p) || anyContains(d.AllowPorts, p):
 		case len(d.AllowPorts) > 0:
-			return fmt.Errorf("%v is not in open or allow_ports", p)
+			return fmt.Errorf("%v is not in open or allow_ports", p.Ports())
 		default:
-			return fmt.Errorf("%v is not in open", p)
+			return fmt.Errorf("%v is not in open", p.Ports())
 		}
 	}
 	return nil
 }
 
 // Opens reports whether the door opens a port without a command.
-func (d *Door) Opens(p Port) bool { return anyContains(d.Open, p) }
+func (d *Door) Opens(p knock.Step) bool { return anyContains(d.Open, p) }
 
 // timeout caps what the client asks for; a door's own timeout is not capped, as
 // in fwknopd.
@@ -122,13 +124,13 @@ func (d *Door) nat(m *Message, target NATTarget, opened netip.Addr) error {
 	case len(m.Ports) != 1:
 		return errors.New("it asks for NAT of more than one port")
 	case !d.Opens(m.Ports[0]):
-		return fmt.Errorf("it asks for NAT of %v, which is not in open", m.Ports[0])
+		return fmt.Errorf("it asks for NAT of %v, which is not in open", m.Ports[0].Ports())
 	}
-	to := Port{m.Ports[0].Proto, target.Port}
+	to := knock.Step{Proto: m.Ports[0].Proto, Port: target.Port}
 	for _, rule := range d.NAT {
-		if rule.To.Contains(target.Addr) && rule.Port.Contains(to) {
+		if rule.To.Contains(target.Addr) && rule.Port.Has(to) {
 			return nil
 		}
 	}
-	return fmt.Errorf("it asks for NAT to %v %v, which is not in nat_allow", target.Addr, to)
+	return fmt.Errorf("it asks for NAT to %v %v, which is not in nat_allow", target.Addr, to.Ports())
 }

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"knockd/internal/knock"
 )
 
 // Profile is how to ask a server, as a stanza of .fwknoprc says it. The zero value
@@ -18,7 +20,7 @@ type Profile struct {
 	Proto      string // udp if empty, or tcp, http, udpraw, tcpraw, icmp
 	SourcePort uint16
 	Forged     string // the sender's address in packets made by hand: udpraw, tcpraw, icmp
-	Access     []Port
+	Access     []knock.Step
 	Allow      string        // an IPv4 address, "source" or "resolve"
 	Timeout    time.Duration // what to ask for, 0 for the server's own
 	TimeOffset time.Duration // added to the clock
@@ -59,7 +61,7 @@ func ParseAllow(v string) (string, error) {
 }
 
 // ParseAccess is ParsePorts for people: blanks do not matter.
-func ParseAccess(v string) ([]Port, error) {
+func ParseAccess(v string) ([]knock.Step, error) {
 	return ParsePorts(strings.NewReplacer(" ", "", "\t", "").Replace(v))
 }
 

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"knockd/internal/knock"
 )
 
 // The ports that fwknop's random choices come from, both included.
@@ -40,7 +42,7 @@ func (p Profile) Message(now time.Time, allow netip.Addr) (Message, error) {
 		if len(m.Ports) != 1 {
 			return Message{}, errors.New("an outer port for NAT goes with one port")
 		}
-		m.Ports = []Port{{m.Ports[0].Proto, p.outerPort()}}
+		m.Ports = []knock.Step{{Proto: m.Ports[0].Proto, Port: p.outerPort()}}
 	}
 	if p.Timeout > 0 {
 		m.Type = map[Type]Type{Access: AccessTimed, NATAccess: NATAccessTimed, LocalNAT: LocalNATTimed}[m.Type]
@@ -59,7 +61,7 @@ func (p Profile) addNAT(m *Message) error {
 		}
 	}
 	host, port := splitTarget(host)
-	m.NAT = NATTarget{Host: host, Port: m.Ports[0].Number}
+	m.NAT = NATTarget{Host: host, Port: m.Ports[0].Port}
 	m.NAT.Addr, _ = parseAddress(host)
 	if port != "" {
 		var err error

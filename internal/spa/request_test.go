@@ -5,10 +5,12 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"knockd/internal/knock"
 )
 
 func TestProfileMessage(t *testing.T) {
-	base := Profile{Server: "10.9.9.2", Access: []Port{{6, 22}}, User: "me"}
+	base := Profile{Server: "10.9.9.2", Access: []knock.Step{{Proto: 6, Port: 22}}, User: "me"}
 	for _, c := range []struct {
 		name   string
 		change func(p *Profile)
@@ -24,8 +26,8 @@ func TestProfileMessage(t *testing.T) {
 		{"local NAT with NAT", func(p *Profile) { p.NATLocal, p.NATAccess, p.Timeout = true, "192.168.10.9", time.Second }, "6 me 10.1.2.3,tcp/22 192.168.10.9,22 1s"},
 		{"no user", func(p *Profile) { p.User = "" }, "1 NO_USER 10.1.2.3,tcp/22  0s"},
 		{"nothing asked", func(p *Profile) { p.Access = nil }, "no port to ask for"},
-		{"NAT of two", func(p *Profile) { p.NATLocal, p.Access = true, []Port{{6, 22}, {6, 80}} }, "5 me 10.1.2.3,tcp/22,tcp/80 10.9.9.2,22 0s"},
-		{"outer port of two", func(p *Profile) { p.NATPort, p.Access = 5, []Port{{6, 22}, {6, 80}} }, "an outer port for NAT goes with one port"},
+		{"NAT of two", func(p *Profile) { p.NATLocal, p.Access = true, []knock.Step{{Proto: 6, Port: 22}, {Proto: 6, Port: 80}} }, "5 me 10.1.2.3,tcp/22,tcp/80 10.9.9.2,22 0s"},
+		{"outer port of two", func(p *Profile) { p.NATPort, p.Access = 5, []knock.Step{{Proto: 6, Port: 22}, {Proto: 6, Port: 80}} }, "an outer port for NAT goes with one port"},
 		{"outer port without NAT", func(p *Profile) { p.NATPort = 5 }, "1 me 10.1.2.3,tcp/5  0s"},
 		{"NAT to port 0", func(p *Profile) { p.NATAccess = "10.5.5.5:0" }, "NAT target: port: must be between 1 and 65535"},
 	} {
@@ -48,7 +50,7 @@ func TestProfileMessage(t *testing.T) {
 	p := base
 	p.NATLocal, p.NATRandom, p.TimeOffset = true, true, -time.Hour
 	m, err := p.Message(noon, netip.Addr{})
-	if err != nil || m.Ports[0].Number < 10000 || m.Ports[0].Number > 65534 || m.NAT.Port != 22 || !m.Time.Equal(noon.Add(-time.Hour)) {
+	if err != nil || m.Ports[0].Port < 10000 || m.Ports[0].Port > 65534 || m.NAT.Port != 22 || !m.Time.Equal(noon.Add(-time.Hour)) {
 		t.Errorf("%+v, %v", m, err)
 	}
 }

@@ -91,7 +91,7 @@ func (m Message) content() string {
 	}
 	s := addr.String()
 	for _, p := range m.Ports {
-		s += "," + p.String()
+		s += "," + p.Ports().String()
 	}
 	return s
 }

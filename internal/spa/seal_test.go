@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"knockd/internal/knock"
 )
 
 // TestSealVectors makes the stock client's packets anew from their random value
@@ -85,7 +87,7 @@ func TestSealFaults(t *testing.T) {
 		"message: must be an address, a comma and what is asked for": change(func(m *Message) { m.Ports = nil }),
 		"message: must be 1 to 256 characters": change(func(m *Message) {
 			for i := range 30 {
-				m.Ports = append(m.Ports, Port{m.Ports[0].Proto, uint16(30000 + i)})
+				m.Ports = append(m.Ports, knock.Step{Proto: m.Ports[0].Proto, Port: uint16(30000 + i)})
 			}
 		}),
 		"NAT target: must be a host, a comma and a port": change(func(m *Message) {

@@ -1,8 +1,6 @@
 package spa
 
 import (
-	"strconv"
-
 	"knockd/internal/knock"
 )
 
@@ -15,31 +13,9 @@ const (
 // DefaultPort is the UDP port fwknop sends to.
 const DefaultPort = 62201
 
-// Port is a port that a message asks for.
-type Port struct {
-	Proto  knock.Protocol
-	Number uint16 // 1-65535
-}
-
-// String returns the port as fwknop writes it: "tcp/22".
-func (p Port) String() string {
-	return p.Proto.String() + "/" + strconv.Itoa(int(p.Number))
-}
-
-// PortRange is the ports First to Last of a protocol, both included.
-type PortRange struct {
-	Proto       knock.Protocol
-	First, Last uint16
-}
-
-// Contains says whether the range holds the port.
-func (r PortRange) Contains(p Port) bool {
-	return r.Proto == p.Proto && r.First <= p.Number && p.Number <= r.Last
-}
-
-func anyContains(ranges []PortRange, p Port) bool {
+func anyContains(ranges []knock.PortRange, p knock.Step) bool {
 	for _, r := range ranges {
-		if r.Contains(p) {
+		if r.Has(p) {
 			return true
 		}
 	}

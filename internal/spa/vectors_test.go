@@ -165,12 +165,12 @@ const (
 	defaultTimeout    = 30 * time.Second
 )
 
-var anyPort = []PortRange{{knock.TCP, 1, 65535}, {knock.UDP, 1, 65535}}
+var anyPort = []knock.PortRange{{Proto: knock.TCP, First: 1, Last: 65535}, {Proto: knock.UDP, First: 1, Last: 65535}}
 
 // wideDoor opens everything to whom has the keys.
 func wideDoor(clients ...Client) *Door {
 	return &Door{
-		Name: "door", Clients: clients, Listen: []PortRange{{knock.UDP, DefaultPort, DefaultPort}}, Open: anyPort,
+		Name: "door", Clients: clients, Listen: []knock.PortRange{{Proto: knock.UDP, First: DefaultPort, Last: DefaultPort}}, Open: anyPort,
 		Timeout: defaultTimeout, MaxTimeout: defaultMaxTimeout, MaxAge: defaultMaxAge,
 	}
 }

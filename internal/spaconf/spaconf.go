@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"knockd/internal/config"
-	"knockd/internal/knock"
 	"knockd/internal/spa"
 )
 
@@ -64,7 +63,7 @@ func door(d *config.Door, clients []spa.Client) *spa.Door {
 	g := &spa.Door{
 		Name: d.Name, Clients: clients, Proxies: s.TrustedProxies,
 		Allow: d.Allow, Deny: d.Deny, AllowInside: s.AllowInside, Destination: s.Destination,
-		Open: ranges(d.Open), AllowPorts: ranges(s.AllowPorts), DenyPorts: ranges(s.DenyPorts),
+		Open: d.Open, AllowPorts: s.AllowPorts, DenyPorts: s.DenyPorts,
 		Timeout: d.CmdTimeout, MaxTimeout: s.MaxTimeout, MaxAge: s.MaxAge,
 		RequireUser: s.RequireUser, RequireSource: s.RequireSource, Expires: s.Expires, IPv6: s.IPv6,
 	}
@@ -77,18 +76,7 @@ func door(d *config.Door, clients []spa.Client) *spa.Door {
 	}
 	g.NoForward, g.NoLocal = s.NATOnly == config.NATLocal, s.NATOnly == config.NATForward
 	for _, n := range s.NATAllow {
-		g.NAT = append(g.NAT, spa.NATRule{To: n.Net, Port: portRange(n.Ports)})
+		g.NAT = append(g.NAT, spa.NATRule{To: n.Net, Port: n.Ports})
 	}
 	return g
-}
-
-func ranges(all []knock.PortRange) (ranges []spa.PortRange) {
-	for _, p := range all {
-		ranges = append(ranges, portRange(p))
-	}
-	return ranges
-}
-
-func portRange(p knock.PortRange) spa.PortRange {
-	return spa.PortRange{Proto: p.Proto, First: p.First, Last: p.Last}
 }

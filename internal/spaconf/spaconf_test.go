@@ -72,15 +72,15 @@ open = tcp/22
 		Name: "all", Listen: append(spa.ListenOn(62201, 62201), spa.ListenOn(4000, 4010)...), TCP: true, HTTP: true,
 		Proxies: []netip.Prefix{pre("192.0.2.1/32")}, Allow: []netip.Prefix{pre("192.0.2.0/24")}, Deny: []netip.Prefix{pre("192.0.2.66/32")},
 		AllowInside: []netip.Prefix{pre("10.0.0.0/8")}, Destination: []netip.Prefix{pre("198.51.100.1/32")},
-		Open:      []spa.PortRange{{Proto: knock.TCP, First: 22, Last: 22}, {Proto: knock.UDP, First: 60001, Last: 60010}},
-		DenyPorts: []spa.PortRange{{Proto: knock.UDP, First: 60005, Last: 60005}},
+		Open:      []knock.PortRange{{Proto: knock.TCP, First: 22, Last: 22}, {Proto: knock.UDP, First: 60001, Last: 60010}},
+		DenyPorts: []knock.PortRange{{Proto: knock.UDP, First: 60005, Last: 60005}},
 		NoForward: true,
-		NAT:       []spa.NATRule{{To: pre("10.0.0.0/24"), Port: spa.PortRange{Proto: knock.TCP, First: 22, Last: 22}}},
+		NAT:       []spa.NATRule{{To: pre("10.0.0.0/24"), Port: knock.PortRange{Proto: knock.TCP, First: 22, Last: 22}}},
 		Timeout:   30 * time.Second, MaxTimeout: 10 * time.Minute, MaxAge: time.Minute,
 		RequireUser: "alice", RequireSource: true, Expires: time.Date(2027, 1, 31, 0, 0, 0, 0, time.Local), IPv6: true,
 	}
 	defaults := &spa.Door{
-		Name: "defaults", Listen: spa.ListenOn(spa.DefaultPort, spa.DefaultPort), Open: []spa.PortRange{{Proto: knock.TCP, First: 22, Last: 22}},
+		Name: "defaults", Listen: spa.ListenOn(spa.DefaultPort, spa.DefaultPort), Open: []knock.PortRange{{Proto: knock.TCP, First: 22, Last: 22}},
 		Timeout: config.DefaultCmdTimeout, MaxTimeout: config.DefaultSPAMaxTimeout, MaxAge: config.DefaultSPAMaxAge,
 	}
 	for i, want := range []*spa.Door{all, defaults} {

@@ -37,7 +37,7 @@ func show(p *Plan) string {
 	secret := fmt.Sprint(p.Steps)
 	switch {
 	case p.SPA != nil:
-		secret = fmt.Sprint(p.SPA.Access, " ", p.SPA.Allow, " ", p.SPA.Timeout, " ", p.SPA.TimeOffset, " ", p.SPA.Proto, " ", string(p.SPA.Client.Key), " ", p.SPA.User)
+		secret = fmt.Sprint(knock.PortsOf(p.SPA.Access), " ", p.SPA.Allow, " ", p.SPA.Timeout, " ", p.SPA.TimeOffset, " ", p.SPA.Proto, " ", string(p.SPA.Client.Key), " ", p.SPA.User)
 	case p.OneTime != "":
 		secret = filepath.Base(p.OneTime)
 	}
