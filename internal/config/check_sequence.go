@@ -79,7 +79,7 @@ func (p *parser) checkStrict(d *rawDoor) {
 	for i := range max(len(d.Sequence)-1, 0) {
 		a, b := d.Sequence[i], d.Sequence[i+1]
 		switch {
-		case a.Proto == b.Proto && neighbours(d.stepPorts(a), d.stepPorts(b), nil, false):
+		case a.Proto == b.Proto && neighbours(d.portsOf(a), d.portsOf(b), nil, false):
 			p.advise(d.fault("sequence", rulef("steps %d and %d differ by 1: a port scan takes both; choose ports far apart", i+1, i+2)))
 		case scanNeighbours(a, b):
 			p.advise(d.fault("sequence", rulef("steps %d and %d are neighbours among the 1,000 ports that nmap scans first: choose others", i+1, i+2)))
@@ -104,10 +104,10 @@ func (d *Door) checkSteps(steps []knock.Step) error {
 		if n := strays(ignored[b.Proto]); n < leastStray {
 			return rulef("strict_ignore leaves %d %v ports: must leave at least %d, since a port scan in random order might touch none of them between two steps", n, b.Proto, leastStray)
 		}
-		if !neighbours(d.stepPorts(a), d.stepPorts(b), ignored[b.Proto], true) {
+		if !neighbours(d.portsOf(a), d.portsOf(b), ignored[b.Proto], true) {
 			continue
 		}
-		if a.Proto == b.Proto && !neighbours(d.stepPorts(a), d.stepPorts(b), nil, true) {
+		if a.Proto == b.Proto && !neighbours(d.portsOf(a), d.portsOf(b), nil, true) {
 			return rulef("between steps %d and %d are only ports of strict_ignore: a port scan takes both; a strict door's must be further apart", i+1, i+2)
 		}
 		if a.Proto != b.Proto {

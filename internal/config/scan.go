@@ -9,30 +9,28 @@ import (
 	"knockd/internal/knock"
 )
 
-// stepPorts is one step of a sequence as a scanner meets it: a port, or any of
-// some.
-type stepPorts struct {
-	proto  knock.Protocol
-	ranges []PortRange
-}
-
-func (d *Door) stepPorts(s knock.Step) stepPorts {
-	if s.Port == 0 {
-		return stepPorts{s.Proto, d.OpenPorts}
+// portsOf returns a step as a scanner meets it: a port, or any of some.
+func (d *Door) portsOf(s knock.Step) []PortRange {
+	if s.Port != 0 {
+		return []PortRange{s.Ports()}
 	}
-	return stepPorts{s.Proto, []PortRange{{First: s.Port, Last: s.Port}}}
+	ports := slices.Clone(d.OpenPorts)
+	for i := range ports {
+		ports[i].Proto = s.Proto
+	}
+	return ports
 }
 
 // neighbours says whether a scan that goes through all ports, up or down, can
 // take both steps one after the other: no port lies between them but ignored
 // ones. With equal it counts a repeated port too, which a scanner's repeats
 // take. Of different protocols only the ends of two scans meet.
-func neighbours(a, b stepPorts, ignored []PortRange, equal bool) bool {
-	for _, x := range a.ranges {
-		for _, y := range b.ranges {
+func neighbours(a, b, ignored []PortRange, equal bool) bool {
+	for _, x := range a {
+		for _, y := range b {
 			same := x == y && x.First == x.Last
 			switch {
-			case a.proto != b.proto:
+			case x.Proto != y.Proto:
 				if scanEnd(x) && scanEnd(y) {
 					return true
 				}

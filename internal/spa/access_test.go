@@ -124,7 +124,7 @@ func accessPorts(t *testing.T, value string) []knock.PortRange {
 		t.Fatal(err)
 	}
 	for _, p := range ports {
-		if strings.Count(strings.ReplaceAll(","+value+",", ",", ",,"), ","+p.String()+",") == 1 {
+		if strings.Count(strings.ReplaceAll(","+value+",", ",", ",,"), ","+p.Ports().String()+",") == 1 {
 			all = append(all, knock.PortRange{Proto: p.Proto, First: p.Port, Last: p.Port})
 		}
 	}

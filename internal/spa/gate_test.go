@@ -42,7 +42,7 @@ func outcome(d Decision) string {
 	if d.Verdict != Opened {
 		return strings.TrimSpace(d.Verdict.String() + ": " + strings.TrimSpace(d.Door+" "+d.Client+" "+d.Reason))
 	}
-	s := fmt.Sprintf("%s %s opened %v for %v, %v", d.Door, d.Client, d.Opening.Ports, d.Opening.Addr, d.Opening.Timeout)
+	s := fmt.Sprintf("%s %s opened %v for %v, %v", d.Door, d.Client, knock.PortsOf(d.Opening.Ports), d.Opening.Addr, d.Opening.Timeout)
 	if n := d.Opening.NAT; n != nil {
 		s += fmt.Sprintf(" to %s:%d local=%v", n.Host, n.Port, d.Opening.Local)
 	}

@@ -58,7 +58,7 @@ func ipv6Text(d Decision) string {
 	}
 	var ports []string
 	for _, p := range d.Opening.Ports {
-		ports = append(ports, p.String())
+		ports = append(ports, p.Ports().String())
 	}
 	text := fmt.Sprintf("open %s for %v", strings.Join(ports, ","), d.Opening.Addr)
 	if to := d.Opening.NAT; to != nil {

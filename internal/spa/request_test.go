@@ -26,7 +26,9 @@ func TestProfileMessage(t *testing.T) {
 		{"local NAT with NAT", func(p *Profile) { p.NATLocal, p.NATAccess, p.Timeout = true, "192.168.10.9", time.Second }, "6 me 10.1.2.3,tcp/22 192.168.10.9,22 1s"},
 		{"no user", func(p *Profile) { p.User = "" }, "1 NO_USER 10.1.2.3,tcp/22  0s"},
 		{"nothing asked", func(p *Profile) { p.Access = nil }, "no port to ask for"},
-		{"NAT of two", func(p *Profile) { p.NATLocal, p.Access = true, []knock.Step{{Proto: 6, Port: 22}, {Proto: 6, Port: 80}} }, "5 me 10.1.2.3,tcp/22,tcp/80 10.9.9.2,22 0s"},
+		{"NAT of two", func(p *Profile) {
+			p.NATLocal, p.Access = true, []knock.Step{{Proto: 6, Port: 22}, {Proto: 6, Port: 80}}
+		}, "5 me 10.1.2.3,tcp/22,tcp/80 10.9.9.2,22 0s"},
 		{"outer port of two", func(p *Profile) { p.NATPort, p.Access = 5, []knock.Step{{Proto: 6, Port: 22}, {Proto: 6, Port: 80}} }, "an outer port for NAT goes with one port"},
 		{"outer port without NAT", func(p *Profile) { p.NATPort = 5 }, "1 me 10.1.2.3,tcp/5  0s"},
 		{"NAT to port 0", func(p *Profile) { p.NATAccess = "10.5.5.5:0" }, "NAT target: port: must be between 1 and 65535"},

@@ -185,7 +185,7 @@ func packet(payload []byte, src string) Packet {
 func content(m Message) string {
 	s := m.Address.String()
 	for _, p := range m.Ports {
-		s += "," + p.String()
+		s += "," + p.Ports().String()
 	}
 	return s
 }
@@ -415,7 +415,7 @@ func checkScenario(t *testing.T, i int, d Decision, result, want string) {
 	}
 	var ports []string
 	for _, p := range d.Opening.Ports {
-		ports = append(ports, p.String())
+		ports = append(ports, p.Ports().String())
 	}
 	got := scenarioText(d.Opening.Addr.String(), strings.Join(ports, ","), int64(d.Opening.Timeout/time.Second), "")
 	if to := d.Opening.NAT; to != nil {
