@@ -27,7 +27,7 @@ var mayImport = map[string]string{
 	"openings":    "event knock statefile",
 	"event":       "knock",
 	"eventlog":    "event statefile",
-	"fwknop":      "spa",
+	"fwknop":      "knock spa",
 	"kernellog":   "github.com/florianl/go-nflog",
 	"knock":       "",
 	"livetest":    "",
