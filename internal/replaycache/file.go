@@ -53,8 +53,9 @@ func parseLine(line []byte) (stamp int64, text string, ok bool) {
 const maxFile = 64 << 20
 
 // read takes the file's lines into memory.
-func (s *Store) read() error {
-	data, _, err := statefile.Source{Max: maxFile, NoFollow: true, Check: statefile.Writable}.Read(s.path)
+func (s *Store) read(dir *statefile.Dir) error {
+	log := dir.Log(filepath.Base(s.path))
+	data, err := log.Open(0, maxFile)
 	writer := (*statefile.WriterError)(nil)
 	if errors.As(err, &writer) || errors.Is(err, statefile.ErrNotRegular) || errors.Is(err, syscall.EISDIR) {
 		return fmt.Errorf("%s: must be a file that nobody else can write", s.path)
@@ -62,6 +63,7 @@ func (s *Store) read() error {
 	if err != nil {
 		return fmt.Errorf("read store: %w", err)
 	}
+	s.log = log
 	return s.parse(data)
 }
 
@@ -106,17 +108,17 @@ func (s *Store) rewrite(now time.Time) error {
 	s.limit = 2*s.lines + rewriteLines
 	s.dirty = true
 	s.mu.Unlock()
-	f, err := replace(s.path, data)
+	log, err := statefile.Replace(s.path, data)
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("write store: %v", err) // not what Enter says of a token
 	}
 	if err != nil {
 		return fmt.Errorf("write store: %w", err)
 	}
-	if s.file != nil {
-		s.file.Close()
+	if s.log != nil {
+		s.log.Close()
 	}
-	s.file, s.size = f, int64(len(data))
+	s.log = log
 	s.mu.Lock()
 	s.dirty = false
 	s.mu.Unlock()
@@ -140,56 +142,15 @@ func (s *Store) forget(now time.Time) {
 	}
 }
 
-// replace writes a file beside the path, syncs it, moves it there and syncs the
-// directory. The file returned is open for appending.
-func replace(path string, data []byte) (*os.File, error) {
-	tmp := path + ".new"
-	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+// lock takes the lock that keeps a second process out. A lock of its own, since
+// the store's file is replaced.
+func lock(dir *statefile.Dir, name string) (*os.File, error) {
+	f, err := dir.Lock(name)
+	if locked := (*statefile.LockedError)(nil); errors.As(err, &locked) {
+		return nil, fmt.Errorf("lock %s: another process uses the store", locked.Path)
 	}
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err == nil {
-		err = os.Rename(tmp, path)
-	}
-	if err == nil {
-		err = syncDir(filepath.Dir(path))
-	}
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
-}
-
-// lockFile takes the lock that keeps a second process out. A lock of its own,
-// since the store's file is replaced.
-func lockFile(path string) (*os.File, error) {
-	f, err := statefile.Open(path, os.O_RDWR|os.O_CREATE|statefile.NoFollow, 0o600, statefile.Writable)
 	if err != nil {
 		return nil, fmt.Errorf("lock store: %w", err)
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			err = errors.New("another process uses the store")
-		}
-		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
 	return f, nil
 }

@@ -1,12 +1,16 @@
 package replaycache
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
+
+	"knockd/internal/statefile"
 )
 
 // Token is what is used: a hash of it.
@@ -41,8 +45,7 @@ type Store struct {
 	origin Origin
 
 	writer sync.WaitGroup // one at most writes
-	file   *os.File       // the writer's; nil when closed
-	size   int64          // the writer's: how long the file must be
+	log    *statefile.Log // the writer's; nil when closed
 
 	mu      sync.Mutex
 	used    map[Token]int64 // Unix seconds
@@ -89,14 +92,26 @@ const (
 // now less twice the age. A file that cannot be read whole is an error and stays
 // as it is, but for a last line that a crash cut short.
 func Open(path string, age time.Duration, now time.Time) (*Store, error) {
-	_, err := os.Lstat(path + ".lock")
-	before := err == nil
-	lock, err := lockFile(path + ".lock")
+	return statefile.Within(path, func(context.Context) (*Store, error) { return load(path, age, now) }, func(s *Store) { s.Close() })
+}
+
+func load(path string, age time.Duration, now time.Time) (*Store, error) {
+	dir, err := statefile.OpenDir(filepath.Dir(path))
+	if err != nil {
+		return nil, fmt.Errorf("lock store: %w", err)
+	}
+	defer dir.Close()
+	name := filepath.Base(path) + ".lock"
+	before := dir.Has(name)
+	lock, err := lock(dir, name)
 	if err != nil {
 		return nil, err
 	}
 	s := &Store{path: path, lock: lock, used: map[Token]int64{}, age: age, next: newBatch(), dirty: true}
-	if err := s.start(before, now); err != nil {
+	if err := s.start(dir, before, now); err != nil {
+		if s.log != nil {
+			s.log.Close()
+		}
 		lock.Close()
 		return nil, err
 	}
@@ -104,8 +119,8 @@ func Open(path string, age time.Duration, now time.Time) (*Store, error) {
 }
 
 // start reads the store; before says that there was one at some time.
-func (s *Store) start(before bool, now time.Time) error {
-	switch err := s.read(); {
+func (s *Store) start(dir *statefile.Dir, before bool, now time.Time) error {
+	switch err := s.read(dir); {
 	case errors.Is(err, fs.ErrNotExist) && before:
 		s.origin, s.floor = Remade, now.Add(s.age).Unix()
 	case errors.Is(err, fs.ErrNotExist):
@@ -183,7 +198,7 @@ func (s *Store) writeAll() {
 		anew := s.dirty || s.lines > s.limit || len(s.used) > maxTokens
 		now := s.now
 		s.mu.Unlock()
-		if anew || !s.intact() {
+		if anew || !s.log.Intact() {
 			b.err = s.rewrite(now)
 		} else {
 			b.err = s.append(b.lines)
@@ -192,22 +207,10 @@ func (s *Store) writeAll() {
 	}
 }
 
-// intact says whether the path still leads to the file as we left it; else
-// somebody took it away or put another one there.
-func (s *Store) intact() bool {
-	mine, err := s.file.Stat()
-	if err != nil {
-		return false
-	}
-	there, err := os.Lstat(s.path)
-	return err == nil && os.SameFile(mine, there) && mine.Size() == s.size
-}
-
 func (s *Store) append(lines []byte) error {
-	n, err := s.file.Write(lines)
-	s.size += int64(n)
+	err := s.log.Append(lines)
 	if err == nil {
-		err = s.file.Sync()
+		err = s.log.Sync()
 	}
 	if err != nil {
 		s.mu.Lock()
@@ -233,12 +236,12 @@ func (s *Store) Close() error {
 	s.mu.Unlock()
 	s.writer.Wait()
 	var err error
-	if s.file != nil {
-		if s.dirty || !s.intact() {
+	if s.log != nil {
+		if s.dirty || !s.log.Intact() {
 			err = s.rewrite(time.Unix(0, 0)) // forgets nothing
 		}
-		err = errors.Join(err, s.file.Close())
-		s.file = nil
+		err = errors.Join(err, s.log.Close())
+		s.log = nil
 	}
 	return errors.Join(err, s.lock.Close())
 }
