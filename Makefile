@@ -21,7 +21,7 @@ ZSH     = $(SHARE)/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-fun
 # Existing files of the administrator are never overwritten.
 KEEP    = sh -c 'test -e "$$2" || install -D -m "$$0" "$$1" "$$2"'
 
-.PHONY: all needs-go build install uninstall test check demo cross clean deps test-systemd test-firewalls test-long
+.PHONY: all needs-go build install uninstall test check demo cross clean deps test-systemd test-fresh test-firewalls test-long
 
 all: build
 
@@ -114,6 +114,11 @@ SUITES ?= bookworm trixie
 test-systemd: build
 	for suite in $(SUITES); do for story in unit changeover; do \
 		sh internal/livetest/systemd/run bin $$suite $$story || exit 1; done; done
+
+# README's commands in a fresh Debian 12 and 13 that has make and Go alone: as a
+# user, as a user without namespaces, and .ci/run as root. Takes an hour.
+test-fresh: needs-go
+	for suite in $(SUITES); do sh .ci/fresh $$suite || exit 1; done
 
 # Beside the host firewalls of Debian's packages; installs ufw and firewalld.
 test-firewalls: needs-go
