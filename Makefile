@@ -8,10 +8,11 @@ go       = $(shell GO='$(GO)' sh .ci/findgo 2>/dev/null)
 # The version is git's, above: stamping fails in somebody else's clone.
 BUILD    = CGO_ENABLED=0 $(go) build -trimpath -buildvcs=false -ldflags '-s -w -X knockd/internal/cli.Version=$(VERSION)' -o bin/
 COMMANDS = $(notdir $(wildcard cmd/*))
+PAGES    = $(wildcard cmd/*/*.[1-8])
 
 SBIN    = $(DESTDIR)$(PREFIX)/sbin
 BIN     = $(DESTDIR)$(PREFIX)/bin
-MAN     = $(DESTDIR)$(PREFIX)/share/man/man1
+MAN     = $(DESTDIR)$(PREFIX)/share/man
 DOC     = $(DESTDIR)$(PREFIX)/share/doc/knockd
 SHARE   = $(DESTDIR)$(PREFIX)/share
 # Before Debian's directory in systemd's search, if PREFIX is /usr/local.
@@ -41,7 +42,7 @@ install:
 	install -D -m 755 bin/knockd $(SBIN)/knockd
 	install -D -m 755 bin/knock $(BIN)/knock
 	install -D -m 755 bin/knockctl $(SBIN)/knockctl
-	for page in cmd/*/*.1; do install -D -m 644 $$page $(MAN)/$${page##*/} || exit 1; done
+	for page in $(PAGES); do install -D -m 644 $$page $(MAN)/man$${page##*.}/$${page##*/} || exit 1; done
 	for unit in configs/*.service; do \
 		sed 's|/usr/sbin/|$(PREFIX)/sbin/|' $$unit | install -D -m 644 /dev/stdin $(UNITS)/$${unit##*/} || exit 1; \
 	done
@@ -63,7 +64,7 @@ install:
 uninstall:
 	@test -n "$(DESTDIR)" || sh configs/changeover leaving $(PREFIX)
 	rm -f $(SBIN)/knockd $(BIN)/knock $(SBIN)/knockctl
-	for page in cmd/*/*.1; do rm -f $(MAN)/$${page##*/}; done
+	for page in $(PAGES); do rm -f $(MAN)/man$${page##*.}/$${page##*/}; done
 	for unit in configs/*.service; do rm -f $(UNITS)/$${unit##*/}; done
 	for name in $(COMMANDS); do rm -f $(SHARE)/bash-completion/completions/$$name $(ZSH)/_$$name \
 		$(SHARE)/fish/vendor_completions.d/$$name.fish; done

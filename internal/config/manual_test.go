@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-const manual = "../../cmd/knockd/knockd.1"
+const manual = "../../cmd/knockd/knockd.conf.5"
 
 // TestManual: the manual knows every key, and its examples are read without a
 // fault or warning.

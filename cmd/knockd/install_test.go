@@ -1,0 +1,75 @@
+package main
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"knockd/internal/nettest"
+)
+
+// TestInstall: the manuals go to the directories of their sections, and
+// uninstall takes away all that install has brought but what is in /etc.
+func TestInstall(t *testing.T) {
+	nettest.NeedProgram(t, "make")
+	source, dest := t.TempDir(), t.TempDir()
+	for _, name := range []string{"Makefile", "README.md", "cmd", "configs", ".ci"} {
+		path, err := filepath.Abs("../../" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(path, source+"/"+name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(source+"/bin", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"knock", "knockctl", "knockd"} {
+		if err := os.WriteFile(source+"/bin/"+name, nil, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run := func(target string) []string {
+		t.Helper()
+		out, err := exec.Command("make", "-C", source, target, "DESTDIR="+dest, "PREFIX=/usr").CombinedOutput()
+		if err != nil {
+			t.Fatalf("make %s: %v\n%s", target, err, out)
+		}
+		return filesIn(t, dest)
+	}
+	installed := run("install")
+	for _, want := range []string{
+		"usr/sbin/knockd", "usr/bin/knock", "usr/sbin/knockctl",
+		"usr/share/man/man1/knock.1", "usr/share/man/man1/knockctl.1", "usr/share/man/man1/knockd.1",
+		"usr/share/man/man5/knockd.conf.5",
+	} {
+		if !slices.Contains(installed, want) {
+			t.Errorf("%s is not installed", want)
+		}
+	}
+	for _, left := range run("uninstall") {
+		if !strings.HasPrefix(left, "etc/") {
+			t.Errorf("%s is left", left)
+		}
+	}
+}
+
+// filesIn lists the files below a directory.
+func filesIn(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	err := fs.WalkDir(os.DirFS(dir), ".", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			names = append(names, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
