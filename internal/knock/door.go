@@ -74,6 +74,16 @@ func (d *Door) takes(n int, h *Hit) bool {
 	return s.Proto == h.Proto && (s.Port == h.DstPort || s.Port == 0 && d.names(h.DstPort))
 }
 
+// uses reports whether a hit's port is that of a step.
+func (d *Door) uses(h *Hit) bool {
+	for n := range d.Sequence {
+		if d.takes(n, h) {
+			return true
+		}
+	}
+	return false
+}
+
 // names says whether a step of port 0 takes a port.
 func (d *Door) names(port uint16) bool {
 	return slices.ContainsFunc(d.OpenPorts, func(r PortRange) bool { return r.First <= port && port <= r.Last })

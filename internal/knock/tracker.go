@@ -27,6 +27,8 @@ type Tracker struct {
 	events    []Event   // returned by the last call, reused by the next
 	mine      []int32   // scratch for one hit
 	stats     Stats
+	verbose   bool
+	verdict   Verdict // on the last hit
 }
 
 // Stats counts what a Tracker holds and has given up.
@@ -66,6 +68,9 @@ func (t *Tracker) SetFailureLimit(l FailureLimit, never []netip.Prefix, spared f
 	}
 }
 
+// SetVerbose has failed attempts reported as events, too.
+func (t *Tracker) SetVerbose(verbose bool) { t.verbose = verbose }
+
 // SetDoors replaces the doors, in file order. Attempts at a door that is in
 // the old and the new list (the same pointer, not changed since) go on; all
 // others end without an event. Cooldowns go on at doors of the same name, or
@@ -99,8 +104,8 @@ func (t *Tracker) setRules(doors []*Door) {
 	ids := make(map[DoorID]int32, len(doors))
 	count := make(map[string]int, len(doors))
 	for i, d := range doors {
-		name := DoorID{d.Name, count[d.Name]}
 		count[d.Name]++
+		name := DoorID{d.Name, count[d.Name]}
 		id, known := t.ids[name]
 		if !known {
 			t.lastID++
@@ -129,6 +134,7 @@ func (t *Tracker) Observe(hit Hit, now time.Time) []Event {
 	at := t.clock(now)
 	t.expire(at)
 	step := t.index.of(&hit)
+	t.verdict = NoStep
 	if step == nil && len(t.strict) == 0 {
 		return t.events
 	}
@@ -136,7 +142,14 @@ func (t *Tracker) Observe(hit Hit, now time.Time) []Event {
 	s := sighting{Hit: &hit, at: at, local: local}
 	doors := step.at(hit.Dst, local)
 	s.visible = doors.visible(&hit)
-	if !s.visible && !t.strict.stray(&s) || t.failures.ignores(hit.Src, at) {
+	if !s.visible {
+		t.verdict = doors.unseen(&hit)
+		if !t.strict.stray(&s) {
+			return t.events
+		}
+	}
+	if t.failures.ignores(hit.Src, at) {
+		t.verdict = IgnoredSource
 		return t.events
 	}
 	s.src = t.attempts.sources.of(hit.Src)
@@ -145,7 +158,11 @@ func (t *Tracker) Observe(hit Hit, now time.Time) []Event {
 	}
 	if hit.Proto == TCP && t.repeats.known(&hit, at) {
 		t.stats.Repeats++
+		t.verdict = Repeat
 		return t.events
+	}
+	if s.visible {
+		t.verdict = Nothing
 	}
 	took, alive := t.advance(&s)
 	if !alive && s.visible {
@@ -219,8 +236,9 @@ func (t *Tracker) advance(s *sighting) (took, alive bool) {
 			took = true
 			t.step(i, d, s)
 		case failed:
+			stage := int(a.stage)
 			t.attempts.remove(i)
-			t.fail(d, s)
+			t.fail(d, s, stage)
 		}
 	}
 	return took, alive
@@ -243,12 +261,35 @@ func (t *Tracker) step(i int32, d *rules, s *sighting) {
 }
 
 // fail counts an attempt that has failed.
-func (t *Tracker) fail(d *rules, s *sighting) {
+func (t *Tracker) fail(d *rules, s *sighting, stage int) {
 	t.stats.Failed++
+	t.verdict = Ended
+	if t.verbose {
+		t.events = append(t.events, Event{Kind: Failed, Door: d.Door, Src: s.Src, Stage: stage, Hit: *s.Hit, Of: t.owner(d, s.Hit)})
+	}
 	if t.failures.add(s.Src, s.at) {
 		t.events = append(t.events, Event{Kind: Ignored, Door: d.Door, Src: s.Src, Hit: *s.Hit})
 	}
 }
+
+// owner returns a door that has the hit's port in its sequence: at best the one
+// whose attempt it has ended.
+func (t *Tracker) owner(d *rules, h *Hit) *Door {
+	if d.uses(h) {
+		return d.Door
+	}
+	if t.index.of(h) != nil {
+		for i := range t.doors {
+			if t.doors[i].uses(h) {
+				return t.doors[i].Door
+			}
+		}
+	}
+	return nil
+}
+
+// Verdict returns what the hit last observed was to the tracker.
+func (t *Tracker) Verdict() Verdict { return t.verdict }
 
 // start begins an attempt at every door whose first step the hit is.
 func (t *Tracker) start(doors concerned, s *sighting) (took bool) {
@@ -281,6 +322,7 @@ func (t *Tracker) remember(a attempt) {
 // report says that the hit's source has reached a stage, and that the door
 // opens if it was the last.
 func (t *Tracker) report(d *rules, s *sighting, stage int, port uint16) {
+	t.verdict = Took
 	e := Event{Kind: Stage, Door: d.Door, Src: s.Src, Stage: stage, Hit: *s.Hit}
 	t.events = append(t.events, e)
 	if stage == len(d.Sequence) {
