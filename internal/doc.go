@@ -44,6 +44,7 @@
 //     whose first character is # is used, or a comment.
 //   - openings keeps the openings of doors: runs the start command, waits, and runs the stop command that belongs to
 //     it.
+//   - journal remembers openings beyond the daemon's end: what has to be closed after a crash.
 //   - packet turns the octets of an IP packet into a hit: who sent what to which port.
 //   - profile reads the client's configuration: what there is to know about a host, so that its name suffices.
 //   - replaycache remembers what may be used once: tokens with a time of their own, and a floor, at or below which

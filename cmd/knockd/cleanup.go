@@ -11,7 +11,7 @@ import (
 
 	"knockd/internal/cli"
 	"knockd/internal/nft"
-	"knockd/internal/openings"
+	"knockd/internal/openings/journal"
 )
 
 // How long --cleanup --force waits for a daemon to close its doors, as
@@ -23,12 +23,12 @@ const (
 
 // takeOut is --cleanup.
 func (o *options) takeOut(ctx context.Context, stdout, stderr io.Writer) error {
-	journal, err := o.alone(ctx, stdout, stderr)
+	j, err := o.alone(ctx, stdout, stderr)
 	if err != nil {
 		return err
 	}
-	if journal != nil {
-		defer journal.Close()
+	if j != nil {
+		defer j.Close()
 	}
 	done, err := nft.Cleanup(0)
 	sayAll(stdout, done)
@@ -41,13 +41,13 @@ func (o *options) takeOut(ctx context.Context, stdout, stderr io.Writer) error {
 // alone returns the journal, nil if there is none, when no daemon runs that
 // has it or would keep its tables: with --force those that do are ended. The
 // lock of the journal keeps them from being started again meanwhile.
-func (o *options) alone(ctx context.Context, stdout, stderr io.Writer) (journal *openings.Journal, err error) {
+func (o *options) alone(ctx context.Context, stdout, stderr io.Writer) (j *journal.Journal, err error) {
 	ending := map[int]syscall.Signal{}
 	named := o.namedStateDir(stderr)
 	for deadline := time.Now().Add(stopLimit); ; {
 		var others []int
-		if others, err = o.others(&journal, named); len(others) == 0 && err == nil {
-			return journal, nil
+		if others, err = o.others(&j, named); len(others) == 0 && err == nil {
+			return j, nil
 		}
 		if err == nil && !o.force {
 			err = cli.WithHint(fmt.Errorf("already running (pid %s)", joined(others)),
@@ -60,8 +60,8 @@ func (o *options) alone(ctx context.Context, stdout, stderr io.Writer) (journal 
 			err = pause(ctx)
 		}
 		if err != nil {
-			if journal != nil {
-				journal.Close()
+			if j != nil {
+				j.Close()
 			}
 			return nil, err
 		}
@@ -69,10 +69,10 @@ func (o *options) alone(ctx context.Context, stdout, stderr io.Writer) (journal 
 }
 
 // others returns the daemons that run, and opens the journal if none has it.
-func (o *options) others(journal **openings.Journal, named string) (pids []int, err error) {
-	if *journal == nil {
-		*journal, err = o.findJournal(named, io.Discard)
-		if running := (*openings.RunningError)(nil); errors.As(err, &running) {
+func (o *options) others(j **journal.Journal, named string) (pids []int, err error) {
+	if *j == nil {
+		*j, err = o.findJournal(named, io.Discard)
+		if running := (*journal.RunningError)(nil); errors.As(err, &running) {
 			if pids = append(pids, running.Holder()); pids[0] == 0 {
 				return nil, cli.WithHint(running, "it is not to be seen from here: stop it where it runs")
 			}

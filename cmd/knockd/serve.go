@@ -19,12 +19,12 @@ func (o *options) serve(ctx context.Context, conf *config.Config, reload <-chan 
 	if err := o.settle(); err != nil {
 		return err
 	}
-	journal, err := o.openJournal(conf.StateDir, stderr)
+	j, err := o.openJournal(conf.StateDir, stderr)
 	if err != nil {
 		return err
 	}
-	if journal != nil {
-		defer statefile.Do(conf.StateDir, func(context.Context) error { return journal.Close() })
+	if j != nil {
+		defer statefile.Do(conf.StateDir, func(context.Context) error { return j.Close() })
 	}
 	outputs := &outputs{options: o, stdout: stdout, stderr: stderr}
 	o.warn(stderr, outputs.open(conf)...)
@@ -41,8 +41,7 @@ func (o *options) serve(ctx context.Context, conf *config.Config, reload <-chan 
 		OnlyIPv4:   o.onlyV4,
 		Lookup:     o.lookup,
 		Log:        log,
-		Journal:    journal,
-		OnceFile:   o.onceFile(conf.StateDir, journal),
+		OnceFile:   o.onceFile(conf.StateDir, j),
 		Load:       func() (*config.Config, error) { return o.loadConfig(o.path(o.config)) },
 		ReopenLog:  func(conf *config.Config) { outputs.reopen(log, conf) },
 		Ready: func() {
@@ -54,6 +53,9 @@ func (o *options) serve(ctx context.Context, conf *config.Config, reload <-chan 
 		Status:  notifyStatus,
 		Verbose: o.verbose,
 		Debug:   o.debug,
+	}
+	if j != nil { // else it would be a Journal that does nothing but panic
+		settings.Journal = j
 	}
 	d, err := daemon.New(conf, settings)
 	if err != nil {

@@ -19,18 +19,19 @@ import (
 	"knockd/internal/eventlog"
 	"knockd/internal/nft"
 	"knockd/internal/openings"
+	"knockd/internal/openings/journal"
 	"knockd/internal/statefile"
 )
 
 // openJournal opens the journal in the StateDir that the configuration names.
 // Without a name the default one is nice to have: if it cannot be made the
 // daemon runs without a journal (nil).
-func (o *options) openJournal(named string, stderr io.Writer) (*openings.Journal, error) {
-	journal, err := o.journal(openings.OpenJournal, named)
+func (o *options) openJournal(named string, stderr io.Writer) (*journal.Journal, error) {
+	j, err := o.journal(journal.Open, named)
 	if err == nil {
-		return journal, nil
+		return j, nil
 	}
-	if running := (*openings.RunningError)(nil); errors.As(err, &running) {
+	if running := (*journal.RunningError)(nil); errors.As(err, &running) {
 		return nil, running
 	}
 	return nil, o.withoutJournal(err, named, stderr)
@@ -46,12 +47,12 @@ func (o *options) namedStateDir(stderr io.Writer) string {
 
 // findJournal opens the journal if there is one, else it returns nil: it makes
 // nothing.
-func (o *options) findJournal(named string, stderr io.Writer) (*openings.Journal, error) {
-	journal, err := o.journal(openings.FindJournal, named)
-	running := (*openings.RunningError)(nil)
+func (o *options) findJournal(named string, stderr io.Writer) (*journal.Journal, error) {
+	j, err := o.journal(journal.Find, named)
+	running := (*journal.RunningError)(nil)
 	switch {
 	case err == nil:
-		return journal, nil
+		return j, nil
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
 	case errors.As(err, &running):
@@ -61,20 +62,20 @@ func (o *options) findJournal(named string, stderr io.Writer) (*openings.Journal
 }
 
 // journal opens the journal in a way, but waits for no disk that does not answer.
-func (o *options) journal(open func(dir, name string) (*openings.Journal, error), named string) (*openings.Journal, error) {
+func (o *options) journal(open func(dir, name string) (*journal.Journal, error), named string) (*journal.Journal, error) {
 	dir, name, err := o.stateName(named)
 	if err != nil {
 		return nil, err
 	}
-	return statefile.Within(filepath.Join(dir, name), func(context.Context) (*openings.Journal, error) { return open(dir, name) },
-		func(j *openings.Journal) { j.Close() })
+	return statefile.Within(filepath.Join(dir, name), func(context.Context) (*journal.Journal, error) { return open(dir, name) },
+		func(j *journal.Journal) { j.Close() })
 }
 
 // withoutJournal says what it means that there is no journal: a fault, or a
 // warning if nobody asked for the directory.
 func (o *options) withoutJournal(err error, named string, stderr io.Writer) error {
 	switch {
-	case errors.Is(err, openings.ErrUnsafe):
+	case errors.Is(err, journal.ErrUnsafe):
 		return cli.WithHint(err, "it holds what root will run: chown it to root and take write permission from others (chmod go-w)")
 	case named != "":
 		return cli.WithHint(err, "StateDir must be a directory that knockd can make or write")
@@ -89,7 +90,7 @@ func (o *options) checkState(named string, stderr io.Writer) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if err := statefile.Do(filepath.Join(dir, name), func(context.Context) error { return openings.CheckJournal(dir, name) }); err != nil {
+	if err := statefile.Do(filepath.Join(dir, name), func(context.Context) error { return journal.Check(dir, name) }); err != nil {
 		return false, o.withoutJournal(err, named, stderr)
 	}
 	return true, nil
@@ -100,17 +101,17 @@ func (o *options) checkState(named string, stderr io.Writer) (bool, error) {
 func (o *options) stateName(named string) (dir, name string, err error) {
 	dir = named
 	if dir == "" {
-		dir = openings.DefaultStateDir
+		dir = config.DefaultStateDir
 	}
-	name, err = openings.JournalName(o.path(o.config), strings.Join(o.interfaces, ","))
+	name, err = journal.Name(o.path(o.config), strings.Join(o.interfaces, ","))
 	return dir, name, err
 }
 
 // onceFile is where used messages are kept, beside the journal and under its
 // lock; "" without a journal.
-func (o *options) onceFile(named string, journal *openings.Journal) string {
+func (o *options) onceFile(named string, j *journal.Journal) string {
 	dir, name, err := o.stateName(named)
-	if journal == nil || err != nil {
+	if j == nil || err != nil {
 		return ""
 	}
 	return filepath.Join(dir, name+".used")
@@ -120,18 +121,18 @@ func (o *options) onceFile(named string, journal *openings.Journal) string {
 // journal holds, and ends openings in the kernel.
 func (o *options) closeEverything(ctx context.Context, stdout, stderr io.Writer) error {
 	surviveReaders()
-	journal, err := o.findJournal(o.namedStateDir(stderr), stderr)
+	j, err := o.findJournal(o.namedStateDir(stderr), stderr)
 	if err != nil {
 		return err
 	}
 	var left int
-	if journal != nil {
-		defer journal.Close()
-		if journal.Keep() && !o.force {
+	if j != nil {
+		defer j.Close()
+		if j.Keep() && !o.force {
 			fmt.Fprintln(stdout, "OnStop = keep: nothing closed (--force closes)")
 			return nil
 		}
-		left = closeJournal(ctx, journal, stdout)
+		left = closeJournal(ctx, j, stdout)
 	}
 	done, err := nft.CloseEverything(0)
 	sayAll(stdout, done)
@@ -153,11 +154,11 @@ func withoutNft(err error) bool {
 
 // closeJournal runs the stop commands of a journal's openings. It returns how
 // many doors are left open.
-func closeJournal(ctx context.Context, journal *openings.Journal, stdout io.Writer) (left int) {
+func closeJournal(ctx context.Context, j *journal.Journal, stdout io.Writer) (left int) {
 	log := eventlog.New(eventlog.Outputs{Log: eventlog.Plain{W: stdout}}, 1)
 	defer log.Close()
 	workers, _ := daemon.Workers()
-	_, left = openings.CloseAll(ctx, journal, openings.Options{
+	_, left = openings.CloseAll(ctx, j, openings.Options{
 		Runner: command.Shell{}, Log: log, Natives: daemon.StoppedNatives(), Workers: workers,
 	})
 	return left

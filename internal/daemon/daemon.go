@@ -25,7 +25,7 @@ type Options struct {
 	OnlyIPv4   bool
 	Lookup     bool // host names in the log
 	Log        *eventlog.Log
-	Journal    *openings.Journal // nil: openings are not remembered over a crash
+	Journal    openings.Journal // nil: openings are not remembered over a crash
 	// OnceFile is where the messages that were used are kept; "" if there is
 	// no place for it.
 	OnceFile string

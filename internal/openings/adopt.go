@@ -1,12 +1,11 @@
 package openings
 
 import (
-	"cmp"
 	"context"
-	"slices"
 	"time"
 
 	"knockd/internal/event"
+	"knockd/internal/openings/journal"
 )
 
 // Adopt takes over what the journal holds of daemons before this one: what is
@@ -18,66 +17,63 @@ func (m *Manager) Adopt() int {
 	if j == nil {
 		return 0
 	}
-	j.setKeep(m.o.Keep)
-	if j.damaged > 0 {
-		m.o.Log.Event(event.JournalDamaged{File: j.file.Name(), Records: j.damaged})
+	j.SetKeep(m.o.Keep)
+	if n := j.Damaged(); n > 0 {
+		m.o.Log.Event(event.JournalDamaged{File: j.Path(), Records: n})
 	}
-	found := j.found()
+	found := j.Found()
 	if len(found) > 0 {
 		m.o.Log.Event(event.Adopted{Openings: len(found)})
 	}
-	alive := survivors(j.name, found)
+	alive := survivors(j, found)
 	m.do(func() {
 		now := m.o.Now()
 		for i := range found {
-			m.s.adopt(&found[i], j.boot, alive[found[i].id], now)
+			m.s.adopt(&found[i], alive[found[i].ID], now)
 		}
 		m.s.tick(now)
 	})
 	return len(found)
 }
 
-// found is what the journal holds, the oldest first.
-func (j *Journal) found() []saved {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	all := make([]saved, 0, len(j.live))
-	for _, s := range j.live {
-		all = append(all, *s)
-	}
-	slices.SortFunc(all, func(a, b saved) int { return cmp.Compare(a.id, b.id) })
-	return all
-}
-
 // adopt takes over one opening of the journal.
-func (s *schedule) adopt(f *saved, boot string, survivor int, now time.Time) {
-	e := &entry{Opening: *f.o, id: f.id, mayHaveRun: f.stopping, survivor: survivor}
+func (s *schedule) adopt(f *journal.Opening, survivor int, now time.Time) {
+	e := &entry{Opening: adopted(&f.Record), id: f.ID, mayHaveRun: f.Stopping, survivor: survivor}
 	s.keep(e)
 	if e.Kind != "" {
 		s.natives[e.key()] = e
 	}
 	switch {
-	case f.boot != boot || boot == "":
+	case !f.SameBoot:
 		e.mayHaveRun, e.why = true, "opened before the machine was started"
 		s.close(e)
-	case f.stopping:
+	case f.Stopping:
 		e.why = "its stop command was interrupted"
 		s.close(e)
 	case survivor != 0:
 		s.queue(e)
 	default:
-		s.wait(e, open, now.Add(f.remaining(now)))
+		s.wait(e, open, now.Add(f.Remaining(now)))
 	}
 }
 
-// remaining is the time until s closes. It is never more than it was at first:
-// a clock that went back (of a machine that was moved) keeps no door open.
-func (s *saved) remaining(now time.Time) time.Duration {
-	from := s.openAt
-	if from == 0 { // its start command did not end by itself
-		from = s.at
+// record is what the journal keeps of an opening.
+func (o *Opening) record() journal.Record {
+	v := &o.Vars
+	return journal.Record{
+		Door: o.Door, Addr: o.Addr, Host: o.Host, Timeout: o.Timeout, Stop: o.Stop,
+		IP: v.IP, Port: v.Port, Proto: v.Proto, Client: v.Client, Src: v.Src, Dst: v.Dst,
+		Kind: o.Kind, What: o.What, Args: o.Args,
 	}
-	return min(time.Unix(0, from).Add(s.o.Timeout).Sub(now), s.o.Timeout)
+}
+
+// adopted is the opening of a record.
+func adopted(r *journal.Record) Opening {
+	return Opening{
+		Door: r.Door, Addr: r.Addr, Host: r.Host, Timeout: r.Timeout, Stop: r.Stop,
+		Vars: Vars{IP: r.IP, Door: r.Door.Name, Port: r.Port, Proto: r.Proto, Client: r.Client, Src: r.Src, Dst: r.Dst},
+		Kind: r.Kind, What: r.What, Args: r.Args,
+	}
 }
 
 // recordStart writes down an opening before it begins.
@@ -87,10 +83,10 @@ func (m *Manager) recordStart(e *entry) {
 		return
 	}
 	if e.closes() && e.survivor == 0 {
-		j.opening(e.id, &e.Opening)
+		j.Begin(e.id, e.record())
 	}
 	if e.before != nil {
-		j.ended(e.before.id)
+		j.Ended(e.before.id)
 		e.before = nil
 	}
 }
@@ -101,9 +97,9 @@ func (m *Manager) recordStarted(e *entry, r Result) {
 	switch j := m.o.Journal; {
 	case j == nil:
 	case r.neverRan():
-		j.ended(e.id)
+		j.Ended(e.id)
 	default:
-		j.open(e.id)
+		j.Opened(e.id)
 	}
 }
 
@@ -113,9 +109,9 @@ func (m *Manager) ended(e *entry) {
 	if j == nil {
 		return
 	}
-	j.ended(e.id)
+	j.Ended(e.id)
 	if e.before != nil {
-		j.ended(e.before.id)
+		j.Ended(e.before.id)
 	}
 }
 
@@ -124,7 +120,7 @@ func (m *Manager) ended(e *entry) {
 func (m *Manager) environment(e *entry) []string {
 	env := e.Vars.environment()
 	if j := m.o.Journal; j != nil {
-		env = append(env, marker(j.name, e.id))
+		env = append(env, marker(j, e.id))
 	}
 	return env
 }
@@ -132,7 +128,7 @@ func (m *Manager) environment(e *entry) []string {
 // CloseAll runs the stop commands of everything the journal holds, all
 // together within 60 s, whatever o.Keep says. It returns how many openings
 // there were and how many of them could not be closed.
-func CloseAll(ctx context.Context, j *Journal, o Options) (found, left int) {
+func CloseAll(ctx context.Context, j Journal, o Options) (found, left int) {
 	o.Journal, o.Keep = j, j.Keep()
 	m := New(o)
 	found = m.Adopt()

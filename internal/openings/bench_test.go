@@ -67,7 +67,7 @@ func BenchmarkPending(b *testing.B) {
 				}
 				m.Shutdown(b.Context())
 				if journal {
-					o.Journal.Close()
+					o.Journal.(journalOfBoot).Close()
 				}
 				b.StartTimer()
 			}
@@ -95,7 +95,7 @@ func BenchmarkLatency(b *testing.B) {
 			o := Options{Runner: shell, Log: discard{}}
 			if journal {
 				o.Journal = mustOpen(b, b.TempDir(), "boot")
-				defer o.Journal.Close()
+				defer o.Journal.(journalOfBoot).Close()
 			}
 			m := New(o)
 			op := benchOpening(1)
@@ -132,10 +132,10 @@ func BenchmarkJournal(b *testing.B) {
 			n := id
 			mu.Unlock()
 			o := benchOpening(int(n))
-			j.opening(n, &o)
-			j.open(n)
-			j.stopping(n)
-			j.ended(n)
+			j.Begin(n, o.record())
+			j.Opened(n)
+			j.Stopping(n)
+			j.Ended(n)
 		}
 	})
 }

@@ -130,7 +130,7 @@ func TestDelaysInJournal(t *testing.T) {
 		m.kill(shell)
 		k.kill(false)
 		j = mustOpen(t, dir, "boot")
-		if f := j.found(); len(f) != 1 || f[0].o.Kind != "nft" {
+		if f := j.Found(); len(f) != 1 || f[0].Kind != "nft" {
 			t.Errorf("found %+v", f)
 		}
 		m = New(Options{Runner: shell, Log: &fakeLog{begin: time.Now()}, Journal: j, Natives: natives, Now: time.Now})

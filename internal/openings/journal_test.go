@@ -1,6 +1,7 @@
 package openings
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -10,27 +11,34 @@ import (
 	"testing/synctest"
 	"time"
 
+	"knockd/internal/openings/journal"
+
 	"github.com/google/go-cmp/cmp"
 )
 
-// mustOpen opens the journal "test" in a directory, as if under a boot.
-func mustOpen(t testing.TB, dir, boot string) *Journal {
+// mustOpen opens the journal "test" in a directory, as if under a boot: this
+// one is named "boot".
+func mustOpen(t testing.TB, dir, boot string) journalOfBoot {
 	t.Helper()
-	j, err := OpenJournal(dir, "test")
+	j, err := journal.Open(dir, "test")
 	if err != nil {
 		t.Fatal(err)
 	}
-	j.boot = boot
-	return j
+	return journalOfBoot{j, boot == "boot"}
 }
 
-// die is what happens to a journal when its daemon is killed.
-func (j *Journal) die() {
-	close(j.closed)
-	j.syncer.Wait()
-	j.file.Close()
-	j.lock.Close()
-	j.dir.Close()
+// journalOfBoot is a journal whose openings are of this boot, or of another one.
+type journalOfBoot struct {
+	*journal.Journal
+	same bool
+}
+
+func (j journalOfBoot) Found() []journal.Opening {
+	found := j.Journal.Found()
+	for i := range found {
+		found[i].SameBoot = found[i].SameBoot && j.same
+	}
+	return found
 }
 
 // stops is which stop commands ran and when: not the start commands.
@@ -45,7 +53,7 @@ func (f *fakeShell) stops() (stops []string) {
 
 // TestAdopt: what a daemon that was killed has left, its successor does.
 func TestAdopt(t *testing.T) {
-	const boot = "this boot"
+	const boot = "boot"
 	for _, c := range []struct {
 		name  string
 		o     Opening
@@ -105,7 +113,7 @@ func (m *Manager) kill(f *fakeShell) {
 	f.mu.Lock()
 	f.dead = true
 	f.mu.Unlock()
-	m.o.Journal.die()
+	m.o.Journal.(journalOfBoot).Close()
 	over, cancel := context.WithCancel(context.Background())
 	cancel()
 	m.Shutdown(over)
@@ -152,6 +160,11 @@ func TestKeep(t *testing.T) {
 	})
 }
 
+// brokenJournal is a journal that cannot be written.
+type brokenJournal struct{ Journal }
+
+func (brokenJournal) Reliable() bool { return false }
+
 // TestKeepWithoutJournal: what the journal does not hold is not left open.
 func TestKeepWithoutJournal(t *testing.T) {
 	for _, name := range []string{"none", "broken"} {
@@ -160,17 +173,13 @@ func TestKeepWithoutJournal(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				o := Options{Keep: true}
 				if name == "broken" {
-					o.Journal = mustOpen(t, dir, "boot")
-					defer o.Journal.Close()
+					j := mustOpen(t, dir, "boot")
+					defer j.Close()
+					o.Journal = brokenJournal{j}
 				}
 				m, shell, _ := fakes(o)
 				m.Open(opening("start", "stop", time.Hour), nil)
 				time.Sleep(time.Second)
-				if o.Journal != nil {
-					o.Journal.mu.Lock()
-					o.Journal.broken = true
-					o.Journal.mu.Unlock()
-				}
 				if left := m.Shutdown(t.Context()); left != 0 {
 					t.Errorf("left %d", left)
 				}
@@ -202,47 +211,33 @@ func TestCloseAll(t *testing.T) {
 	})
 }
 
-// TestWallClock: nobody's setting of the clock moves a door's time.
-func TestWallClock(t *testing.T) {
+// written is the text of a journal.
+func written(t *testing.T, write func(j Journal)) []byte {
+	t.Helper()
 	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
-		j := mustOpen(t, dir, "boot")
-		j.wall = func() time.Time { return time.Unix(4e9, 0) } // 2096
-		m, shell, _ := fakes(Options{Journal: j})
-		m.Open(opening("start", "stop", time.Minute), nil)
-		time.Sleep(time.Second)
-		m.kill(shell)
-		j = mustOpen(t, dir, "boot")
-		j.wall = func() time.Time { return time.Unix(0, 0) } // 1970
-		m = New(Options{Runner: shell, Log: &fakeLog{}, Journal: j, Now: time.Now})
-		m.Adopt()
-		time.Sleep(time.Hour)
-		if diff := cmp.Diff([]string{"60 stop"}, shell.stops()); diff != "" {
-			t.Error(diff)
-		}
-		j.Close()
-	})
-	// And a machine's clock since boot that has gone back (it was moved, or
-	// somebody writes journals) keeps a door open no longer than its time.
-	s := saved{o: &Opening{Timeout: time.Minute}, at: int64(time.Hour)}
-	if d := s.remaining(time.Unix(1, 0)); d != time.Minute {
-		t.Errorf("remaining %v", d)
+	j := mustOpen(t, dir, "boot")
+	write(j)
+	j.Close()
+	text, err := os.ReadFile(filepath.Join(dir, "test.journal"))
+	if err != nil {
+		t.Fatal(err)
 	}
+	return text
 }
 
 // TestTorn cuts a journal at every byte. Whatever whole lines say was begun and
 // not ended is closed, once.
 func TestTorn(t *testing.T) {
-	var text []byte
-	for id := uint64(1); id <= 3; id++ {
-		o := opening("", fmt.Sprintf("stop %d \xff", id), time.Minute)
-		s := saved{id: id, o: &o, boot: "boot", wall: "x", at: 1}
-		text = appendRecord(text, s.opening())
-		text = appendRecord(text, record{Do: recOpen, ID: id, At: 2})
-	}
-	text = appendRecord(text, record{Do: recStopping, ID: 2})
-	text = appendRecord(text, record{Do: recEnded, ID: 2})
-	text = appendRecord(text, record{Do: recKeep})
+	text := written(t, func(j Journal) {
+		for id := uint64(1); id <= 3; id++ {
+			o := opening("", fmt.Sprintf("stop %d \xff", id), time.Minute)
+			j.Begin(id, o.record())
+			j.Opened(id)
+		}
+		j.Stopping(2)
+		j.Ended(2)
+		j.SetKeep(true)
+	})
 	dir := t.TempDir()
 	for cut := range len(text) + 1 {
 		whole := string(text[:cut])
@@ -265,13 +260,13 @@ func TestTorn(t *testing.T) {
 				t.Fatalf("cut at %d (-want +got):\n%s", cut, diff)
 			}
 			o := opening("", "next", time.Minute)
-			j.opening(99, &o) // what is written after a torn line is found again
-			j.die()
+			j.Begin(99, o.record()) // what is written after a torn line is found again
+			j.Close()
 			j = mustOpen(t, dir, "boot")
-			if f := j.found(); len(f) != 1 || f[0].o.Stop != "next" || j.damaged != 0 {
-				t.Fatalf("cut at %d: found %v, %d damaged", cut, f, j.damaged)
+			if f := j.Found(); len(f) != 1 || f[0].Stop != "next" || j.Damaged() != 0 {
+				t.Fatalf("cut at %d: found %v, %d damaged", cut, f, j.Damaged())
 			}
-			j.die()
+			j.Close()
 		})
 	}
 }
@@ -279,16 +274,18 @@ func TestTorn(t *testing.T) {
 // TestDamaged: a line that was changed does not count, the others do.
 func TestDamaged(t *testing.T) {
 	dir := t.TempDir()
-	a, b := opening("", "stop a", 0), opening("", "stop b", 0)
-	text := appendRecord(nil, (&saved{id: 1, o: &a}).opening())
-	flip := len(text) - 5
-	text = appendRecord(text, (&saved{id: 2, o: &b}).opening())
+	text := written(t, func(j Journal) {
+		a, b := opening("", "stop a", 0), opening("", "stop b", 0)
+		j.Begin(1, a.record())
+		j.Begin(2, b.record())
+	})
+	flip := bytes.IndexByte(text, '\n') - 4
 	text[flip] ^= 1
 	if err := os.WriteFile(filepath.Join(dir, "test.journal"), text, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		j := mustOpen(t, dir, "boot")
+		j := mustOpen(t, dir, "another")
 		shell, log := &fakeShell{begin: time.Now()}, &fakeLog{begin: time.Now()}
 		if found, left := CloseAll(t.Context(), j, Options{Runner: shell, Log: log, Now: time.Now}); found != 1 || left != 0 {
 			t.Errorf("found %d, left %d", found, left)
@@ -320,15 +317,15 @@ func TestBounded(t *testing.T) {
 			}
 			largest = max(largest, st.Size())
 		}
-		if largest > 2*journalSlack {
+		if largest > 512<<10 {
 			t.Errorf("%d bytes", largest)
 		}
 		m.kill(shell)
 		j = mustOpen(t, dir, "boot")
-		f := j.found()
-		if len(f) < 1 || f[0].o.Stop != "stop lasting" || j.damaged != 0 {
-			t.Errorf("found %d, damaged %d", len(f), j.damaged)
+		f := j.Found()
+		if len(f) < 1 || f[0].Stop != "stop lasting" || j.Damaged() != 0 {
+			t.Errorf("found %d, damaged %d", len(f), j.Damaged())
 		}
-		j.die()
+		j.Close()
 	})
 }

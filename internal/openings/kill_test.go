@@ -22,6 +22,7 @@ import (
 	"knockd/internal/event"
 	"knockd/internal/knock"
 	"knockd/internal/nettest"
+	"knockd/internal/openings/journal"
 )
 
 // childEnv says what a re-executed test binary does in place of tests: "open",
@@ -42,10 +43,10 @@ func TestMain(m *testing.M) {
 func child(arg []string) {
 	dir, name := arg[1], arg[2]
 	first, _ := strconv.Atoi(arg[3])
-	var j *Journal
+	var j *journal.Journal
 	for {
 		var err error
-		if j, err = OpenJournal(dir, name); err == nil {
+		if j, err = journal.Open(dir, name); err == nil {
 			break
 		}
 		time.Sleep(time.Millisecond)

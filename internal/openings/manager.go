@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"knockd/internal/knock"
+	"knockd/internal/openings/journal"
 )
 
 // StopLimit is how long a stop command may run.
@@ -23,7 +24,7 @@ type Options struct {
 	// Natives are who opens and closes doors without a shell, by Opening.Kind.
 	Natives map[string]Native
 	// Journal remembers openings beyond the daemon's end; nil: nothing does.
-	Journal *Journal
+	Journal Journal
 	// Keep (OnStop = keep) leaves openings to the journal and the next daemon
 	// when this one stops. Without a journal that can be relied on they close.
 	Keep bool
@@ -55,7 +56,7 @@ type Manager struct {
 // New returns a Manager without openings.
 func New(o Options) *Manager {
 	if o.Now == nil {
-		o.Now = bootClock
+		o.Now = journal.BootTime
 	}
 	if o.Workers == 0 {
 		o.Workers = MaxRunning
@@ -66,10 +67,9 @@ func New(o Options) *Manager {
 	m.timer = time.AfterFunc(time.Hour, func() { m.do(func() { m.s.tick(m.o.Now()) }) })
 	m.timer.Stop()
 	if j := o.Journal; j != nil {
-		j.mu.Lock()
-		j.now, j.log = o.Now, o.Log.Event
-		m.s.lastID = j.lastID
-		j.mu.Unlock()
+		j.SetClock(o.Now)
+		j.SetLog(o.Log.Event)
+		m.s.lastID = j.LastID()
 	}
 	return m
 }
@@ -213,7 +213,7 @@ func (m *Manager) runStop(e *entry) {
 		m.outlive(m.stops, e, StopLimit)
 	}
 	if j := m.o.Journal; j != nil {
-		j.stopping(e.id)
+		j.Stopping(e.id)
 	}
 	var r Result
 	if e.Kind != "" {
@@ -222,7 +222,7 @@ func (m *Manager) runStop(e *entry) {
 		r.Status, r.Err = m.o.Runner.Run(m.stops, e.Stop, m.environment(e), StopLimit)
 	}
 	if j := m.o.Journal; j != nil && !r.ok() && r.Err == nil && !e.mayHaveRun {
-		j.failed(e.id)
+		j.Failed(e.id)
 	}
 	m.do(func() { m.s.stopped(e, r, m.o.Now()) })
 }

@@ -25,7 +25,7 @@ func (m *Manager) SetKeep(keep bool) {
 	m.o.Keep = keep
 	m.mu.Unlock()
 	if m.o.Journal != nil {
-		m.o.Journal.setKeep(keep)
+		m.o.Journal.SetKeep(keep)
 	}
 }
 
@@ -36,7 +36,7 @@ func (m *Manager) SetKeep(keep bool) {
 // been closed; the journal still has them.
 func (m *Manager) Shutdown(ctx context.Context) (left int) {
 	m.mu.Lock()
-	keep := m.o.Keep && m.o.Journal != nil && m.o.Journal.reliable()
+	keep := m.o.Keep && m.o.Journal != nil && m.o.Journal.Reliable()
 	m.mu.Unlock()
 	return m.shutdown(ctx, keep, errShutdown.Error())
 }

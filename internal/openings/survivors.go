@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"knockd/internal/openings/journal"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -19,20 +21,20 @@ import (
 
 const markerName = "KNOCK_OPENING="
 
-func marker(journal string, id uint64) string {
-	return markerName + journal + ":" + strconv.FormatUint(id, 10)
+func marker(j Journal, id uint64) string {
+	return markerName + filepath.Base(j.Path()) + ":" + strconv.FormatUint(id, 10)
 }
 
 // survivors finds the running commands of the openings found in a journal: the
 // number of the process group, by opening. It looks only if a command could be
 // running.
-func survivors(journal string, found []saved) map[uint64]int {
-	could := func(s saved) bool { return s.o.Kind == "" && (s.openAt == 0 || s.stopping) }
+func survivors(j Journal, found []journal.Opening) map[uint64]int {
+	could := func(o *journal.Opening) bool { return o.Kind == "" && (o.Opened == 0 || o.Stopping) }
 	alive := map[uint64]int{}
 	wanted := map[string]uint64{}
-	for _, s := range found {
-		if could(s) {
-			wanted[marker(journal, s.id)] = s.id
+	for i := range found {
+		if o := &found[i]; could(o) {
+			wanted[marker(j, o.ID)] = o.ID
 		}
 	}
 	if len(wanted) == 0 {

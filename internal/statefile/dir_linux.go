@@ -19,6 +19,9 @@ type Dir struct {
 	dir *os.File
 }
 
+// ErrNotDirectory is what something else in a Dir's place breaks.
+var ErrNotDirectory = errors.New("not a directory, or a symbolic link")
+
 // MakeDir opens a directory, and makes it if it is not there.
 func MakeDir(path string) (*Dir, error) {
 	if err := makeDir(path); err != nil {
@@ -43,7 +46,10 @@ func makeDir(path string) error {
 // OpenDir opens a directory that is there. A symbolic link is none.
 func OpenDir(path string) (*Dir, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err != nil {
+	switch {
+	case errors.Is(err, unix.ELOOP), errors.Is(err, unix.ENOTDIR):
+		return nil, &RefusalError{path, ErrNotDirectory}
+	case err != nil:
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
 	d := &Dir{os.NewFile(uintptr(fd), path)}

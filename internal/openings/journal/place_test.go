@@ -1,4 +1,4 @@
-package openings
+package journal
 
 import (
 	"errors"
@@ -6,17 +6,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"knockd/internal/nettest"
 )
 
-func TestJournalName(t *testing.T) {
+func TestName(t *testing.T) {
 	t.Chdir("/tmp")
 	for _, c := range []struct{ config, iface, want string }{
 		{"/etc/knockd.conf", "", "etc-knockd.conf"},
@@ -24,12 +21,12 @@ func TestJournalName(t *testing.T) {
 		{"a-b/c d.conf", "eth0.5", "tmp-a%2Db-c%20d.conf@eth0.5"},
 		{"/a/b@c", "", "a-b%40c"},
 	} {
-		if got, err := JournalName(c.config, c.iface); got != c.want || err != nil {
+		if got, err := Name(c.config, c.iface); got != c.want || err != nil {
 			t.Errorf("%s %s: %q, %v; want %q", c.config, c.iface, got, err, c.want)
 		}
 	}
-	long1, _ := JournalName("/"+strings.Repeat("x/", 300)+"1", "")
-	long2, _ := JournalName("/"+strings.Repeat("x/", 300)+"2", "")
+	long1, _ := Name("/"+strings.Repeat("x/", 300)+"1", "")
+	long2, _ := Name("/"+strings.Repeat("x/", 300)+"2", "")
 	if len(long1) > 200 || long1 == long2 {
 		t.Errorf("long names: %q, %q", long1, long2)
 	}
@@ -38,12 +35,12 @@ func TestJournalName(t *testing.T) {
 func TestLocked(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "b") // is made
 	j := mustOpen(t, dir, "boot")
-	_, err := OpenJournal(dir, "test")
+	_, err := Open(dir, "test")
 	var running *RunningError
 	if !errors.As(err, &running) || err.Error() != fmt.Sprintf("already running (pid %d)", os.Getpid()) {
 		t.Errorf("error %v", err)
 	}
-	other, err := OpenJournal(dir, "test@eth0")
+	other, err := Open(dir, "test@eth0")
 	if err != nil {
 		t.Error(err)
 	} else {
@@ -63,7 +60,7 @@ func TestLocked(t *testing.T) {
 // TestCheckChangesNothing: what could be opened is neither made nor changed.
 func TestCheckChangesNothing(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "state")
-	if err := CheckJournal(dir, "test"); err != nil {
+	if err := Check(dir, "test"); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(filepath.Dir(dir)); !errors.Is(err, fs.ErrNotExist) {
@@ -71,10 +68,10 @@ func TestCheckChangesNothing(t *testing.T) {
 	}
 	j := mustOpen(t, dir, "boot")
 	defer j.Close()
-	if err := CheckJournal(dir, "test"); err != nil {
+	if err := Check(dir, "test"); err != nil {
 		t.Errorf("while a daemon runs: %v", err)
 	}
-	err := CheckJournal("/proc/self/status/state", "test")
+	err := Check("/proc/self/status/state", "test")
 	if want := "open /proc/self/status/state: not a directory"; !strings.Contains(fmt.Sprint(err), "not a directory") {
 		t.Errorf("error %v, want %s", err, want)
 	}
@@ -125,8 +122,8 @@ func TestUnsafe(t *testing.T) {
 			if err := errors.Join(os.Mkdir(dir, 0o700), c.make(dir)); err != nil {
 				t.Fatal(err)
 			}
-			checked := CheckJournal(dir, "test")
-			j, err := OpenJournal(dir, "test")
+			checked := Check(dir, "test")
+			j, err := Open(dir, "test")
 			if err == nil {
 				j.Close()
 				t.Fatal("accepted")
@@ -141,27 +138,13 @@ func TestUnsafe(t *testing.T) {
 	}
 }
 
-// onSmallDisk calls f in a thread of its own that alone sees a small tmpfs.
-func onSmallDisk(t *testing.T, options string, f func(dir string)) {
-	nettest.NeedRealRoot(t)
-	dir := t.TempDir()
-	done := make(chan error)
-	go func() {
-		// The thread is not used again: it ends with this goroutine.
-		runtime.LockOSThread()
-		err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS)
-		if err == nil {
-			err = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
-		}
-		if err == nil {
-			err = unix.Mount("tmpfs", dir, "tmpfs", 0, options+",mode=0700")
-		}
-		if err == nil {
-			f(dir)
-		}
-		done <- err
-	}()
-	if err := <-done; err != nil {
+// mustOpen opens the journal "test" in a directory, as if under a boot.
+func mustOpen(t testing.TB, dir, boot string) *Journal {
+	t.Helper()
+	j, err := Open(dir, "test")
+	if err != nil {
 		t.Fatal(err)
 	}
+	j.boot = boot
+	return j
 }

@@ -1,4 +1,4 @@
-package openings
+package journal
 
 import (
 	"net/netip"
@@ -13,24 +13,24 @@ func TestJournalArguments(t *testing.T) {
 	ssh := knock.Step{Proto: knock.TCP, Port: 22}
 	for _, tt := range []struct {
 		name string
-		r    record
+		r    line
 		want knock.Arguments
 		ok   bool
 	}{
-		{"command", record{Stop: "true"}, knock.Arguments{}, true},
-		{"all ports", record{Kind: "nft"}, knock.Arguments{Version: 1}, true},
-		{"one port", record{Kind: "nft", Data: "tcp/22"}, knock.Arguments{Version: 1, Port: ssh}, true},
-		{"elsewhere", record{Kind: "nat", Data: "tcp/22 10.0.0.5:2222"},
+		{"command", line{Stop: "true"}, knock.Arguments{}, true},
+		{"all ports", line{Kind: "nft"}, knock.Arguments{Version: 1}, true},
+		{"one port", line{Kind: "nft", Data: "tcp/22"}, knock.Arguments{Version: 1, Port: ssh}, true},
+		{"elsewhere", line{Kind: "nat", Data: "tcp/22 10.0.0.5:2222"},
 			knock.Arguments{Version: 1, Port: ssh, To: netip.MustParseAddrPort("10.0.0.5:2222")}, true},
-		{"elsewhere, IPv6", record{Kind: "nat", Data: "udp/53 [fd00::5]:53"},
+		{"elsewhere, IPv6", line{Kind: "nat", Data: "udp/53 [fd00::5]:53"},
 			knock.Arguments{Version: 1, Port: knock.Step{Proto: knock.UDP, Port: 53}, To: netip.MustParseAddrPort("[fd00::5]:53")}, true},
-		{"list", record{Kind: "xt_recent", Data: "SSH 2"}, knock.Arguments{Version: 1, List: "SSH 2"}, true},
-		{"typed", record{Kind: "nat", Args: &arguments{Version: 1, Port: "tcp/22", To: netip.MustParseAddrPort("10.0.0.5:2222")}},
+		{"list", line{Kind: "xt_recent", Data: "SSH 2"}, knock.Arguments{Version: 1, List: "SSH 2"}, true},
+		{"typed", line{Kind: "nat", Args: &arguments{Version: 1, Port: "tcp/22", To: netip.MustParseAddrPort("10.0.0.5:2222")}},
 			knock.Arguments{Version: 1, Port: ssh, To: netip.MustParseAddrPort("10.0.0.5:2222")}, true},
-		{"no port", record{Kind: "nft", Data: "22"}, knock.Arguments{}, false},
-		{"several ports", record{Kind: "nft", Data: "tcp/22-23"}, knock.Arguments{}, false},
-		{"nowhere", record{Kind: "nat", Data: "tcp/22 there"}, knock.Arguments{}, false},
-		{"of a later build", record{Kind: "nft", Args: &arguments{Version: 2}}, knock.Arguments{}, false},
+		{"no port", line{Kind: "nft", Data: "22"}, knock.Arguments{}, false},
+		{"several ports", line{Kind: "nft", Data: "tcp/22-23"}, knock.Arguments{}, false},
+		{"nowhere", line{Kind: "nat", Data: "tcp/22 there"}, knock.Arguments{}, false},
+		{"of a later build", line{Kind: "nft", Args: &arguments{Version: 2}}, knock.Arguments{}, false},
 	} {
 		got, ok := tt.r.arguments()
 		if ok != tt.ok || ok && got != tt.want {
@@ -43,27 +43,27 @@ func TestJournalArguments(t *testing.T) {
 // over whole.
 func TestJournalOfBefore(t *testing.T) {
 	var text []byte
-	for i, r := range []record{
+	for i, r := range []line{
 		{Kind: "nft", What: "tcp/22", Door: "ssh", Occurrence: 2},
 		{Kind: "nat", What: "tcp/2200 to 10.9.0.2:22", Data: "tcp/2200 10.9.0.2:22", Door: "web", Occurrence: 1},
 		{Kind: "xt_recent", What: "list SSH", Data: "SSH", Door: "list", Occurrence: 1},
 		{Stop: "true", Door: "command", Occurrence: 1},
 	} {
-		r.Do, r.ID, r.Addr = recOpening, uint64(i+1), netip.MustParseAddr("192.0.2.7")
-		text = appendRecord(text, r)
+		r.Do, r.ID, r.Addr = doOpening, uint64(i+1), netip.MustParseAddr("192.0.2.7")
+		text = appendLine(text, r)
 	}
 	p := replay(text)
 	if p.damaged != 0 || len(p.live) != 4 {
 		t.Fatalf("%d damaged, %d live", p.damaged, len(p.live))
 	}
-	if got := p.live[1].o.Door; got != (knock.DoorID{Name: "ssh", N: 2}) {
+	if got := p.live[1].Door; got != (knock.DoorID{Name: "ssh", N: 2}) {
 		t.Errorf("door %v", got)
 	}
 	want := knock.Arguments{Version: 1, Port: knock.Step{Proto: knock.TCP, Port: 2200}, To: netip.MustParseAddrPort("10.9.0.2:22")}
-	if p.live[2].o.Args != want {
-		t.Errorf("arguments %+v", p.live[2].o.Args)
+	if p.live[2].Args != want {
+		t.Errorf("arguments %+v", p.live[2].Args)
 	}
-	if got := p.live[3].o.Args.List; got != "SSH" {
+	if got := p.live[3].Args.List; got != "SSH" {
 		t.Errorf("list %q", got)
 	}
 }

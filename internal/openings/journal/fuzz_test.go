@@ -1,4 +1,4 @@
-package openings
+package journal
 
 import (
 	"net/netip"
@@ -10,16 +10,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var comparable1 = cmp.AllowUnexported(saved{})
+var comparable1 = cmp.AllowUnexported(Opening{})
 
 // FuzzReplay: whatever the file holds, reading it does not panic, counts whole
 // lines only, and what was read reads the same when written anew.
 func FuzzReplay(f *testing.F) {
-	o := opening("", "stop", time.Minute)
-	text := appendRecord(nil, (&saved{id: 7, o: &o, boot: "b", at: 1}).opening())
-	text = appendRecord(text, record{Do: recOpen, ID: 7, At: 2})
-	text = appendRecord(text, record{Do: recStopping, ID: 7})
-	text = appendRecord(text, record{Do: recKeep})
+	text := appendLine(nil, (&Opening{ID: 7, Record: closedBy("stop", time.Minute), boot: "b", Begun: 1}).line())
+	text = appendLine(text, line{Do: doOpen, ID: 7, At: 2})
+	text = appendLine(text, line{Do: doStopping, ID: 7})
+	text = appendLine(text, line{Do: doKeep})
 	f.Add(text)
 	f.Add(append(text, "junk"...))
 	f.Add([]byte("00000000 \n\n"))
@@ -29,7 +28,7 @@ func FuzzReplay(f *testing.F) {
 			t.Fatalf("size %d of %d", p.size, len(text))
 		}
 		j := Journal{live: p.live, keep: p.keep}
-		again, _, _ := j.snapshot()
+		again := j.present()
 		q := replay(again)
 		if q.damaged != 0 || q.keep != p.keep || q.size != int64(len(again)) {
 			t.Errorf("written anew: %d damaged, keep %v, size %d of %d", q.damaged, q.keep, q.size, len(again))
@@ -46,16 +45,16 @@ func FuzzRecord(f *testing.F) {
 	f.Add("iptables -D INPUT -s 192.0.2.1", "ssh", int64(time.Second))
 	f.Add("a\n\x00\xff\u2028<>&\"\\", "\n", int64(-1))
 	f.Fuzz(func(t *testing.T, stop, door string, timeout int64) {
-		o := opening("", stop, time.Duration(timeout))
-		o.Door.Name, o.Vars.Door, o.Kind, o.Args = door, door, "xt_recent", knock.Arguments{Version: 1, List: stop}
-		text := appendRecord(nil, (&saved{id: 1, o: &o}).opening())
+		r := closedBy(stop, time.Duration(timeout))
+		r.Door.Name, r.Kind, r.Args = door, "xt_recent", knock.Arguments{Version: 1, List: stop}
+		text := appendLine(nil, (&Opening{ID: 1, Record: r}).line())
 		p := replay(text)
-		o.Start, o.Timeout = "", max(o.Timeout, 0)
+		r.Timeout = max(r.Timeout, 0)
 		if p.damaged != 0 || p.size != int64(len(text)) || len(p.live) != 1 {
 			t.Fatalf("%q: %+v", text, p)
 		}
-		if got := *p.live[1].o; got != o {
-			t.Errorf("got %+v, want %+v", got, o)
+		if got := p.live[1].Record; got != r {
+			t.Errorf("got %+v, want %+v", got, r)
 		}
 	})
 }

@@ -1,4 +1,4 @@
-package openings
+package journal
 
 import (
 	"net/netip"
@@ -17,30 +17,30 @@ type arguments struct {
 
 // argumentsOf returns what the journal keeps of an opening's arguments, nil of
 // a command.
-func argumentsOf(o *Opening) *arguments {
-	if o.Kind == "" {
+func argumentsOf(r *Record) *arguments {
+	if r.Kind == "" {
 		return nil
 	}
-	a := &arguments{Version: 1, To: o.Args.To, List: rawText(o.Args.List)}
-	if o.Args.Port != (knock.Step{}) {
-		a.Port = o.Args.Port.Ports().String()
+	a := &arguments{Version: 1, To: r.Args.To, List: rawText(r.Args.List)}
+	if r.Args.Port != (knock.Step{}) {
+		a.Port = r.Args.Port.Ports().String()
 	}
 	return a
 }
 
 // arguments reads them back; ok is false if they cannot be understood.
-func (r *record) arguments() (a knock.Arguments, ok bool) {
-	if r.Kind == "" {
+func (l *line) arguments() (a knock.Arguments, ok bool) {
+	if l.Kind == "" {
 		return a, true
 	}
 	stored := arguments{Version: 1}
 	switch {
-	case r.Args != nil:
-		stored = *r.Args
-	case r.Kind == "xt_recent": // the name of the list
-		stored.List = r.Data
+	case l.Args != nil:
+		stored = *l.Args
+	case l.Kind == "xt_recent": // the name of the list
+		stored.List = l.Data
 	default: // "tcp/22", or "tcp/22 10.0.0.5:22" where the port leads elsewhere
-		port, to, leads := strings.Cut(string(r.Data), " ")
+		port, to, leads := strings.Cut(string(l.Data), " ")
 		stored.Port = port
 		if leads {
 			var err error
