@@ -14,22 +14,23 @@ func (p *parser) checkNative(d *rawDoor) {
 	if d.XtRecent != "" && d.has("open_prefix_4", "open_prefix_6") {
 		p.fault(d.fault("xt_recent", rulef("holds single addresses: cannot be with open_prefix_4 or open_prefix_6")))
 	}
+	sets := p.config.NftMode == NftSet
 	noSet := d.NftSet == SetRef{} && d.NftSet6 == SetRef{}
 	switch {
-	case p.config.NftMode != NftSet && d.has("nft_set", "nft_set_6"):
+	case !sets && d.has("nft_set", "nft_set_6"):
 		for _, key := range []string{"nft_set", "nft_set_6"} {
 			if d.has(key) {
 				p.fault(d.fault(key, rulef("has no effect without nft_mode = set in [options]")))
 			}
 		}
-	case p.config.NftMode != NftSet || !d.OpensPorts():
+	case !sets || !d.OpensPorts():
 	case noSet && !d.has("nft_set", "nft_set_6"):
 		p.fault(d.fault("open", rulef("with nft_mode = set, nft_set must name the set, here or in [options]")))
 	case d.NftSet6 == SetRef{}:
 		p.warn(d.fault("open", rulef("opens nothing for IPv6: there is no nft_set_6")))
 	}
 	for _, key := range []string{"open_prefix_4", "open_prefix_6"} {
-		if p.config.NftMode == NftSet && d.OpensPorts() && d.has(key) {
+		if sets && d.OpensPorts() && d.has(key) {
 			p.advise(d.fault(key, rulef("with nft_mode = set the set gets the network's first address: the rule must look up the masked one, as ip saddr & 255.255.255.0 @set")))
 		}
 	}
@@ -37,7 +38,7 @@ func (p *parser) checkNative(d *rawDoor) {
 	for _, o := range d.Open {
 		ports += o.Len()
 	}
-	if p.config.NftMode == NftSet && ports > maxSetPorts {
+	if sets && ports > maxSetPorts {
 		p.fault(d.fault("open", rulef("%d ports: must be at most %d with nft_mode = set", ports, maxSetPorts)))
 	}
 }

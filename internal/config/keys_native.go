@@ -2,7 +2,7 @@ package config
 
 // nativeOptions are the options of native doors.
 var nativeOptions = []key[*Config]{
-	parsed(func(c *Config) *NftMode { return &c.NftMode }, wordOf(NftGuard, NftMark, NftSet), "nft_mode").
+	parsed(func(c *Config) *NftMode { return &c.NftMode }, wordOf(nftModes...), "nft_mode").
 		is(facts{reload: never, doc: "how native doors work with the firewall"}),
 	parsed(func(c *Config) *Table { return &c.NftTable }, parseTable, "nft_table").
 		is(facts{reload: never, doc: "the daemon's own table"}),

@@ -26,6 +26,8 @@ const (
 	NftSet   NftMode = "set"
 )
 
+var nftModes = []NftMode{NftGuard, NftMark, NftSet}
+
 // GuardHook is where the guard's chain hooks in.
 type GuardHook string
 

@@ -29,8 +29,8 @@ func examine(conf *config.Config) []string {
 // the privilege to look nobody is told.
 func leftovers(conf *config.Config) []string {
 	var used []nft.Table
-	if hasNative(conf) && conf.NftMode != config.NftSet {
-		used = append(used, tableOf(conf.NftTable))
+	if o := firewallOptions(conf, nil); hasNative(conf) && o.Mode.HasTable() {
+		used = append(used, o.Table)
 	}
 	if len(natDoors(conf)) > 0 {
 		used = append(used, nft.NATTable(tableOf(conf.NftTable)))

@@ -127,7 +127,7 @@ func (d *Daemon) firewallOptions(conf *config.Config) nft.Options {
 
 func firewallOptions(conf *config.Config, notify func(nft.Notice)) nft.Options {
 	return nft.Options{
-		Mode:   modes[conf.NftMode],
+		Mode:   nft.ModeNamed(string(conf.NftMode)),
 		Table:  tableOf(conf.NftTable),
 		Hook:   hooks[conf.GuardHook],
 		Mark:   nft.Marking(conf.NftMark),
@@ -136,9 +136,6 @@ func firewallOptions(conf *config.Config, notify func(nft.Notice)) nft.Options {
 }
 
 var (
-	modes = map[config.NftMode]nft.Mode{
-		config.NftGuard: nft.Guard, config.NftMark: nft.Mark, config.NftSet: nft.Set,
-	}
 	hooks = map[config.GuardHook]nft.Hook{
 		config.HookInput: nft.Input, config.HookPrerouting: nft.Prerouting,
 	}

@@ -129,7 +129,7 @@ func (f *Firewall) closeHolds(keys []holdKey) ([]Open, error) {
 func (f *Firewall) removal(t *target, k holdKey, needs []element, closing []holdKey, now time.Time) (batch, error) {
 	var remove, shorten []nftables.SetElement
 	for _, e := range needs {
-		if f.opt.Mode == Set {
+		if !f.opt.Mode.HasTable() {
 			ours, err := f.isOurs(t, e)
 			if err != nil {
 				return nil, err

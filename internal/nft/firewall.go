@@ -94,11 +94,11 @@ func (f *Firewall) Ensure(doors []Door) (warnings []string, err error) {
 	if err := f.watch(); err != nil {
 		return nil, err
 	}
-	if f.opt.Mode == Set {
-		warnings, err = f.ensureSets(specs)
-	} else {
+	if f.opt.Mode.HasTable() {
 		err = f.ensureTable(specs)
 		warnings = f.ownerWarning()
+	} else {
+		warnings, err = f.ensureSets(specs)
 	}
 	f.point()
 	if err != nil {
@@ -159,7 +159,7 @@ func (f *Firewall) settle(specs []*spec, lost func(*tableState) map[string][]nft
 		case errors.Is(err, unix.ERESTART): // somebody was faster
 		case f.owner(was) != 0 && (errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL)):
 			f.noOwner = true // before Linux 6.9, or a table loaded by nft
-		case f.opt.Mode == NAT && !f.opt.oneLookup && errors.Is(err, unix.EINVAL):
+		case f.opt.Mode.translates && !f.opt.oneLookup && errors.Is(err, unix.EINVAL):
 			f.opt.oneLookup = true
 		case refused(err):
 			return nil, changed, fmt.Errorf("write table %s: %w", f.opt.Table, reason(err))

@@ -36,7 +36,7 @@ func (f *Firewall) Shut() error {
 func Closed(o Options, doors []Door) (closed, open []knock.PortRange, err error) {
 	o = o.WithDefaults()
 	specs, err := newSpecs(&o, doors)
-	if err != nil || o.Mode != Guard {
+	if err != nil || !o.Mode.closes {
 		return nil, nil, err
 	}
 	k, err := dial(o.NetNS)
@@ -58,7 +58,7 @@ func Closed(o Options, doors []Door) (closed, open []knock.PortRange, err error)
 // already: it locks nobody out, and opens nothing.
 func (f *Firewall) design(specs []*spec, was *tableState) *model {
 	all := segments(specs)
-	if f.opt.Mode != Guard || f.opt.Listening == nil || f.opt.Listening() {
+	if !f.opt.Mode.closes || f.opt.Listening == nil || f.opt.Listening() {
 		return newModel(&f.opt, specs, all)
 	}
 	closed := was.closes()
@@ -72,7 +72,7 @@ func (f *Firewall) design(specs []*spec, was *tableState) *model {
 func (f *Firewall) use(m *model) {
 	f.model = m
 	c := &coverage{}
-	if m != nil && f.opt.Mode == Guard {
+	if m != nil && f.opt.Mode.closes {
 		c.closed = rangesOf(m.segments)
 		c.open = rangesOf(partsOutside(segments(m.doors), c.closed))
 	}

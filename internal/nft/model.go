@@ -42,7 +42,7 @@ func (r route) element() nftables.SetElement {
 	}
 }
 
-// newModel designs the table for all modes but set; segments are the ports to
+// newModel designs the table of a mode that has one; segments are the ports to
 // look at.
 func newModel(o *Options, doors []*spec, segments []segment) *model {
 	m := &model{opt: o, doors: doors, segments: segments, ports: portsMap(o)}
@@ -54,16 +54,8 @@ func newModel(o *Options, doors []*spec, segments []segment) *model {
 		m.chains = append(m.chains, c)
 		m.routes = append(m.routes, route{s.PortRange, c.nf.Name})
 	}
-	switch o.Mode {
-	case Mark:
-		m.base = m.markChain()
-	case NAT:
-		m.base = m.natChain()
-		m.chains = append(m.chains, m.masqueradeChains()...)
-	default:
-		m.base = m.guardChain()
-	}
-	m.chains = append(m.chains, m.base)
+	m.chains = append(m.chains, o.Mode.chains(m)...)
+	m.base = m.chains[len(m.chains)-1]
 	return m
 }
 
@@ -78,68 +70,18 @@ func portsMap(o *Options) *nftables.Set {
 }
 
 // portChain is where the packets to a range of ports go: through the sets of
-// all doors that open them, and in a guard to the end.
+// all doors that open them, and to the end if the mode closes ports.
 func (m *model) portChain(s segment) *chain {
 	c := &chain{nf: &nftables.Chain{Name: chainName(m.opt.Mode, s.PortRange), Table: m.opt.Table.nf()}}
 	for _, d := range s.doors {
 		for _, t := range d.targets() {
-			switch m.opt.Mode {
-			case Mark:
-				// ip saddr @door4_ssh meta mark set meta mark | 0x00100000
-				c.rules = append(c.rules, append(source(t), setMark(m.opt.Mark, 1)...))
-			case NAT:
-				c.rules = append(c.rules, translation(t, m.opt.Mark, m.opt.oneLookup))
-			default:
-				// ip saddr @door4_ssh accept
-				c.rules = append(c.rules, append(source(t), verdict(expr.VerdictAccept)))
-			}
+			c.rules = append(c.rules, m.opt.Mode.open(t, m.opt))
 		}
 	}
-	if m.opt.Mode == Guard {
+	if m.opt.Mode.closes {
 		// counter drop
 		c.rules = append(c.rules, rule{&expr.Counter{}, verdict(expr.VerdictDrop)})
 	}
-	return c
-}
-
-// guardPriority is before `filter`, where iptables, ufw and most rulesets
-// stand: a drop cannot be undone after it.
-const guardPriority = -10
-
-// guardChain begins the guard. Each hook has a chain of its own name, so
-// that one can take over from the other without a gap.
-func (m *model) guardChain() *chain {
-	// type filter hook input priority filter - 10; policy accept;
-	c := baseChain(m.opt.Table, "guard", nftables.ChainHookInput, guardPriority)
-	if m.opt.Hook == Prerouting {
-		// type filter hook prerouting priority mangle; policy accept;
-		c = baseChain(m.opt.Table, "guard_prerouting", nftables.ChainHookPrerouting, *nftables.ChainPriorityMangle)
-	}
-	c.rules = []rule{
-		// iif "lo" accept
-		append(loopback(), verdict(expr.VerdictAccept)),
-		// ct state established,related accept
-		append(state(expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED), verdict(expr.VerdictAccept)),
-		// tcp flags & (fin | syn | rst | ack) != syn return
-		//
-		// Without rules that track connections the kernel does not know those
-		// that are older than the guard.
-		append(goesOn(), verdict(expr.VerdictReturn)),
-	}
-	if m.opt.Hook == Prerouting {
-		// fib daddr type != local accept
-		c.rules = append(c.rules, append(forwarded(), verdict(expr.VerdictAccept)))
-	}
-	// meta l4proto . th dport vmap @guard_ports
-	c.rules = append(c.rules, portMap(m.ports.Name))
-	return c
-}
-
-func (m *model) markChain() *chain {
-	// type filter hook prerouting priority mangle; policy accept;
-	c := baseChain(m.opt.Table, "mark_prerouting", nftables.ChainHookPrerouting, *nftables.ChainPriorityMangle)
-	// ct state new meta l4proto . th dport vmap @mark_ports
-	c.rules = []rule{append(state(expr.CtStateBitNEW), portMap(m.ports.Name)...)}
 	return c
 }
 

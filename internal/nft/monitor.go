@@ -96,15 +96,13 @@ func (f *Firewall) point() {
 		return
 	}
 	w := &watched{port: f.k.port()}
-	if f.opt.Mode != Set {
+	if f.opt.Mode.HasTable() {
 		w.tables = []Table{f.opt.Table}
-	}
-	for _, s := range f.doors {
-		if f.opt.Mode != Set {
-			break
-		}
-		for _, t := range s.targets() {
-			w.tables = append(w.tables, t.table)
+	} else {
+		for _, s := range f.doors {
+			for _, t := range s.targets() {
+				w.tables = append(w.tables, t.table)
+			}
 		}
 	}
 	f.monitor.aim(w)

@@ -13,11 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Mode NAT has a table of its own beside that of the mode that opens ports. A
-// map per door and IP version leads from the knocker's address and the outer
-// port to an address and a port. What it has translated bears the mark, so that
-// one rule of the host's FORWARD or INPUT chain can accept it.
-
 // natSuffix is what the table's name has behind that of the other.
 const natSuffix = "_nat"
 
@@ -28,46 +23,6 @@ func NATTable(t Table) Table { return Table{t.Family, t.Name + natSuffix} }
 type Target struct {
 	Net   netip.Prefix
 	Ports knock.PortRange
-}
-
-// Priorities: before Docker and other DNAT, after conntrack; and before other
-// masquerading.
-const (
-	dstnatPriority = -101
-	srcnatPriority = 99
-)
-
-// natChain begins the translation, of the first packet of each connection.
-func (m *model) natChain() *chain {
-	// type nat hook prerouting priority dstnat - 1; policy accept;
-	c := baseChain(m.opt.Table, "nat_prerouting", nftables.ChainHookPrerouting, dstnatPriority)
-	c.nf.Type = nftables.ChainTypeNAT
-	c.rules = []rule{
-		// fib daddr type != local accept
-		append(forwarded(), verdict(expr.VerdictAccept)),
-		// meta l4proto . th dport vmap @nat_ports
-		portMap(m.ports.Name),
-	}
-	return c
-}
-
-// masqueradeChains is the one chain that hides knockers from targets that do
-// not know the way back to them, or none.
-func (m *model) masqueradeChains() []*chain {
-	// type nat hook postrouting priority srcnat - 1; policy accept;
-	c := baseChain(m.opt.Table, "nat_postrouting", nftables.ChainHookPostrouting, srcnatPriority)
-	c.nf.Type = nftables.ChainTypeNAT
-	for _, d := range m.doors {
-		for _, t := range d.NAT {
-			if d.Masquerade {
-				c.rules = append(c.rules, m.masquerade(t))
-			}
-		}
-	}
-	if len(c.rules) == 0 {
-		return nil
-	}
-	return []*chain{c}
 }
 
 // masquerade: meta mark & 0x100000 == 0x100000 ip daddr 10.0.0.0/24
@@ -194,7 +149,7 @@ func (f *Firewall) marked(k holdKey, e element, timeout time.Duration) nftables.
 	return m
 }
 
-// validTarget says whether NAT can lead connections from an address there.
+// validTarget reports whether NAT can lead connections from an address there.
 func validTarget(to netip.AddrPort, from netip.Addr) bool {
 	return to.IsValid() && to.Port() != 0 && to.Addr().Is4() == from.Is4()
 }
@@ -202,7 +157,7 @@ func validTarget(to netip.AddrPort, from netip.Addr) bool {
 // batchSize is how many openings go into one transaction. Those of NAT go one
 // by one, since one may take another's place.
 func (f *Firewall) batchSize() int {
-	if f.opt.Mode == NAT {
+	if f.opt.Mode.translates {
 		return 1
 	}
 	return maxBatch
@@ -211,7 +166,7 @@ func (f *Firewall) batchSize() int {
 // displace ends openings whose port is to lead elsewhere from now on: those of
 // the same door, and of the others, of which only the first would be asked.
 func (f *Firewall) displace(all []*request) error {
-	if f.opt.Mode != NAT || len(all) == 0 {
+	if !f.opt.Mode.translates || len(all) == 0 {
 		return nil
 	}
 	r := all[0]

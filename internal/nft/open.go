@@ -132,7 +132,7 @@ func (f *Firewall) prepare(r *request, now time.Time) error {
 		return fault("the time must be at least a second")
 	case r.spec.OnePort && !r.spec.mayOpen(knock.PortRange{Proto: r.Proto, First: r.Port, Last: r.Port}):
 		return fault("the door does not open this port")
-	case (f.opt.Mode == NAT) != validTarget(r.To, r.Addr):
+	case f.opt.Mode.translates != validTarget(r.To, r.Addr):
 		return fault(fmt.Sprintf("it cannot lead to %v", r.To))
 	}
 	r.key = r.spec.hold(r.Addr, r.Opening)
@@ -268,10 +268,10 @@ func later(a, b time.Time) time.Time {
 
 // comment marks elements in sets of others.
 func (f *Firewall) comment(id kernelName) string {
-	if f.opt.Mode == Set {
-		return id.comment()
+	if f.opt.Mode.HasTable() {
+		return ""
 	}
-	return ""
+	return id.comment()
 }
 
 // try applies a batch that may be repeated. Once more it does so with a new

@@ -3,6 +3,7 @@ package nft
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -10,22 +11,6 @@ import (
 
 	"knockd/internal/knock"
 )
-
-// Mode says whose rules open a door.
-type Mode uint8
-
-// The modes; see the package comment.
-const (
-	Guard Mode = iota
-	Mark
-	Set
-	// NAT is beside one of them, in a table of its own: it leads the ports of
-	// openings elsewhere. No configuration names it.
-	NAT
-)
-
-// String returns "guard", "mark", "set" or "nat".
-func (m Mode) String() string { return [...]string{"guard", "mark", "set", "nat"}[m] }
 
 // Hook says where the guard stands.
 type Hook uint8
@@ -67,6 +52,17 @@ func familyName(f nftables.TableFamily) string {
 // String returns the table as nft writes it: "inet knockd".
 func (t Table) String() string { return familyName(t.Family) + " " + t.Name }
 
+// Iptables returns the program whose table of iptables-nft it is, "" if it is
+// none: "iptables" or "ip6tables".
+func (t Table) Iptables() string {
+	if !slices.Contains([]string{"filter", "mangle", "raw", "nat", "security"}, t.Name) {
+		return ""
+	}
+	return map[nftables.TableFamily]string{
+		nftables.TableFamilyIPv4: "iptables", nftables.TableFamilyIPv6: "ip6tables",
+	}[t.Family]
+}
+
 func (t Table) nf() *nftables.Table { return &nftables.Table{Family: t.Family, Name: t.Name} }
 
 // SetName names a set of the host's own rules. The zero value is none.
@@ -78,7 +74,7 @@ type SetName struct {
 // String returns the set as nft writes it: "inet filter ssh_allowed".
 func (s SetName) String() string { return s.Table.String() + " " + s.Name }
 
-// IsZero says whether no set is named.
+// IsZero reports whether no set is named.
 func (s SetName) IsZero() bool { return s == SetName{} }
 
 // Marking is the bits that [Mark] sets: Value within Mask.
@@ -147,11 +143,11 @@ type Notice struct {
 
 // Options are what a Firewall needs to know beside its doors.
 type Options struct {
-	Mode  Mode
+	Mode  Mode    // the zero value means Guard
 	Table Table   // guard, mark and NAT; the zero value means DefaultTable
 	Hook  Hook    // guard
 	Mark  Marking // mark and NAT; the zero value means DefaultMarking
-	// Listening says whether knocks can be heard now; nil: they can. While they
+	// Listening reports whether knocks can be heard now; nil: they can. While they
 	// cannot, a guard closes only what is closed already. See Firewall.Shut.
 	Listening func() bool
 	// Notify is called from a goroutine of the Firewall's own, one call at a
@@ -168,6 +164,9 @@ type Options struct {
 
 // WithDefaults returns the options with what the zero values mean.
 func (o Options) WithDefaults() Options {
+	if o.Mode == (Mode{}) {
+		o.Mode = Guard
+	}
 	if o.Table == (Table{}) {
 		o.Table = DefaultTable
 	}

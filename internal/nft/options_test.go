@@ -24,7 +24,7 @@ func TestDoorFaults(t *testing.T) {
 	} {
 		d := good
 		tt.change(&d)
-		if _, err := newSpecs(&Options{}, []Door{good, d}); err == nil || err.Error() != tt.want {
+		if _, err := newSpecs(&Options{Mode: Guard}, []Door{good, d}); err == nil || err.Error() != tt.want {
 			t.Errorf("%v, want %s", err, tt.want)
 		}
 	}

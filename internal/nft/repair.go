@@ -40,7 +40,7 @@ func (f *Firewall) restore(m *monitor, emptied bool, who string) (Notice, error)
 	if f.k == nil || f.monitor != m || len(f.doors) == 0 {
 		return Notice{}, nil
 	}
-	if f.opt.Mode == Set {
+	if !f.opt.Mode.HasTable() {
 		return f.restoreSets(emptied, who)
 	}
 	changed, err := f.repair(emptied)

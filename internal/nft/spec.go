@@ -91,7 +91,7 @@ func newSpecs(o *Options, doors []Door) ([]*spec, error) {
 			return nil, fmt.Errorf("door %s: there are two of this name and number", d.Name)
 		}
 		seen[s.id] = true
-		if s.OnePort && o.Mode != NAT {
+		if s.OnePort && !o.Mode.translates {
 			for _, t := range d.NAT {
 				s.inner = append(s.inner, t.Ports)
 			}
@@ -117,7 +117,7 @@ func (s *spec) check(m Mode) error {
 	if s.PrefixLen4 < 0 || s.PrefixLen4 > 32 || s.PrefixLen6 < 0 || s.PrefixLen6 > 128 {
 		return fmt.Errorf("prefix lengths %d and %d: must be from 1 to 32 and from 1 to 128", s.PrefixLen4, s.PrefixLen6)
 	}
-	if m == Set && s.Set4.IsZero() && s.Set6.IsZero() {
+	if !m.HasTable() && s.Set4.IsZero() && s.Set6.IsZero() {
 		return fmt.Errorf("mode set needs nft_set or nft_set_6")
 	}
 	return nil
@@ -125,7 +125,7 @@ func (s *spec) check(m Mode) error {
 
 // target names the set for one IP version.
 func (s *spec) target(o *Options, v6 bool) *target {
-	t := &target{table: o.Table, v6: v6, bits: s.PrefixLen4, nat: o.Mode == NAT}
+	t := &target{table: o.Table, v6: v6, bits: s.PrefixLen4, nat: o.Mode.translates}
 	full, foreign := 32, s.Set4
 	if v6 {
 		t.bits, full, foreign = s.PrefixLen6, 128, s.Set6
@@ -133,7 +133,7 @@ func (s *spec) target(o *Options, v6 bool) *target {
 	if t.bits == 0 {
 		t.bits = full
 	}
-	if o.Mode != Set {
+	if o.Mode.HasTable() {
 		if s.Timeout == 0 {
 			t.size = maxEndless
 		}

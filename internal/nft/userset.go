@@ -182,7 +182,7 @@ func (f *Firewall) isOurs(t *target, e element) (bool, error) {
 // table all are free. The generation is to be given with the batch, so that
 // nobody can put an element there meanwhile.
 func (f *Firewall) notOthers(all []*request) (generation uint32, free func(element) bool, err error) {
-	if f.opt.Mode != Set {
+	if f.opt.Mode.HasTable() {
 		return 0, func(element) bool { return true }, nil
 	}
 	if generation, err = f.k.generation(); err != nil {

@@ -89,7 +89,7 @@ func examined(t *testing.T, server *nettest.Host, s site, o nft.Options, door nf
 	switch {
 	case strings.HasPrefix(s.name, "iptables-legacy"):
 		want = "rules of iptables-legacy (filter) were not examined"
-	case o.Mode == nft.Guard && s.name != "nftables.conf/guard": // whose sets may hold it
+	case o.WithDefaults().Mode == nft.Guard && s.name != "nftables.conf/guard": // whose sets may hold it
 
 		want = "door telnet: tcp/23 stays closed: "
 	}

@@ -104,7 +104,7 @@ func (x *inspector) read() error {
 		return err
 	}
 	for _, c := range chains {
-		if t := tableOf(c.Table); t == x.opt.Table && x.opt.Mode != nft.Set || t == nft.NATTable(x.opt.Table) {
+		if t := tableOf(c.Table); t == x.opt.Table && x.opt.Mode.HasTable() || t == nft.NATTable(x.opt.Table) {
 			continue // our own
 		}
 		rules, err := x.reader.Rules(c)
@@ -144,7 +144,7 @@ func (x *inspector) door(s *door, r knock.PortRange) {
 			continue
 		}
 		p := packet{proto: r.Proto, port: r.First, v6: v6}
-		if x.opt.Mode != nft.Guard {
+		if !x.opt.Mode.Closes() {
 			x.openToAll(s, r, p)
 			p.opened = s
 			p.mark = x.opt.Mark.Value
@@ -174,46 +174,20 @@ func (x *inspector) openToAll(s *door, r knock.PortRange, p packet) {
 // blocked warns of a base chain that drops the packet of a knocker.
 func (x *inspector) blocked(s *door, r knock.PortRange, c *nftables.Chain) {
 	t := tableOf(c.Table)
-	where := fmt.Sprintf("door %s: %s stays closed: chain %s of table %s drops it", s.Name, r, c.Name, t)
-	switch {
-	case x.opt.Mode == nft.Guard && t.Name == "firewalld":
-		x.warn("%s; guard can only take away: allow %s in firewalld's zone", where, r)
-	case x.opt.Mode == nft.Guard && isIptables(t):
-		x.warn("%s; guard can only take away: accept %s there, or use nft_mode = mark", where, r)
-	case x.opt.Mode == nft.Guard:
-		x.warn("%s; guard can only take away: accept %s there, or use nft_mode = set or mark", where, r)
-	case t.Name == "firewalld":
-		x.warn("%s; with firewalld use nft_mode = guard and allow %s in its zone", where, r)
-	case x.opt.Mode == nft.Mark && isIptables(t):
-		tool := "iptables"
-		if t.Family == nftables.TableFamilyIPv6 {
-			tool = "ip6tables"
-		}
-		x.warn("%s; add: %s -I %s -m mark --mark %v -j ACCEPT", where, tool, c.Name, x.opt.Mark)
-	case x.opt.Mode == nft.Mark:
-		x.warn("%s; add: nft 'insert rule %s %s meta mark & %#x == %#x accept'", where, t, c.Name, x.opt.Mark.Mask, x.opt.Mark.Value)
-	default:
-		x.warn("%s before or in spite of the door's set; add a rule that asks the set, or use nft_mode = mark", where)
-	}
+	x.warn("door %s: %s stays closed: chain %s of table %s drops it%s", s.Name, r, c.Name, t, x.opt.Mode.Advice(x.opt, t, c.Name, r))
 }
 
 // translated warns of ports that never reach the input hook.
 func (x *inspector) translated(s *door, r knock.PortRange, c *nftables.Chain) {
-	if x.opt.Mode == nft.Guard && x.opt.Hook == nft.Prerouting {
+	if x.opt.Mode.Closes() && x.opt.Hook == nft.Prerouting {
 		return
 	}
 	where := fmt.Sprintf("door %s: chain %s of table %s forwards %s elsewhere", s.Name, c.Name, tableOf(c.Table), r)
-	if x.opt.Mode == nft.Guard {
+	if x.opt.Mode.Closes() {
 		x.warn("%s, past the guard at hook input: set guard_hook = prerouting", where)
 		return
 	}
 	x.warn("%s: the rules of the hook forward decide, which were not examined", where)
-}
-
-// isIptables says whether a table is one of iptables-nft.
-func isIptables(t nft.Table) bool {
-	return (t.Family == nftables.TableFamilyIPv4 || t.Family == nftables.TableFamilyIPv6) &&
-		slices.Contains([]string{"filter", "mangle", "raw", "nat", "security"}, t.Name)
 }
 
 // packet is the first packet of a connection from elsewhere.

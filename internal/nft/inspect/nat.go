@@ -47,7 +47,7 @@ func (x *inspector) forward(s *door, t nft.Target) {
 		return fmt.Sprintf("door %s: chain %s of table %s drops %s %v %v", s.Name, c.Name, tableOf(c.Table), what, t.Net, t.Ports)
 	}
 	if c := x.passes(first, unix.NF_INET_FORWARD); c != nil {
-		x.warn("%s; %s", where(c, "what NAT leads to"), x.acceptMark(c))
+		x.warn("%s%s", where(c, "what NAT leads to"), nft.NAT.Advice(x.opt, tableOf(c.Table), c.Name, t.Ports))
 	}
 	answer := packet{proto: first.proto, v6: first.v6, established: true}
 	if c := x.passes(answer, unix.NF_INET_FORWARD); c != nil {
@@ -60,31 +60,15 @@ func (x *inspector) forward(s *door, t nft.Target) {
 func (x *inspector) local(s *door, t nft.Target) {
 	p := packet{proto: t.Ports.Proto, port: t.Ports.First, v6: t.Net.Addr().Is6(), mark: x.opt.Mark.Value, opened: s}
 	if c := x.passes(p, unix.NF_INET_LOCAL_IN); c != nil {
-		x.warn("door %s: chain %s of table %s drops what NAT leads to %v %v; %s", s.Name, c.Name, tableOf(c.Table), t.Net, t.Ports, x.acceptMark(c))
+		advice := nft.NAT.Advice(x.opt, tableOf(c.Table), c.Name, t.Ports)
+		x.warn("door %s: chain %s of table %s drops what NAT leads to %v %v%s", s.Name, c.Name, tableOf(c.Table), t.Net, t.Ports, advice)
 	}
-}
-
-// acceptMark says which rule lets through what bears our mark.
-func (x *inspector) acceptMark(c *nftables.Chain) string {
-	t := tableOf(c.Table)
-	if isIptables(t) {
-		return fmt.Sprintf("add: %s -I %s -m mark --mark %v -j ACCEPT", tool(t), c.Name, x.opt.Mark)
-	}
-	return fmt.Sprintf("add: nft 'insert rule %s %s meta mark & %#x == %#x accept'", t, c.Name, x.opt.Mark.Mask, x.opt.Mark.Value)
 }
 
 func acceptEstablished(c *nftables.Chain) string {
 	t := tableOf(c.Table)
-	if isIptables(t) {
-		return fmt.Sprintf("add: %s -I %s -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT", tool(t), c.Name)
+	if tool := t.Iptables(); tool != "" {
+		return fmt.Sprintf("add: %s -I %s -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT", tool, c.Name)
 	}
 	return fmt.Sprintf("add: nft 'insert rule %s %s ct state established,related accept'", t, c.Name)
-}
-
-// tool is the program whose table it is.
-func tool(t nft.Table) string {
-	if t.Family == nftables.TableFamilyIPv6 {
-		return "ip6tables"
-	}
-	return "iptables"
 }

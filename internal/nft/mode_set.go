@@ -1,0 +1,14 @@
+package nft
+
+import "knockd/internal/knock"
+
+// Set puts openings into sets of the host's own rules, and has no table.
+var Set = Mode{&mode{
+	name: "set",
+	advice: func(_ Options, t Table, _ string, r knock.PortRange) string {
+		if t.Name == firewalld {
+			return useGuard(r)
+		}
+		return " before or in spite of the door's set; add a rule that asks the set, or use nft_mode = mark"
+	},
+}}
