@@ -9,6 +9,8 @@ go       = $(shell GO='$(GO)' sh .ci/findgo 2>/dev/null)
 BUILD    = CGO_ENABLED=0 $(go) build -trimpath -buildvcs=false -ldflags '-s -w -X knockd/internal/cli.Version=$(VERSION)' -o bin/
 COMMANDS = $(notdir $(wildcard cmd/*))
 PAGES    = $(wildcard cmd/*/*.[1-8])
+# The README and what it shows.
+READ     = README.md CHANGELOG.md configs/knock.svg testdata/bench-peer.txt
 
 SBIN    = $(DESTDIR)$(PREFIX)/sbin
 BIN     = $(DESTDIR)$(PREFIX)/bin
@@ -56,7 +58,7 @@ install:
 	$(KEEP) 600 configs/knockd.conf $(DESTDIR)/etc/knockd.conf
 	$(KEEP) 644 configs/knockd.default $(DESTDIR)/etc/default/knockd
 	$(KEEP) 644 configs/knockd.logrotate $(DESTDIR)/etc/logrotate.d/knockd
-	install -D -m 644 README.md $(DOC)/README.md
+	for file in $(READ); do install -D -m 644 $$file $(DOC)/$$file || exit 1; done
 	@test -n "$(DESTDIR)" || sh configs/changeover installed $(PREFIX)
 
 # Leaves /etc and the state as they are. Without DESTDIR the service is stopped
@@ -68,8 +70,8 @@ uninstall:
 	for unit in configs/*.service; do rm -f $(UNITS)/$${unit##*/}; done
 	for name in $(COMMANDS); do rm -f $(SHARE)/bash-completion/completions/$$name $(ZSH)/_$$name \
 		$(SHARE)/fish/vendor_completions.d/$$name.fish; done
-	rm -f $(DOC)/knock.sh $(DOC)/wake-on-connect.conf $(DOC)/README.md
-	rmdir $(DOC) 2>/dev/null || true
+	rm -f $(DOC)/knock.sh $(DOC)/wake-on-connect.conf $(addprefix $(DOC)/,$(READ))
+	rmdir $(DOC)/configs $(DOC)/testdata $(DOC) 2>/dev/null || true
 	@test -n "$(DESTDIR)" || sh configs/changeover left $(PREFIX)
 
 # The programs that the tests compare with and send packets with.
@@ -98,10 +100,12 @@ bench: needs-go
 	@$(go) test -run '^$$' -bench '^Benchmark(Decode|Tracker|Strict|Doors|Filter|Parse|Cheap|Junk|Replay|Dear|Ruleset)$$' -benchtime 200ms -benchmem \
 		./internal/packet ./internal/knock ./internal/capture ./internal/config ./internal/spa ./internal/ruleset | sh .ci/benchtable
 
-# One table beside Debian's knockd 0.8 and fwknopd, as root, in namespaces of
-# its own. It takes about ten minutes and wants the machine for itself.
+# One table beside Debian's knockd 0.8 and fwknopd and one of exported rulesets, as
+# root, in namespaces of its own. They take about ten minutes and want the
+# machine for themselves; if all could be measured, they are kept in testdata.
 bench-peer: needs-go deps
-	$(go) test -count 1 -timeout 30m -run '^TestPeer$$' -v ./internal/livetest -peer
+	$(go) test -count 1 -timeout 30m -run '^TestPeer$$' -v ./internal/livetest -peer \
+		-peer-table $(CURDIR)/testdata/bench-peer.txt
 
 # Floods, knocks, reloads and address changes at once, as root, in namespaces.
 SOAK ?= 10m

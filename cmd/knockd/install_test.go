@@ -17,7 +17,7 @@ import (
 func TestInstall(t *testing.T) {
 	nettest.NeedProgram(t, "make")
 	source, dest := t.TempDir(), t.TempDir()
-	for _, name := range []string{"Makefile", "README.md", "cmd", "configs", ".ci"} {
+	for _, name := range []string{"Makefile", "README.md", "CHANGELOG.md", "cmd", "configs", "testdata", ".ci"} {
 		path, err := filepath.Abs("../../" + name)
 		if err != nil {
 			t.Fatal(err)
@@ -47,6 +47,7 @@ func TestInstall(t *testing.T) {
 		"usr/sbin/knockd", "usr/bin/knock", "usr/sbin/knockctl",
 		"usr/share/man/man1/knock.1", "usr/share/man/man1/knockctl.1", "usr/share/man/man1/knockd.1",
 		"usr/share/man/man5/knockd.conf.5",
+		"usr/share/doc/knockd/README.md", "usr/share/doc/knockd/configs/knock.svg",
 	} {
 		if !slices.Contains(installed, want) {
 			t.Errorf("%s is not installed", want)
@@ -56,6 +57,9 @@ func TestInstall(t *testing.T) {
 		if !strings.HasPrefix(left, "etc/") {
 			t.Errorf("%s is left", left)
 		}
+	}
+	if _, err := os.Stat(dest + "/usr/share/doc/knockd"); err == nil {
+		t.Error("the directory of the documents is left")
 	}
 }
 
