@@ -114,7 +114,7 @@ func everywhere(netns int, dial func(int) (kernel, error), own func(*cleaner, *n
 		if isOurTable(sets) {
 			err = own(c, t, sets)
 		} else {
-			err = c.guests(t, sets)
+			err = c.takeFromHostSets(t, sets)
 		}
 		c.errs = append(c.errs, err)
 	}
@@ -180,8 +180,8 @@ func (c *cleaner) empty(t *nftables.Table, sets []*nftables.Set) error {
 	return nil
 }
 
-// guests takes our elements out of the sets of somebody else's table.
-func (c *cleaner) guests(t *nftables.Table, sets []*nftables.Set) error {
+// takeFromHostSets takes our elements out of the sets of somebody else's table.
+func (c *cleaner) takeFromHostSets(t *nftables.Table, sets []*nftables.Set) error {
 	for _, s := range sets {
 		if s.IsMap || s.Anonymous || s.Interval {
 			continue

@@ -38,12 +38,12 @@ func (f *Firewall) CloseOpening(o Opening) ([]Open, error) {
 	if s == nil {
 		return nil, fmt.Errorf("close door %s for %s: %w", o.Door.Name, addr, ErrNoDoor)
 	}
-	keys := f.holdsOf(s, addr)
+	keys := f.openingsOf(s, addr)
 	if o.Port != 0 {
-		one := s.hold(addr, o)
-		keys = slices.DeleteFunc(keys, func(k holdKey) bool { return k != one })
+		one := s.keyOf(addr, o)
+		keys = slices.DeleteFunc(keys, func(k openingKey) bool { return k != one })
 	}
-	closed, err := f.closeHolds(keys)
+	closed, err := f.closeOpenings(keys)
 	if err != nil {
 		return nil, fmt.Errorf("close door %s for %s: %w", o.Door.Name, addr, reason(err))
 	}
@@ -59,12 +59,12 @@ func (f *Firewall) CloseAll() ([]Open, error) {
 	}
 	var all []Open
 	var errs []error
-	keys := make([]holdKey, 0, len(f.holds.until))
-	for k := range f.holds.until {
+	keys := make([]openingKey, 0, len(f.record.until))
+	for k := range f.record.until {
 		keys = append(keys, k)
 	}
 	for chunk := range slices.Chunk(keys, maxBatch) {
-		closed, err := f.closeHolds(chunk)
+		closed, err := f.closeOpenings(chunk)
 		all = append(all, closed...)
 		errs = append(errs, err)
 	}
@@ -74,17 +74,17 @@ func (f *Firewall) CloseAll() ([]Open, error) {
 	return all, nil
 }
 
-// holdsOf returns the openings of a door that cover an address.
-func (f *Firewall) holdsOf(s *spec, addr netip.Addr) []holdKey {
+// openingsOf returns the openings of a door that cover an address.
+func (f *Firewall) openingsOf(s *spec, addr netip.Addr) []openingKey {
 	if !s.OnePort {
-		k := s.hold(addr, Opening{})
-		if _, ok := f.holds.until[k]; ok {
-			return []holdKey{k}
+		k := s.keyOf(addr, Opening{})
+		if _, ok := f.record.until[k]; ok {
+			return []openingKey{k}
 		}
 		return nil
 	}
-	var keys []holdKey
-	for k := range f.holds.until {
+	var keys []openingKey
+	for k := range f.record.until {
 		if k.id == s.id && k.prefix.Contains(addr) {
 			keys = append(keys, k)
 		}
@@ -92,8 +92,8 @@ func (f *Firewall) holdsOf(s *spec, addr netip.Addr) []holdKey {
 	return keys
 }
 
-// closeHolds takes openings out of the kernel, then out of the book.
-func (f *Firewall) closeHolds(keys []holdKey) ([]Open, error) {
+// closeOpenings takes openings out of the kernel, then out of the record.
+func (f *Firewall) closeOpenings(keys []openingKey) ([]Open, error) {
 	now := f.now()
 	var b batch
 	var closed []Open
@@ -104,7 +104,7 @@ func (f *Firewall) closeHolds(keys []holdKey) ([]Open, error) {
 		for _, e := range needs {
 			gone[e] = true
 		}
-		if end := f.holds.until[k]; end.After(now) {
+		if end := f.record.until[k]; end.After(now) {
 			closed = append(closed, s.open(k, end, now))
 		}
 		steps, err := f.removal(t, k, needs, keys, now)
@@ -118,7 +118,7 @@ func (f *Firewall) closeHolds(keys []holdKey) ([]Open, error) {
 	}
 	for _, k := range keys {
 		_, needs := f.doors[k.id].elements(k)
-		f.holds.drop(k, needs)
+		f.record.drop(k, needs)
 	}
 	return closed, nil
 }
@@ -126,7 +126,7 @@ func (f *Firewall) closeHolds(keys []holdKey) ([]Open, error) {
 // removal returns the steps that end one opening. An element that another
 // opening needs is cut down to that one's time. The add before a delete is
 // there because the kernel may have been faster, and then a delete fails.
-func (f *Firewall) removal(t *target, k holdKey, needs []element, closing []holdKey, now time.Time) (batch, error) {
+func (f *Firewall) removal(t *target, k openingKey, needs []element, closing []openingKey, now time.Time) (batch, error) {
 	var remove, shorten []nftables.SetElement
 	for _, e := range needs {
 		if !f.opt.Mode.HasTable() {
@@ -138,7 +138,7 @@ func (f *Firewall) removal(t *target, k holdKey, needs []element, closing []hold
 				continue
 			}
 		}
-		other, end := f.holds.holder(e, closing...)
+		other, end := f.record.holder(e, closing...)
 		if end.After(now) {
 			shorten = append(shorten, f.marked(other, e, left(end, now)))
 			continue

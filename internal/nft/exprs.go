@@ -41,10 +41,10 @@ func state(bits uint32) rule {
 	}
 }
 
-// goesOn: tcp flags & (fin | syn | rst | ack) != syn. Such a segment begins no
+// beginsNothing: tcp flags & (fin | syn | rst | ack) != syn. Such a segment starts no
 // connection: Linux, where something listens, answers it with RST or not at
 // all.
-func goesOn() rule {
+func beginsNothing() rule {
 	const mask = knock.FIN | knock.SYN | knock.RST | knock.ACK
 	return rule{
 		// [ meta load l4proto => reg 1 ]

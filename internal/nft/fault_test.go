@@ -131,7 +131,7 @@ func faulty(t *testing.T, h *nettest.Host, o Options, fault *faults) *Firewall {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.payAgain = 10 * time.Millisecond
+	f.retryAfter = 10 * time.Millisecond
 	t.Cleanup(func() { f.Close(); ns.Close() })
 	return f
 }
@@ -230,15 +230,15 @@ func day(t *testing.T, mode Mode, fault *faults) {
 	f.Close()
 }
 
-// wantKernel compares the book with what the kernel really has, once what is
-// owed has been paid. When a close has failed, the kernel may have less.
+// wantKernel compares the record with what the kernel really has, once what was
+// in doubt is rolled back. When a close has failed, the kernel may have less.
 func wantKernel(t *testing.T, f *Firewall, exact bool) {
 	t.Helper()
 	fault := f.k.(*faultyKernel).faults
-	nettest.Eventually(t, "debts are paid", func() bool {
+	nettest.Eventually(t, "doubtful openings are rolled back", func() bool {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		return len(f.debts.due) == 0
+		return len(f.rollback.pending) == 0
 	})
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -246,7 +246,7 @@ func wantKernel(t *testing.T, f *Firewall, exact bool) {
 	defer func() { fault.off = false }()
 	var book, kernel int
 	want := map[element]bool{}
-	for k := range f.holds.until {
+	for k := range f.record.until {
 		_, needs := f.doors[k.id].elements(k)
 		for _, e := range needs {
 			want[e] = true
@@ -264,6 +264,6 @@ func wantKernel(t *testing.T, f *Firewall, exact bool) {
 		}
 	}
 	if exact && book != kernel {
-		t.Errorf("%d elements in the book, %d in the kernel", book, kernel)
+		t.Errorf("%d elements in the record, %d in the kernel", book, kernel)
 	}
 }

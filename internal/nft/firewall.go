@@ -25,7 +25,7 @@ type Firewall struct {
 	dial       func(netns int) (kernel, error)
 	dialEvents func(netns int) (events, error)
 	now        func() time.Time
-	payAgain   time.Duration // how long to wait before debts are paid again
+	retryAfter time.Duration // how long to wait before a roll back is tried again
 
 	queue queue // openings that wait for the next transaction
 
@@ -34,12 +34,12 @@ type Firewall struct {
 	noOwner bool // the kernel knows no owner of tables, or not for this one
 	doors   map[kernelName]*spec
 	model   *model // of all modes but set, while there is a door; see use
-	holds   *holds
+	record  *record
 
 	coverage atomic.Pointer[coverage] // nil: none
 
-	monitor *monitor
-	debts   debts
+	monitor  *monitor
+	rollback rollback
 }
 
 // New connects to the kernel. It changes nothing yet.
@@ -52,8 +52,8 @@ func newFirewall(o Options, dial func(int) (kernel, error), dialEvents func(int)
 		return nil, err
 	}
 	return &Firewall{
-		opt: o, dial: dial, dialEvents: dialEvents, now: time.Now, payAgain: time.Second,
-		k: k, doors: map[kernelName]*spec{}, holds: newHolds(),
+		opt: o, dial: dial, dialEvents: dialEvents, now: time.Now, retryAfter: time.Second,
+		k: k, doors: map[kernelName]*spec{}, record: newRecord(),
 	}, nil
 }
 
@@ -100,7 +100,7 @@ func (f *Firewall) Ensure(doors []Door) (warnings []string, err error) {
 	} else {
 		warnings, err = f.ensureSets(specs)
 	}
-	f.point()
+	f.watchTables()
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func (f *Firewall) ensureTable(specs []*spec) error {
 	if len(specs) == 0 {
 		return f.removeTable()
 	}
-	was, _, err := f.settle(specs, nil)
+	was, _, err := f.reconcile(specs, nil)
 	if err != nil {
 		return err
 	}
@@ -120,12 +120,12 @@ func (f *Firewall) ensureTable(specs []*spec) error {
 	return nil
 }
 
-// settle changes the table until it fits the doors, and returns what it was
+// reconcile changes the table until it fits the doors, and returns what it was
 // like before the last change and whether anything was changed. It takes two
 // or three rounds when the base chain changes (see plan), and more if somebody else
 // changes rules meanwhile or the kernel is old. After an error openings are in
 // the kernel as they were.
-func (f *Firewall) settle(specs []*spec, lost func(*tableState) map[string][]nftables.SetElement) (was *tableState, changed bool, err error) {
+func (f *Firewall) reconcile(specs []*spec, lost func(*tableState) map[string][]nftables.SetElement) (was *tableState, changed bool, err error) {
 	for range 20 {
 		// The name is ours for as long as we guard with it.
 		if was, err = readTable(f.k, f.opt.Table, f.model != nil); err != nil {
@@ -205,16 +205,16 @@ func (f *Firewall) usable(was *tableState) error {
 	return nil
 }
 
-// adopt enters into the book what the kernel has for these doors. Of doors
+// adopt enters into the record what the kernel has for these doors. Of doors
 // that are no more nothing is left there.
 func (f *Firewall) adopt(specs []*spec, was *tableState) {
 	now := f.now()
-	f.doors, f.holds = map[kernelName]*spec{}, newHolds()
+	f.doors, f.record = map[kernelName]*spec{}, newRecord()
 	for _, s := range specs {
 		f.doors[s.id] = s
 		for _, t := range s.targets() {
 			for _, e := range was.elements[t.name] {
-				if k, ok := s.holdOf(t, e); ok {
+				if k, ok := s.openingOf(t, e); ok {
 					f.put(s, k, t.until(e, now))
 				}
 			}
@@ -222,10 +222,10 @@ func (f *Firewall) adopt(specs []*spec, was *tableState) {
 	}
 }
 
-// holdOf returns the opening that an element stands for.
-func (s *spec) holdOf(t *target, e nftables.SetElement) (holdKey, bool) {
+// openingOf returns the opening that an element stands for.
+func (s *spec) openingOf(t *target, e nftables.SetElement) (openingKey, bool) {
 	p, proto, port, ok := t.parseKey(e.Key)
-	k := holdKey{id: s.id, prefix: p}
+	k := openingKey{id: s.id, prefix: p}
 	if s.OnePort {
 		k.proto, k.port = protocol(proto), port
 	}
@@ -235,9 +235,9 @@ func (s *spec) holdOf(t *target, e nftables.SetElement) (holdKey, bool) {
 	return k, ok
 }
 
-func (f *Firewall) put(s *spec, k holdKey, until time.Time) {
+func (f *Firewall) put(s *spec, k openingKey, until time.Time) {
 	if _, needs := s.elements(k); len(needs) > 0 {
-		f.holds.put(k, until, needs)
+		f.record.put(k, until, needs)
 	}
 }
 
@@ -248,7 +248,7 @@ func (f *Firewall) removeTable() error {
 		return err
 	}
 	f.use(nil)
-	f.doors, f.holds = map[kernelName]*spec{}, newHolds()
+	f.doors, f.record = map[kernelName]*spec{}, newRecord()
 	if was.table == nil || !was.ours {
 		return nil
 	}
@@ -270,6 +270,6 @@ func (f *Firewall) reconnect() error {
 		return err
 	}
 	f.k = k
-	f.point()
+	f.watchTables()
 	return nil
 }

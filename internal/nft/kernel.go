@@ -115,7 +115,7 @@ func recoverLibrary(err *error) {
 	}
 }
 
-// refused says whether the kernel has answered a batch with a refusal: then
+// refused reports whether the kernel has answered a batch with a refusal: then
 // nothing of it was applied, and the connection is sound. After any other
 // error both are in doubt.
 func refused(err error) bool {
@@ -127,7 +127,7 @@ func refused(err error) bool {
 	return answered
 }
 
-// missing says whether the table or set that was asked for is not there.
+// missing reports whether the table or set that was asked for is not there.
 func missing(err error) bool { return errors.Is(err, unix.ENOENT) }
 
 // reason words an error for the person who reads the log.

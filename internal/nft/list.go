@@ -99,7 +99,7 @@ func (f *Firewall) List() ([]Open, error) {
 	}
 	now := f.now()
 	var all []Open
-	for k, end := range f.holds.until {
+	for k, end := range f.record.until {
 		s := f.doors[k.id]
 		_, needs := s.elements(k)
 		if !end.After(now) {
@@ -130,9 +130,9 @@ func compareOpen(a, b Open) int {
 		a.Prefix.Addr().Compare(b.Prefix.Addr()), cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.Port, b.Port))
 }
 
-// gone says whether the kernel has nothing of an opening that a listing
+// gone reports whether the kernel has nothing of an opening that a listing
 // lacked (see listSet).
-func (f *Firewall) gone(s *spec, k holdKey) (bool, error) {
+func (f *Firewall) gone(s *spec, k openingKey) (bool, error) {
 	t, needs := s.elements(k)
 	for _, e := range needs {
 		found, err := f.k.find(t.nf(), nftables.SetElement{Key: []byte(e.key)})
@@ -146,7 +146,7 @@ func (f *Firewall) gone(s *spec, k holdKey) (bool, error) {
 	return true, nil
 }
 
-// closedByOthers takes openings out of the book that the kernel no longer
+// closedByOthers takes openings out of the record that the kernel no longer
 // has, and returns those that had time left.
 func (f *Firewall) closedByOthers() ([]Open, error) {
 	have, err := f.present(f.doors)
@@ -155,7 +155,7 @@ func (f *Firewall) closedByOthers() ([]Open, error) {
 	}
 	now := f.now()
 	var closed []Open
-	for k, end := range f.holds.until {
+	for k, end := range f.record.until {
 		s := f.doors[k.id]
 		_, needs := s.elements(k)
 		if _, ok := alive(have, needs); ok {
@@ -170,7 +170,7 @@ func (f *Firewall) closedByOthers() ([]Open, error) {
 			}
 			closed = append(closed, s.open(k, end, now))
 		}
-		f.holds.drop(k, needs)
+		f.record.drop(k, needs)
 	}
 	slices.SortFunc(closed, compareOpen)
 	return closed, nil

@@ -52,7 +52,7 @@ func guardChain(m *model) []*chain {
 		//
 		// Without rules that track connections the kernel does not know those
 		// that are older than the guard.
-		append(goesOn(), verdict(expr.VerdictReturn)),
+		append(beginsNothing(), verdict(expr.VerdictReturn)),
 	}
 	if m.opt.Hook == Prerouting {
 		// fib daddr type != local accept

@@ -84,14 +84,14 @@ func (f *Firewall) watch() error {
 		return fmt.Errorf("watch the rules: %w", reason(err))
 	}
 	f.monitor = &monitor{f: f, events: ev, stop: make(chan struct{}), done: make(chan struct{})}
-	f.point()
+	f.watchTables()
 	go f.monitor.run(ev)
 	return nil
 }
 
-// point aims the monitor at the tables that concern us. It is called with the
+// watchTables points the monitor at the tables that concern us. It is called with the
 // lock held.
-func (f *Firewall) point() {
+func (f *Firewall) watchTables() {
 	if f.monitor == nil {
 		return
 	}
@@ -105,10 +105,10 @@ func (f *Firewall) point() {
 			}
 		}
 	}
-	f.monitor.aim(w)
+	f.monitor.setWatched(w)
 }
 
-func (m *monitor) aim(w *watched) {
+func (m *monitor) setWatched(w *watched) {
 	m.watched.Store(w)
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -162,7 +162,7 @@ func (m *monitor) again() events {
 		m.mu.Lock()
 		m.events = ev
 		m.mu.Unlock()
-		m.aim(m.watched.Load())
+		m.setWatched(m.watched.Load())
 		if m.stopped() {
 			ev.Close()
 			return nil
@@ -220,7 +220,7 @@ func (m *monitor) read(ev events) error {
 	}
 }
 
-// concerns says whether a message is about a table that we watch, and not by
+// concerns reports whether a message is about a table that we watch, and not by
 // ourselves. Attribute 1 is the table's name in messages of every kind.
 func (m *monitor) concerns(msg netlink.Message) bool {
 	w := m.watched.Load()

@@ -130,7 +130,7 @@ func (t *target) parseValue(v []byte) (netip.AddrPort, bool) {
 }
 
 // value is what the element of an opening leads to, nil if it is none of NAT.
-func (k holdKey) value() []byte {
+func (k openingKey) value() []byte {
 	if !k.to.IsValid() {
 		return nil
 	}
@@ -138,12 +138,12 @@ func (k holdKey) value() []byte {
 }
 
 // element returns one of the elements of an opening as it is to be added.
-func (k holdKey) element(e element, timeout time.Duration) nftables.SetElement {
+func (k openingKey) element(e element, timeout time.Duration) nftables.SetElement {
 	return nftables.SetElement{Key: []byte(e.key), Val: k.value(), Timeout: timeout}
 }
 
 // marked is element with the comment that sets of others need.
-func (f *Firewall) marked(k holdKey, e element, timeout time.Duration) nftables.SetElement {
+func (f *Firewall) marked(k openingKey, e element, timeout time.Duration) nftables.SetElement {
 	m := k.element(e, timeout)
 	m.Comment = f.comment(k.id)
 	return m
@@ -170,8 +170,8 @@ func (f *Firewall) displace(all []*request) error {
 		return nil
 	}
 	r := all[0]
-	var old []holdKey
-	for k := range f.holds.until {
+	var old []openingKey
+	for k := range f.record.until {
 		if k.prefix.Overlaps(r.key.prefix) && k.proto == r.key.proto && k.port == r.key.port && k != r.key {
 			old = append(old, k)
 		}
@@ -179,6 +179,6 @@ func (f *Firewall) displace(all []*request) error {
 	if len(old) == 0 {
 		return nil
 	}
-	_, err := f.closeHolds(old)
+	_, err := f.closeOpenings(old)
 	return err
 }

@@ -20,11 +20,11 @@ func protocol(n uint8) knock.Protocol { return knock.Protocol(n) }
 type request struct {
 	Opening
 	spec    *spec
-	key     holdKey
+	key     openingKey
 	target  *target
 	needs   []element
 	until   time.Time
-	started bool // the book has it already: an extension
+	started bool // the record has it already: an extension
 	done    bool
 	open    Open
 	err     error
@@ -83,7 +83,7 @@ func (f *Firewall) openAll(all []*request) {
 func (f *Firewall) openBatch(all []*request) {
 	now := f.now()
 	f.purge(now)
-	f.pay()
+	f.rollBack()
 	var good []*request
 	for _, r := range all {
 		r.done = true
@@ -135,7 +135,7 @@ func (f *Firewall) prepare(r *request, now time.Time) error {
 	case f.opt.Mode.translates != validTarget(r.To, r.Addr):
 		return fault(fmt.Sprintf("it cannot lead to %v", r.To))
 	}
-	r.key = r.spec.hold(r.Addr, r.Opening)
+	r.key = r.spec.keyOf(r.Addr, r.Opening)
 	if r.target, r.needs = r.spec.elements(r.key); r.target == nil {
 		return fault("no set is configured for this IP version")
 	}
@@ -147,9 +147,9 @@ func (f *Firewall) prepare(r *request, now time.Time) error {
 	return nil
 }
 
-// hold names the opening of a door for an address.
-func (s *spec) hold(a netip.Addr, o Opening) holdKey {
-	k := holdKey{id: s.id}
+// keyOf names the opening of a door for an address.
+func (s *spec) keyOf(a netip.Addr, o Opening) openingKey {
+	k := openingKey{id: s.id}
 	if t := s.targetOf(a); t != nil {
 		k.prefix, _ = a.Prefix(t.bits)
 	}
@@ -169,7 +169,7 @@ func (f *Firewall) extend(r *request, now time.Time) (until time.Time, started b
 	if timeout > 0 {
 		until = now.Add(timeout)
 	}
-	if have, ok := f.holds.until[r.key]; ok && have.After(now) {
+	if have, ok := f.record.until[r.key]; ok && have.After(now) {
 		started = true
 		if have.After(until) {
 			until = have
@@ -178,7 +178,7 @@ func (f *Firewall) extend(r *request, now time.Time) (until time.Time, started b
 	return until, started
 }
 
-// send writes openings in one transaction and enters them into the book.
+// send writes openings in one transaction and enters them into the record.
 func (f *Firewall) send(all []*request, now time.Time) error {
 	if len(all) == 0 {
 		return nil
@@ -193,11 +193,11 @@ func (f *Firewall) send(all []*request, now time.Time) error {
 			continue
 		}
 		if err != nil {
-			f.owe(all, err)
+			f.noteDoubtful(all, err)
 			return err
 		}
 		for _, r := range all {
-			f.holds.put(r.key, r.until, r.needs)
+			f.record.put(r.key, r.until, r.needs)
 		}
 		return nil
 	}
@@ -227,7 +227,7 @@ func (f *Firewall) additions(all []*request, free func(element) bool, now time.T
 			}
 			// Others may need it longer.
 			by, end := r.key, r.until
-			if k, until := f.holds.holder(e, r.key); until.After(end) {
+			if k, until := f.record.holder(e, r.key); until.After(end) {
 				by, end = k, until
 			}
 			if end.After(ends[e]) {
@@ -319,10 +319,10 @@ func doubt(inDoubt bool, err error) error {
 
 // purge forgets openings that the kernel has ended.
 func (f *Firewall) purge(now time.Time) {
-	if len(f.holds.until) < f.holds.purgeAt {
+	if len(f.record.until) < f.record.purgeAt {
 		return
 	}
-	for k, end := range f.holds.until {
+	for k, end := range f.record.until {
 		if end.After(now) {
 			continue
 		}
@@ -330,7 +330,7 @@ func (f *Firewall) purge(now time.Time) {
 		if s := f.doors[k.id]; s != nil {
 			_, needs = s.elements(k)
 		}
-		f.holds.drop(k, needs)
+		f.record.drop(k, needs)
 	}
-	f.holds.purgeAt = max(1024, 2*len(f.holds.until))
+	f.record.purgeAt = max(1024, 2*len(f.record.until))
 }

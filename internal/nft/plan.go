@@ -73,7 +73,7 @@ func newPlan(m *model, was *tableState, owner uint32, lost map[string][]nftables
 	return p
 }
 
-// needsBase says whether a base chain has to be made.
+// needsBase reports whether a base chain has to be made.
 func (p *plan) needsBase() bool {
 	return slices.ContainsFunc(p.chains, func(c *chain) bool {
 		return c.nf.Hooknum != nil && !sameBase(p.was.chains[c.nf.Name], c.nf)

@@ -52,22 +52,22 @@ func (f *Firewall) restore(m *monitor, emptied bool, who string) (Notice, error)
 		return n, err
 	}
 	if changed {
-		n.Text = fmt.Sprintf("table %s was changed by %s: put back, with %d openings", f.opt.Table, who, len(f.holds.until))
+		n.Text = fmt.Sprintf("table %s was changed by %s: put back, with %d openings", f.opt.Table, who, len(f.record.until))
 	} else if len(n.Closed) > 0 {
 		n.Text = fmt.Sprintf("%d openings were closed by %s", len(n.Closed), who)
 	}
 	return n, nil
 }
 
-// repair puts our table back as it should be, with all openings of the book
-// that it lacks. If emptied is false, a set that still exists is the truth
+// repair puts our table back as it should be, with all openings of the record
+// that it lacks. If emptied is false, a set that still exists is right
 // instead: what is no longer in it, somebody has closed.
 func (f *Firewall) repair(emptied bool) (changed bool, err error) {
 	now := f.now()
-	_, changed, err = f.settle(f.model.doors, func(was *tableState) map[string][]nftables.SetElement {
+	_, changed, err = f.reconcile(f.model.doors, func(was *tableState) map[string][]nftables.SetElement {
 		lost := map[string][]nftables.SetElement{}
 		have := keysOf(was)
-		for k, end := range f.holds.until {
+		for k, end := range f.record.until {
 			s := f.doors[k.id]
 			t, needs := s.elements(k)
 			if !end.After(now) || was.sets[t.name] != nil && !emptied {
@@ -111,7 +111,7 @@ func (f *Firewall) restoreSets(emptied bool, who string) (Notice, error) {
 			}
 		}
 	}
-	f.rebook()
+	f.reindex()
 	if err := errors.Join(faults...); err != nil {
 		return Notice{}, err
 	}
@@ -132,17 +132,17 @@ func (f *Firewall) restoreSets(emptied bool, who string) (Notice, error) {
 	return n, err
 }
 
-// rebook finds anew what openings need: a set may have come back with
+// reindex finds anew what openings need: a set may have come back with
 // another key.
-func (f *Firewall) rebook() {
-	old := f.holds
-	f.holds = newHolds()
+func (f *Firewall) reindex() {
+	old := f.record
+	f.record = newRecord()
 	for k, end := range old.until {
 		f.put(f.doors[k.id], k, end)
 	}
 }
 
-// putBack adds what the host's sets lack of the openings in the book.
+// putBack adds what the host's sets lack of the openings in the record.
 func (f *Firewall) putBack() (n int, err error) {
 	have, err := f.present(f.doors)
 	if err != nil {
@@ -150,7 +150,7 @@ func (f *Firewall) putBack() (n int, err error) {
 	}
 	now := f.now()
 	var lost []*request
-	for k, end := range f.holds.until {
+	for k, end := range f.record.until {
 		s := f.doors[k.id]
 		t, needs := s.elements(k)
 		if _, ok := alive(have, needs); !ok && end.After(now) {

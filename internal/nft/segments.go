@@ -49,14 +49,14 @@ func segmentsOf(doors []*spec, proto knock.Protocol) []segment {
 	return all
 }
 
-// opens says whether all ports of a range are among the door's.
-func (d *spec) opens(s knock.PortRange) bool { return holdAll(d.Ports, s) }
+// opens reports whether all ports of a range are among the door's.
+func (d *spec) opens(s knock.PortRange) bool { return containAll(d.Ports, s) }
 
-// mayOpen says whether the door can be open for a range of ports: its own, or
+// mayOpen reports whether the door can be open for a range of ports: its own, or
 // the inner ones of NAT.
-func (d *spec) mayOpen(s knock.PortRange) bool { return d.opens(s) || holdAll(d.inner, s) }
+func (d *spec) mayOpen(s knock.PortRange) bool { return d.opens(s) || containAll(d.inner, s) }
 
-// holdAll says whether one of the ranges holds all of another.
-func holdAll(all []knock.PortRange, s knock.PortRange) bool {
+// containAll reports whether one of the ranges holds all of another.
+func containAll(all []knock.PortRange, s knock.PortRange) bool {
 	return slices.ContainsFunc(all, func(r knock.PortRange) bool { return r.Holds(s) })
 }

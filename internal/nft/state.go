@@ -93,7 +93,7 @@ func (s *tableState) readInside(k kernel, t Table) error {
 	return s.readContents(k)
 }
 
-// isPortsMap says whether a set is the map by which our tables are known.
+// isPortsMap reports whether a set is the map by which our tables are known.
 func isPortsMap(s *nftables.Set) bool { return s.IsMap && strings.HasPrefix(s.Comment, marker) }
 
 func (s *tableState) readContents(k kernel) (err error) {
@@ -137,7 +137,7 @@ func verdictChain(b []byte) string {
 	return ""
 }
 
-// sameRules says whether a chain's rules do what they should.
+// sameRules reports whether a chain's rules do what they should.
 func sameRules(have []*nftables.Rule, want []rule) bool {
 	if len(have) != len(want) {
 		return false
@@ -155,8 +155,8 @@ func sameExprs(have, want []expr.Any) bool {
 		return false
 	}
 	for i := range have {
-		a, errA := expr.Marshal(unix.NFPROTO_INET, essence(have[i]))
-		b, errB := expr.Marshal(unix.NFPROTO_INET, essence(want[i]))
+		a, errA := expr.Marshal(unix.NFPROTO_INET, withoutVolatile(have[i]))
+		b, errB := expr.Marshal(unix.NFPROTO_INET, withoutVolatile(want[i]))
 		if cmp.Or(errA, errB) != nil || !bytes.Equal(a, b) {
 			return false
 		}
@@ -164,8 +164,8 @@ func sameExprs(have, want []expr.Any) bool {
 	return true
 }
 
-// essence returns an expression without what changes by itself.
-func essence(e expr.Any) expr.Any {
+// withoutVolatile returns an expression without what changes by itself.
+func withoutVolatile(e expr.Any) expr.Any {
 	switch e := e.(type) {
 	case *expr.Counter:
 		return &expr.Counter{}
@@ -177,7 +177,7 @@ func essence(e expr.Any) expr.Any {
 	return e
 }
 
-// sameBase says whether a base chain hangs where it should.
+// sameBase reports whether a base chain hangs where it should.
 func sameBase(have, want *nftables.Chain) bool {
 	if have == nil || (have.Hooknum == nil) != (want.Hooknum == nil) {
 		return false
@@ -186,12 +186,12 @@ func sameBase(have, want *nftables.Chain) bool {
 		*have.Hooknum == *want.Hooknum && *have.Priority == *want.Priority && have.Type == want.Type
 }
 
-// sameSet says whether a set of ours can hold the elements of a target.
+// sameSet reports whether a set of ours can hold the elements of a target.
 func sameSet(have *nftables.Set, want *target) bool {
 	return have.KeyType.Name == want.keyType().Name && have.HasTimeout && have.Timeout == 0 && have.IsMap == want.nat && !have.Interval
 }
 
-// samePorts says whether a set is a map of ports as ours.
+// samePorts reports whether a set is a map of ports as ours.
 func samePorts(have, want *nftables.Set) bool {
 	return have != nil && isPortsMap(have) && have.Interval && have.KeyType.Name == want.KeyType.Name
 }

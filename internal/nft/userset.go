@@ -52,11 +52,11 @@ func (f *Firewall) changeSets(specs []*spec) error {
 		_, e := f.closedByOthers()
 		return errors.Join(err, e)
 	}
-	f.doors, f.holds = doors, newHolds()
+	f.doors, f.record = doors, newRecord()
 	for e, p := range have {
 		id, ours := idFromComment(p.comment)
 		if s := doors[id]; ours && s != nil {
-			if k, ok := s.holdOf(p.target, nftables.SetElement{Key: []byte(e.key)}); ok {
+			if k, ok := s.openingOf(p.target, nftables.SetElement{Key: []byte(e.key)}); ok {
 				f.put(s, k, p.until)
 			}
 		}
@@ -146,7 +146,7 @@ func (t *target) wrongKey(name SetName, have string) error {
 		name, have, addr, addr, addr)
 }
 
-// checkPorts says whether the set's key suits the door's ports.
+// checkPorts reports whether the set's key suits the door's ports.
 func (t *target) checkPorts(s *spec, name SetName) error {
 	if t.kind == keyAddr || s.OnePort {
 		return nil
@@ -162,7 +162,7 @@ func (t *target) checkPorts(s *spec, name SetName) error {
 	return nil
 }
 
-// isOurs says whether an element may be touched: it is not there, or carries
+// isOurs reports whether an element may be touched: it is not there, or carries
 // our comment.
 func (f *Firewall) isOurs(t *target, e element) (bool, error) {
 	found, err := f.k.find(t.nf(), nftables.SetElement{Key: []byte(e.key)})
@@ -204,7 +204,7 @@ func (f *Firewall) notOthers(all []*request) (generation uint32, free func(eleme
 // sweepSets takes out our elements in the sets of old and new doors that
 // belong to no door or to none any more.
 func (f *Firewall) sweepSets(old, doors map[kernelName]*spec) error {
-	wanted := func(t *target, id kernelName) bool {
+	keeps := func(t *target, id kernelName) bool {
 		s := doors[id]
 		return s != nil && slices.ContainsFunc(s.targets(), func(u *target) bool { return u.table == t.table && u.name == t.name })
 	}
@@ -217,7 +217,7 @@ func (f *Firewall) sweepSets(old, doors map[kernelName]*spec) error {
 					continue
 				}
 				seen[name] = true
-				if err := f.sweepSet(t, func(id kernelName) bool { return !wanted(t, id) }); err != nil {
+				if err := f.sweepSet(t, func(id kernelName) bool { return !keeps(t, id) }); err != nil {
 					return fmt.Errorf("clean set %s: %w", name, reason(err))
 				}
 			}

@@ -179,7 +179,7 @@ func (x *inspector) match(p packet, t nft.Table, r *nftables.Rule) matching {
 	return m
 }
 
-// asked says whether a rule speaks of the door's port, and that counts.
+// asked reports whether a rule speaks of the door's port, and that counts.
 func (m *matching) asked(p packet) bool { return m.port && !p.surely }
 
 // look compares a register and notes whether the port was in it.
@@ -260,7 +260,7 @@ func payload(p packet, e *expr.Payload) *value {
 	return &value{source: fromSource(p, e)}
 }
 
-// fromSource says whether a part of the header is one of the source address, of
+// fromSource reports whether a part of the header is one of the source address, of
 // IP or of the link.
 func fromSource(p packet, e *expr.Payload) bool {
 	first, end := uint32(12), uint32(16)

@@ -32,7 +32,7 @@ type madeRule struct {
 	dispatch   bool          // whether it goes elsewhere is unknown, but does not hang on the source
 }
 
-// matches says whether all of its conditions hold; those that are unknown do if
+// matches reports whether all of its conditions hold; those that are unknown do if
 // assume says so.
 func (r *madeRule) matches(assume bool) bool {
 	for _, c := range r.conditions {
@@ -43,7 +43,7 @@ func (r *madeRule) matches(assume bool) bool {
 	return true
 }
 
-// unknown says whether it depends on what is not known.
+// unknown reports whether it depends on what is not known.
 func (r *madeRule) unknown() bool {
 	for _, c := range r.conditions {
 		if c.unknown {
@@ -229,7 +229,7 @@ func (m *madeUp) run(chain int, taken map[*madeRule]bool) outcome {
 	return through
 }
 
-// some says whether the packet can come to an end if nothing unknown holds but
+// some reports whether the packet can come to an end if nothing unknown holds but
 // what chooses between chains by the interface, for some choice of that.
 func (m *madeUp) some(want outcome) bool {
 	var choices []*madeRule

@@ -203,7 +203,7 @@ type packet struct {
 	doubtful    bool // it comes only so far if its source is the right one
 }
 
-// sees says whether a table gets to see the packet.
+// sees reports whether a table gets to see the packet.
 func (p packet) sees(t *nftables.Table) bool {
 	switch t.Family {
 	case nftables.TableFamilyINet:

@@ -70,7 +70,7 @@ func (x *inspector) anyVerdict(c *contents) *expr.Verdict {
 	return nil
 }
 
-// goesTo says whether openings of the door are elements of a set.
+// goesTo reports whether openings of the door are elements of a set.
 func (s *door) goesTo(name nft.SetName) bool { return s.v4 == name || s.v6 == name }
 
 // key joins the registers that make up a set's key.

@@ -10,9 +10,9 @@ import (
 	"knockd/internal/knock"
 )
 
-// holdKey names an opening: a door open for an address (and a port, if the
+// openingKey names an opening: a door open for an address (and a port, if the
 // door opens one only).
-type holdKey struct {
+type openingKey struct {
 	id     kernelName
 	prefix netip.Prefix
 	proto  knock.Protocol
@@ -30,48 +30,48 @@ type element struct {
 	key string
 }
 
-// holds is the book of openings: what we have asked of the kernel. The
-// kernel ends them by itself; the book forgets them when it next looks.
-type holds struct {
-	until   map[holdKey]time.Time
-	needs   map[element][]holdKey
+// record is of openings: what we have asked of the kernel. The
+// kernel ends them by itself; the record forgets them when it next looks.
+type record struct {
+	until   map[openingKey]time.Time
+	needs   map[element][]openingKey
 	purgeAt int // purge when there are that many
 }
 
-func newHolds() *holds {
-	return &holds{map[holdKey]time.Time{}, map[element][]holdKey{}, 1024}
+func newRecord() *record {
+	return &record{map[openingKey]time.Time{}, map[element][]openingKey{}, 1024}
 }
 
 // put enters an opening and the elements it needs. An opening that is known
 // already lasts for the longer of the two times.
-func (h *holds) put(k holdKey, until time.Time, needs []element) {
-	have, known := h.until[k]
+func (r *record) put(k openingKey, until time.Time, needs []element) {
+	have, known := r.until[k]
 	if !known {
 		for _, e := range needs {
-			h.needs[e] = append(h.needs[e], k)
+			r.needs[e] = append(r.needs[e], k)
 		}
 	}
-	h.until[k] = later(have, until)
+	r.until[k] = later(have, until)
 }
 
 // drop forgets an opening.
-func (h *holds) drop(k holdKey, needs []element) {
-	delete(h.until, k)
+func (r *record) drop(k openingKey, needs []element) {
+	delete(r.until, k)
 	for _, e := range needs {
-		rest := slices.DeleteFunc(h.needs[e], func(other holdKey) bool { return other == k })
+		rest := slices.DeleteFunc(r.needs[e], func(other openingKey) bool { return other == k })
 		if len(rest) == 0 {
-			delete(h.needs, e)
+			delete(r.needs, e)
 		} else {
-			h.needs[e] = rest
+			r.needs[e] = rest
 		}
 	}
 }
 
 // holder returns which opening needs an element longest, and until when,
 // apart from some; the zero time if there is none.
-func (h *holds) holder(e element, except ...holdKey) (last holdKey, end time.Time) {
-	for _, k := range h.needs[e] {
-		if until := h.until[k]; until.After(end) && !slices.Contains(except, k) {
+func (r *record) holder(e element, except ...openingKey) (last openingKey, end time.Time) {
+	for _, k := range r.needs[e] {
+		if until := r.until[k]; until.After(end) && !slices.Contains(except, k) {
 			last, end = k, until
 		}
 	}
@@ -104,7 +104,7 @@ func (t *target) until(e nftables.SetElement, now time.Time) time.Time {
 
 // elements returns what an opening needs in the kernel. A set keyed by port
 // gets an element for each port.
-func (s *spec) elements(k holdKey) (t *target, needs []element) {
+func (s *spec) elements(k openingKey) (t *target, needs []element) {
 	if t = s.targetOf(k.prefix.Addr()); t == nil {
 		return nil, nil
 	}
@@ -123,8 +123,8 @@ func (s *spec) elements(k holdKey) (t *target, needs []element) {
 	return t, needs
 }
 
-// open words an opening of the book.
-func (s *spec) open(k holdKey, until, now time.Time) Open {
+// open words an opening of the record.
+func (s *spec) open(k openingKey, until, now time.Time) Open {
 	o := Open{Door: s.DoorID, Prefix: k.prefix, Proto: k.proto, Port: k.port, To: k.to}
 	if !until.Equal(forever) {
 		o.Left = until.Sub(now)
