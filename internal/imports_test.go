@@ -15,7 +15,7 @@ import (
 // and of other people's modules. A package that is not in it fails the test.
 // golang.org/x/sys and x/net are free for all rooms that are not pure.
 var mayImport = map[string]string{
-	"capture":          "knock netstate packet github.com/google/gopacket",
+	"capture":          "event knock netstate packet github.com/google/gopacket",
 	"cli":              "",
 	"client":           "knock onetime spa statefile",
 	"client/plan":      "client fwknop knock profile spa",
@@ -34,7 +34,7 @@ var mayImport = map[string]string{
 	"livetest":         "",
 	"netstate":         "github.com/mdlayher/netlink",
 	"nettest":          "",
-	"nft":              "knock github.com/google/nftables github.com/mdlayher/netlink",
+	"nft":              "event knock github.com/google/nftables github.com/mdlayher/netlink",
 	"nft/inspect":      "knock nft github.com/google/nftables",
 	"replaycache":      "statefile",
 	"onetime":          "knock statefile",

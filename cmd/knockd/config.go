@@ -8,6 +8,7 @@ import (
 	"knockd/internal/cli"
 	"knockd/internal/config"
 	"knockd/internal/daemon"
+	"knockd/internal/event"
 )
 
 // load reads and checks the configuration, and says with -D what it reads.
@@ -45,11 +46,11 @@ func (o *options) sayChecked(conf *config.Config, stdout, stderr io.Writer) erro
 	if err != nil {
 		return err
 	}
-	warnings, advice, err := daemon.Check(conf, state)
+	doubts, advice, err := daemon.Check(conf, state)
 	if err != nil {
 		return err
 	}
-	o.warn(stderr, warnings...)
+	o.warn(stderr, event.Texts(doubts)...)
 	advise(stderr, advice...)
 	nothing := o.checkInterfacesNow(conf, stderr)
 	fmt.Fprintf(stdout, "%s: %s\n", o.config, o.verdict(len(conf.Doors), nothing))

@@ -13,6 +13,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sys/unix"
 
+	"knockd/internal/event"
 	"knockd/internal/eventlog"
 	"knockd/internal/statefile"
 )
@@ -121,7 +122,7 @@ func (o *options) writePidFile(path string, log *eventlog.Log) (remove func()) {
 		path = o.pidFile
 	}
 	if err := statefile.Overwrite(path, fmt.Sprintln(os.Getpid())); err != nil {
-		log.Warn(fmt.Sprintf("warning: the pid file cannot be written: %v", err))
+		log.Event(event.Fault{Err: fmt.Errorf("warning: the pid file cannot be written: %w", err)})
 		return func() {}
 	}
 	return func() {

@@ -10,6 +10,7 @@ import (
 	"knockd/internal/capture"
 	"knockd/internal/config"
 	"knockd/internal/daemon"
+	"knockd/internal/event"
 	"knockd/internal/netstate"
 )
 
@@ -64,7 +65,7 @@ func (o *options) checkInterfacesNow(conf *config.Config, stderr io.Writer) (not
 	if byDefault != "" && len(means) == 0 {
 		return "" // nobody has named an interface, and nobody is locked out
 	}
-	o.warn(stderr, strings.Join(append(waits, means...), "; "))
+	o.warn(stderr, strings.Join(append(waits, event.Texts(means)...), "; "))
 	if closed != "" {
 		return "nothing to listen on, and " + closed + " shut"
 	}

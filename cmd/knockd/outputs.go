@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"knockd/internal/config"
+	"knockd/internal/event"
 	"knockd/internal/eventlog"
 	"knockd/internal/statefile"
 )
@@ -28,22 +29,22 @@ type outputs struct {
 // is a warning, as with knockd 0.8: the doors matter more. Then one that is
 // open already goes on. A syslog daemon that is not there gets the lines once it
 // is; until then, and without a log file, standard error has them too.
-func (o *outputs) open(conf *config.Config) (warnings []string) {
+func (o *outputs) open(conf *config.Config) (faults []error) {
 	o.conf = conf
 	o.Outputs = eventlog.Outputs{Terminal: eventlog.Plain{W: o.stderr}, Debug: eventlog.Plain{W: o.stdout}}
 	if o.options.verbose {
 		o.Verbose = eventlog.Plain{W: o.stdout}
 	}
 	if err := o.openFile(conf.LogFile); err != nil {
-		warnings = append(warnings, err.Error())
+		faults = append(faults, err)
 	}
 	if o.file != nil && o.file.Doubt() != nil {
-		warnings = append(warnings, fmt.Sprintf("log file %v", o.file.Doubt()))
+		faults = append(faults, fmt.Errorf("log file %w", o.file.Doubt()))
 	}
 	var err error
 	if o.syslog = nil; conf.UseSyslog {
 		if o.syslog, err = eventlog.OpenSyslog(); err != nil {
-			warnings = append(warnings, err.Error())
+			faults = append(faults, err)
 		}
 	}
 	if o.Log == nil && (o.syslog == nil || err != nil) {
@@ -52,7 +53,7 @@ func (o *outputs) open(conf *config.Config) (warnings []string) {
 	if o.syslog != nil {
 		o.add(o.syslog)
 	}
-	return warnings
+	return faults
 }
 
 // openFile opens the log file that the configuration names, else -g.
@@ -102,14 +103,14 @@ func (o *outputs) reopen(log *eventlog.Log, conf *config.Config) {
 		conf = o.conf
 	}
 	next := &outputs{options: o.options, stdout: o.stdout, stderr: o.stderr, file: o.file}
-	warnings := next.open(conf)
+	faults := next.open(conf)
 	o.mu.Lock()
 	old := outputs{file: o.file, syslog: o.syslog}
 	o.Outputs, o.conf, o.file, o.syslog = next.Outputs, next.conf, next.file, next.syslog
 	o.mu.Unlock()
 	log.SetOutputs(next.Outputs, func() { old.closeBut(next) })
-	for _, w := range warnings {
-		log.Warn(w)
+	for _, err := range faults {
+		log.Event(event.Fault{Err: err})
 	}
 }
 

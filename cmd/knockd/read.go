@@ -10,6 +10,7 @@ import (
 	"knockd/internal/cli"
 	"knockd/internal/config"
 	"knockd/internal/daemon"
+	"knockd/internal/event"
 	"knockd/internal/eventlog"
 )
 
@@ -37,8 +38,8 @@ func (o *options) replay(conf *config.Config, stdout io.Writer) error {
 	}
 	var failed error
 	r := daemon.Replay{Local: local, OnlyIPv4: o.onlyV4,
-		Line: func(at time.Time, text string) {
-			if err := sink.Write(eventlog.NewRecord(at, eventlog.Text(text))); failed == nil {
+		Event: func(at time.Time, e event.Event) {
+			if err := sink.Write(eventlog.NewRecord(at, e)); failed == nil {
 				failed = err
 			}
 		}}

@@ -10,6 +10,7 @@ import (
 
 	"knockd/internal/config"
 	"knockd/internal/daemon"
+	"knockd/internal/event"
 	"knockd/internal/eventlog"
 	"knockd/internal/statefile"
 )
@@ -27,13 +28,15 @@ func (o *options) serve(ctx context.Context, conf *config.Config, reload <-chan 
 		defer statefile.Do(conf.StateDir, func(context.Context) error { return j.Close() })
 	}
 	outputs := &outputs{options: o, stdout: stdout, stderr: stderr}
-	o.warn(stderr, outputs.open(conf)...)
+	for _, err := range outputs.open(conf) {
+		o.warn(stderr, err.Error())
+	}
 	defer outputs.close()
 	log := eventlog.New(outputs.Outputs, conf.LogRate)
 	defer log.Close()
 	names, note := o.interfacesOf(conf)
 	if note != "" {
-		log.Warn(note)
+		log.Event(event.Finding{Finding: note})
 	}
 	settings := daemon.Options{
 		ConfigFile: o.config,

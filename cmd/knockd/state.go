@@ -16,6 +16,7 @@ import (
 	"knockd/internal/command"
 	"knockd/internal/config"
 	"knockd/internal/daemon"
+	"knockd/internal/event"
 	"knockd/internal/eventlog"
 	"knockd/internal/nft"
 	"knockd/internal/openings"
@@ -166,8 +167,8 @@ func closeJournal(ctx context.Context, j *journal.Journal, stdout io.Writer) (le
 
 // sayGuarded is --guard.
 func (o *options) sayGuarded(conf *config.Config, stdout, stderr io.Writer) error {
-	ports, warnings, err := daemon.Guard(conf)
-	o.warn(stderr, warnings...)
+	ports, doubts, err := daemon.Guard(conf)
+	o.warn(stderr, event.Texts(doubts)...)
 	if err == nil {
 		fmt.Fprintf(stdout, "closed to all: %s\n", ports)
 	}

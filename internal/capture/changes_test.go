@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"knockd/internal/event"
 	"knockd/internal/nettest"
 
 	"golang.org/x/sys/unix"
@@ -58,7 +59,7 @@ func TestFollowManyChanges(t *testing.T) {
 
 func followOn(h *nettest.Host, w *Wanted, names ...string) (f *Followed, err error) {
 	err = h.Do(func() (err error) {
-		f, err = Follow(names, w, func(string) {})
+		f, err = Follow(names, w, func(event.Event) {})
 		return err
 	})
 	return f, err

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"knockd/internal/event"
 	"knockd/internal/netstate"
 )
 
@@ -22,8 +23,8 @@ type Listening struct {
 	// Deaf: the socket could not be bound to those that there are; that is
 	// tried again.
 	Deaf bool
-	// News is a line for the log for each change of On and Missing.
-	News []string
+	// News tells of each change of On and Missing.
+	News []event.Event
 
 	indexes []int // for Live.Bind
 }
@@ -77,23 +78,31 @@ func appendNew[T comparable](list []T, item T) []T {
 }
 
 // since returns what is new compared with what was before.
-func (l *Listening) since(before *Listening) (news []string) {
+func (l *Listening) since(before *Listening) (news []event.Event) {
 	for _, name := range l.Missing {
 		if !slices.Contains(before.Missing, name) {
-			news = append(news, waitingFor(name))
+			news = append(news, waiting(name))
 		}
 	}
 	for _, name := range l.On {
 		if !slices.Contains(before.On, name) {
-			news = append(news, "listening on "+name)
+			news = append(news, event.InterfaceFound{Interface: name})
 		}
 	}
 	return news
 }
 
-func waitingFor(name string) string {
-	if name == DefaultRoute {
-		return "waiting for a default route"
+// Waits tells of all that is missing.
+func (l *Listening) Waits() (all []event.Event) {
+	for _, name := range l.Missing {
+		all = append(all, waiting(name))
 	}
-	return "waiting for interface " + name
+	return all
+}
+
+func waiting(name string) event.Event {
+	if name == DefaultRoute {
+		name = ""
+	}
+	return event.InterfaceMissing{Interface: name}
 }

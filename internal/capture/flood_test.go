@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"knockd/internal/event"
 	"knockd/internal/knock"
 	"knockd/internal/nettest"
 
@@ -75,7 +76,7 @@ func BenchmarkFlood(b *testing.B) {
 		var l *Live
 		w := &Wanted{Matches: []Match{{Proto: knock.TCP, First: 7000, Last: 7000, Flags: knock.FlagMatch{Set: knock.SYN}}}}
 		if err := server.Do(func() (err error) {
-			l, err = Open("eth0", w, func(text string) { b.Log(text) })
+			l, err = Open("eth0", w, func(e event.Event) { b.Log(e.Text()) })
 			return err
 		}); err != nil {
 			b.Fatal(err)

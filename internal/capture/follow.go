@@ -2,13 +2,13 @@ package capture
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"knockd/internal/event"
 	"knockd/internal/netstate"
 
 	"golang.org/x/sys/unix"
@@ -18,7 +18,7 @@ import (
 // and go, are renamed or made anew, and the default route as it moves.
 type Followed struct {
 	names   []string
-	log     func(text string)
+	log     func(event.Event)
 	changes chan Listening
 	done    chan struct{}
 	ended   chan struct{}
@@ -41,7 +41,7 @@ var watch = netstate.Watch
 // interfaces, DefaultRoute for that of the default route. The log function is
 // told of what fails and is tried again. An error means that it could not be
 // tried at all, for want of a privilege most likely.
-func Follow(names []string, w *Wanted, log func(text string)) (*Followed, error) {
+func Follow(names []string, w *Wanted, log func(event.Event)) (*Followed, error) {
 	f := &Followed{
 		names: names, log: log, wanted: *w,
 		changes: make(chan Listening, 1), done: make(chan struct{}), ended: make(chan struct{}),
@@ -58,7 +58,7 @@ func Follow(names []string, w *Wanted, log func(text string)) (*Followed, error)
 	}
 	failed := f.apply(state)
 	if failed != nil {
-		log(fmt.Sprintf("%v: trying again", failed))
+		log(event.CaptureFailed{Err: failed})
 	}
 	go f.run(watcher, state, failed != nil)
 	return f, nil
@@ -131,7 +131,7 @@ func (f *Followed) Next() ([]Captured, error) {
 // when the Followed is closed.
 func (f *Followed) reopen(err error) bool {
 	for err != nil {
-		if !f.giveUp() || !f.retry.wait(f.done, func() { f.log(fmt.Sprintf("%v: trying again", err)) }) {
+		if !f.giveUp() || !f.retry.wait(f.done, func() { f.log(event.CaptureFailed{Err: err}) }) {
 			return false
 		}
 		err = f.renew()
@@ -219,7 +219,7 @@ func (f *Followed) run(w *netstate.Watcher, state *netstate.State, failed bool) 
 		if !failed {
 			again.succeeded()
 		} else if again.first() {
-			f.log(fmt.Sprintf("%v: trying again", err))
+			f.log(event.CaptureFailed{Err: err})
 		}
 	}
 }
@@ -233,7 +233,7 @@ func (f *Followed) watchAgain(old *netstate.Watcher) (*netstate.Watcher, *netsta
 	}
 	var r retry
 	for {
-		if !r.wait(f.done, func() { f.log(fmt.Sprintf("%v: trying again", err)) }) {
+		if !r.wait(f.done, func() { f.log(event.CaptureFailed{Err: err}) }) {
 			return old, nil
 		}
 		var w *netstate.Watcher

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"knockd/internal/event"
 	"knockd/internal/netstate"
 	"knockd/internal/nettest"
 )
@@ -27,7 +28,7 @@ func follow(t *testing.T, h *nettest.Host, w *Wanted, names ...string) *followed
 	t.Helper()
 	f := &followed{}
 	if err := h.Do(func() (err error) {
-		f.Followed, err = Follow(names, w, func(text string) { t.Log(text) })
+		f.Followed, err = Follow(names, w, func(e event.Event) { t.Log(e.Text()) })
 		return err
 	}); err != nil {
 		t.Fatal(err)
@@ -53,7 +54,10 @@ func follow(t *testing.T, h *nettest.Host, w *Wanted, names ...string) *followed
 func (f *followed) take(l Listening) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.last, f.news = l, append(f.news, l.News...)
+	f.last = l
+	for _, e := range l.News {
+		f.news = append(f.news, e.Text())
+	}
 }
 
 // await waits for a line of news; lines before it are forgotten.

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"knockd/internal/event"
 	"knockd/internal/knock"
 	"knockd/internal/nettest"
 
@@ -66,7 +67,7 @@ func TestLiveLittleMemory(t *testing.T) {
 	var logged []string
 	var l *Live
 	if err := server.Do(func() (err error) {
-		l, err = Open("eth0", w, func(text string) { logged = append(logged, text) })
+		l, err = Open("eth0", w, func(e event.Event) { logged = append(logged, e.Text()) })
 		return err
 	}); err != nil {
 		t.Fatal(err)

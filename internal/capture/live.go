@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 
+	"knockd/internal/event"
+
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 )
@@ -21,7 +23,7 @@ import (
 // silence, not an error: the kernel tells a socket of the first only.
 type Live struct {
 	name string
-	log  func(text string)
+	log  func(event.Event)
 	file *os.File
 	conn syscall.RawConn
 	wait *waiter
@@ -41,7 +43,7 @@ type Live struct {
 // Bind. It takes the capability CAP_NET_RAW. In errors and log lines it bears
 // the given name. The log function, which may be called from any goroutine, is
 // told once of each thing that makes capturing dearer and does not end it.
-func Listen(name string, w *Wanted, log func(text string)) (*Live, error) {
+func Listen(name string, w *Wanted, log func(event.Event)) (*Live, error) {
 	l := &Live{name: name, log: log, interfaces: []int{}, wanted: *w}
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -64,7 +66,7 @@ func Listen(name string, w *Wanted, log func(text string)) (*Live, error) {
 
 // Open listens for what is wanted on the interface of the given name, or on
 // all interfaces if the name is "any".
-func Open(name string, w *Wanted, log func(text string)) (*Live, error) {
+func Open(name string, w *Wanted, log func(event.Event)) (*Live, error) {
 	var indexes []int
 	if name != Any {
 		i, err := net.InterfaceByName(name)
@@ -123,7 +125,7 @@ func (l *Live) prepare(fd int) error {
 		l.hear = newEar(r)
 		return nil
 	}
-	l.log(fmt.Sprintf("%s: %v: reading packets one at a time", l.name, err))
+	l.log(event.CaptureSlower{Interface: l.name, Err: err})
 	p, err := newPlain(fd)
 	l.hear = newEar(p)
 	return err
@@ -207,7 +209,7 @@ func (l *Live) filter(fd int) error {
 	refused, err := attachFinest(&w, func(prog []bpf.Instruction) error { return attach(fd, prog) })
 	if refused != nil && !l.warned {
 		l.warned = true
-		l.log(fmt.Sprintf("%s: %v: using a coarser filter", l.name, refused))
+		l.log(event.CaptureSlower{Interface: l.name, Err: refused, Filter: true})
 	}
 	return err
 }

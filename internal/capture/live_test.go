@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"knockd/internal/event"
 	"knockd/internal/knock"
 	"knockd/internal/nettest"
 
@@ -35,7 +36,7 @@ func listen(t *testing.T, h *nettest.Host, name string, w *Wanted) *Live {
 	t.Helper()
 	var l *Live
 	err := h.Do(func() (err error) {
-		l, err = Open(name, w, func(text string) { t.Log(text) })
+		l, err = Open(name, w, func(e event.Event) { t.Log(e.Text()) })
 		return err
 	})
 	if err != nil {
@@ -309,7 +310,7 @@ func TestLiveInterfaces(t *testing.T) {
 func TestOpenErrors(t *testing.T) {
 	server := nettest.NewHost(t, "server")
 	server.Do(func() error {
-		_, err := Open("eth7", wantUDP(1), func(string) {})
+		_, err := Open("eth7", wantUDP(1), func(event.Event) {})
 		if err == nil || err.Error() != "open eth7 for capture: no such network interface" {
 			t.Errorf("got %v", err)
 		}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"knockd/internal/event"
 	"knockd/internal/netstate"
 	"knockd/internal/nettest"
 )
@@ -19,10 +20,10 @@ func TestFollowReopens(t *testing.T) {
 	var logged []string
 	var f *Followed
 	if err := server.Do(func() (err error) {
-		f, err = Follow([]string{"eth0"}, wantUDP(7000), func(text string) {
+		f, err = Follow([]string{"eth0"}, wantUDP(7000), func(e event.Event) {
 			mu.Lock()
 			defer mu.Unlock()
-			logged = append(logged, text)
+			logged = append(logged, e.Text())
 		})
 		return err
 	}); err != nil {
@@ -94,10 +95,10 @@ func TestFollowWatchesAgain(t *testing.T) {
 	}
 	var f *Followed
 	if err := server.Do(func() (err error) {
-		f, err = Follow([]string{"eth0"}, wantUDP(7000), func(text string) {
+		f, err = Follow([]string{"eth0"}, wantUDP(7000), func(e event.Event) {
 			mu.Lock()
 			defer mu.Unlock()
-			logged = append(logged, text)
+			logged = append(logged, e.Text())
 		})
 		return err
 	}); err != nil {

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"knockd/internal/config"
+	"knockd/internal/event"
 	"knockd/internal/openings"
 	"knockd/internal/statefile"
 )
@@ -61,7 +62,7 @@ func (d *Daemon) dropCapabilities() {
 	}
 	d.limited = true
 	if err := d.limit(keep); err != nil {
-		d.Log.Warn(fmt.Sprintf("give up capabilities: %v", err))
+		d.Log.Event(event.Fault{Err: fmt.Errorf("give up capabilities: %w", err)})
 	}
 }
 

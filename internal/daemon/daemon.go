@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -11,6 +12,7 @@ import (
 	"knockd/internal/capture"
 	"knockd/internal/command"
 	"knockd/internal/config"
+	"knockd/internal/event"
 	"knockd/internal/eventlog"
 	"knockd/internal/nft"
 	"knockd/internal/openings"
@@ -98,7 +100,7 @@ type marks struct {
 // New readies the firewall and opens the capture. Its error is about one-time
 // sequences, the firewall or the capture.
 func New(conf *config.Config, o Options) (*Daemon, error) {
-	list, warnings, err := Prepare(conf)
+	list, doubts, err := Prepare(conf)
 	if err != nil {
 		return nil, err
 	}
@@ -122,15 +124,15 @@ func New(conf *config.Config, o Options) (*Daemon, error) {
 		d.source.Close()
 		return nil, err
 	}
-	running, note := Workers()
-	if note != "" {
-		warnings = append(warnings, note)
+	running, limited := Workers()
+	if limited != nil {
+		doubts = append(doubts, limited)
 	}
 	d.manager = openings.New(openings.Options{
 		Runner: d.runner, Log: o.Log, Natives: nativesOf(&d.firewall, &d.nat),
 		Journal: o.Journal, Keep: conf.KeepOnStop, Workers: running,
 	})
-	d.warn(append(warnings, examine(conf)...))
+	d.tellAll(append(doubts, examine(conf)...))
 	return d, nil
 }
 
@@ -153,14 +155,14 @@ func (d *Daemon) fillIn() {
 	}
 	if d.follow == nil {
 		d.follow = func(w *capture.Wanted) (source, error) {
-			return capture.Follow(d.Interfaces, w, d.Log.Warn)
+			return capture.Follow(d.Interfaces, w, d.Log.Event)
 		}
 	}
 }
 
-func (d *Daemon) warn(lines []string) {
-	for _, text := range lines {
-		d.Log.Warn(text)
+func (d *Daemon) tellAll(events []event.Event) {
+	for _, e := range events {
+		d.Log.Event(e)
 	}
 }
 
@@ -179,16 +181,18 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 		err = d.unheard()
 	}
 	d.Status("closing all doors")
-	d.verbosely("waiting for child processes...")
+	d.verbosely(event.Stopping{})
 	d.shutDown(ctx)
-	d.verbosely("closing...")
-	d.Log.Quiet("shutting down")
+	d.verbosely(event.Ending{})
+	d.Log.Event(event.Stopped{})
 	return err
 }
 
 // diskLimit is how long the end waits for what goes on outside of the loop: a
 // disk that does not answer must not keep doors open.
 const diskLimit = 5 * time.Second
+
+var errSilent = errors.New("the disk does not answer: not waited for any longer")
 
 // settled waits for what goes on outside of the loop. It says whether all has
 // ended.
@@ -212,14 +216,10 @@ func (d *Daemon) settled() bool {
 func (d *Daemon) shutDown(ctx context.Context) {
 	settled := d.settled()
 	if !settled {
-		d.Log.Warn("the disk does not answer: not waited for any longer")
+		d.Log.Event(event.Fault{Err: errSilent})
 	}
 	if left := d.manager.Shutdown(context.WithoutCancel(ctx)); left > 0 {
-		then := ""
-		if d.Journal != nil {
-			then = "; the next start tries again"
-		}
-		d.Log.Warn(fmt.Sprintf("doors that could not be closed: %d%s", left, then))
+		d.Log.Event(event.LeftOpen{Openings: left, Journal: d.Journal != nil})
 	}
 	d.leaveFirewall()
 	if d.used != nil && settled { // else somebody may hold it
@@ -313,15 +313,14 @@ func (d *Daemon) batch(batch []capture.Captured) {
 }
 
 // verbosely tells those who watch.
-func (d *Daemon) verbosely(text string) {
+func (d *Daemon) verbosely(e event.Event) {
 	if d.Verbose {
-		d.Log.Chat(text)
+		d.Log.Event(e)
 	}
 }
 
 func (d *Daemon) debugPacket(p *capture.Captured, now time.Time) {
 	if d.Debug {
-		d.Log.Chat(fmt.Sprintf("%s: %s: %s:%d -> %s:%d %d bytes", now.Format(time.DateTime),
-			p.Proto, p.Src, p.SrcPort, p.Dst, p.DstPort, p.PayloadLen))
+		d.Log.Event(event.Packet{At: now, Hit: p.Hit})
 	}
 }

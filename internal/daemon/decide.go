@@ -1,13 +1,13 @@
 package daemon
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"time"
 
 	"knockd/internal/capture"
 	"knockd/internal/config"
+	"knockd/internal/event"
 	"knockd/internal/knock"
 	"knockd/internal/openings"
 	"knockd/internal/spa"
@@ -24,8 +24,6 @@ type decisions struct {
 	gate     *gate  // nil without doors that have keys
 	failures config.FailureLimit
 	openings []openings.Opening // of the knock at hand, here for its memory
-	refused  spa.Decision       // on the message at hand
-	refusal  func() string      // its text
 
 	dear     bool         // the batch at hand may cost too many trials of keys
 	messages []spa.Packet // of it, perhaps
@@ -37,9 +35,11 @@ type decisions struct {
 
 // outcomes is what decisions lead to.
 type outcomes interface {
-	// line writes a line that a stranger can cause. In a flood most are left
-	// out: the text is asked for, at once, only if the line is written.
-	line(at time.Time, text func() string)
+	// allows reports whether one more event that a stranger causes may be told.
+	// If so it is to be told; if not it needs not be made: a flood makes most.
+	allows() bool
+	// tell tells what happened.
+	tell(at time.Time, e event.Event)
 	// open opens a door; announce writes OPEN SESAME, before the start
 	// command runs and only if the door does open, which is the result.
 	open(at time.Time, o openings.Opening, announce func()) bool
@@ -49,8 +49,6 @@ type outcomes interface {
 	holds(knocker netip.Addr) bool
 	// isLocal says whether an address is this host's.
 	isLocal(netip.Addr) bool
-	// sesame writes a line that is never left out.
-	sesame(at time.Time, text string)
 	// use marks the sequence of a one-time door as used, puts the next one in
 	// its place, and calls then unless the line could not be marked.
 	use(at time.Time, d *door, then func())
@@ -61,7 +59,6 @@ type outcomes interface {
 
 func newDecisions(conf *config.Config, onlyV4 bool, out outcomes) *decisions {
 	d := &decisions{tracker: knock.NewTracker(conf.MaxAttempts), onlyV4: onlyV4, out: out}
-	d.refusal = func() string { return d.refused.Text() }
 	d.maxAttempts = conf.MaxAttempts
 	d.limitFailures(conf)
 	return d
@@ -128,9 +125,8 @@ func (d *decisions) end(at time.Time) {
 func (d *decisions) examined(r *spa.Request, decision spa.Decision, at time.Time) {
 	if r != nil {
 		d.out.admit(at, d.gate, r)
-	} else if decision.Told() {
-		d.refused = decision // kept here, junk costs no memory
-		d.out.line(at, d.refusal)
+	} else if decision.Told() && d.out.allows() {
+		d.out.tell(at, refused(decision))
 	}
 }
 
@@ -141,18 +137,20 @@ func admitted(out outcomes, at time.Time, g *gate, decision spa.Decision) {
 		decision.Verdict, decision.Reason = spa.Denied, fault
 	}
 	if decision.Verdict != spa.Opened {
-		out.line(at, decision.Text)
+		if out.allows() {
+			out.tell(at, refused(decision))
+		}
 		return
 	}
-	out.sesame(at, asked(decision))
-	sesame := fmt.Sprintf("%s: %s: OPEN SESAME", decision.Opening.Addr, decision.Door)
-	openAll(out, at, g.requested(decision), sesame)
+	accepted := g.accepted(decision)
+	out.tell(at, accepted)
+	openAll(out, at, g.requested(decision), event.Admitted{Door: accepted.Door, Knocker: event.Knocker{Addr: accepted.For}})
 	closeOther(out, at, g.doors[decision.By], decision.Opening.Addr)
 }
 
 // openAll makes all openings of a door, after one OPEN SESAME.
-func openAll(out outcomes, at time.Time, list []openings.Opening, sesame string) {
-	announce := func() { out.sesame(at, sesame) }
+func openAll(out outcomes, at time.Time, list []openings.Opening, admitted event.Admitted) {
+	announce := func() { out.tell(at, admitted) }
 	for _, o := range list {
 		if !out.open(at, o, announce) {
 			return
@@ -186,16 +184,17 @@ func (d *decisions) act(events []knock.Event, at time.Time) {
 		d.lookUp(e)
 		switch e.Kind {
 		case knock.Stage:
-			d.out.line(at, func() string { return fmt.Sprintf("%s: %s: Stage %d", d.who(e), e.Door.Name, e.Stage) })
+			if d.out.allows() {
+				d.out.tell(at, event.Stage{Door: e.Door.ID(), Knocker: d.who(e), Stage: e.Stage})
+			}
 		case knock.Expired:
-			d.out.line(at, func() string {
-				return fmt.Sprintf("%s: %s: sequence timeout (stage %d)", d.who(e), e.Door.Name, e.Stage)
-			})
+			if d.out.allows() {
+				d.out.tell(at, event.Expired{Door: e.Door.ID(), Knocker: d.who(e), Stage: e.Stage})
+			}
 		case knock.Opened:
 			d.opened(d.doors.byKey[e.Door], e, at)
 		case knock.Ignored:
-			d.out.sesame(at, fmt.Sprintf("%s: ignored for %.0f s after %d failed attempts",
-				d.who(e), d.failures.For.Seconds(), d.failures.Count))
+			d.out.tell(at, event.Ignored{Door: e.Door.ID(), Knocker: d.who(e), For: d.failures.For, Failures: d.failures.Count})
 		}
 	}
 	if len(events) > 0 {
@@ -212,38 +211,28 @@ func (d *decisions) lookUp(e *knock.Event) {
 	}
 }
 
-// who is the knocker as the log names it: the address and, with -l, the host
-// name if it is known by now.
-func (d *decisions) who(e *knock.Event) string {
-	if d.names == nil {
-		return e.Src.String()
+// who is the knocker as events name it: the address and, with -l, the host name
+// if it is known by now.
+func (d *decisions) who(e *knock.Event) event.Knocker {
+	k := event.Knocker{Addr: e.Src}
+	if d.names != nil {
+		k.Host = d.names.of(e.Src)
 	}
-	return named(e.Src, d.names.of(e.Src))
-}
-
-func named(addr netip.Addr, host string) string {
-	if host == "" {
-		return addr.String()
-	}
-	return addr.String() + " (" + host + ")"
+	return k
 }
 
 func (d *decisions) opened(door *door, e *knock.Event, at time.Time) {
-	sesame := d.who(e) + ": " + e.Door.Name + ": OPEN SESAME"
-	host := ""
-	if d.names != nil {
-		host = d.names.of(e.Src)
-	}
-	d.openings = appendOpenings(d.openings[:0], door, e, host)
+	admitted := event.Admitted{Door: door.ID(), Knocker: d.who(e)}
+	d.openings = appendOpenings(d.openings[:0], door, e, admitted.Knocker.Host)
 	if door.oneTime == nil {
-		d.open(at, door, e.Src, d.openings, sesame)
+		d.open(at, door, d.openings, admitted)
 		return
 	}
-	list, src := slices.Clone(d.openings), e.Src
-	d.out.use(at, door, func() { d.open(at, door, src, list, sesame) })
+	list := slices.Clone(d.openings)
+	d.out.use(at, door, func() { d.open(at, door, list, admitted) })
 }
 
-func (d *decisions) open(at time.Time, door *door, knocker netip.Addr, list []openings.Opening, sesame string) {
-	openAll(d.out, at, list, sesame)
-	closeOther(d.out, at, door, knocker)
+func (d *decisions) open(at time.Time, door *door, list []openings.Opening, admitted event.Admitted) {
+	openAll(d.out, at, list, admitted)
+	closeOther(d.out, at, door, admitted.Knocker.Addr)
 }

@@ -2,10 +2,10 @@ package daemon
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 
 	"knockd/internal/config"
+	"knockd/internal/event"
 	"knockd/internal/knock"
 	"knockd/internal/onetime"
 	"knockd/internal/spa"
@@ -28,20 +28,20 @@ type oneTime struct {
 // one-time sequences get the first unused one, those with keys their keys. A
 // file that cannot be read or marked is a fault; one without unused lines
 // leaves its door disabled, with a warning.
-func Prepare(conf *config.Config) (ready []*door, warnings []string, err error) {
+func Prepare(conf *config.Config) (ready []*door, doubts []event.Event, err error) {
 	var faults []error
 	for _, c := range conf.Doors {
 		d, said, err := prepare(c)
 		ready = append(ready, d)
-		warnings = append(warnings, said...)
+		doubts = append(doubts, said...)
 		if err != nil {
 			faults = append(faults, err)
 		}
 	}
-	return ready, warnings, errors.Join(faults...)
+	return ready, doubts, errors.Join(faults...)
 }
 
-func prepare(c *config.Door) (d *door, warnings []string, err error) {
+func prepare(c *config.Door) (d *door, doubts []event.Event, err error) {
 	switch {
 	case c.SPA != nil:
 		keys, _, err := keyDoor(c)
@@ -49,21 +49,21 @@ func prepare(c *config.Door) (d *door, warnings []string, err error) {
 	case c.OneTimeFile == "":
 		return &door{Door: c}, nil, nil
 	}
-	d, warnings, err = withOneTime(c)
+	d, doubts, err = withOneTime(c)
 	if errors.Is(err, onetime.ErrExhausted) {
-		return d, append(warnings, exhausted(c.Name)), nil
+		return d, append(doubts, event.SequencesExhausted{Door: c.ID()}), nil
 	}
 	if err != nil {
 		err = &config.Fault{Place: c.Place, Section: c.Name, Key: "one_time_sequences", Err: err}
 	}
-	return d, warnings, err
+	return d, doubts, err
 }
 
 // Check says what is wrong with the files that a configuration names, and what
 // would be safer. State says whether there is a directory to keep state in. It
 // changes nothing.
-func Check(conf *config.Config, state bool) (warnings, advice []string, err error) {
-	_, warnings, err = Prepare(conf)
+func Check(conf *config.Config, state bool) (doubts []event.Event, advice []string, err error) {
+	_, doubts, err = Prepare(conf)
 	keyed := slices.ContainsFunc(conf.Doors, func(c *config.Door) bool { return c.SPA != nil })
 	if err == nil && keyed && !state {
 		err = errNoStore
@@ -77,29 +77,29 @@ func Check(conf *config.Config, state bool) (warnings, advice []string, err erro
 	if rule := markRule(conf); rule != "" {
 		advice = append(advice, rule)
 	}
-	return append(warnings, examine(conf)...), append(conf.Advice, advice...), err
+	return append(doubts, examine(conf)...), append(conf.Advice, advice...), err
 }
 
 // withOneTime returns the door with its first unused sequence.
-func withOneTime(c *config.Door) (d *door, warnings []string, err error) {
+func withOneTime(c *config.Door) (d *door, doubts []event.Event, err error) {
 	file := &onetime.File{Path: c.OneTimeFile, Parse: c.ParseSequence, Guarded: true}
 	file.Skipped = func(line int) {
-		warnings = append(warnings, fmt.Sprintf("%s:%d: not a sequence, skipped", c.OneTimeFile, line))
+		doubts = append(doubts, event.LineSkipped{Door: c.ID(), File: c.OneTimeFile, Line: line})
 	}
 	d = &door{Door: c, oneTime: &oneTime{file: file}}
-	doubts, err := file.CheckWritable()
+	writers, err := file.CheckWritable()
 	if err != nil {
 		return d, nil, err
 	}
-	for _, doubt := range doubts {
-		warnings = append(warnings, fmt.Sprintf("%s: %s", c.OneTimeFile, doubt))
+	for _, w := range writers {
+		doubts = append(doubts, event.Finding{Door: c.ID(), Finding: c.OneTimeFile + ": " + w})
 	}
 	line, err := file.Next()
 	file.Skipped = nil
 	if err != nil {
-		return d, warnings, err
+		return d, doubts, err
 	}
-	return d.with(line), warnings, nil
+	return d.with(line), doubts, nil
 }
 
 // with returns the door with another line of its file.
@@ -107,13 +107,6 @@ func (d *door) with(line onetime.Line) *door {
 	c := *d.Door
 	c.Sequence = line.Steps
 	return &door{Door: &c, oneTime: &oneTime{file: d.oneTime.file, line: line}}
-}
-
-// exhausted is knockd 0.8's line for a door whose one-time sequences are used
-// up, in its words.
-func exhausted(name string) string {
-	return "no more sequences left in the one time sequences file for door " + name +
-		" --> disabling the door"
 }
 
 // doorsInUse is the list of doors as the tracker knows them.

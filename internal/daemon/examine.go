@@ -6,28 +6,36 @@ import (
 	"regexp"
 
 	"knockd/internal/config"
+	"knockd/internal/event"
 	"knockd/internal/nft"
 	"knockd/internal/nft/inspect"
 )
 
 // examine looks at the host's own rulesets and says which native doors cannot
 // work with them. What cannot be looked at is said too, and no fault.
-func examine(conf *config.Config) []string {
-	lists := examineLists(conf)
-	lists = append(lists, leftovers(conf)...)
+func examine(conf *config.Config) []event.Event {
+	found := append(examineLists(conf), leftovers(conf)...)
 	if !hasNative(conf) {
-		return lists
+		return found
 	}
 	warnings, err := inspect.Examine(firewallOptions(conf, nil), nativeDoors(conf))
 	if err != nil {
 		warnings = append(warnings, fmt.Sprintf("the host's rulesets are not examined: %v", err))
 	}
-	return append(append(lists, warnings...), examineNAT(conf)...)
+	return append(found, findings(append(warnings, examineNAT(conf)...))...)
+}
+
+// findings are what an examination has found, as events.
+func findings(texts []string) (events []event.Event) {
+	for _, text := range texts {
+		events = append(events, event.Finding{Finding: text})
+	}
+	return events
 }
 
 // leftovers says which tables of ours this configuration does not use. Without
 // the privilege to look nobody is told.
-func leftovers(conf *config.Config) []string {
+func leftovers(conf *config.Config) []event.Event {
 	var used []nft.Table
 	if o := firewallOptions(conf, nil); hasNative(conf) && o.Mode.HasTable() {
 		used = append(used, o.Table)
@@ -35,8 +43,8 @@ func leftovers(conf *config.Config) []string {
 	if len(natDoors(conf)) > 0 {
 		used = append(used, nft.NATTable(tableOf(conf.NftTable)))
 	}
-	warnings, _ := nft.Leftovers(0, used...)
-	return warnings
+	found, _ := nft.Leftovers(0, used...)
+	return found
 }
 
 // ufwConf is where ufw says whether it is the host's firewall.

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync/atomic"
 
 	"github.com/google/nftables"
 
 	"knockd/internal/config"
+	"knockd/internal/event"
 	"knockd/internal/knock"
 	"knockd/internal/nft"
 	"knockd/internal/openings"
@@ -66,7 +66,7 @@ func nftOpening(o *openings.Opening) nft.Opening {
 func (d *Daemon) ensure(conf *config.Config) error {
 	err := d.ensureOne(&d.firewall, d.firewallOptions(conf), nativeDoors(conf))
 	if err == nil {
-		err = d.ensureOne(&d.nat, natOptions(conf, d.noticed), natDoors(conf))
+		err = d.ensureOne(&d.nat, natOptions(conf, d.Log.Event), natDoors(conf))
 		if err != nil && conf != d.conf { // a reload that cannot change all changes nothing
 			err = errors.Join(err, d.ensureOne(&d.firewall, d.firewallOptions(d.conf), nativeDoors(d.conf)))
 		}
@@ -87,8 +87,8 @@ func (d *Daemon) ensureOne(in *atomic.Pointer[nft.Firewall], o nft.Options, list
 			return err
 		}
 	}
-	warnings, err := fw.Ensure(list)
-	d.warn(warnings)
+	doubts, err := fw.Ensure(list)
+	d.tellAll(doubts)
 	if err == nil {
 		in.Store(fw)
 	} else if in.Load() == nil {
@@ -105,9 +105,6 @@ func connect(o nft.Options) (*nft.Firewall, error) {
 	return fw, nil
 }
 
-// noticed writes what has happened to the firewall's rules.
-func (d *Daemon) noticed(n nft.Notice) { d.Log.Warn(n.Text) }
-
 // hasNative says whether a door of the configuration opens in nf_tables.
 func hasNative(conf *config.Config) bool {
 	for _, d := range conf.Doors {
@@ -120,12 +117,12 @@ func hasNative(conf *config.Config) bool {
 
 // firewallOptions are for the table of the mode, while the daemon runs.
 func (d *Daemon) firewallOptions(conf *config.Config) nft.Options {
-	o := firewallOptions(conf, d.noticed)
+	o := firewallOptions(conf, d.Log.Event)
 	o.Listening = d.hears.Load
 	return o
 }
 
-func firewallOptions(conf *config.Config, notify func(nft.Notice)) nft.Options {
+func firewallOptions(conf *config.Config, notify func(event.Event)) nft.Options {
 	return nft.Options{
 		Mode:   nft.ModeNamed(string(conf.NftMode)),
 		Table:  tableOf(conf.NftTable),
@@ -185,15 +182,6 @@ func mayOpen(d *config.Door) []knock.PortRange {
 	return ports
 }
 
-// portNames writes ports as the configuration does.
-func portNames(ports []knock.PortRange) string {
-	var names []string
-	for _, p := range ports {
-		names = append(names, p.String())
-	}
-	return strings.Join(names, ", ")
-}
-
 // guarded lists the ports of all native doors, each once.
 func guarded(conf *config.Config) string {
 	var all []knock.PortRange
@@ -204,7 +192,7 @@ func guarded(conf *config.Config) string {
 			}
 		}
 	}
-	return portNames(all)
+	return event.Ports(all)
 }
 
 // StoppedNatives are the openers while no daemon runs: for closing what the

@@ -13,6 +13,7 @@ import (
 
 	"knockd/internal/capture"
 	"knockd/internal/config"
+	"knockd/internal/event"
 	"knockd/internal/knock"
 	"knockd/internal/spa"
 )
@@ -71,7 +72,7 @@ func (h *host) read(all ...[]capture.Captured) string {
 		h.t.Fatal(err)
 	}
 	var said strings.Builder
-	r := Replay{Local: []netip.Addr{local4}, Line: func(_ time.Time, text string) { fmt.Fprintln(&said, text) }}
+	r := Replay{Local: []netip.Addr{local4}, Event: func(_ time.Time, e event.Event) { fmt.Fprintln(&said, e.Text()) }}
 	if err := r.Run(conf, &batches{all: all}); err != nil {
 		h.t.Fatal(err)
 	}

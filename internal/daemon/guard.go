@@ -2,11 +2,10 @@ package daemon
 
 import (
 	"errors"
-	"fmt"
-	"strings"
 	"time"
 
 	"knockd/internal/config"
+	"knockd/internal/event"
 	"knockd/internal/knock"
 	"knockd/internal/nft"
 )
@@ -17,7 +16,7 @@ import (
 
 // guardUnheard says what the guard means to those outside while nothing is
 // listened on.
-func (d *Daemon) guardUnheard() (texts []string) {
+func (d *Daemon) guardUnheard() []event.Event {
 	fw := d.firewall.Load()
 	if fw == nil || d.hears.Load() {
 		return nil
@@ -25,40 +24,15 @@ func (d *Daemon) guardUnheard() (texts []string) {
 	return unheard(fw.Guarded())
 }
 
-func unheard(closed, open []knock.PortRange) (texts []string) {
+func unheard(closed, open []knock.PortRange) (events []event.Event) {
 	if len(closed) > 0 {
-		it := "it"
-		if several(closed) {
-			it = "them"
-		}
-		texts = append(texts, are(closed)+" closed to all and nothing listens: knockd --cleanup --force opens "+it)
+		events = append(events, event.GuardDeaf{Ports: closed})
 	}
 	if len(open) > 0 {
-		texts = append(texts, are(open)+" not guarded until something is listened on")
+		events = append(events, event.GuardDeaf{Ports: open, Open: true})
 	}
-	return texts
+	return events
 }
-
-// are begins a sentence about ports: "tcp/22 is".
-func are(ports []knock.PortRange) string {
-	if several(ports) {
-		return rangeNames(ports) + " are"
-	}
-	return rangeNames(ports) + " is"
-}
-
-func several(ports []knock.PortRange) bool { return len(ports) > 1 || ports[0].First < ports[0].Last }
-
-func rangeNames(ports []knock.PortRange) string {
-	var names []string
-	for _, p := range ports {
-		names = append(names, p.String())
-	}
-	return strings.Join(names, ", ")
-}
-
-// sayGuard warns of a guard whose knockers cannot be heard.
-func (d *Daemon) sayGuard() { d.warn(d.guardUnheard()) }
 
 // closeGuard has the guard close what it has left open, outside of the loop,
 // once something is listened on.
@@ -93,12 +67,12 @@ func (d *Daemon) shut(fw *nft.Firewall) {
 		closed, open := fw.Guarded()
 		switch {
 		case err == nil && len(open) == 0:
-			d.Log.Quiet("the guard closes " + rangeNames(closed))
+			d.Log.Event(event.GuardClosed{Ports: closed})
 			return
 		case err == nil: // the interface is gone again
 			return
 		case wait == leastPause:
-			d.Log.Warn(fmt.Sprintf("close the guard: %v: trying again", err))
+			d.Log.Event(event.GuardFailed{Err: err})
 		}
 		select {
 		case <-time.After(wait):
@@ -119,10 +93,10 @@ func (d *Daemon) leaveFirewall() {
 	closed, open := fw.Guarded()
 	switch {
 	case len(closed) > 0:
-		d.Log.Quiet("the guard keeps closed: " + rangeNames(closed) + " (knockd --cleanup opens them to all)")
+		d.Log.Event(event.GuardClosed{Ports: closed, Stays: true})
 	case len(open) > 0 && !d.conf.KeepOnStop:
 		if _, err := fw.Ensure(nil); err != nil {
-			d.Log.Warn(err.Error())
+			d.Log.Event(event.Fault{Err: err})
 		}
 	}
 	fw.Close()
@@ -130,7 +104,7 @@ func (d *Daemon) leaveFirewall() {
 
 // Guard loads the guard of a configuration's native doors, without openings,
 // for the time before the daemon starts. It returns the ports that it closes.
-func Guard(conf *config.Config) (ports string, warnings []string, err error) {
+func Guard(conf *config.Config) (ports string, doubts []event.Event, err error) {
 	if conf.NftMode != config.NftGuard || !hasNative(conf) {
 		return "", nil, errors.New("no door with open in nft_mode = guard: nothing to guard")
 	}
@@ -139,14 +113,14 @@ func Guard(conf *config.Config) (ports string, warnings []string, err error) {
 		return "", nil, lacking("CAP_NET_ADMIN", err)
 	}
 	defer fw.Close()
-	warnings, err = fw.Ensure(nativeDoors(conf))
-	return guarded(conf), warnings, lacking("CAP_NET_ADMIN", err)
+	doubts, err = fw.Ensure(nativeDoors(conf))
+	return guarded(conf), doubts, lacking("CAP_NET_ADMIN", err)
 }
 
 // Unheard says what it would mean for the ports of a configuration that
 // nothing is listened on, and which are closed then, as in "tcp/22 is". Without the
 // privilege to look at the guard it says nothing.
-func Unheard(conf *config.Config) (texts []string, closed string) {
+func Unheard(conf *config.Config) (means []event.Event, closed string) {
 	if conf.NftMode != config.NftGuard || !hasNative(conf) {
 		return nil, ""
 	}
@@ -155,7 +129,7 @@ func Unheard(conf *config.Config) (texts []string, closed string) {
 		return nil, ""
 	}
 	if len(c) > 0 {
-		closed = are(c)
+		closed = event.Are(c)
 	}
 	return unheard(c, o), closed
 }

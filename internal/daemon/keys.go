@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"knockd/internal/config"
+	"knockd/internal/event"
 	"knockd/internal/knock"
 	"knockd/internal/openings"
 	"knockd/internal/spa"
@@ -98,18 +99,22 @@ func namesPort(d *door, addr netip.Addr) bool {
 	return strings.Contains(commands, "%PORT%") || strings.Contains(commands, "%PROTO%")
 }
 
-// asked is the line that says what somebody with the right keys asks for.
-func asked(d spa.Decision) string {
-	ports := make([]string, len(d.Opening.Ports))
-	for i, p := range d.Opening.Ports {
-		ports[i] = p.Ports().String()
+// accepted is the event of somebody with the right keys.
+func (g *gate) accepted(d spa.Decision) event.MessageAccepted {
+	o := &d.Opening
+	e := event.MessageAccepted{Src: d.Src, Door: g.doors[d.By].ID(), Client: d.Client, For: o.Addr, Timeout: o.Timeout}
+	for _, p := range o.Ports {
+		e.Ports = append(e.Ports, p.Ports())
 	}
-	text := fmt.Sprintf("%s: %s: client %s asks for %s for %s", d.Src, d.Door, d.Client,
-		strings.Join(ports, ", ")+leading(d.Opening.NAT), d.Opening.Addr)
-	if d.Opening.Timeout > 0 {
-		text += fmt.Sprintf(" (%.0f s)", d.Opening.Timeout.Seconds())
+	if o.NAT != nil {
+		e.NAT = netip.AddrPortFrom(o.NAT.Addr, o.NAT.Port)
 	}
-	return text
+	return e
+}
+
+// refused is the event of a message that opens nothing.
+func refused(d spa.Decision) event.MessageRefused {
+	return event.MessageRefused{Src: d.Src, Door: knock.DoorID{Name: d.Door}, Client: d.Client, Verdict: d.Verdict.String(), Reason: d.Reason}
 }
 
 // errNoStore: replayed packets could not be told from new ones.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"knockd/internal/capture"
+	"knockd/internal/event"
 	"knockd/internal/knock"
 	"knockd/internal/spa"
 )
@@ -32,16 +33,12 @@ func (d *Daemon) listens(now capture.Listening) {
 // sayListening writes how it begins: what is listened on, in knockd 0.8's
 // words, and what is waited for.
 func (d *Daemon) sayListening() {
-	if on := strings.Join(d.listening.On, ", "); on != "" {
-		d.Log.Quiet("starting up, listening on " + on)
-		d.verbosely("listening on " + on + "...")
-	} else {
-		d.Log.Quiet("starting up")
+	d.Log.Event(event.Started{Interfaces: d.listening.On})
+	if len(d.listening.On) > 0 {
+		d.verbosely(event.Listening{Interfaces: d.listening.On})
 	}
-	for _, name := range d.listening.Missing {
-		d.Log.Warn(waitingFor(name))
-	}
-	d.sayGuard()
+	d.tellAll(d.listening.Waits())
+	d.tellAll(d.guardUnheard())
 	d.Status(d.status())
 }
 
@@ -49,9 +46,9 @@ func (d *Daemon) sayListening() {
 func (d *Daemon) changed(now capture.Listening) {
 	heard := d.hears.Load()
 	d.listens(now)
-	d.warn(now.News)
+	d.tellAll(now.News)
 	if heard {
-		d.sayGuard()
+		d.tellAll(d.guardUnheard())
 	}
 	d.closeGuard()
 	d.Status(d.status())
@@ -63,18 +60,8 @@ func (d *Daemon) status() string {
 	if len(d.listening.On) > 0 {
 		parts = append(parts, "listening on "+strings.Join(d.listening.On, ", "))
 	}
-	for _, name := range d.listening.Missing {
-		parts = append(parts, waitingFor(name))
-	}
-	return strings.Join(append(parts, d.guardUnheard()...), "; ")
-}
-
-// waitingFor is the line for an interface that is not there.
-func waitingFor(name string) string {
-	if name == capture.DefaultRoute {
-		return "waiting for a default route"
-	}
-	return "waiting for interface " + name
+	parts = append(parts, event.Texts(append(d.listening.Waits(), d.guardUnheard()...))...)
+	return strings.Join(parts, "; ")
 }
 
 // unheard is the error of a daemon that never had an interface to listen on.
@@ -82,11 +69,7 @@ func (d *Daemon) unheard() error {
 	if d.source.Heard() {
 		return nil
 	}
-	var waits []string
-	for _, name := range d.listening.Missing {
-		waits = append(waits, waitingFor(name))
-	}
-	return fmt.Errorf("never listened: still %s", strings.Join(waits, "; "))
+	return fmt.Errorf("never listened: still %s", strings.Join(event.Texts(d.listening.Waits()), "; "))
 }
 
 // sayDrops says how many packets the kernel had to drop, if it did.
@@ -100,7 +83,7 @@ func (d *Daemon) sayDrops() {
 		return
 	}
 	if n := d.drops.take(d.Now()); n > 0 {
-		d.Log.Log(fmt.Sprintf("the kernel dropped %d packets that came faster than they could be read", n))
+		d.Log.Event(event.PacketsLost{Packets: n})
 	}
 }
 
@@ -128,7 +111,7 @@ func (d *Daemon) wanted() *capture.Wanted {
 // setFilter has the kernel let through what the doors can use now.
 func (d *Daemon) setFilter() {
 	if err := d.source.SetFilter(d.wanted()); err != nil {
-		d.Log.Warn(fmt.Sprintf("change the filter: %v", err))
+		d.Log.Event(event.Fault{Err: fmt.Errorf("change the filter: %w", err)})
 	}
 }
 

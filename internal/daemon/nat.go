@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"knockd/internal/config"
+	"knockd/internal/event"
 	"knockd/internal/knock"
 	"knockd/internal/nft"
 	"knockd/internal/openings"
@@ -16,7 +17,7 @@ import (
 const natKind = "nat"
 
 // natOptions are for the table of what leads elsewhere.
-func natOptions(conf *config.Config, notify func(nft.Notice)) nft.Options {
+func natOptions(conf *config.Config, notify func(event.Event)) nft.Options {
 	o := firewallOptions(conf, notify)
 	o.Mode, o.Table = nft.NAT, nft.NATTable(o.Table)
 	return o
@@ -53,7 +54,7 @@ func (d *Daemon) leaveNAT() {
 	}
 	if !d.conf.KeepOnStop {
 		if _, err := fw.Ensure(nil); err != nil {
-			d.Log.Warn(err.Error())
+			d.Log.Event(event.Fault{Err: err})
 		}
 	}
 	fw.Close()
@@ -80,14 +81,6 @@ func translated(base openings.Opening, o *spa.Opening) openings.Opening {
 	to := netip.AddrPortFrom(o.NAT.Addr, o.NAT.Port)
 	p := o.Ports[0]
 	return native(base, natKind, fmt.Sprintf("%v to %v", p.Ports(), to), knock.Arguments{Port: p, To: to})
-}
-
-// leading says where NAT leads, "" without it.
-func leading(to *spa.NATTarget) string {
-	if to == nil {
-		return ""
-	}
-	return fmt.Sprintf(" to %v", netip.AddrPortFrom(to.Addr, to.Port))
 }
 
 // possible says why an opening that the door allows cannot be, "" if it can.

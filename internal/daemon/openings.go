@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"knockd/internal/event"
 	"knockd/internal/knock"
 	"knockd/internal/openings"
 )
@@ -26,7 +27,7 @@ func appendOpenings(list []openings.Opening, d *door, e *knock.Event, host strin
 		list = append(list, native(base, nftKind, port.Ports().String(), knock.Arguments{Port: port}))
 	}
 	if len(d.Open) > 0 {
-		list = append(list, native(base, nftKind, portNames(d.Open), knock.Arguments{}))
+		list = append(list, native(base, nftKind, event.Ports(d.Open), knock.Arguments{}))
 	}
 	if d.XtRecent != "" {
 		list = append(list, native(base, recentKind, "list "+d.XtRecent, knock.Arguments{List: d.XtRecent}))

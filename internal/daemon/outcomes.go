@@ -2,21 +2,22 @@ package daemon
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
 	"time"
 
+	"knockd/internal/event"
+	"knockd/internal/knock"
 	"knockd/internal/onetime"
 	"knockd/internal/openings"
 	"knockd/internal/statefile"
 )
 
-// line implements outcomes.
-func (d *Daemon) line(_ time.Time, text func() string) { d.Log.StrangerFunc(text) }
+// allows implements outcomes.
+func (d *Daemon) allows() bool { return d.Log.Allows() }
 
-// sesame implements outcomes.
-func (d *Daemon) sesame(_ time.Time, text string) { d.Log.Log(text) }
+// tell implements outcomes.
+func (d *Daemon) tell(_ time.Time, e event.Event) { d.Log.Event(e) }
 
 // open implements outcomes.
 func (d *Daemon) open(_ time.Time, o openings.Opening, announce func()) bool {
@@ -45,11 +46,11 @@ func (d *Daemon) use(_ time.Time, old *door, then func()) {
 		err := old.oneTime.file.Use(old.oneTime.line)
 		next, nextErr := old.oneTime.file.Next()
 		if err != nil {
-			d.Log.Warn(fmt.Sprintf("%s: not opened: mark the sequence as used: %v", old.Name, err))
+			d.Log.Event(event.SequenceNotMarked{Door: old.ID(), Err: err})
 		} else {
 			then()
 		}
-		d.sayNext(old.Name, nextErr)
+		d.sayNext(old.ID(), nextErr)
 		d.post(func() {
 			switch {
 			case nextErr == nil:
@@ -67,14 +68,12 @@ func (d *Daemon) use(_ time.Time, old *door, then func()) {
 }
 
 // sayNext says why a door has no next sequence.
-func (d *Daemon) sayNext(door string, err error) {
+func (d *Daemon) sayNext(door knock.DoorID, err error) {
 	switch {
 	case errors.Is(err, onetime.ErrExhausted):
-		d.Log.Warn(exhausted(door))
-	case errors.Is(err, statefile.ErrNoAnswer):
-		d.Log.Warn(fmt.Sprintf("%s: read the next sequence: %v", door, err))
+		d.Log.Event(event.SequencesExhausted{Door: door})
 	case err != nil:
-		d.Log.Warn(fmt.Sprintf("%s: read the next sequence: %v --> disabling the door", door, err))
+		d.Log.Event(event.SequenceNotRead{Door: door, Err: err, Again: errors.Is(err, statefile.ErrNoAnswer)})
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 
 	"knockd/internal/config"
+	"knockd/internal/event"
 	"knockd/internal/nft"
 	"knockd/internal/openings"
 )
@@ -29,14 +30,14 @@ func (recentOpener) Close(_ context.Context, o *openings.Opening) error {
 }
 
 // examineLists says which lists of xt_recent cannot be written.
-func examineLists(conf *config.Config) (warnings []string) {
+func examineLists(conf *config.Config) (found []event.Event) {
 	for _, d := range conf.Doors {
 		if d.XtRecent == "" {
 			continue
 		}
 		if err := (nft.Recent{Name: d.XtRecent}).Check(); err != nil {
-			warnings = append(warnings, "door "+d.Name+": "+err.Error())
+			found = append(found, event.Finding{Door: d.ID(), Finding: "door " + d.Name + ": " + err.Error()})
 		}
 	}
-	return warnings
+	return found
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"knockd/internal/config"
+	"knockd/internal/event"
 	"knockd/internal/knock"
 	"knockd/internal/openings"
 )
@@ -20,7 +21,7 @@ func (d *Daemon) reload() {
 		return
 	}
 	d.reloading = true
-	d.Log.Log("re-reading config file: " + d.ConfigFile)
+	d.Log.Event(event.Reloading{File: d.ConfigFile})
 	d.read()
 }
 
@@ -28,9 +29,9 @@ func (d *Daemon) reload() {
 func (d *Daemon) read() {
 	begun := d.marks.begun
 	d.marking.Go(func() {
-		conf, list, warnings, err := d.readied()
+		conf, list, doubts, err := d.readied()
 		d.post(func() {
-			d.unlessMarked(begun, func() { d.reopened(begun, conf, list, warnings, err) })
+			d.unlessMarked(begun, func() { d.reopened(begun, conf, list, doubts, err) })
 		})
 	})
 }
@@ -50,12 +51,12 @@ func (d *Daemon) unlessMarked(begun int, goOn func()) {
 }
 
 // reopened opens the log file again, before anything is said of what was read.
-func (d *Daemon) reopened(begun int, conf *config.Config, list []*door, warnings []string, err error) {
+func (d *Daemon) reopened(begun int, conf *config.Config, list []*door, doubts []event.Event, err error) {
 	d.marking.Go(func() {
 		d.ReopenLog(conf)
 		d.post(func() {
 			d.unlessMarked(begun, func() {
-				d.reloaded(conf, list, warnings, err)
+				d.reloaded(conf, list, doubts, err)
 				d.trim()
 				if d.reloading = false; d.again {
 					d.again = false
@@ -68,14 +69,14 @@ func (d *Daemon) reopened(begun int, conf *config.Config, list []*door, warnings
 
 // readied reads the configuration and makes all ready that it needs, the
 // firewall last: what comes before may find a fault.
-func (d *Daemon) readied() (conf *config.Config, list []*door, warnings []string, err error) {
+func (d *Daemon) readied() (conf *config.Config, list []*door, doubts []event.Event, err error) {
 	if conf, err = d.Load(); err != nil {
 		return nil, nil, nil, err
 	}
 	if err = d.refuse(conf); err != nil {
 		return nil, nil, nil, err
 	}
-	if list, warnings, err = Prepare(conf); err != nil {
+	if list, doubts, err = Prepare(conf); err != nil {
 		return nil, nil, nil, err
 	}
 	if d.used == nil {
@@ -86,21 +87,18 @@ func (d *Daemon) readied() (conf *config.Config, list []*door, warnings []string
 	if err = d.ensure(conf); err != nil {
 		return nil, nil, nil, err
 	}
-	return conf, list, append(warnings, examine(conf)...), nil
+	return conf, list, append(doubts, examine(conf)...), nil
 }
 
-func (d *Daemon) reloaded(conf *config.Config, list []*door, warnings []string, err error) {
+func (d *Daemon) reloaded(conf *config.Config, list []*door, doubts []event.Event, err error) {
 	if err == nil {
 		err = d.openOnce(list)
 	}
 	if err != nil {
-		for line := range strings.SplitSeq(strings.TrimSpace(err.Error()), "\n") {
-			d.Log.Warn(line)
-		}
-		d.Log.Warn("configuration not changed")
+		d.Log.Event(event.ReloadRefused{Err: err})
 		return
 	}
-	d.warn(append(conf.Warnings, warnings...))
+	d.tellAll(append(findings(conf.Warnings), doubts...))
 	if changed, _ := d.conf.OptionsChanged(conf); slices.Contains(changed, "max_failures") || slices.Contains(changed, "never_ignore") {
 		d.decisions.limitFailures(conf)
 	}
@@ -108,7 +106,7 @@ func (d *Daemon) reloaded(conf *config.Config, list []*door, warnings []string, 
 	d.Log.SetRate(conf.LogRate)
 	d.manager.SetKeep(conf.KeepOnStop)
 	d.swap(list)
-	d.sayGuard()
+	d.tellAll(d.guardUnheard())
 	d.closeGuard()
 	d.Status(d.status())
 }

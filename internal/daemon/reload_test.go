@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"knockd/internal/capture"
+	"knockd/internal/event"
 )
 
 func doorText(name, sequence, timeout string) string {
@@ -173,7 +174,7 @@ func TestDeaf(t *testing.T) {
 func TestStatus(t *testing.T) {
 	inWorld(t, doorText("a", "1", "3600"), func(w *world) {
 		w.says("starting up, listening on eth0\n")
-		w.packet.changes <- capture.Listening{Missing: []string{"eth0", capture.DefaultRoute}, News: []string{"eth0 is gone"}}
+		w.packet.changes <- capture.Listening{Missing: []string{"eth0", capture.DefaultRoute}, News: []event.Event{event.Finding{Finding: "eth0 is gone"}}}
 		w.says("eth0 is gone\n")
 		w.knock("192.0.2.1", 1) // of an address that is no longer local
 		w.ran()

@@ -17,13 +17,13 @@ import (
 )
 
 // Replay decides on the packets of a capture file as the daemon decides on
-// live ones, and writes every line with the packets' time. Nothing is run,
+// live ones, and tells every event with the packets' time. Nothing is run,
 // written or marked: commands are logged only. At the end of the file the
 // clock runs on until the last expiry and the last stop command.
 type Replay struct {
 	Local    []netip.Addr // the addresses that count as the host's own
 	OnlyIPv4 bool
-	Line     func(at time.Time, text string)
+	Event    func(at time.Time, e event.Event)
 
 	decisions *decisions
 	dry       *openings.Dry
@@ -32,15 +32,15 @@ type Replay struct {
 
 // Run decides on all packets of the source.
 func (r *Replay) Run(conf *config.Config, source capture.Source) error {
-	list, warnings, err := Prepare(conf)
+	list, doubts, err := Prepare(conf)
 	if err != nil {
 		return err
 	}
 	r.start(list, conf)
 	batch, err := source.Next()
 	if len(batch) > 0 {
-		for _, text := range warnings {
-			r.Line(batch[0].Time, text)
+		for _, e := range doubts {
+			r.Event(batch[0].Time, e)
 		}
 	}
 	for ; err == nil; batch, err = source.Next() {
@@ -66,7 +66,7 @@ func (r *Replay) batch(batch []capture.Captured) {
 }
 
 func (r *Replay) start(list []*door, conf *config.Config) {
-	r.dry = openings.NewDry(func(at time.Time, e event.Event) { r.Line(at, e.Text()) })
+	r.dry = openings.NewDry(r.Event)
 	r.unused = map[string][]onetime.Line{}
 	r.decisions = newDecisions(conf, r.OnlyIPv4, r)
 	r.decisions.tracker.SetLocal(r.Local)
@@ -109,11 +109,11 @@ func (r *Replay) next() (time.Time, bool) {
 	return b, okB
 }
 
-// line implements outcomes.
-func (r *Replay) line(at time.Time, text func() string) { r.Line(at, text()) }
+// allows implements outcomes.
+func (r *Replay) allows() bool { return true }
 
-// sesame implements outcomes.
-func (r *Replay) sesame(at time.Time, text string) { r.Line(at, text) }
+// tell implements outcomes.
+func (r *Replay) tell(at time.Time, e event.Event) { r.Event(at, e) }
 
 // open implements outcomes.
 func (r *Replay) open(at time.Time, o openings.Opening, announce func()) bool {
@@ -147,7 +147,7 @@ func (r *Replay) use(at time.Time, d *door, then func()) {
 	if len(lines) > 0 {
 		next = d.with(lines[0])
 	} else {
-		defer r.Line(at, exhausted(d.Name))
+		defer r.Event(at, event.SequencesExhausted{Door: d.ID()})
 	}
 	r.decisions.doors.replace(d, next, r.decisions.tracker)
 	then()

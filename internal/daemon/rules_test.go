@@ -12,6 +12,7 @@ import (
 
 	"knockd/internal/capture"
 	"knockd/internal/config"
+	"knockd/internal/event"
 	"knockd/internal/knock"
 )
 
@@ -65,8 +66,8 @@ func replay(t *testing.T, conf, packets string) string {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	r := Replay{Local: []netip.Addr{local4, local6}, Line: func(at time.Time, text string) {
-		fmt.Fprintf(&out, "%d %s\n", at.Unix(), text)
+	r := Replay{Local: []netip.Addr{local4, local6}, Event: func(at time.Time, e event.Event) {
+		fmt.Fprintf(&out, "%d %s\n", at.Unix(), e.Text())
 	}}
 	if err := r.Run(c, play(t, packets)); err != nil {
 		t.Fatal(err)

@@ -1,8 +1,9 @@
 package daemon
 
 import (
-	"fmt"
 	"time"
+
+	"knockd/internal/event"
 )
 
 // tally is a number of things that strangers cause. They are told together, so
@@ -35,10 +36,9 @@ func (d *decisions) sayTallies(at time.Time) {
 	s := d.tracker.Stats()
 	d.crowded.total = s.Evicted
 	if n := d.crowded.take(at); n > 0 {
-		d.out.sesame(at, fmt.Sprintf("MaxAttempts (%d) reached: attempts given up: %d, at last the oldest at %s",
-			d.maxAttempts, n, s.Fullest.Name))
+		d.out.tell(at, event.Evicted{Limit: d.maxAttempts, Attempts: n, Door: s.Fullest.ID()})
 	}
 	if n := d.untried.take(at); n > 0 {
-		d.out.sesame(at, fmt.Sprintf("SPA packets dropped: %d came with too many others to try all keys on", n))
+		d.out.tell(at, event.MessagesDropped{Messages: n})
 	}
 }

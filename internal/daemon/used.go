@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"knockd/internal/event"
 	"knockd/internal/replaycache"
 	"knockd/internal/spa"
 )
@@ -34,8 +35,7 @@ func (d *Daemon) openOnce(list []*door) error {
 		d.used = store
 	}
 	if d.used.Origin() == replaycache.Remade {
-		d.Log.Warn(d.OnceFile + ": the store of used messages was taken away: messages stamped up to " +
-			d.used.Floor().UTC().Format("2006-01-02 15:04:05 UTC") + " may have been used, and are refused")
+		d.Log.Event(event.StoreRemade{File: d.OnceFile, Floor: d.used.Floor()})
 	}
 	return nil
 }
@@ -68,7 +68,9 @@ func (d *Daemon) admit(at time.Time, g *gate, r *spa.Request) {
 	select {
 	case d.admitting <- struct{}{}:
 	default:
-		d.line(at, r.Refuse("too many wait for the disk; this one is used up, send another").Text)
+		if d.allows() {
+			d.tell(at, refused(r.Refuse("too many wait for the disk; this one is used up, send another")))
+		}
 		return
 	}
 	d.marking.Go(func() {

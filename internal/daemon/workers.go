@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"knockd/internal/event"
 	"knockd/internal/openings"
 )
 
@@ -30,14 +31,14 @@ const (
 )
 
 // Workers is how many commands may run side by side with the descriptors and
-// processes that we may have, and what is to be said of it. Go has raised the
+// processes that we may have, and what is to be told if they are few. Go has raised the
 // limit of descriptors as far as it goes, and gives commands the one that we
 // were started with.
-func Workers() (n int, note string) {
+func Workers() (n int, limited event.Event) {
 	n = openings.MaxRunning
 	fit := func(most int, why string) {
 		if most = max(most, fewestWorkers); most < n {
-			n, note = most, fmt.Sprintf("at most %d start commands and %d stop commands run at a time: %s", most, most, why)
+			n, limited = most, event.WorkersLimited{Workers: most, Why: why}
 		}
 	}
 	var limit unix.Rlimit
@@ -49,7 +50,7 @@ func Workers() (n int, note string) {
 	if free, ok := tasksLeft("/sys/fs/cgroup", string(text)); err == nil && ok {
 		fit((free-spareTasks)/tasksPerWorker, fmt.Sprintf("only %d processes may be added (pids.max)", free))
 	}
-	return n, note
+	return n, limited
 }
 
 // openFiles is how many files this process has open.

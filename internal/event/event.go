@@ -46,6 +46,14 @@ func (warning) Audience() Audience { return Log | Terminal }
 func (quiet) Audience() Audience   { return Log }
 func (debug) Audience() Audience   { return Debug }
 
+// Texts returns the words of some events.
+func Texts(events []Event) (texts []string) {
+	for _, e := range events {
+		texts = append(texts, e.Text())
+	}
+	return texts
+}
+
 // Ports names ranges of ports as the configuration does: "tcp/22, udp/53".
 func Ports(ports []knock.PortRange) string {
 	text := ""

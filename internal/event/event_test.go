@@ -115,9 +115,9 @@ var kinds = func() []struct {
 		{LeftOut{Events: 7, Day: true}, "7 lines left out (LogRate: the day's share is used up)"},
 		{Lost{Lines: 7, Why: "no space left on device"}, "7 lines lost: no space left on device"},
 
-		{GuardDeaf{Closed: one}, "tcp/22 is closed to all and nothing listens: knockd --cleanup --force opens it"},
-		{GuardDeaf{Closed: ports, Open: one}, "tcp/22, udp/60001-60010 are closed to all and nothing listens: knockd --cleanup --force opens them\n" +
-			"tcp/22 is not guarded until something is listened on"},
+		{GuardDeaf{Ports: one}, "tcp/22 is closed to all and nothing listens: knockd --cleanup --force opens it"},
+		{GuardDeaf{Ports: ports}, "tcp/22, udp/60001-60010 are closed to all and nothing listens: knockd --cleanup --force opens them"},
+		{GuardDeaf{Ports: one, Open: true}, "tcp/22 is not guarded until something is listened on"},
 		{GuardClosed{Ports: ports}, "the guard closes tcp/22, udp/60001-60010"},
 		{GuardClosed{Ports: one, Stays: true}, "the guard keeps closed: tcp/22 (knockd --cleanup opens them to all)"},
 		{GuardFailed{Err: full}, "close the guard: no space left on device: trying again"},
@@ -126,7 +126,7 @@ var kinds = func() []struct {
 		{TableUnowned{Table: table}, "table inet knockd cannot be owned (that needs Linux 6.9): other programs can change it; if they do, it is put back"},
 		{Restored{Table: table, By: `"nft" (process 9)`, Openings: 2}, `table inet knockd was changed by "nft" (process 9): put back, with 2 openings`},
 		{Restored{By: `"nft" (process 9)`, Openings: 2}, `the sets of native doors were made anew by "nft" (process 9): put back 2 openings`},
-		{ClosedByOthers{By: `"nft" (process 9)`, Openings: 2}, `2 openings were closed by "nft" (process 9)`},
+		{ClosedByOthers{By: `"nft" (process 9)`, Closed: make([]Element, 2)}, `2 openings were closed by "nft" (process 9)`},
 		{RestoreFailed{Err: full}, "no space left on device: trying again"},
 		{MonitorFailed{Err: full}, "nftables monitor: no space left on device: starting again"},
 		{SetLacking{Door: ssh, Version: "IPv6", Key: "nft_set_6"}, "door ssh does not open for IPv6 addresses: it has no nft_set_6"},
@@ -200,7 +200,7 @@ func TestNoSecrets(t *testing.T) {
 func harmless(t *testing.T, typ reflect.Type, at string) {
 	switch typ {
 	case reflect.TypeFor[knock.DoorID](), reflect.TypeFor[knock.PortRange](), reflect.TypeFor[knock.Hit](), reflect.TypeFor[knock.Protocol](),
-		reflect.TypeFor[netip.Addr](), reflect.TypeFor[netip.AddrPort](), reflect.TypeFor[time.Time](), reflect.TypeFor[time.Duration](), reflect.TypeFor[error]():
+		reflect.TypeFor[netip.Addr](), reflect.TypeFor[netip.AddrPort](), reflect.TypeFor[netip.Prefix](), reflect.TypeFor[time.Time](), reflect.TypeFor[time.Duration](), reflect.TypeFor[error]():
 		return
 	}
 	switch kind := typ.Kind(); {

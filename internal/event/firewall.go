@@ -2,32 +2,28 @@ package event
 
 import (
 	"fmt"
+	"net/netip"
+	"time"
 
 	"knockd/internal/knock"
 )
 
-// GuardDeaf: nothing is listened on, and what the guard means to those outside.
+// GuardDeaf: nothing is listened on, so nobody can open these ports of the guard.
 type GuardDeaf struct {
 	warning
-	Closed, Open []knock.PortRange
+	Ports []knock.PortRange
+	Open  bool // they are open to all; else closed
 }
 
 func (e GuardDeaf) Text() string {
-	closed, open := "", ""
-	if len(e.Closed) > 0 {
-		it := "it"
-		if several(e.Closed) {
-			it = "them"
-		}
-		closed = Are(e.Closed) + " closed to all and nothing listens: knockd --cleanup --force opens " + it
+	it := "it"
+	if several(e.Ports) {
+		it = "them"
 	}
-	if len(e.Open) > 0 {
-		open = Are(e.Open) + " not guarded until something is listened on"
+	if e.Open {
+		return Are(e.Ports) + " not guarded until something is listened on"
 	}
-	if closed != "" && open != "" {
-		closed += "\n"
-	}
-	return closed + open
+	return Are(e.Ports) + " closed to all and nothing listens: knockd --cleanup --force opens " + it
 }
 
 // Are begins a sentence about ports: "tcp/22 is".
@@ -89,12 +85,21 @@ func (e TableUnowned) Text() string {
 	return "table " + e.Table + " cannot be owned (that needs Linux 6.9): other programs can change it; if they do, it is put back"
 }
 
+// Element is an opening in the kernel.
+type Element struct {
+	Door knock.DoorID
+	For  netip.Prefix
+	Port knock.PortRange // the zero value: all that the door opens
+	Left time.Duration   // of its time; 0: it had no end
+}
+
 // Restored: somebody has changed rules of ours, and they are as they were.
 type Restored struct {
 	warning
-	Table    string // "": the host's sets were made anew
-	By       string // "nft" (process 1)
-	Openings int
+	Table    string    // "": the host's sets were made anew
+	By       string    // "nft" (process 1)
+	Openings int       // that are open again
+	Closed   []Element // that stay closed
 }
 
 func (e Restored) Text() string {
@@ -107,12 +112,12 @@ func (e Restored) Text() string {
 // ClosedByOthers: somebody has ended openings.
 type ClosedByOthers struct {
 	warning
-	By       string
-	Openings int
+	By     string
+	Closed []Element
 }
 
 func (e ClosedByOthers) Text() string {
-	return fmt.Sprintf("%d openings were closed by %s", e.Openings, e.By)
+	return fmt.Sprintf("%d openings were closed by %s", len(e.Closed), e.By)
 }
 
 // RestoreFailed: what others have changed could not be put back, and is tried again.

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
+
+	"knockd/internal/event"
+	"knockd/internal/knock"
 
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
@@ -38,7 +40,7 @@ func CloseEverything(netns int) (done []string, err error) {
 // configuration does not use them and no program owns them: a guard that an
 // earlier one has left keeps its ports closed to all. They may be another
 // daemon's that is down, so nothing is done about them.
-func Leftovers(netns int, used ...Table) (warnings []string, err error) {
+func Leftovers(netns int, used ...Table) (found []event.Event, err error) {
 	k, err := dial(netns)
 	if err != nil {
 		return nil, err
@@ -54,18 +56,18 @@ func Leftovers(netns int, used ...Table) (warnings []string, err error) {
 		}
 		sets, err := k.sets(t)
 		if err != nil {
-			return warnings, fmt.Errorf("list the sets of table %s: %w", tableOf(t), reason(err))
+			return found, fmt.Errorf("list the sets of table %s: %w", tableOf(t), reason(err))
 		}
 		if isOurTable(sets) {
-			warnings = append(warnings, leftover(k, t, sets))
+			found = append(found, leftover(k, t, sets))
 		}
 	}
-	return warnings, nil
+	return found, nil
 }
 
 // leftover says what a table of ours still does.
-func leftover(k kernel, t *nftables.Table, sets []*nftables.Set) string {
-	does := "is still there"
+func leftover(k kernel, t *nftables.Table, sets []*nftables.Set) event.Event {
+	found := event.TableFound{Table: tableOf(t).String()}
 	for _, s := range sets {
 		if s.Name != mapName(Guard) || !s.IsMap {
 			continue
@@ -75,14 +77,13 @@ func leftover(k kernel, t *nftables.Table, sets []*nftables.Set) string {
 			continue
 		}
 		state := tableState{elements: map[string][]nftables.SetElement{s.Name: elements}}
-		var ports []string
+		found.Guard, found.Closes = true, nil
 		for r := range state.routes(s.Name) {
-			ports = append(ports, r.PortRange.String())
+			found.Closes = append(found.Closes, r.PortRange)
 		}
-		slices.Sort(ports)
-		does = "still closes " + strings.Join(ports, ", ") + " to all"
+		slices.SortFunc(found.Closes, func(a, b knock.PortRange) int { return cmp.Compare(a.String(), b.String()) })
 	}
-	return fmt.Sprintf("table %s, which another configuration has left, %s; if no other knockd uses it: nft delete table %s", tableOf(t), does, tableOf(t))
+	return found
 }
 
 // cleaner goes through all tables of the kernel.

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"knockd/internal/event"
+
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 )
@@ -77,11 +79,11 @@ var errClosed = errors.New("the native firewall is closed")
 // openings that are there stay, with their remaining time, unless their door
 // is gone; and only what differs is changed, without a moment in which a port
 // is less protected than before or an opening lost. Without doors nothing of
-// ours remains. It returns warnings.
+// ours remains. It returns what should be looked at.
 //
 // A door whose ports have changed opens the new ones from now on for those
 // for whom it is already open; one whose prefix length has changed, for nobody.
-func (f *Firewall) Ensure(doors []Door) (warnings []string, err error) {
+func (f *Firewall) Ensure(doors []Door) (doubts []event.Event, err error) {
 	specs, err := newSpecs(&f.opt, doors)
 	if err != nil {
 		return nil, err
@@ -96,15 +98,15 @@ func (f *Firewall) Ensure(doors []Door) (warnings []string, err error) {
 	}
 	if f.opt.Mode.HasTable() {
 		err = f.ensureTable(specs)
-		warnings = f.ownerWarning()
+		doubts = f.owned()
 	} else {
-		warnings, err = f.ensureSets(specs)
+		doubts, err = f.ensureSets(specs)
 	}
 	f.watchTables()
 	if err != nil {
 		return nil, err
 	}
-	return warnings, nil
+	return doubts, nil
 }
 
 // ensureTable is Ensure for all modes but set.
@@ -185,11 +187,12 @@ func (f *Firewall) owner(*tableState) uint32 {
 	return f.k.port()
 }
 
-func (f *Firewall) ownerWarning() []string {
+// owned says that others can change the table, if they can.
+func (f *Firewall) owned() []event.Event {
 	if !f.noOwner || f.model == nil {
 		return nil
 	}
-	return []string{fmt.Sprintf("table %s cannot be owned (that needs Linux 6.9): other programs can change it; if they do, it is put back", f.opt.Table)}
+	return []event.Event{event.TableUnowned{Table: f.opt.Table.String()}}
 }
 
 // usable says why a table is not ours to use.

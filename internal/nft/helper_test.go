@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/nftables"
 
+	"knockd/internal/event"
 	"knockd/internal/knock"
 	"knockd/internal/nettest"
 )
@@ -36,10 +37,10 @@ func TestMain(m *testing.M) {
 // notices collects what a Firewall says.
 type notices struct {
 	mu  sync.Mutex
-	all []Notice
+	all []event.Event
 }
 
-func (n *notices) add(one Notice) {
+func (n *notices) add(one event.Event) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.all = append(n.all, one)
@@ -48,18 +49,23 @@ func (n *notices) add(one Notice) {
 func (n *notices) texts() string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	var texts []string
-	for _, one := range n.all {
-		texts = append(texts, one.Text)
-	}
-	return strings.Join(texts, "\n")
+	return strings.Join(event.Texts(n.all), "\n")
 }
 
 func (n *notices) closed() (all []Open) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, one := range n.all {
-		all = append(all, one.Closed...)
+		var closed []event.Element
+		switch e := one.(type) {
+		case event.ClosedByOthers:
+			closed = e.Closed
+		case event.Restored:
+			closed = e.Closed
+		}
+		for _, e := range closed {
+			all = append(all, Open{Door: e.Door, Prefix: e.For, Proto: e.Port.Proto, Port: e.Port.First, Left: e.Left})
+		}
 	}
 	return all
 }
@@ -91,7 +97,7 @@ func ensure(t testing.TB, f *Firewall, doors ...Door) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return warnings
+	return event.Texts(warnings)
 }
 
 func open(t testing.TB, f *Firewall, o Opening) Open {

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"knockd/internal/event"
+
 	"github.com/mdlayher/netlink"
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
@@ -141,7 +143,7 @@ func (m *monitor) run(ev events) {
 			return
 		}
 		if !errors.Is(err, unix.ENOBUFS) {
-			m.f.notify(Notice{Text: fmt.Sprintf("nftables monitor: %v: starting again", err)})
+			m.f.notify(event.MonitorFailed{Err: err})
 		}
 		if ev = m.again(); ev != nil {
 			m.f.changed(m, false, "")
@@ -265,8 +267,8 @@ func author(msg netlink.Message) string {
 	return fmt.Sprintf("%q (process %d)", name, pid)
 }
 
-func (f *Firewall) notify(n Notice) {
+func (f *Firewall) notify(e event.Event) {
 	if f.opt.Notify != nil {
-		f.opt.Notify(n)
+		f.opt.Notify(e)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/nftables"
 
+	"knockd/internal/event"
 	"knockd/internal/knock"
 )
 
@@ -135,12 +136,6 @@ type Open struct {
 	Left   time.Duration  // 0 if it lasts until it is closed
 }
 
-// Notice is something the owner of the machine should read in the log.
-type Notice struct {
-	Text   string
-	Closed []Open // openings that somebody else has ended
-}
-
 // Options are what a Firewall needs to know beside its doors.
 type Options struct {
 	Mode  Mode    // the zero value means Guard
@@ -152,7 +147,7 @@ type Options struct {
 	Listening func() bool
 	// Notify is called from a goroutine of the Firewall's own, one call at a
 	// time, when something has happened to the rules. It may be nil.
-	Notify func(Notice)
+	Notify func(event.Event)
 	// NetNS is a descriptor of the network namespace to work in; 0 means the
 	// current one. Another one needs CAP_SYS_ADMIN.
 	NetNS int

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/nftables"
 
+	"knockd/internal/event"
 	"knockd/internal/knock"
 	"knockd/internal/nettest"
 )
@@ -302,7 +303,7 @@ func TestLeftovers(t *testing.T) {
 	f.Close()
 	const want = "table inet knockd, which another configuration has left, still closes tcp/22, udp/60001-60010 to all; " +
 		"if no other knockd uses it: nft delete table inet knockd"
-	if got, err := Leftovers(netns); err != nil || lines(got) != want {
+	if got, err := Leftovers(netns); err != nil || lines(event.Texts(got)) != want {
 		t.Errorf("left: %q, %v", got, err)
 	}
 }

@@ -6,6 +6,9 @@ import (
 	"slices"
 	"time"
 
+	"knockd/internal/event"
+	"knockd/internal/knock"
+
 	"github.com/google/nftables"
 )
 
@@ -16,16 +19,16 @@ import (
 func (f *Firewall) changed(m *monitor, emptied bool, who string) {
 	var last string
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
-		notice, err := f.restore(m, emptied, who)
+		e, err := f.restore(m, emptied, who)
 		if err == nil {
-			if notice.Text != "" {
-				f.notify(notice)
+			if e != nil {
+				f.notify(e)
 			}
 			return
 		}
 		if err.Error() != last {
 			last = err.Error()
-			f.notify(Notice{Text: last + ": trying again"})
+			f.notify(event.RestoreFailed{Err: err})
 		}
 		if !m.pause(wait) {
 			return
@@ -33,30 +36,25 @@ func (f *Firewall) changed(m *monitor, emptied bool, who string) {
 	}
 }
 
-// restore looks once, and says in a notice what it has found and done.
-func (f *Firewall) restore(m *monitor, emptied bool, who string) (Notice, error) {
+// restore looks once, and returns what it has found and done; nil for nothing.
+func (f *Firewall) restore(m *monitor, emptied bool, who string) (event.Event, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.k == nil || f.monitor != m || len(f.doors) == 0 {
-		return Notice{}, nil
+		return nil, nil
 	}
 	if !f.opt.Mode.HasTable() {
 		return f.restoreSets(emptied, who)
 	}
 	changed, err := f.repair(emptied)
 	if err != nil {
-		return Notice{}, err
+		return nil, err
 	}
-	n := Notice{}
-	if n.Closed, err = f.closedByOthers(); err != nil {
-		return n, err
+	closed, err := f.closedByOthers()
+	if err != nil || !changed {
+		return closedBy(who, closed), err
 	}
-	if changed {
-		n.Text = fmt.Sprintf("table %s was changed by %s: put back, with %d openings", f.opt.Table, who, len(f.record.until))
-	} else if len(n.Closed) > 0 {
-		n.Text = fmt.Sprintf("%d openings were closed by %s", len(n.Closed), who)
-	}
-	return n, nil
+	return event.Restored{Table: f.opt.Table.String(), By: who, Openings: len(f.record.until), Closed: elements(closed)}, nil
 }
 
 // repair puts our table back as it should be, with all openings of the record
@@ -102,7 +100,7 @@ func keysOf(was *tableState) map[element]bool {
 // restoreSets looks after the host's sets in mode set. They come and go with
 // the host's rules: what a set has lost by being made anew is put back, what
 // somebody has taken out stays out.
-func (f *Firewall) restoreSets(emptied bool, who string) (Notice, error) {
+func (f *Firewall) restoreSets(emptied bool, who string) (event.Event, error) {
 	var faults []error
 	for _, s := range f.doors {
 		for _, t := range s.targets() {
@@ -113,23 +111,39 @@ func (f *Firewall) restoreSets(emptied bool, who string) (Notice, error) {
 	}
 	f.reindex()
 	if err := errors.Join(faults...); err != nil {
-		return Notice{}, err
+		return nil, err
 	}
-	var n Notice
+	back := 0
 	if emptied {
-		back, err := f.putBack()
-		if err != nil {
-			return n, err
-		}
-		if back > 0 {
-			n.Text = fmt.Sprintf("the sets of native doors were made anew by %s: put back %d openings", who, back)
+		var err error
+		if back, err = f.putBack(); err != nil {
+			return nil, err
 		}
 	}
 	closed, err := f.closedByOthers()
-	if n.Closed = closed; n.Text == "" && len(closed) > 0 {
-		n.Text = fmt.Sprintf("%d openings were closed by %s", len(closed), who)
+	if err != nil || back == 0 {
+		return closedBy(who, closed), err
 	}
-	return n, err
+	return event.Restored{By: who, Openings: back, Closed: elements(closed)}, nil
+}
+
+// closedBy is the event of openings that somebody has closed, nil if there are none.
+func closedBy(who string, closed []Open) event.Event {
+	if len(closed) == 0 {
+		return nil
+	}
+	return event.ClosedByOthers{By: who, Closed: elements(closed)}
+}
+
+func elements(list []Open) (out []event.Element) {
+	for _, o := range list {
+		e := event.Element{Door: o.Door, For: o.Prefix, Left: o.Left}
+		if o.Port != 0 {
+			e.Port = knock.Step{Proto: o.Proto, Port: o.Port}.Ports()
+		}
+		out = append(out, e)
+	}
+	return out
 }
 
 // reindex finds anew what openings need: a set may have come back with

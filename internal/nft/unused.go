@@ -3,15 +3,17 @@ package nft
 import (
 	"fmt"
 
+	"knockd/internal/event"
+
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 )
 
-// unusedSets warns of sets that no rule asks.
-func (f *Firewall) unusedSets(specs []*spec) (warnings []string) {
+// unusedSets finds sets that no rule asks.
+func (f *Firewall) unusedSets(specs []*spec) (doubts []event.Event) {
 	chains, err := f.k.chains()
 	if err != nil {
-		return []string{fmt.Sprintf("whether rules refer to the sets was not examined: list the chains: %v", reason(err))}
+		return []event.Event{event.Fault{Err: fmt.Errorf("whether rules refer to the sets was not examined: list the chains: %w", reason(err))}}
 	}
 	seen := map[SetName]bool{}
 	for _, s := range specs {
@@ -23,13 +25,13 @@ func (f *Firewall) unusedSets(specs []*spec) (warnings []string) {
 			seen[name] = true
 			used, err := f.isUsed(name, chains)
 			if err != nil {
-				warnings = append(warnings, fmt.Sprintf("set %s: whether a rule refers to it was not examined: %v", name, err))
+				doubts = append(doubts, event.Fault{Err: fmt.Errorf("set %s: whether a rule refers to it was not examined: %w", name, err)})
 			} else if !used {
-				warnings = append(warnings, fmt.Sprintf("no rule refers to set %s: door %s opens nothing; add to a chain of table %s, before what drops: %s", name, s.Name, t.table, t.example(s)))
+				doubts = append(doubts, event.SetUnused{Door: s.DoorID, Set: name.String(), Table: t.table.String(), Rule: t.example(s)})
 			}
 		}
 	}
-	return warnings
+	return doubts
 }
 
 func (f *Firewall) isUsed(name SetName, chains []*nftables.Chain) (bool, error) {

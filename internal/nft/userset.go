@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"knockd/internal/event"
+
 	"github.com/google/nftables"
 )
 
@@ -16,7 +18,7 @@ const maxRange = 64
 
 // ensureSets is Ensure for mode set: it looks at the host's sets, adopts our
 // elements in them and takes out those of doors that are no more.
-func (f *Firewall) ensureSets(specs []*spec) (warnings []string, err error) {
+func (f *Firewall) ensureSets(specs []*spec) (doubts []event.Event, err error) {
 	var faults []error
 	for _, s := range specs {
 		for _, t := range s.targets() {
@@ -29,12 +31,12 @@ func (f *Firewall) ensureSets(specs []*spec) (warnings []string, err error) {
 		return nil, err
 	}
 	for _, s := range specs {
-		warnings = append(warnings, s.setWarnings()...)
+		doubts = append(doubts, s.lacking()...)
 	}
 	if err := f.changeSets(specs); err != nil {
 		return nil, err
 	}
-	return append(warnings, f.unusedSets(specs)...), nil
+	return append(doubts, f.unusedSets(specs)...), nil
 }
 
 // changeSets goes over to other doors.
@@ -64,18 +66,15 @@ func (f *Firewall) changeSets(specs []*spec) error {
 	return nil
 }
 
-// setWarnings says what a door cannot do with the sets it has.
-func (s *spec) setWarnings() []string {
-	missing, key := "", ""
+// lacking says what a door cannot do with the sets it has.
+func (s *spec) lacking() []event.Event {
 	switch {
 	case s.v4 == nil:
-		missing, key = "IPv4", "nft_set"
+		return []event.Event{event.SetLacking{Door: s.DoorID, Version: "IPv4", Key: "nft_set"}}
 	case s.v6 == nil:
-		missing, key = "IPv6", "nft_set_6"
-	default:
-		return nil
+		return []event.Event{event.SetLacking{Door: s.DoorID, Version: "IPv6", Key: "nft_set_6"}}
 	}
-	return []string{fmt.Sprintf("door %s does not open for %s addresses: it has no %s", s.Name, missing, key)}
+	return nil
 }
 
 // checkSet finds the set that a target names and says what is wrong with it.
