@@ -36,7 +36,7 @@ type journalOfBoot struct {
 func (j journalOfBoot) Found() []journal.Opening {
 	found := j.Journal.Found()
 	for i := range found {
-		found[i].SameBoot = found[i].SameBoot && j.same
+		found[i].SameBoot = j.same
 	}
 	return found
 }
