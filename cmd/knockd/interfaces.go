@@ -56,7 +56,7 @@ func (o *options) checkInterfacesNow(conf *config.Config, stderr io.Writer) (not
 	for _, name := range now.Missing {
 		waits = append(waits, waitsFor(name))
 	}
-	if now.Hears() {
+	if now.Active() {
 		o.warn(stderr, waits...)
 		advise(stderr, notHeard(now.On)...)
 		return ""

@@ -57,7 +57,7 @@ func TestFollowManyChanges(t *testing.T) {
 	}
 }
 
-func followOn(h *nettest.Host, w *Wanted, names ...string) (f *Followed, err error) {
+func followOn(h *nettest.Host, w *FilterSpec, names ...string) (f *Followed, err error) {
 	err = h.Do(func() (err error) {
 		f, err = Follow(names, w, func(event.Event) {})
 		return err

@@ -29,8 +29,8 @@ type Listening struct {
 	indexes []int // for Live.Bind
 }
 
-// Hears says whether something is listened on.
-func (l *Listening) Hears() bool { return len(l.On) > 0 && !l.Deaf }
+// Active reports whether something is listened on.
+func (l *Listening) Active() bool { return len(l.On) > 0 && !l.Deaf }
 
 // Look says what a Followed of these names would listen on now.
 func Look(names []string) (Listening, error) {

@@ -22,7 +22,7 @@ func TestFilterChangesNoDecision(t *testing.T) {
 	var refused, packets, events int
 	for range 150 {
 		doors := strictDoors(r)
-		w := &Wanted{Outgoing: true} // the interpreter does not know packet types
+		w := &FilterSpec{Outgoing: true} // the interpreter does not know packet types
 		for _, d := range doors {
 			w.AddDoor(d)
 		}

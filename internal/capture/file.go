@@ -25,7 +25,7 @@ type File struct {
 	reader  packetReader
 	decoder packet.Decoder
 	latest  time.Time
-	twins   *twins
+	dedup   *dedup
 	batch   []Captured
 	ahead   []Captured // came later than the batch; one at most
 	err     error      // returned by Next from now on
@@ -58,7 +58,7 @@ func newFile(name string, r io.Reader) (*File, error) {
 		name:   name,
 		frames: &frames{r: bufio.NewReaderSize(r, 1<<16)},
 		latest: time.Unix(0, 0), // of packets that have no time of their own
-		twins:  newTwins(),
+		dedup:  newDedup(),
 	}
 	magic, err := c.frames.peek(4)
 	switch {
@@ -131,7 +131,7 @@ func (c *File) Next() ([]Captured, error) {
 		if !ok {
 			break
 		}
-		if len(c.batch) > 0 && p.Time.Sub(c.batch[0].Time) >= nap {
+		if len(c.batch) > 0 && p.Time.Sub(c.batch[0].Time) >= coalesceTime {
 			c.ahead = append(c.ahead, p)
 			break
 		}
@@ -209,5 +209,5 @@ func (c *File) decode(frame []byte, info gopacket.CaptureInfo) (captured Capture
 		c.latest = info.Timestamp
 	}
 	captured = Captured{Packet: p, Time: c.latest}
-	return captured, !c.twins.second(&captured)
+	return captured, !c.dedup.duplicate(&captured)
 }

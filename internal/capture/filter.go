@@ -36,7 +36,7 @@ const (
 // header. Whatever is wanted passes; what else passes is little, but grows
 // when not everything can be said with limit instructions. The work for a
 // packet grows with the logarithm of the number of port ranges.
-func compile(w *Wanted, limit int) ([]bpf.Instruction, error) {
+func compile(w *FilterSpec, limit int) ([]bpf.Instruction, error) {
 	tcp, udp := w.ranges(knock.TCP), w.ranges(knock.UDP)
 	if prog := fit(w, tcp, udp, limit); prog != nil {
 		return prog, nil
@@ -48,7 +48,7 @@ func compile(w *Wanted, limit int) ([]bpf.Instruction, error) {
 }
 
 // fit returns the finest program that keeps to the limit, or nil.
-func fit(w *Wanted, tcp, udp []interval, limit int) []bpf.Instruction {
+func fit(w *FilterSpec, tcp, udp []interval, limit int) []bpf.Instruction {
 	all := len(tcp) + len(udp)
 	at := func(n int) []bpf.Instruction { // with about n ranges
 		share := func(r []interval) []interval { return coarsen(r, max(1, n*len(r)/max(1, all))) }
@@ -74,7 +74,7 @@ type leaf struct {
 	label label
 }
 
-func assemble(w *Wanted, tcp, udp []interval) []bpf.Instruction {
+func assemble(w *FilterSpec, tcp, udp []interval) []bpf.Instruction {
 	f := &filter{program: newProgram()}
 	f.reject = f.add(bpf.RetConstant{Val: 0})
 	f.accept = f.add(bpf.RetConstant{Val: whole})

@@ -11,9 +11,9 @@ import (
 	"golang.org/x/net/bpf"
 )
 
-// wantedPorts is a Wanted with n different ports.
-func wantedPorts(r *rand.Rand, n int) *Wanted {
-	w := &Wanted{Outgoing: true}
+// wantedPorts is a FilterSpec with n different ports.
+func wantedPorts(r *rand.Rand, n int) *FilterSpec {
+	w := &FilterSpec{Outgoing: true}
 	for _, port := range r.Perm(65535)[:n] {
 		w.Matches = append(w.Matches, Match{Proto: knock.TCP, First: uint16(port + 1), Last: uint16(port + 1), Flags: knock.FlagMatch{Set: knock.SYN}})
 	}

@@ -224,7 +224,7 @@ func TestFilterPassesVisible(t *testing.T) {
 			pool = 1 + r.IntN(2000)
 		}
 		doors := randomDoors(r, 1+r.IntN(1+pool), pool)
-		w := &Wanted{OnlyIPv4: r.IntN(4) == 0, Outgoing: true} // the interpreter does not know packet types
+		w := &FilterSpec{OnlyIPv4: r.IntN(4) == 0, Outgoing: true} // the interpreter does not know packet types
 		for _, d := range doors {
 			w.AddDoor(d)
 		}
@@ -280,7 +280,7 @@ func TestFilterRefuses(t *testing.T) {
 	doors := []*knock.Door{
 		{Sequence: []knock.Step{{Proto: knock.TCP, Port: 7000}, {Proto: knock.UDP, Port: 8000}}, Flags: knock.FlagMatch{Set: knock.SYN, Clear: knock.ACK}},
 	}
-	w := &Wanted{Outgoing: true}
+	w := &FilterSpec{Outgoing: true}
 	w.AddDoor(doors[0])
 	prog, err := compile(w, maxInstructions)
 	if err != nil {
@@ -330,7 +330,7 @@ func TestFilterRefuses(t *testing.T) {
 // TestFilterPayload checks what is asked of a datagram's payload, as single
 // packets of an authorization are told from others.
 func TestFilterPayload(t *testing.T) {
-	w := &Wanted{Outgoing: true, Matches: []Match{
+	w := &FilterSpec{Outgoing: true, Matches: []Match{
 		{Proto: knock.UDP, First: 62201, Last: 62201, Payload: 1500, MinPayload: 140, MaxPayload: 1500, Begins: "89+/"},
 		{Proto: knock.UDP, First: 62202, Last: 62203, Payload: 1500, MinPayload: 140, MaxPayload: 1500, Begins: "89+/"},
 		{Proto: knock.UDP, First: 62203, Last: 62203}, // a step of a sequence too

@@ -74,7 +74,7 @@ func BenchmarkFlood(b *testing.B) {
 	for b.Loop() {
 		without, _ := run()
 		var l *Live
-		w := &Wanted{Matches: []Match{{Proto: knock.TCP, First: 7000, Last: 7000, Flags: knock.FlagMatch{Set: knock.SYN}}}}
+		w := &FilterSpec{Matches: []Match{{Proto: knock.TCP, First: 7000, Last: 7000, Flags: knock.FlagMatch{Set: knock.SYN}}}}
 		if err := server.Do(func() (err error) {
 			l, err = Open("eth0", w, func(e event.Event) { b.Log(e.Text()) })
 			return err

@@ -24,13 +24,13 @@ type Followed struct {
 	ended   chan struct{}
 	retry   retry // of Next
 
-	mu      sync.Mutex // guards what follows
-	live    *Live
-	wanted  Wanted
-	now     Listening
-	heard   bool
-	dropped uint64 // by sockets that are closed
-	closed  bool
+	mu        sync.Mutex // guards what follows
+	live      *Live
+	spec      FilterSpec
+	now       Listening
+	wasActive bool
+	dropped   uint64 // by sockets that are closed
+	closed    bool
 }
 
 // watch is netstate.Watch; tests put in its place one that fails.
@@ -41,9 +41,9 @@ var watch = netstate.Watch
 // interfaces, DefaultRoute for that of the default route. The log function is
 // told of what fails and is tried again. An error means that it could not be
 // tried at all, for want of a privilege most likely.
-func Follow(names []string, w *Wanted, log func(event.Event)) (*Followed, error) {
+func Follow(names []string, w *FilterSpec, log func(event.Event)) (*Followed, error) {
 	f := &Followed{
-		names: names, log: log, wanted: *w,
+		names: names, log: log, spec: *w,
 		changes: make(chan Listening, 1), done: make(chan struct{}), ended: make(chan struct{}),
 	}
 	live, err := Listen(f.name(), w, log)
@@ -78,26 +78,26 @@ func (f *Followed) Now() Listening {
 // both.
 func (f *Followed) Changes() <-chan Listening { return f.changes }
 
-// Heard says whether there ever was an interface to listen on.
-func (f *Followed) Heard() bool {
+// WasActive reports whether there ever was an interface to listen on.
+func (f *Followed) WasActive() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.heard
+	return f.wasActive
 }
 
 // SetFilter says what is wanted from now on; see Live.SetFilter.
-func (f *Followed) SetFilter(w *Wanted) error {
+func (f *Followed) SetFilter(w *FilterSpec) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.wanted = *w
+	f.spec = *w
 	return f.live.SetFilter(w)
 }
 
-// Lossy says whether Drops has something new to tell; see Live.Lossy.
-func (f *Followed) Lossy() bool {
+// HasDrops reports whether Drops has something new to tell; see Live.HasDrops.
+func (f *Followed) HasDrops() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.live.Lossy()
+	return f.live.HasDrops()
 }
 
 // Drops returns how many wanted packets the kernel has dropped since Follow;
@@ -156,7 +156,7 @@ func (f *Followed) renew() error {
 	if f.closed {
 		return os.ErrClosed
 	}
-	live, err := Listen(f.name(), &f.wanted, f.log)
+	live, err := Listen(f.name(), &f.spec, f.log)
 	if err != nil {
 		return err
 	}
@@ -252,7 +252,7 @@ func (f *Followed) apply(s *netstate.State) error {
 	next.News = next.since(&f.now)
 	err := f.bind(next.indexes)
 	next.Deaf = err != nil
-	f.heard = f.heard || next.Hears()
+	f.wasActive = f.wasActive || next.Active()
 	first := f.now.On == nil && f.now.Missing == nil
 	f.now = next
 	if !first {
@@ -282,7 +282,7 @@ type retry struct{ failures int }
 
 func (r *retry) succeeded() { r.failures = 0 }
 
-// first says whether this is the first failure after a success.
+// first reports whether this is the first failure after a success.
 func (r *retry) first() bool { r.failures++; return r.failures == 1 }
 
 // pause returns how long to wait before the next try.

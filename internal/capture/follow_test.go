@@ -24,7 +24,7 @@ type followed struct {
 	news []string
 }
 
-func follow(t *testing.T, h *nettest.Host, w *Wanted, names ...string) *followed {
+func follow(t *testing.T, h *nettest.Host, w *FilterSpec, names ...string) *followed {
 	t.Helper()
 	f := &followed{}
 	if err := h.Do(func() (err error) {
@@ -111,7 +111,7 @@ func TestFollowInterface(t *testing.T) {
 	client, server := nettest.NewHost(t, "client"), nettest.NewHost(t, "server")
 	f := follow(t, server, wantUDP(7000, 8000), "eth0")
 	f.await(t, "waiting for interface eth0")
-	if f.Heard() {
+	if f.WasActive() {
 		t.Error("heard without an interface")
 	}
 	for range 3 { // late, and gone and back
@@ -125,7 +125,7 @@ func TestFollowInterface(t *testing.T) {
 		f.await(t, "waiting for interface eth0")
 		f.awaitLocal(t, nettest.Server4, false)
 	}
-	if !f.Heard() {
+	if !f.WasActive() {
 		t.Error("nothing heard")
 	}
 

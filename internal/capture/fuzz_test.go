@@ -81,10 +81,10 @@ func FuzzFilter(f *testing.F) {
 }
 
 // wantedOf makes doors of a number, and what a filter is told to let pass.
-func wantedOf(seed uint64) ([]*knock.Door, *Wanted) {
+func wantedOf(seed uint64) ([]*knock.Door, *FilterSpec) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	doors := strictDoors(r)
-	w := &Wanted{OnlyIPv4: r.IntN(4) == 0, Outgoing: true} // the interpreter does not know packet types
+	w := &FilterSpec{OnlyIPv4: r.IntN(4) == 0, Outgoing: true} // the interpreter does not know packet types
 	for _, d := range doors {
 		w.AddDoor(d)
 	}
@@ -104,7 +104,7 @@ func wantedOf(seed uint64) ([]*knock.Door, *Wanted) {
 
 // keysSee fails the test if a packet that a match asks for does not pass, or
 // with too little of its payload.
-func keysSee(t *testing.T, w *Wanted, p packet.Packet, d *packet.Decoder, passed []byte, wire int) {
+func keysSee(t *testing.T, w *FilterSpec, p packet.Packet, d *packet.Decoder, passed []byte, wire int) {
 	t.Helper()
 	for _, m := range w.Matches {
 		if m.Payload == 0 || p.Proto != m.Proto || p.DstPort < m.First || p.DstPort > m.Last || !meets(p, m) {
@@ -117,7 +117,7 @@ func keysSee(t *testing.T, w *Wanted, p packet.Packet, d *packet.Decoder, passed
 	}
 }
 
-// meets says whether a packet's flags or payload are those that a match asks for.
+// meets reports whether a packet's flags or payload are those that a match asks for.
 func meets(p packet.Packet, m Match) bool {
 	if p.Proto == knock.TCP {
 		return p.Flags&m.Flags.Set == m.Flags.Set && p.Flags&m.Flags.Clear == 0

@@ -91,7 +91,7 @@ func TestLiveLittleMemory(t *testing.T) {
 // ring does not hold, and says so.
 func TestLiveDrops(t *testing.T) {
 	client, server := nettest.Pair(t)
-	w := &Wanted{Matches: []Match{{Proto: knock.TCP, First: 7000, Last: 7000}}}
+	w := &FilterSpec{Matches: []Match{{Proto: knock.TCP, First: 7000, Last: 7000}}}
 	l := listen(t, server, "eth0", w)
 	const frames = ringSize / minFrame
 	if err := flood(client, "eth0", hardwareAddr(server, "eth0"), frames+5000); err != nil {
@@ -120,7 +120,7 @@ func TestLiveDrops(t *testing.T) {
 	if err := flood(client, "eth0", hardwareAddr(server, "eth0"), frames+5000); err != nil {
 		t.Fatal(err)
 	}
-	for n := 0; !l.Lossy(); n++ {
+	for n := 0; !l.HasDrops(); n++ {
 		if n == 2*frames {
 			t.Fatal("the loss is not noticed")
 		}
@@ -129,7 +129,7 @@ func TestLiveDrops(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if more, err := l.Drops(); err != nil || more <= drops || l.Lossy() {
-		t.Errorf("%d drops, then %d, %v; lossy %v", drops, more, err, l.Lossy())
+	if more, err := l.Drops(); err != nil || more <= drops || l.HasDrops() {
+		t.Errorf("%d drops, then %d, %v; has drops %v", drops, more, err, l.HasDrops())
 	}
 }

@@ -26,7 +26,7 @@ const (
 // maxTags is how many VLAN tags of a frame are stepped over.
 const maxTags = 4
 
-// known says whether the network layer's octets can be found in frames of this type.
+// known reports whether the network layer's octets can be found in frames of this type.
 func (l linkType) known() bool {
 	switch l {
 	case linkNull, linkEthernet, linkRawBSD, linkRawBSD14, linkRaw, linkLoop,

@@ -153,7 +153,7 @@ func TestFollowRouter(t *testing.T) {
 	client.Run("ip", "route", "add", "default", "via", "fd01::2")
 	inside.Run("ip", "route", "add", "default", "via", "10.2.0.2")
 	inside.Run("ip", "route", "add", "default", "via", "fd02::2")
-	var w Wanted
+	var w FilterSpec
 	for _, target := range []string{"10.2.0.1", "fd02::1"} {
 		w.AddDoor(&knock.Door{Sequence: []knock.Step{{Proto: knock.UDP, Port: 7000}, {Proto: knock.UDP, Port: 8000}}, Target: netip.MustParseAddr(target)})
 	}

@@ -22,16 +22,16 @@ import (
 // interface that it listens on is down, or when it is no more, there is
 // silence, not an error: the kernel tells a socket of the first only.
 type Live struct {
-	name string
-	log  func(event.Event)
-	file *os.File
-	conn syscall.RawConn
-	wait *waiter
-	hear *ear
-	pace pace // of Next
+	name     string
+	log      func(event.Event)
+	file     *os.File
+	conn     syscall.RawConn
+	wait     *waiter
+	receiver *receiver
+	pace     pace // of Next
 
 	mu         sync.Mutex // guards what follows
-	wanted     Wanted
+	spec       FilterSpec
 	interfaces []int // see Bind
 	warned     bool  // that the filter is coarser than it should be
 	drops      uint64
@@ -43,8 +43,8 @@ type Live struct {
 // Bind. It takes the capability CAP_NET_RAW. In errors and log lines it bears
 // the given name. The log function, which may be called from any goroutine, is
 // told once of each thing that makes capturing dearer and does not end it.
-func Listen(name string, w *Wanted, log func(event.Event)) (*Live, error) {
-	l := &Live{name: name, log: log, interfaces: []int{}, wanted: *w}
+func Listen(name string, w *FilterSpec, log func(event.Event)) (*Live, error) {
+	l := &Live{name: name, log: log, interfaces: []int{}, spec: *w}
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, l.failed("open", os.NewSyscallError("socket", err))
@@ -66,7 +66,7 @@ func Listen(name string, w *Wanted, log func(event.Event)) (*Live, error) {
 
 // Open listens for what is wanted on the interface of the given name, or on
 // all interfaces if the name is "any".
-func Open(name string, w *Wanted, log func(event.Event)) (*Live, error) {
+func Open(name string, w *FilterSpec, log func(event.Event)) (*Live, error) {
 	var indexes []int
 	if name != Any {
 		i, err := net.InterfaceByName(name)
@@ -120,14 +120,14 @@ func (l *Live) prepare(fd int) error {
 	if err != nil {
 		return err
 	}
-	r, err := openRing(fd, l.wanted.MaxPayload())
+	r, err := openRing(fd, l.spec.MaxPayload())
 	if err == nil {
-		l.hear = newEar(r)
+		l.receiver = newReceiver(r)
 		return nil
 	}
 	l.log(event.CaptureSlower{Interface: l.name, Err: err})
 	p, err := newPlain(fd)
-	l.hear = newEar(p)
+	l.receiver = newReceiver(p)
 	return err
 }
 
@@ -156,7 +156,7 @@ func (l *Live) bind(fd int, indexes []int) error {
 		return nil
 	}
 	l.interfaces = slices.Clone(indexes)
-	l.hear.stacked.Store(len(indexes) != 1)
+	l.receiver.stacked.Store(len(indexes) != 1)
 	if bound {
 		return l.filter(fd)
 	}
@@ -183,10 +183,10 @@ func boundTo(fd int) int {
 
 // SetFilter says what is wanted from now on. No packet that is wanted before
 // and after is lost.
-func (l *Live) SetFilter(w *Wanted) error {
+func (l *Live) SetFilter(w *FilterSpec) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.wanted = *w
+	l.spec = *w
 	if err := l.control(l.filter); err != nil {
 		return l.failed("filter", err)
 	}
@@ -195,7 +195,7 @@ func (l *Live) SetFilter(w *Wanted) error {
 
 // filter attaches the finest filter that the kernel takes.
 func (l *Live) filter(fd int) error {
-	w := l.wanted
+	w := l.spec
 	w.interfaces = l.interfaces
 	if len(l.interfaces) == 1 {
 		w.interfaces = nil // bound to
@@ -205,7 +205,7 @@ func (l *Live) filter(fd int) error {
 		w.Outgoing = false
 	}
 	// Before Linux 4.20 there is no such option, and the filter does it.
-	unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, truth(!w.Outgoing))
+	unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, boolInt(!w.Outgoing))
 	refused, err := attachFinest(&w, func(prog []bpf.Instruction) error { return attach(fd, prog) })
 	if refused != nil && !l.warned {
 		l.warned = true
@@ -216,7 +216,7 @@ func (l *Live) filter(fd int) error {
 
 // attachFinest attaches the finest filter that the kernel takes; refused is
 // why it is not the best one.
-func attachFinest(w *Wanted, attach func([]bpf.Instruction) error) (refused, err error) {
+func attachFinest(w *FilterSpec, attach func([]bpf.Instruction) error) (refused, err error) {
 	at := func(limit int) error {
 		prog, err := compile(w, limit)
 		if err != nil {
@@ -260,20 +260,20 @@ func (l *Live) Next() ([]Captured, error) {
 // gather lets packets gather, if they come one close upon the other, and
 // returns them.
 func (l *Live) gather() (batch []Captured, err error) {
-	changed, napping := l.pace.change()
+	changed, coalescing := l.pace.change()
 	if changed {
-		if err = l.control(func(fd int) error { return l.wait.listen(fd, !napping) }); err != nil {
+		if err = l.control(func(fd int) error { return l.wait.listen(fd, !coalescing) }); err != nil {
 			return nil, err
 		}
 	}
-	if !napping {
+	if !coalescing {
 		return nil, nil
 	}
 	if !l.pace.full {
-		time.Sleep(nap)
+		time.Sleep(coalesceTime)
 	}
 	err = l.control(func(fd int) error {
-		batch, err = l.hear.packets(fd)
+		batch, err = l.receiver.packets(fd)
 		if len(batch) == 0 && err == nil {
 			l.pace.calm()
 			err = l.wait.listen(fd, true)
@@ -288,7 +288,7 @@ func (l *Live) listen() (batch []Captured, err error) {
 	woken := false
 	ended := l.wait.wait(func() bool {
 		err = l.control(func(fd int) error {
-			batch, err = l.hear.packets(fd)
+			batch, err = l.receiver.packets(fd)
 			if len(batch) == 0 && err == nil && woken {
 				err = fault(fd)
 			}
@@ -321,7 +321,7 @@ func (l *Live) ended(err error) error {
 	defer l.mu.Unlock()
 	l.lent = false
 	if l.closed {
-		l.hear.close()
+		l.receiver.close()
 		return os.ErrClosed
 	}
 	return fmt.Errorf("capture on %s: %w", l.name, err)
@@ -339,19 +339,19 @@ func (l *Live) Close() error {
 	err := l.wait.close()
 	l.file.Close()
 	if !l.lent {
-		l.hear.close()
+		l.receiver.close()
 	}
 	return err
 }
 
-// Lossy says whether Drops has something new to tell, as far as the packets
+// HasDrops reports whether Drops has something new to tell, as far as the packets
 // returned by Next show. It costs nothing. Without a ring it is always false.
-func (l *Live) Lossy() bool { return l.hear.lossy.Load() }
+func (l *Live) HasDrops() bool { return l.receiver.dropped.Load() }
 
 // Drops returns how many wanted packets the kernel has dropped since Listen
 // because they were not read fast enough.
 func (l *Live) Drops() (uint64, error) {
-	l.hear.lossy.Store(false)
+	l.receiver.dropped.Store(false)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	err := l.control(func(fd int) error {
@@ -364,7 +364,7 @@ func (l *Live) Drops() (uint64, error) {
 	return l.drops, err
 }
 
-func truth(b bool) int {
+func boolInt(b bool) int {
 	if b {
 		return 1
 	}

@@ -23,8 +23,8 @@ func TestMain(m *testing.M) { nettest.Main(m) }
 const patience = 10 * time.Second
 
 // wantUDP is what a door with the given UDP ports wants.
-func wantUDP(ports ...uint16) *Wanted {
-	w := &Wanted{}
+func wantUDP(ports ...uint16) *FilterSpec {
+	w := &FilterSpec{}
 	for _, p := range ports {
 		w.Matches = append(w.Matches, Match{Proto: knock.UDP, First: p, Last: p})
 	}
@@ -32,7 +32,7 @@ func wantUDP(ports ...uint16) *Wanted {
 }
 
 // listen opens a Live on a host.
-func listen(t *testing.T, h *nettest.Host, name string, w *Wanted) *Live {
+func listen(t *testing.T, h *nettest.Host, name string, w *FilterSpec) *Live {
 	t.Helper()
 	var l *Live
 	err := h.Do(func() (err error) {
@@ -239,7 +239,7 @@ func TestLiveFilterReplaced(t *testing.T) {
 func TestLiveLongPacket(t *testing.T) {
 	readers(t, func(t *testing.T) {
 		client, server := nettest.Pair(t)
-		w := &Wanted{Matches: []Match{{Proto: knock.UDP, First: 7000, Last: 7000, Payload: 1400}}}
+		w := &FilterSpec{Matches: []Match{{Proto: knock.UDP, First: 7000, Last: 7000, Payload: 1400}}}
 		short := listen(t, server, "eth0", wantUDP(7000))
 		if err := short.SetFilter(w); err != nil { // frames cannot grow
 			t.Fatal(err)

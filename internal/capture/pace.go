@@ -3,10 +3,10 @@ package capture
 import "time"
 
 const (
-	// nap is how long packets are let gather in a flood. A ring of 4,096
+	// coalesceTime is how long packets are let gather in a flood. A ring of 4,096
 	// frames, for doors with keys, holds what comes in it at a million a second.
-	nap = 4 * time.Millisecond
-	// quick is how many batches must come less than a nap apart before packets
+	coalesceTime = 4 * time.Millisecond
+	// quick is how many batches must come within coalesceTime before packets
 	// are let gather.
 	quick = 8
 )
@@ -15,24 +15,24 @@ const (
 // wake-up a packet. A single knock, or the few of an honest sequence, is never
 // held back.
 type pace struct {
-	last    time.Time // when the last batch was handed over
-	close   int       // how many batches in a row came less than a nap apart
-	napping bool      // packets gather, and wake nobody
-	full    bool      // the last batch was as large as can be: there are more
+	last       time.Time // when the last batch was handed over
+	close      int       // how many batches in a row came within coalesceTime
+	coalescing bool      // packets gather, and wake nobody
+	full       bool      // the last batch was as large as can be: there are more
 }
 
-// change says whether packets are to gather before the next batch, and whether
+// change reports whether packets are to gather before the next batch, and whether
 // that differs from before.
-func (p *pace) change() (changed, napping bool) {
-	was := p.napping
-	p.napping = p.close >= quick
-	return p.napping != was, p.napping
+func (p *pace) change() (changed, coalescing bool) {
+	was := p.coalescing
+	p.coalescing = p.close >= quick
+	return p.coalescing != was, p.coalescing
 }
 
 // handed notes a batch of so many packets.
 func (p *pace) handed(packets int, now time.Time) {
 	switch {
-	case p.napping && packets > 1, !p.napping && now.Sub(p.last) < nap:
+	case p.coalescing && packets > 1, !p.coalescing && now.Sub(p.last) < coalesceTime:
 		p.close++
 	default:
 		p.close = 0
@@ -40,5 +40,5 @@ func (p *pace) handed(packets int, now time.Time) {
 	p.last, p.full = now, packets >= MaxBatch
 }
 
-// calm notes that no packet has come during a nap.
-func (p *pace) calm() { p.close, p.napping = 0, false }
+// calm notes that no packet has come during coalesceTime.
+func (p *pace) calm() { p.close, p.coalescing = 0, false }

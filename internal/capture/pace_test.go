@@ -14,8 +14,8 @@ func TestPace(t *testing.T) {
 		batch := func(after time.Duration, packets int, wantNap bool) {
 			t.Helper()
 			time.Sleep(after)
-			if _, napping := p.change(); napping != wantNap {
-				t.Errorf("napping: %v, want %v", napping, wantNap)
+			if _, coalescing := p.change(); coalescing != wantNap {
+				t.Errorf("coalescing: %v, want %v", coalescing, wantNap)
 			}
 			p.handed(packets, time.Now())
 		}
@@ -37,7 +37,7 @@ func TestPace(t *testing.T) {
 		for range quick - 1 {
 			batch(100*time.Microsecond, 1, false)
 		}
-		batch(time.Second, 1, true) // the flood ended; this nap is the last
+		batch(time.Second, 1, true) // the flood ended; this pause is the last
 		batch(time.Second, 1, false)
 	})
 }

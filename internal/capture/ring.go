@@ -114,7 +114,7 @@ func (r *ring) packet(frame int) raw {
 		wire:       int(h.Len),
 		sec:        h.Sec,
 		nsec:       h.Nsec,
-		lossy:      h.Status&unix.TP_STATUS_LOSING != 0,
+		dropped:    h.Status&unix.TP_STATUS_LOSING != 0,
 		ifIndex:    int(from.Ifindex),
 		packetType: from.Pkttype,
 		hardware:   from.Hatype,

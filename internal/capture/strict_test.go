@@ -21,7 +21,7 @@ func TestFilterOfStrictDoors(t *testing.T) {
 	}
 	for _, strict := range []bool{true, false} {
 		door.Strict = strict
-		w := &Wanted{Outgoing: true} // the interpreter does not know packet types
+		w := &FilterSpec{Outgoing: true} // the interpreter does not know packet types
 		w.AddDoor(&door)
 		prog, err := compile(w, maxInstructions)
 		if err != nil {

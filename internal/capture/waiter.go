@@ -35,7 +35,7 @@ func newWaiter(fd int, name string) (*waiter, error) {
 	return w, nil
 }
 
-// listen says whether packets wake who waits from now on. What is there
+// listen reports whether packets wake who waits from now on. What is there
 // already does too.
 func (w *waiter) listen(fd int, yes bool) error {
 	e := unix.EpollEvent{Fd: int32(fd)}

@@ -50,7 +50,7 @@ type Options struct {
 	Status func(text string)
 
 	// For tests; nil: capture.Follow, command.Shell and limitCapabilities.
-	follow func(*capture.Wanted) (source, error)
+	follow func(*capture.FilterSpec) (source, error)
 	runner openings.Runner
 	limit  func(keep uint64) error
 }
@@ -58,11 +58,11 @@ type Options struct {
 // source is where packets come from.
 type source interface {
 	capture.Source
-	SetFilter(*capture.Wanted) error
+	SetFilter(*capture.FilterSpec) error
 	Now() capture.Listening
 	Changes() <-chan capture.Listening
-	Heard() bool
-	Lossy() bool
+	WasActive() bool
+	HasDrops() bool
 	Drops() (uint64, error)
 }
 
@@ -154,7 +154,7 @@ func (d *Daemon) fillIn() {
 		d.limit = limitCapabilities
 	}
 	if d.follow == nil {
-		d.follow = func(w *capture.Wanted) (source, error) {
+		d.follow = func(w *capture.FilterSpec) (source, error) {
 			return capture.Follow(d.Interfaces, w, d.Log.Event)
 		}
 	}

@@ -45,15 +45,15 @@ func (f *fakeSource) Close() error {
 	return nil
 }
 
-func (f *fakeSource) SetFilter(*capture.Wanted) error {
+func (f *fakeSource) SetFilter(*capture.FilterSpec) error {
 	f.filters.Add(1)
 	return nil
 }
 
 func (f *fakeSource) Now() capture.Listening            { return f.begins }
 func (f *fakeSource) Changes() <-chan capture.Listening { return f.changes }
-func (f *fakeSource) Heard() bool                       { return f.heard }
-func (f *fakeSource) Lossy() bool                       { return f.told.Load() < f.drops.Load() }
+func (f *fakeSource) WasActive() bool                   { return f.heard }
+func (f *fakeSource) HasDrops() bool                    { return f.told.Load() < f.drops.Load() }
 
 func (f *fakeSource) Drops() (uint64, error) {
 	f.told.Store(f.drops.Load())

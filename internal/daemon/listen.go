@@ -26,7 +26,7 @@ func (d *Daemon) listen() error {
 // local addresses, and live attempts go on.
 func (d *Daemon) listens(now capture.Listening) {
 	d.listening = now
-	d.hears.Store(now.Hears())
+	d.hears.Store(now.Active())
 	d.decisions.tracker.SetLocal(now.Local)
 }
 
@@ -66,7 +66,7 @@ func (d *Daemon) status() string {
 
 // unheard is the error of a daemon that never had an interface to listen on.
 func (d *Daemon) unheard() error {
-	if d.source.Heard() {
+	if d.source.WasActive() {
 		return nil
 	}
 	return fmt.Errorf("never listened: still %s", strings.Join(event.Texts(d.listening.Waits()), "; "))
@@ -74,7 +74,7 @@ func (d *Daemon) unheard() error {
 
 // sayDrops says how many packets the kernel had to drop, if it did.
 func (d *Daemon) sayDrops() {
-	if d.source.Lossy() {
+	if d.source.HasDrops() {
 		if total, err := d.source.Drops(); err == nil {
 			d.drops.total = total
 		}
@@ -97,8 +97,8 @@ func (d *Daemon) sayRest() {
 }
 
 // wanted describes what the doors can use, for the kernel's filter.
-func (d *Daemon) wanted() *capture.Wanted {
-	w := &capture.Wanted{OnlyIPv4: d.OnlyIPv4}
+func (d *Daemon) wanted() *capture.FilterSpec {
+	w := &capture.FilterSpec{OnlyIPv4: d.OnlyIPv4}
 	for _, door := range d.decisions.doors.list {
 		w.AddDoor(&door.Door.Door)
 		if door.keys != nil {

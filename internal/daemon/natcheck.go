@@ -100,7 +100,7 @@ func noWay(t nft.Target, own []netip.Addr, masquerade bool) string {
 	for !t.Net.IsSingleIP() && (host == t.Net.Masked().Addr() || slices.Contains(own, host)) {
 		host = host.Next()
 	}
-	way, err := netstate.WayTo(host)
+	way, err := netstate.RouteTo(host)
 	switch {
 	case err != nil:
 		return fmt.Sprintf("there is no way to %v; add a route", t.Net)

@@ -95,7 +95,7 @@ func (w *world) start() {
 		},
 		Ready:  func() {},
 		Status: func(text string) { w.status = append(w.status, text) },
-		follow: func(*capture.Wanted) (source, error) { return w.packet, nil },
+		follow: func(*capture.FilterSpec) (source, error) { return w.packet, nil },
 		runner: w.shell,
 		limit: func(keep uint64) error {
 			w.kept = append(w.kept, keep)

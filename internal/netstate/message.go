@@ -94,15 +94,15 @@ func decodeAddr(data []byte) (index int, a netip.Addr, label string, ok bool) {
 	return int(binary.NativeEndian.Uint32(data[4:])), a, label, ok && ad.Err() == nil
 }
 
-// route is a default route.
-type route struct {
+// defaultRoute is a default route.
+type defaultRoute struct {
 	index  int // of its interface, 0 for no route
 	metric uint32
 }
 
 // decodeDefault reads struct rtmsg and its attributes, if it is about a
 // default route of the main table that can be used.
-func decodeDefault(data []byte) (r route, ok bool) {
+func decodeDefault(data []byte) (r defaultRoute, ok bool) {
 	// family, dst_len, src_len, tos, table, protocol, scope, type, flags
 	if len(data) < unix.SizeofRtMsg || data[1] != 0 || data[2] != 0 ||
 		data[4] != unix.RT_TABLE_MAIN || data[7] != unix.RTN_UNICAST ||

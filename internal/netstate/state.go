@@ -19,8 +19,8 @@ type Interface struct {
 	Labels   map[netip.Addr]string // of IPv4 addresses that have one as "eth0:1"
 }
 
-// Called says whether the interface bears a name.
-func (i *Interface) Called(name string) bool {
+// HasName reports whether the interface bears a name.
+func (i *Interface) HasName(name string) bool {
 	return i.Name == name || slices.Contains(i.AltNames, name)
 }
 
@@ -41,7 +41,7 @@ type State struct {
 // ByName returns the interface that bears a name.
 func (s *State) ByName(name string) (Interface, bool) {
 	for _, i := range s.Interfaces {
-		if i.Called(name) {
+		if i.HasName(name) {
 			return i, true
 		}
 	}
@@ -86,7 +86,7 @@ func (s *State) Addrs(indexes []int) []netip.Addr {
 	return slices.Compact(addrs)
 }
 
-// Equal says whether two states are the same.
+// Equal reports whether two states are the same.
 func (s *State) Equal(t *State) bool {
 	return s.Default == t.Default && slices.EqualFunc(s.Interfaces, t.Interfaces,
 		func(i, j Interface) bool { return i.equal(&j) })
@@ -96,7 +96,7 @@ func (s *State) Equal(t *State) bool {
 type table struct {
 	links  map[int]Interface
 	addrs  map[int]map[netip.Addr]string // to their labels
-	routes route                         // the best default route of the last dump
+	routes defaultRoute                  // the best default route of the last dump
 }
 
 func newTable() *table {

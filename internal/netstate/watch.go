@@ -238,22 +238,22 @@ func dump(q *netlink.Conn, routes bool) (*table, error) {
 }
 
 // dumpDefault reads the default routes and returns the best one.
-func dumpDefault(q *netlink.Conn) (route, error) {
+func dumpDefault(q *netlink.Conn) (defaultRoute, error) {
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
 		if best, err := defaultOf(q, family); err != nil || best.index != 0 {
 			return best, err
 		}
 	}
-	return route{}, nil
+	return defaultRoute{}, nil
 }
 
 // defaultOf is dumpDefault for one IP version.
-func defaultOf(q *netlink.Conn, family byte) (best route, err error) {
+func defaultOf(q *netlink.Conn, family byte) (best defaultRoute, err error) {
 	data := make([]byte, unix.SizeofRtMsg)
 	data[0] = family
 	messages, err := request(q, netlink.Message{Header: netlink.Header{Type: unix.RTM_GETROUTE}, Data: data})
 	if err != nil {
-		return route{}, err
+		return defaultRoute{}, err
 	}
 	for _, m := range messages {
 		if r, ok := decodeDefault(m.Data); ok && (best.index == 0 || r.metric < best.metric) {

@@ -13,15 +13,15 @@ import (
 // so many.
 const MaxBatch = 256
 
-// ear makes packets of what a socket receives.
-type ear struct {
+// receiver makes packets of what a socket receives.
+type receiver struct {
 	reader  reader
 	decoder packet.Decoder
 	clock   clock
 	batch   []Captured
 	stacked atomic.Bool // packets may come by several interfaces
-	lossy   atomic.Bool // the kernel has dropped some since this was last reset
-	twins   *twins
+	dropped atomic.Bool // the kernel has dropped some since this was last reset
+	dedup   *dedup
 }
 
 // reader takes packets from a socket.
@@ -39,65 +39,65 @@ type raw struct {
 	wire       int    // how many there were
 	sec, nsec  uint32 // when, by CLOCK_REALTIME
 	ifIndex    int
-	lossy      bool   // some before it were dropped
+	dropped    bool   // some before it were dropped
 	packetType uint8  // PACKET_HOST and so on, linux/if_packet.h
 	hardware   uint16 // ARPHRD_LOOPBACK and so on, linux/if_arp.h
 }
 
-func newEar(r reader) *ear {
-	return &ear{reader: r, clock: clock{latest: time.Now()}, batch: make([]Captured, 0, MaxBatch)}
+func newReceiver(r reader) *receiver {
+	return &receiver{reader: r, clock: clock{latest: time.Now()}, batch: make([]Captured, 0, MaxBatch)}
 }
 
 // packets returns what is there, perhaps nothing.
-func (e *ear) packets(fd int) ([]Captured, error) {
-	e.batch = e.batch[:0]
+func (rx *receiver) packets(fd int) ([]Captured, error) {
+	rx.batch = rx.batch[:0]
 	var now time.Time
 	for {
-		more, err := e.reader.read(fd, func(r *raw) bool {
+		more, err := rx.reader.read(fd, func(r *raw) bool {
 			if now.IsZero() {
 				now = time.Now()
 			}
-			if r.lossy {
-				e.lossy.Store(true)
+			if r.dropped {
+				rx.dropped.Store(true)
 			}
-			e.take(r, now)
-			return len(e.batch) < MaxBatch
+			rx.take(r, now)
+			return len(rx.batch) < MaxBatch
 		})
-		if err != nil && len(e.batch) == 0 {
+		if err != nil && len(rx.batch) == 0 {
 			return nil, err
 		}
-		if len(e.batch) > 0 || !more {
-			return e.batch, nil
+		if len(rx.batch) > 0 || !more {
+			return rx.batch, nil
 		}
 	}
 }
 
 // take puts a packet into the batch, if it is one.
-func (e *ear) take(r *raw, now time.Time) {
+func (rx *receiver) take(r *raw, now time.Time) {
 	// What leaves through the loopback interface comes in again.
 	if r.packetType == unix.PACKET_OUTGOING && r.hardware == unix.ARPHRD_LOOPBACK {
 		return
 	}
-	p, ok := e.decoder.Decode(r.octets, r.wire)
+	p, ok := rx.decoder.Decode(r.octets, r.wire)
 	if !ok {
 		return
 	}
 	p.IfIndex = r.ifIndex
-	c := Captured{Packet: p, Time: e.clock.at(now, r.sec, r.nsec)}
-	if !e.stacked.Load() || !e.second(&c) {
-		e.batch = append(e.batch, c)
+	c := Captured{Packet: p, Time: rx.clock.at(now, r.sec, r.nsec)}
+	if !rx.stacked.Load() || !rx.duplicate(&c) {
+		rx.batch = append(rx.batch, c)
 	}
 }
 
-// second says whether a packet has come by another interface before.
-func (e *ear) second(c *Captured) bool {
-	if e.twins == nil {
-		e.twins = newTwins()
+// duplicate reports whether a packet has come by another interface before.
+func (rx *receiver) duplicate(c *Captured) bool {
+	if rx.dedup == nil {
+		rx.dedup = newDedup()
 	}
-	return e.twins.second(c)
+	return rx.dedup.duplicate(c)
 }
 
-func (e *ear) close() { e.reader.close() }
+func (rx *receiver) close() { rx.reader.close() }
 
 // clock turns the kernel's time stamps into times that never decrease, also
 // when somebody sets the clock: they have a monotonic reading.

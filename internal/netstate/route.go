@@ -9,29 +9,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Way is how packets to an address leave this host.
-type Way struct {
+// Route is how packets to an address leave this host.
+type Route struct {
 	Index   int  // of the interface
 	Default bool // over the interface of the default route of that IP version
 }
 
-// WayTo asks the kernel for the way to an address. That there is none is an
+// RouteTo asks the kernel for the route to an address. That there is none is an
 // error for which errors.Is(err, unix.ENETUNREACH) holds, or a like one.
-func WayTo(a netip.Addr) (Way, error) {
+func RouteTo(a netip.Addr) (Route, error) {
 	q, err := netlink.Dial(unix.NETLINK_ROUTE, nil)
 	if err != nil {
-		return Way{}, fmt.Errorf("ask for the way to %v: %w", a, err)
+		return Route{}, fmt.Errorf("ask for the way to %v: %w", a, err)
 	}
 	defer q.Close()
-	index, err := routeTo(q, a)
+	index, err := queryRoute(q, a)
 	if err != nil {
-		return Way{}, fmt.Errorf("ask for the way to %v: %w", a, err)
+		return Route{}, fmt.Errorf("ask for the way to %v: %w", a, err)
 	}
 	def, err := defaultOf(q, family(a))
 	if err != nil {
-		return Way{}, fmt.Errorf("read the default route: %w", err)
+		return Route{}, fmt.Errorf("read the default route: %w", err)
 	}
-	return Way{index, def.index == index}, nil
+	return Route{index, def.index == index}, nil
 }
 
 func family(a netip.Addr) byte {
@@ -41,8 +41,8 @@ func family(a netip.Addr) byte {
 	return unix.AF_INET6
 }
 
-// routeTo is `ip route get`: RTM_GETROUTE with RTA_DST.
-func routeTo(q *netlink.Conn, a netip.Addr) (index int, err error) {
+// queryRoute is `ip route get`: RTM_GETROUTE with RTA_DST.
+func queryRoute(q *netlink.Conn, a netip.Addr) (index int, err error) {
 	ae := netlink.NewAttributeEncoder()
 	ae.Bytes(unix.RTA_DST, a.AsSlice())
 	attributes, err := ae.Encode()

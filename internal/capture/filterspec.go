@@ -7,9 +7,9 @@ import (
 	"knockd/internal/knock"
 )
 
-// Wanted describes the packets that somebody could have a use for. A Source
+// FilterSpec describes the packets that somebody could have a use for. A Source
 // gives at least these; it may give others.
-type Wanted struct {
+type FilterSpec struct {
 	Matches  []Match // a packet that meets any of them is wanted
 	OnlyIPv4 bool    // IPv6 packets are not wanted
 	Outgoing bool    // packets that leave are wanted too; heeded where one interface is listened on
@@ -34,7 +34,7 @@ type Match struct {
 // fail an attempt: whatever its flags take, to any port that it does not ignore.
 // What goes to a target other than this host is seen where it leaves, too, as
 // by knockd 0.8.
-func (w *Wanted) AddDoor(d *knock.Door) {
+func (w *FilterSpec) AddDoor(d *knock.Door) {
 	w.Outgoing = w.Outgoing || d.Target.IsValid()
 	for _, s := range d.Sequence {
 		if s.Port != 0 {
@@ -51,7 +51,7 @@ func (w *Wanted) AddDoor(d *knock.Door) {
 	}
 }
 
-func (w *Wanted) add(d *knock.Door, proto knock.Protocol, first, last uint16) {
+func (w *FilterSpec) add(d *knock.Door, proto knock.Protocol, first, last uint16) {
 	m := Match{Proto: proto, First: first, Last: last}
 	if proto == knock.TCP {
 		m.Flags = d.Flags
@@ -60,7 +60,7 @@ func (w *Wanted) add(d *knock.Door, proto knock.Protocol, first, last uint16) {
 }
 
 // addStrays adds all ports of a protocol but those that the door ignores.
-func (w *Wanted) addStrays(d *knock.Door, proto knock.Protocol) {
+func (w *FilterSpec) addStrays(d *knock.Door, proto knock.Protocol) {
 	ignored := slices.Clone(d.StrictIgnore)
 	slices.SortFunc(ignored, func(a, b knock.PortRange) int { return cmp.Compare(a.First, b.First) })
 	next := 0
@@ -79,12 +79,12 @@ func (w *Wanted) addStrays(d *knock.Door, proto knock.Protocol) {
 }
 
 // AddAll adds every packet of the protocol.
-func (w *Wanted) AddAll(proto knock.Protocol) {
+func (w *FilterSpec) AddAll(proto knock.Protocol) {
 	w.Matches = append(w.Matches, Match{Proto: proto, Last: 65535})
 }
 
 // MaxPayload returns how many octets of payload are needed of any packet.
-func (w *Wanted) MaxPayload() int {
+func (w *FilterSpec) MaxPayload() int {
 	most := 0
 	for _, m := range w.Matches {
 		most = max(most, m.Payload)
@@ -167,7 +167,7 @@ type interval struct {
 
 // ranges returns what is wanted of a protocol: ranges in ascending order that
 // do not overlap.
-func (w *Wanted) ranges(proto knock.Protocol) []interval {
+func (w *FilterSpec) ranges(proto knock.Protocol) []interval {
 	type edge struct {
 		at    int
 		match *Match

@@ -5,31 +5,31 @@ import (
 	"time"
 )
 
-// twinWindow is how long the second of two equal packets may take to come by
+// dedupWindow is how long the second of two equal packets may take to come by
 // another interface.
-const twinWindow = 50 * time.Millisecond
+const dedupWindow = 50 * time.Millisecond
 
-// twins finds the packets that interfaces stacked on one another (a bridge
+// dedup finds the packets that interfaces stacked on one another (a bridge
 // and its port, a VLAN and its parent, a bond and its parts) show more than
 // once: the same octets from the network header on, by another interface.
 // What comes again by the same interface was sent again. Its memory is fixed;
 // the newest packet takes the place of an older one.
-type twins struct {
+type dedup struct {
 	seed    maphash.Seed
 	epoch   time.Time
-	entries [4096]twin
+	entries [4096]dedupEntry
 }
 
-type twin struct {
+type dedupEntry struct {
 	hash    uint64
 	at      time.Duration // since the epoch
 	ifIndex int           // 0: empty
 }
 
-func newTwins() *twins { return &twins{seed: maphash.MakeSeed()} }
+func newDedup() *dedup { return &dedup{seed: maphash.MakeSeed()} }
 
-// second says whether the packet was shown before by another interface.
-func (t *twins) second(p *Captured) bool {
+// duplicate reports whether the packet was shown before by another interface.
+func (t *dedup) duplicate(p *Captured) bool {
 	if p.IfIndex == 0 {
 		return false
 	}
@@ -38,9 +38,9 @@ func (t *twins) second(p *Captured) bool {
 	}
 	at, hash := p.Time.Sub(t.epoch), maphash.Bytes(t.seed, p.Octets)
 	e := &t.entries[hash%uint64(len(t.entries))]
-	if e.hash == hash && e.ifIndex != 0 && e.ifIndex != p.IfIndex && at-e.at <= twinWindow {
+	if e.hash == hash && e.ifIndex != 0 && e.ifIndex != p.IfIndex && at-e.at <= dedupWindow {
 		return true
 	}
-	*e = twin{hash, at, p.IfIndex}
+	*e = dedupEntry{hash, at, p.IfIndex}
 	return false
 }
