@@ -142,7 +142,7 @@ func TestMap(t *testing.T) {
 		if path == "knockd/internal" {
 			continue
 		}
-		duty := strings.TrimPrefix(strings.TrimPrefix(doc.Synopsis(comment), "Package "), "Command ")
+		duty := strings.TrimPrefix(strings.TrimPrefix(new(doc.Package).Synopsis(comment), "Package "), "Command ")
 		if duty == "" || !strings.Contains(text, "- "+duty) {
 			t.Errorf("doc.go lacks the sentence of %s: %q", path, duty)
 		}
