@@ -26,6 +26,8 @@
 //   - event is what happened, as values, and knockd's words for each kind.
 //   - eventlog writes what people and their scripts read: knockd's log lines, in knockd 0.8's format, to the log file,
 //     syslog, standard error or standard output.
+//   - firewall says which tables of nf_tables the native doors of a configuration need, and what the host's own
+//     firewall would do to them.
 //   - fwknop reads the files of fwknop 2.6: the server's access.conf and fwknopd.conf, the client's .fwknoprc.
 //   - kernellog hears what compiled rulesets say: each packet that took a step comes from the kernel through NFLOG,
 //     with the prefix its rule gave it.

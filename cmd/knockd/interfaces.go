@@ -9,8 +9,8 @@ import (
 
 	"knockd/internal/capture"
 	"knockd/internal/config"
-	"knockd/internal/daemon"
 	"knockd/internal/event"
+	"knockd/internal/firewall"
 	"knockd/internal/netstate"
 )
 
@@ -61,7 +61,7 @@ func (o *options) checkInterfacesNow(conf *config.Config, stderr io.Writer) (not
 		advise(stderr, notHeard(now.On)...)
 		return ""
 	}
-	means, closed := daemon.Unheard(conf)
+	means, closed := firewall.Unheard(conf)
 	if byDefault != "" && len(means) == 0 {
 		return "" // nobody has named an interface, and nobody is locked out
 	}

@@ -18,6 +18,7 @@ import (
 	"knockd/internal/daemon"
 	"knockd/internal/event"
 	"knockd/internal/eventlog"
+	"knockd/internal/firewall"
 	"knockd/internal/nft"
 	"knockd/internal/openings"
 	"knockd/internal/openings/journal"
@@ -167,12 +168,12 @@ func closeJournal(ctx context.Context, j *journal.Journal, stdout io.Writer) (le
 
 // sayGuarded is --guard.
 func (o *options) sayGuarded(conf *config.Config, stdout, stderr io.Writer) error {
-	ports, doubts, err := daemon.Guard(conf)
+	ports, doubts, err := firewall.Guard(conf)
 	o.warn(stderr, event.Texts(doubts)...)
 	if err == nil {
 		fmt.Fprintf(stdout, "closed to all: %s\n", ports)
 	}
-	return err
+	return daemon.Lacking("CAP_NET_ADMIN", err)
 }
 
 func sayAll(w io.Writer, lines []string) {

@@ -1,45 +1,19 @@
 package daemon
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"knockd/internal/config"
 )
 
-// TestMarkRule: the rule for packets with the mark, where ufw is on as ufw
-// keeps it.
-func TestMarkRule(t *testing.T) {
+// TestMarkAdvice: a check says which rule packets with the mark need.
+func TestMarkAdvice(t *testing.T) {
 	conf, err := config.Parse("k.conf", []byte("[options]\nnft_mode = mark\nnft_mark = 0x10/0x30\n[a]\nsequence = 1,9\nopen = tcp/22\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func(was string) { ufwConf = was }(ufwConf)
-	ufwConf = filepath.Join(t.TempDir(), "ufw.conf")
-	const (
-		plain = "nft_mode = mark: the host's firewall has to accept marked packets: iptables -I INPUT -m mark --mark 0x10/0x30 -j ACCEPT, ip6tables alike, or " +
-			"nft insert rule inet filter input 'meta mark & 0x30 == 0x10 accept'"
-		ufw = "nft_mode = mark: ufw has to accept marked packets: put the line -A ufw-before-input -m mark --mark 0x10/0x30 -j ACCEPT " +
-			"before the last one, COMMIT, of /etc/ufw/before.rules, and -A ufw6-before-input -m mark --mark 0x10/0x30 -j ACCEPT " +
-			"before that of /etc/ufw/before6.rules, then ufw reload"
-	)
-	for text, want := range map[string]string{
-		"": plain, "ENABLED=no\n": plain, "# ENABLED=yes\n": plain, "# x\nENABLED=yes\nLOGLEVEL=low\n": ufw, " enabled = \"yes\"\n": ufw,
-	} {
-		if err := os.WriteFile(ufwConf, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if got := markRule(conf); got != want {
-			t.Errorf("%q: %s, want %s", text, got, want)
-		}
-	}
 	if _, advice, _ := Check(conf, true); !strings.Contains(strings.Join(advice, "\n"), "ufw has to accept") && !strings.Contains(strings.Join(advice, "\n"), "host's firewall has to accept") {
 		t.Errorf("advice %q", advice)
-	}
-	conf.NftMode = config.NftGuard
-	if got := markRule(conf); got != "" {
-		t.Error(got)
 	}
 }

@@ -32,8 +32,8 @@ func (e *LackError) Hint() string {
 		e.Capability, name, strings.TrimPrefix(e.Capability, "CAP_"))
 }
 
-// lacking says which capability would mend an error, if one would.
-func lacking(capability string, err error) error {
+// Lacking says which capability would mend an error, if one would.
+func Lacking(capability string, err error) error {
 	if errors.Is(err, os.ErrPermission) {
 		return &LackError{capability, err}
 	}

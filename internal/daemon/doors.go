@@ -6,6 +6,7 @@ import (
 
 	"knockd/internal/config"
 	"knockd/internal/event"
+	"knockd/internal/firewall"
 	"knockd/internal/knock"
 	"knockd/internal/onetime"
 	"knockd/internal/spa"
@@ -74,7 +75,7 @@ func Check(conf *config.Config, state bool) (doubts []event.Event, advice []stri
 			advice = append(advice, said...)
 		}
 	}
-	if rule := markRule(conf); rule != "" {
+	if rule := firewall.MarkRule(conf); rule != "" {
 		advice = append(advice, rule)
 	}
 	return append(doubts, examine(conf)...), append(conf.Advice, advice...), err

@@ -3,15 +3,10 @@ package daemon
 import (
 	"context"
 	"errors"
-	"fmt"
-	"slices"
 	"sync/atomic"
 
-	"github.com/google/nftables"
-
 	"knockd/internal/config"
-	"knockd/internal/event"
-	"knockd/internal/knock"
+	"knockd/internal/firewall"
 	"knockd/internal/nft"
 	"knockd/internal/openings"
 )
@@ -64,14 +59,14 @@ func nftOpening(o *openings.Opening) nft.Opening {
 // ensure makes the firewall fit the doors of a configuration, and what leads
 // elsewhere beside it.
 func (d *Daemon) ensure(conf *config.Config) error {
-	err := d.ensureOne(&d.firewall, d.firewallOptions(conf), nativeDoors(conf))
+	err := d.ensureOne(&d.firewall, d.firewallOptions(conf), firewall.Doors(conf))
 	if err == nil {
-		err = d.ensureOne(&d.nat, natOptions(conf, d.Log.Event), natDoors(conf))
+		err = d.ensureOne(&d.nat, firewall.NATOptions(conf, d.Log.Event), firewall.NATDoors(conf))
 		if err != nil && conf != d.conf { // a reload that cannot change all changes nothing
-			err = errors.Join(err, d.ensureOne(&d.firewall, d.firewallOptions(d.conf), nativeDoors(d.conf)))
+			err = errors.Join(err, d.ensureOne(&d.firewall, d.firewallOptions(d.conf), firewall.Doors(d.conf)))
 		}
 	}
-	return lacking("CAP_NET_ADMIN", err)
+	return Lacking("CAP_NET_ADMIN", err)
 }
 
 // ensureOne makes one table fit. It is connected to when its first door
@@ -83,7 +78,7 @@ func (d *Daemon) ensureOne(in *atomic.Pointer[nft.Firewall], o nft.Options, list
 			return nil
 		}
 		var err error
-		if fw, err = connect(o); err != nil {
+		if fw, err = firewall.Connect(o); err != nil {
 			return err
 		}
 	}
@@ -97,102 +92,11 @@ func (d *Daemon) ensureOne(in *atomic.Pointer[nft.Firewall], o nft.Options, list
 	return err
 }
 
-func connect(o nft.Options) (*nft.Firewall, error) {
-	fw, err := nft.New(o)
-	if err != nil {
-		return nil, fmt.Errorf("connect to nf_tables: %w", err)
-	}
-	return fw, nil
-}
-
-// hasNative says whether a door of the configuration opens in nf_tables.
-func hasNative(conf *config.Config) bool {
-	for _, d := range conf.Doors {
-		if d.OpensPorts() {
-			return true
-		}
-	}
-	return false
-}
-
 // firewallOptions are for the table of the mode, while the daemon runs.
 func (d *Daemon) firewallOptions(conf *config.Config) nft.Options {
-	o := firewallOptions(conf, d.Log.Event)
+	o := firewall.Options(conf, d.Log.Event)
 	o.Listening = d.hears.Load
 	return o
-}
-
-func firewallOptions(conf *config.Config, notify func(event.Event)) nft.Options {
-	return nft.Options{
-		Mode:   nft.ModeNamed(string(conf.NftMode)),
-		Table:  tableOf(conf.NftTable),
-		Hook:   hooks[conf.GuardHook],
-		Mark:   nft.Marking(conf.NftMark),
-		Notify: notify,
-	}
-}
-
-var (
-	hooks = map[config.GuardHook]nft.Hook{
-		config.HookInput: nft.Input, config.HookPrerouting: nft.Prerouting,
-	}
-	families = map[string]nftables.TableFamily{
-		"inet": nftables.TableFamilyINet, "ip": nftables.TableFamilyIPv4, "ip6": nftables.TableFamilyIPv6,
-	}
-)
-
-func tableOf(t config.Table) nft.Table {
-	return nft.Table{Family: families[t.Family], Name: t.Name}
-}
-
-func setOf(s config.SetRef) nft.SetName {
-	if s == (config.SetRef{}) {
-		return nft.SetName{}
-	}
-	return nft.SetName{Table: tableOf(s.Table), Name: s.Set}
-}
-
-// nativeDoors are the doors that the firewall has to know.
-func nativeDoors(conf *config.Config) []nft.Door {
-	var list []nft.Door
-	for _, d := range conf.Doors {
-		if !d.OpensPorts() {
-			continue
-		}
-		list = append(list, nft.Door{
-			DoorID: d.ID(), Ports: mayOpen(d), Timeout: d.CmdTimeout,
-			OnePort:    d.SPA != nil || len(d.OpenNamed) > 0,
-			PrefixLen4: d.OpenPrefix4, PrefixLen6: d.OpenPrefix6,
-			Set4: setOf(d.NftSet), Set6: setOf(d.NftSet6),
-			NAT: targetsOf(d), Masquerade: d.SPA != nil && d.SPA.NATMasquerade,
-		})
-	}
-	return list
-}
-
-// mayOpen are the ports that a door may open: in place of the port that a
-// knock names, all those that it can name.
-func mayOpen(d *config.Door) []knock.PortRange {
-	ports := slices.Clone(d.Open)
-	for _, proto := range d.OpenNamed {
-		for _, r := range d.OpenPorts {
-			ports = append(ports, knock.PortRange{Proto: proto, First: r.First, Last: r.Last})
-		}
-	}
-	return ports
-}
-
-// guarded lists the ports of all native doors, each once.
-func guarded(conf *config.Config) string {
-	var all []knock.PortRange
-	for _, d := range conf.Doors {
-		for _, p := range mayOpen(d) {
-			if !slices.Contains(all, p) {
-				all = append(all, p)
-			}
-		}
-	}
-	return event.Ports(all)
 }
 
 // StoppedNatives are the openers while no daemon runs: for closing what the

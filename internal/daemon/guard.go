@@ -1,12 +1,10 @@
 package daemon
 
 import (
-	"errors"
 	"time"
 
-	"knockd/internal/config"
 	"knockd/internal/event"
-	"knockd/internal/knock"
+	"knockd/internal/firewall"
 	"knockd/internal/nft"
 )
 
@@ -21,17 +19,7 @@ func (d *Daemon) guardUnheard() []event.Event {
 	if fw == nil || d.hears.Load() {
 		return nil
 	}
-	return unheard(fw.Guarded())
-}
-
-func unheard(closed, open []knock.PortRange) (events []event.Event) {
-	if len(closed) > 0 {
-		events = append(events, event.GuardDeaf{Ports: closed})
-	}
-	if len(open) > 0 {
-		events = append(events, event.GuardDeaf{Ports: open, Open: true})
-	}
-	return events
+	return firewall.NotListening(fw.Guarded())
 }
 
 // closeGuard has the guard close what it has left open, outside of the loop,
@@ -100,36 +88,4 @@ func (d *Daemon) leaveFirewall() {
 		}
 	}
 	fw.Close()
-}
-
-// Guard loads the guard of a configuration's native doors, without openings,
-// for the time before the daemon starts. It returns the ports that it closes.
-func Guard(conf *config.Config) (ports string, doubts []event.Event, err error) {
-	if conf.NftMode != config.NftGuard || !hasNative(conf) {
-		return "", nil, errors.New("no door with open in nft_mode = guard: nothing to guard")
-	}
-	fw, err := connect(firewallOptions(conf, nil))
-	if err != nil {
-		return "", nil, lacking("CAP_NET_ADMIN", err)
-	}
-	defer fw.Close()
-	doubts, err = fw.Ensure(nativeDoors(conf))
-	return guarded(conf), doubts, lacking("CAP_NET_ADMIN", err)
-}
-
-// Unheard says what it would mean for the ports of a configuration that
-// nothing is listened on, and which are closed then, as in "tcp/22 is". Without the
-// privilege to look at the guard it says nothing.
-func Unheard(conf *config.Config) (means []event.Event, closed string) {
-	if conf.NftMode != config.NftGuard || !hasNative(conf) {
-		return nil, ""
-	}
-	c, o, err := nft.Closed(firewallOptions(conf, nil), nativeDoors(conf))
-	if err != nil {
-		return nil, ""
-	}
-	if len(c) > 0 {
-		closed = event.Are(c)
-	}
-	return unheard(c, o), closed
 }

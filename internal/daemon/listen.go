@@ -15,7 +15,7 @@ import (
 func (d *Daemon) listen() error {
 	source, err := d.follow(d.wanted())
 	if err != nil {
-		return lacking("CAP_NET_RAW", err)
+		return Lacking("CAP_NET_RAW", err)
 	}
 	d.source = source
 	d.listens(source.Now())

@@ -5,46 +5,14 @@ import (
 	"net/netip"
 	"slices"
 
-	"knockd/internal/config"
 	"knockd/internal/event"
 	"knockd/internal/knock"
-	"knockd/internal/nft"
 	"knockd/internal/openings"
 	"knockd/internal/spa"
 )
 
 // natKind is the kind of openings that lead a port elsewhere.
 const natKind = "nat"
-
-// natOptions are for the table of what leads elsewhere.
-func natOptions(conf *config.Config, notify func(event.Event)) nft.Options {
-	o := firewallOptions(conf, notify)
-	o.Mode, o.Table = nft.NAT, nft.NATTable(o.Table)
-	return o
-}
-
-// natDoors are the doors that may lead elsewhere.
-func natDoors(conf *config.Config) []nft.Door {
-	var list []nft.Door
-	for _, d := range nativeDoors(conf) {
-		if len(d.NAT) > 0 {
-			list = append(list, d)
-		}
-	}
-	return list
-}
-
-// targetsOf is where NAT messages to a door may lead.
-func targetsOf(d *config.Door) []nft.Target {
-	if d.SPA == nil {
-		return nil
-	}
-	var list []nft.Target
-	for _, t := range d.SPA.NATAllow {
-		list = append(list, nft.Target{Net: t.Net, Ports: t.Ports})
-	}
-	return list
-}
 
 // leaveNAT lets go of what leads elsewhere. Without openings it is of no use.
 func (d *Daemon) leaveNAT() {

@@ -8,6 +8,7 @@ import (
 
 	"knockd/internal/event"
 	"knockd/internal/knock"
+	"knockd/internal/netstate"
 	"knockd/internal/onetime"
 	"knockd/internal/openings"
 	"knockd/internal/statefile"
@@ -33,7 +34,7 @@ func (d *Daemon) close(_ time.Time, knocker netip.Addr, match func(*openings.Ope
 func (d *Daemon) holds(knocker netip.Addr) bool { return d.manager.Holds(knocker) }
 
 // isLocal implements outcomes.
-func (d *Daemon) isLocal(a netip.Addr) bool { return slices.Contains(ownAddresses(), a) }
+func (d *Daemon) isLocal(a netip.Addr) bool { return slices.Contains(netstate.OwnAddrs(), a) }
 
 // use implements outcomes. The disk is waited for outside of the loop; until
 // the line is marked the door has no sequence, so that nobody uses it twice.

@@ -7,6 +7,7 @@ import (
 
 	"knockd/internal/config"
 	"knockd/internal/event"
+	"knockd/internal/firewall"
 	"knockd/internal/nft"
 	"knockd/internal/openings"
 )
@@ -40,4 +41,9 @@ func examineLists(conf *config.Config) (found []event.Event) {
 		}
 	}
 	return found
+}
+
+// examine says which doors cannot work on this host as it is.
+func examine(conf *config.Config) []event.Event {
+	return append(examineLists(conf), firewall.Examine(conf)...)
 }

@@ -98,7 +98,7 @@ func (d *Daemon) reloaded(conf *config.Config, list []*door, doubts []event.Even
 		d.Log.Event(event.ReloadRefused{Err: err})
 		return
 	}
-	d.tellAll(append(findings(conf.Warnings), doubts...))
+	d.tellAll(append(event.Findings(conf.Warnings), doubts...))
 	if changed, _ := d.conf.OptionsChanged(conf); slices.Contains(changed, "max_failures") || slices.Contains(changed, "never_ignore") {
 		d.decisions.limitFailures(conf)
 	}

@@ -55,6 +55,14 @@ type Finding struct {
 
 func (e Finding) Text() string { return e.Finding }
 
+// Findings are what was found, in these words.
+func Findings(texts []string) (events []Event) {
+	for _, text := range texts {
+		events = append(events, Finding{Finding: text})
+	}
+	return events
+}
+
 // Fault: something failed that knockd can do without.
 type Fault struct {
 	warning

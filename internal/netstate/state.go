@@ -73,6 +73,16 @@ func (s *State) ByIndex(index int) (Interface, bool) {
 	return s.Interfaces[n], true
 }
 
+// OwnAddrs are the addresses that this host has now; none if they cannot be
+// read.
+func OwnAddrs() []netip.Addr {
+	s, err := Read()
+	if err != nil {
+		return nil
+	}
+	return s.Addrs(nil)
+}
+
 // Addrs returns the addresses of the interfaces with the given indexes, or of
 // all interfaces if indexes is nil; sorted, each once.
 func (s *State) Addrs(indexes []int) []netip.Addr {

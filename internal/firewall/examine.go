@@ -1,4 +1,4 @@
-package daemon
+package firewall
 
 import (
 	"fmt"
@@ -11,36 +11,28 @@ import (
 	"knockd/internal/nft/inspect"
 )
 
-// examine looks at the host's own rulesets and says which native doors cannot
+// Examine looks at the host's own rulesets and says which native doors cannot
 // work with them. What cannot be looked at is said too, and no fault.
-func examine(conf *config.Config) []event.Event {
-	found := append(examineLists(conf), leftovers(conf)...)
-	if !hasNative(conf) {
+func Examine(conf *config.Config) []event.Event {
+	found := leftovers(conf)
+	if !opensPorts(conf) {
 		return found
 	}
-	warnings, err := inspect.Examine(firewallOptions(conf, nil), nativeDoors(conf))
+	warnings, err := inspect.Examine(Options(conf, nil), Doors(conf))
 	if err != nil {
 		warnings = append(warnings, fmt.Sprintf("the host's rulesets are not examined: %v", err))
 	}
-	return append(found, findings(append(warnings, examineNAT(conf)...))...)
-}
-
-// findings are what an examination has found, as events.
-func findings(texts []string) (events []event.Event) {
-	for _, text := range texts {
-		events = append(events, event.Finding{Finding: text})
-	}
-	return events
+	return append(found, event.Findings(append(warnings, examineNAT(conf)...))...)
 }
 
 // leftovers says which tables of ours this configuration does not use. Without
 // the privilege to look nobody is told.
 func leftovers(conf *config.Config) []event.Event {
 	var used []nft.Table
-	if o := firewallOptions(conf, nil); hasNative(conf) && o.Mode.HasTable() {
+	if o := Options(conf, nil); opensPorts(conf) && o.Mode.HasTable() {
 		used = append(used, o.Table)
 	}
-	if len(natDoors(conf)) > 0 {
+	if len(NATDoors(conf)) > 0 {
 		used = append(used, nft.NATTable(tableOf(conf.NftTable)))
 	}
 	found, _ := nft.Leftovers(0, used...)
@@ -50,11 +42,11 @@ func leftovers(conf *config.Config) []event.Event {
 // ufwConf is where ufw says whether it is the host's firewall.
 var ufwConf = "/etc/ufw/ufw.conf"
 
-// markRule is the one rule that the host's firewall needs for nft_mode = mark,
+// MarkRule is the one rule that the host's firewall needs for nft_mode = mark,
 // ready to paste; "" in other modes. What ufw is not told in its own files it
 // takes away again.
-func markRule(conf *config.Config) string {
-	if conf.NftMode != config.NftMark || !hasNative(conf) {
+func MarkRule(conf *config.Config) string {
+	if conf.NftMode != config.NftMark || !opensPorts(conf) {
 		return ""
 	}
 	m := conf.NftMark

@@ -1,4 +1,4 @@
-package daemon
+package firewall
 
 import (
 	"bytes"
@@ -14,19 +14,19 @@ import (
 )
 
 // examineNAT says what doors that lead elsewhere lack on this host: forwarding,
-// rules that let it through, and a way there and back.
+// rules that let it through, and a route there and back.
 func examineNAT(conf *config.Config) []string {
-	list := natDoors(conf)
+	list := NATDoors(conf)
 	if len(list) == 0 {
 		return nil
 	}
-	own := ownAddresses()
+	own := netstate.OwnAddrs()
 	for i, d := range list {
 		if local(conf, d.Name) {
 			list[i].NAT = onHost(d.NAT, own)
 		}
 	}
-	warnings, err := inspect.ExamineNAT(firewallOptions(conf, nil), list, own)
+	warnings, err := inspect.ExamineNAT(Options(conf, nil), list, own)
 	if err != nil {
 		warnings = append(warnings, fmt.Sprintf("whether the host's rulesets let NAT through is not examined: %v", err))
 	}
@@ -35,7 +35,7 @@ func examineNAT(conf *config.Config) []string {
 			if local(conf, d.Name) || t.Net.IsSingleIP() && slices.Contains(own, t.Net.Addr()) {
 				continue // this host itself
 			}
-			for _, text := range []string{notForwarded(t), noWay(t, own, d.SPA.NATMasquerade)} {
+			for _, text := range []string{notForwarded(t), noRoute(t, own, d.SPA.NATMasquerade)} {
 				warning := "door " + d.Name + ": " + text
 				if text != "" && !slices.Contains(warnings, warning) {
 					warnings = append(warnings, warning)
@@ -68,15 +68,6 @@ func onHost(targets []nft.Target, own []netip.Addr) (list []nft.Target) {
 	return list
 }
 
-// ownAddresses are this host's now; none if they cannot be read.
-func ownAddresses() []netip.Addr {
-	s, err := netstate.Read()
-	if err != nil {
-		return nil
-	}
-	return s.Addrs(nil)
-}
-
 // notForwarded says that the kernel forwards nothing of the target's IP version.
 func notForwarded(t nft.Target) string {
 	name, file := "net.ipv4.ip_forward", "/proc/sys/net/ipv4/ip_forward"
@@ -89,10 +80,10 @@ func notForwarded(t nft.Target) string {
 	return fmt.Sprintf("nothing is forwarded to %v: %s is 0; add: sysctl -w %s=1, and the same to /etc/sysctl.d", t.Net, name, name)
 }
 
-// noWay says that there is no way to the target, or that its answers may not
+// noRoute says that there is no route to the target, or that its answers may not
 // find back. Of a network, its first host but this one speaks for all; of the whole
 // Internet, none does.
-func noWay(t nft.Target, own []netip.Addr, masquerade bool) string {
+func noRoute(t nft.Target, own []netip.Addr, masquerade bool) string {
 	if t.Net.Bits() == 0 {
 		return ""
 	}

@@ -1,0 +1,126 @@
+package firewall
+
+import (
+	"slices"
+
+	"github.com/google/nftables"
+
+	"knockd/internal/config"
+	"knockd/internal/event"
+	"knockd/internal/knock"
+	"knockd/internal/nft"
+)
+
+// opensPorts reports whether a door of the configuration opens in nf_tables.
+func opensPorts(conf *config.Config) bool {
+	for _, d := range conf.Doors {
+		if d.OpensPorts() {
+			return true
+		}
+	}
+	return false
+}
+
+// Options are for the table of the mode.
+func Options(conf *config.Config, notify func(event.Event)) nft.Options {
+	return nft.Options{
+		Mode:   nft.ModeNamed(string(conf.NftMode)),
+		Table:  tableOf(conf.NftTable),
+		Hook:   hooks[conf.GuardHook],
+		Mark:   nft.Marking(conf.NftMark),
+		Notify: notify,
+	}
+}
+
+var (
+	hooks = map[config.GuardHook]nft.Hook{
+		config.HookInput: nft.Input, config.HookPrerouting: nft.Prerouting,
+	}
+	families = map[string]nftables.TableFamily{
+		"inet": nftables.TableFamilyINet, "ip": nftables.TableFamilyIPv4, "ip6": nftables.TableFamilyIPv6,
+	}
+)
+
+func tableOf(t config.Table) nft.Table {
+	return nft.Table{Family: families[t.Family], Name: t.Name}
+}
+
+func setOf(s config.SetRef) nft.SetName {
+	if s == (config.SetRef{}) {
+		return nft.SetName{}
+	}
+	return nft.SetName{Table: tableOf(s.Table), Name: s.Set}
+}
+
+// Doors are the doors that open ports, as the kernel's table has to know them.
+func Doors(conf *config.Config) []nft.Door {
+	var list []nft.Door
+	for _, d := range conf.Doors {
+		if !d.OpensPorts() {
+			continue
+		}
+		list = append(list, nft.Door{
+			DoorID: d.ID(), Ports: mayOpen(d), Timeout: d.CmdTimeout,
+			OnePort:    d.SPA != nil || len(d.OpenNamed) > 0,
+			PrefixLen4: d.OpenPrefix4, PrefixLen6: d.OpenPrefix6,
+			Set4: setOf(d.NftSet), Set6: setOf(d.NftSet6),
+			NAT: targetsOf(d), Masquerade: d.SPA != nil && d.SPA.NATMasquerade,
+		})
+	}
+	return list
+}
+
+// mayOpen are the ports that a door may open: in place of the port that a
+// knock names, all those that it can name.
+func mayOpen(d *config.Door) []knock.PortRange {
+	ports := slices.Clone(d.Open)
+	for _, proto := range d.OpenNamed {
+		for _, r := range d.OpenPorts {
+			ports = append(ports, knock.PortRange{Proto: proto, First: r.First, Last: r.Last})
+		}
+	}
+	return ports
+}
+
+// guarded lists the ports of all native doors, each once.
+func guarded(conf *config.Config) string {
+	var all []knock.PortRange
+	for _, d := range conf.Doors {
+		for _, p := range mayOpen(d) {
+			if !slices.Contains(all, p) {
+				all = append(all, p)
+			}
+		}
+	}
+	return event.Ports(all)
+}
+
+// NATOptions are for the table of what leads elsewhere.
+func NATOptions(conf *config.Config, notify func(event.Event)) nft.Options {
+	o := Options(conf, notify)
+	o.Mode, o.Table = nft.NAT, nft.NATTable(o.Table)
+	return o
+}
+
+// NATDoors are the doors that may lead elsewhere.
+func NATDoors(conf *config.Config) []nft.Door {
+	var list []nft.Door
+	for _, d := range Doors(conf) {
+		if len(d.NAT) > 0 {
+			list = append(list, d)
+		}
+	}
+	return list
+}
+
+// targetsOf is where NAT messages to a door may lead.
+func targetsOf(d *config.Door) []nft.Target {
+	if d.SPA == nil {
+		return nil
+	}
+	var list []nft.Target
+	for _, t := range d.SPA.NATAllow {
+		list = append(list, nft.Target{Net: t.Net, Ports: t.Ports})
+	}
+	return list
+}

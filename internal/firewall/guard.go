@@ -1,0 +1,64 @@
+package firewall
+
+import (
+	"errors"
+	"fmt"
+
+	"knockd/internal/config"
+	"knockd/internal/event"
+	"knockd/internal/knock"
+	"knockd/internal/nft"
+)
+
+// Guard loads the guard of a configuration's native doors, without openings,
+// for the time before the daemon starts. It returns the ports that it closes.
+func Guard(conf *config.Config) (ports string, doubts []event.Event, err error) {
+	if conf.NftMode != config.NftGuard || !opensPorts(conf) {
+		return "", nil, errors.New("no door with open in nft_mode = guard: nothing to guard")
+	}
+	fw, err := Connect(Options(conf, nil))
+	if err != nil {
+		return "", nil, err
+	}
+	defer fw.Close()
+	doubts, err = fw.Ensure(Doors(conf))
+	return guarded(conf), doubts, err
+}
+
+// Connect connects to the kernel for a table.
+func Connect(o nft.Options) (*nft.Firewall, error) {
+	fw, err := nft.New(o)
+	if err != nil {
+		return nil, fmt.Errorf("connect to nf_tables: %w", err)
+	}
+	return fw, nil
+}
+
+// Unheard says what it would mean for the ports of a configuration that
+// nothing is listened on, and which are closed then, as in "tcp/22 is". Without the
+// privilege to look at the guard it says nothing.
+func Unheard(conf *config.Config) (means []event.Event, closed string) {
+	if conf.NftMode != config.NftGuard || !opensPorts(conf) {
+		return nil, ""
+	}
+	c, o, err := nft.Closed(Options(conf, nil), Doors(conf))
+	if err != nil {
+		return nil, ""
+	}
+	if len(c) > 0 {
+		closed = event.Are(c)
+	}
+	return NotListening(c, o), closed
+}
+
+// NotListening says what it means to those outside that nothing is listened on,
+// by the ports that the guard keeps closed and those that it has left open.
+func NotListening(closed, open []knock.PortRange) (events []event.Event) {
+	if len(closed) > 0 {
+		events = append(events, event.GuardDeaf{Ports: closed})
+	}
+	if len(open) > 0 {
+		events = append(events, event.GuardDeaf{Ports: open, Open: true})
+	}
+	return events
+}
