@@ -54,8 +54,9 @@
 //   - ruleset compiles doors into a firewall ruleset that knocks without a daemon, and loads or removes it: the text
 //     of one nftables table, or of an iptables-restore file.
 //   - spa is single-packet authorization, compatible with fwknop 2.6 in both directions: the packet's codec and
-//     cryptography, key files, what a client asks for, and the Gate, which decides what one packet opens.
-//   - spaconf makes the doors of a spa.Gate from the configuration: it joins what config has read with the key files.
+//     cryptography, key files, what a client asks for, and the Verifier, which decides what one packet opens.
+//   - spaconf makes the doors of a spa.Verifier from the configuration: it joins what config has read with the key
+//     files.
 //   - statefile opens files that root believes or writes: without waiting for a pipe, a terminal or a file system that
 //     does not answer, of bounded size, and with one rule of who may write what root reads.
 //

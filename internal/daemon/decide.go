@@ -114,7 +114,7 @@ func (d *decisions) end(at time.Time) {
 	if !d.dear {
 		return
 	}
-	dropped := d.gate.ExamineAll(d.messages, at, func(r *spa.Request, decision spa.Decision) { d.examined(r, decision, at) })
+	dropped := d.gate.ExamineAll(d.messages, at, func(r *spa.Request, decision spa.Verdict) { d.examined(r, decision, at) })
 	d.untried.total += uint64(dropped)
 	clear(d.messages)
 	d.messages = d.messages[:0]
@@ -122,21 +122,21 @@ func (d *decisions) end(at time.Time) {
 }
 
 // examined carries out what the gate says of a packet.
-func (d *decisions) examined(r *spa.Request, decision spa.Decision, at time.Time) {
+func (d *decisions) examined(r *spa.Request, decision spa.Verdict, at time.Time) {
 	if r != nil {
 		d.out.admit(at, d.gate, r)
-	} else if decision.Told() && d.out.allows() {
+	} else if decision.Logged() && d.out.allows() {
 		d.out.tell(at, refused(decision))
 	}
 }
 
 // admitted carries out what the gate has decided on a request. It may be
 // called from any goroutine if the outcomes may.
-func admitted(out outcomes, at time.Time, g *gate, decision spa.Decision) {
-	if fault := possible(out, &decision.Opening); decision.Verdict == spa.Opened && fault != "" {
-		decision.Verdict, decision.Reason = spa.Denied, fault
+func admitted(out outcomes, at time.Time, g *gate, decision spa.Verdict) {
+	if fault := possible(out, &decision.Grant); decision.Outcome == spa.Opened && fault != "" {
+		decision.Outcome, decision.Reason = spa.Denied, fault
 	}
-	if decision.Verdict != spa.Opened {
+	if decision.Outcome != spa.Opened {
 		if out.allows() {
 			out.tell(at, refused(decision))
 		}
@@ -145,7 +145,7 @@ func admitted(out outcomes, at time.Time, g *gate, decision spa.Decision) {
 	accepted := g.accepted(decision)
 	out.tell(at, accepted)
 	openAll(out, at, g.requested(decision), event.Admitted{Door: accepted.Door, Knocker: event.Knocker{Addr: accepted.For}})
-	closeOther(out, at, g.doors[decision.By], decision.Opening.Addr)
+	closeOther(out, at, g.doors[decision.By], decision.Grant.Addr)
 }
 
 // openAll makes all openings of a door, after one OPEN SESAME.

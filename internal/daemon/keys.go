@@ -25,7 +25,7 @@ func keyDoor(c *config.Door) (d *spa.Door, advice []string, err error) {
 
 // gate is the doors with keys, and who decides on their packets.
 type gate struct {
-	*spa.Gate
+	*spa.Verifier
 	doors map[*spa.Door]*door
 	ports map[knock.Step]bool // where packets may arrive
 	// early: the guard stands before translation of addresses, where the
@@ -53,24 +53,24 @@ func newGate(conf *config.Config, list []*door, once spa.Once) *gate {
 	if len(keyed) == 0 {
 		return nil
 	}
-	g.Gate = spa.NewGate(keyed, once)
+	g.Verifier = spa.NewVerifier(keyed, once)
 	return g
 }
 
 // requested is what a packet with the right keys opens.
-func (g *gate) requested(d spa.Decision) []openings.Opening {
+func (g *gate) requested(d spa.Verdict) []openings.Opening {
 	door := g.doors[d.By]
-	base := door.openingFor(d.Opening.Addr)
-	base.Timeout = d.Opening.Timeout
+	base := door.openingFor(d.Grant.Addr)
+	base.Timeout = d.Grant.Timeout
 	base.Vars.Client, base.Vars.Src, base.Vars.Dst = d.Client, d.Src.String(), d.Dst.String()
 	var list []openings.Opening
-	for _, p := range g.opened(d.By, &d.Opening) {
+	for _, p := range g.opened(d.By, &d.Grant) {
 		list = append(list, native(base, nftKind, p.Ports().String(), knock.Arguments{Port: p}))
 	}
-	if d.Opening.NAT != nil {
-		list = append(list, translated(base, &d.Opening))
+	if d.Grant.NAT != nil {
+		list = append(list, translated(base, &d.Grant))
 	}
-	return append(list, commandsFor(base, door, d.Opening.Ports)...)
+	return append(list, commandsFor(base, door, d.Grant.Ports)...)
 }
 
 // commandsFor are the openings by command: one for each port if a command
@@ -100,8 +100,8 @@ func namesPort(d *door, addr netip.Addr) bool {
 }
 
 // accepted is the event of somebody with the right keys.
-func (g *gate) accepted(d spa.Decision) event.MessageAccepted {
-	o := &d.Opening
+func (g *gate) accepted(d spa.Verdict) event.MessageAccepted {
+	o := &d.Grant
 	e := event.MessageAccepted{Src: d.Src, Door: g.doors[d.By].ID(), Client: d.Client, For: o.Addr, Timeout: o.Timeout}
 	for _, p := range o.Ports {
 		e.Ports = append(e.Ports, p.Ports())
@@ -113,8 +113,8 @@ func (g *gate) accepted(d spa.Decision) event.MessageAccepted {
 }
 
 // refused is the event of a message that opens nothing.
-func refused(d spa.Decision) event.MessageRefused {
-	return event.MessageRefused{Src: d.Src, Door: knock.DoorID{Name: d.Door}, Client: d.Client, Verdict: d.Verdict.String(), Reason: d.Reason}
+func refused(d spa.Verdict) event.MessageRefused {
+	return event.MessageRefused{Src: d.Src, Door: knock.DoorID{Name: d.Door}, Client: d.Client, Verdict: d.Outcome.String(), Reason: d.Reason}
 }
 
 // errNoStore: replayed packets could not be told from new ones.

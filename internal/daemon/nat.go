@@ -30,7 +30,7 @@ func (d *Daemon) leaveNAT() {
 
 // opened are the ports of this host that an opening opens without a command:
 // those asked for that the door opens so, or with NAT what the packets need that a port leads elsewhere.
-func (g *gate) opened(d *spa.Door, o *spa.Opening) []knock.Step {
+func (g *gate) opened(d *spa.Door, o *spa.Grant) []knock.Step {
 	if o.NAT == nil {
 		return slices.DeleteFunc(slices.Clone(o.Ports), func(p knock.Step) bool { return !d.Opens(p) })
 	}
@@ -45,14 +45,14 @@ func (g *gate) opened(d *spa.Door, o *spa.Opening) []knock.Step {
 }
 
 // translated is the opening that leads a port elsewhere.
-func translated(base openings.Opening, o *spa.Opening) openings.Opening {
+func translated(base openings.Opening, o *spa.Grant) openings.Opening {
 	to := netip.AddrPortFrom(o.NAT.Addr, o.NAT.Port)
 	p := o.Ports[0]
 	return native(base, natKind, fmt.Sprintf("%v to %v", p.Ports(), to), knock.Arguments{Port: p, To: to})
 }
 
 // possible says why an opening that the door allows cannot be, "" if it can.
-func possible(out outcomes, o *spa.Opening) string {
+func possible(out outcomes, o *spa.Grant) string {
 	if o.Local && !out.isLocal(o.NAT.Addr) {
 		return fmt.Sprintf("it asks for local NAT to %v, which is not an address of this host", o.NAT.Addr)
 	}

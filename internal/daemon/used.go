@@ -82,9 +82,9 @@ func (d *Daemon) admit(at time.Time, g *gate, r *spa.Request) {
 
 // decided carries out what the gate has decided, unless a reload has taken or
 // changed the door since.
-func (d *Daemon) decided(at time.Time, g *gate, decision spa.Decision) {
-	if decision.Verdict == spa.Opened && !slices.Contains(d.decisions.doors.list, g.doors[decision.By]) {
-		decision.Verdict, decision.Reason = spa.Denied, "the door was changed meanwhile"
+func (d *Daemon) decided(at time.Time, g *gate, decision spa.Verdict) {
+	if decision.Outcome == spa.Opened && !slices.Contains(d.decisions.doors.list, g.doors[decision.By]) {
+		decision.Outcome, decision.Reason = spa.Denied, "the door was changed meanwhile"
 	}
 	admitted(d, at, g, decision)
 }

@@ -405,7 +405,7 @@ func TestDoorsOfOneName(t *testing.T) {
 	c.Hit = knock.Hit{Src: netip.MustParseAddr("192.0.2.1"), Dst: local4, DstPort: spa.DefaultPort, Proto: knock.UDP, PayloadLen: len(c.Payload)}
 	r, _ := h.d.decisions.gate.Examine(spa.Packet{Hit: c.Hit, Payload: c.Payload, Local: true}, h.clock)
 	d := h.d.decisions.gate.Admit(r, h.clock)
-	if got := h.d.decisions.gate.doors[d.By]; d.Verdict != spa.Opened || got == nil || got.N != 2 {
-		t.Errorf("%v by %+v", d.Verdict, got)
+	if got := h.d.decisions.gate.doors[d.By]; d.Outcome != spa.Opened || got == nil || got.N != 2 {
+		t.Errorf("%v by %+v", d.Outcome, got)
 	}
 }

@@ -62,12 +62,12 @@ func TestPeer(t *testing.T) {
 			}
 			asks := asksFor(t, doors(t, i))
 			log := p.run(asks, files[dir+"fwknopd.conf"], spaPort(i))
-			gate := spa.NewGate(doors(t, i), fresh{})
+			gate := spa.NewVerifier(doors(t, i), fresh{})
 			for _, a := range asks {
 				a.Local = true
 				theirs, ours := opens(log, a), gate.Decide(a.Packet, time.Now())
-				if theirs != (ours.Verdict == spa.Opened) {
-					t.Errorf("%s: fwknopd opens: %v, knockd: %v %s", a.what, theirs, ours.Verdict, ours.Reason)
+				if theirs != (ours.Outcome == spa.Opened) {
+					t.Errorf("%s: fwknopd opens: %v, knockd: %v %s", a.what, theirs, ours.Outcome, ours.Reason)
 				}
 				if theirs {
 					opened++

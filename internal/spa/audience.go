@@ -9,9 +9,9 @@ import (
 // maxAudiences bounds how many are kept.
 const maxAudiences = 64
 
-// ears finds the doors that a packet may concern. Of thousands of doors most hear
+// doorIndex finds the doors that a packet may concern. Of thousands of doors most hear
 // alike, so each rule is asked once, and what comes out is kept.
-type ears struct {
+type doorIndex struct {
 	rules []rule
 	kept  map[string]*audience // by the numbers of the rules that hear it
 	which []byte               // the numbers for the packet at hand
@@ -30,8 +30,8 @@ type audience struct {
 	trials int   // of all their keys, each once
 }
 
-func newEars(doors []*Door) ears {
-	e := ears{kept: map[string]*audience{}}
+func newDoorIndex(doors []*Door) doorIndex {
+	e := doorIndex{kept: map[string]*audience{}}
 	known := map[string]int{}
 	for i, d := range doors {
 		text := fmt.Sprint(d.Listen, d.TCP, d.HTTP, d.IPv6, d.Allow, d.Deny, d.Destination, d.Proxies)
@@ -47,11 +47,11 @@ func newEars(doors []*Door) ears {
 }
 
 // audience returns the doors that hear the packet.
-func (g *Gate) audience(c *candidate) *audience {
-	e := &g.ears
+func (g *Verifier) audience(c *candidate) *audience {
+	e := &g.doorIndex
 	e.which = e.which[:0]
 	for i := range e.rules {
-		if e.rules[i].hears(c.Packet, c.way) {
+		if e.rules[i].accepts(c.Packet, c.via) {
 			e.which = binary.AppendUvarint(e.which, uint64(i))
 		}
 	}
@@ -67,25 +67,25 @@ func (g *Gate) audience(c *candidate) *audience {
 }
 
 // newAudience joins the doors of some rules.
-func (g *Gate) newAudience(which []byte) *audience {
+func (g *Verifier) newAudience(which []byte) *audience {
 	a := &audience{}
 	hears := make([]bool, len(g.doors))
 	for len(which) > 0 {
 		i, n := binary.Uvarint(which)
 		which = which[n:]
-		for _, door := range g.ears.rules[i].doors {
+		for _, door := range g.doorIndex.rules[i].doors {
 			hears[door] = true
 		}
 	}
-	g.ears.count++
+	g.doorIndex.count++
 	for door := range g.doors {
 		if !hears[door] {
 			continue
 		}
 		a.doors = append(a.doors, door)
 		for _, s := range g.keys[door] {
-			if s.counted != g.ears.count {
-				s.counted = g.ears.count
+			if s.counted != g.doorIndex.count {
+				s.counted = g.doorIndex.count
 				a.trials += s.trial()
 			}
 		}
@@ -95,12 +95,12 @@ func (g *Gate) newAudience(which []byte) *audience {
 
 // payer returns whose packet it is: the sender's, or that of the one whom a proxy
 // names that some door trusts.
-func (e *ears) payer(c *candidate) netip.Addr {
+func (e *doorIndex) payer(c *candidate) netip.Addr {
 	if !c.forwarded.IsValid() {
 		return c.Src
 	}
 	for i := range e.rules {
-		if inAny(e.rules[i].Proxies, c.Src) && e.rules[i].hears(c.Packet, c.way) {
+		if inAny(e.rules[i].Proxies, c.Src) && e.rules[i].accepts(c.Packet, c.via) {
 			return c.forwarded
 		}
 	}

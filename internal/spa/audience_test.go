@@ -23,7 +23,7 @@ func TestAudience(t *testing.T) {
 		d.TCP, d.HTTP, d.IPv6 = r.IntN(2) == 0, r.IntN(2) == 0, r.IntN(2) == 0
 		doors = append(doors, d)
 	}
-	gate := NewGate(doors, memory{})
+	verifier := NewVerifier(doors, memory{})
 	heard := 0
 	for range 5000 {
 		p := junkOf(204, ip4(0), 1)
@@ -35,24 +35,24 @@ func TestAudience(t *testing.T) {
 		if r.IntN(2) == 0 {
 			p.Proto, p.Flags = knock.TCP, []knock.Flags{knock.SYN, knock.ACK, knock.RST}[r.IntN(3)]
 		}
-		c, more := gate.look(p, noon)
+		c, more := verifier.look(p, noon)
 		if !more {
 			t.Fatal("not to be tried")
 		}
 		var want []int
 		keys := map[string]bool{}
 		for i, d := range doors {
-			if d.hears(c.Packet, c.way) {
+			if d.accepts(c.Packet, c.via) {
 				want = append(want, i)
 				keys[d.Clients[0].Name], keys[d.Clients[1].Name] = true, true
 			}
 		}
 		heard += len(want)
-		if a := gate.audience(&c); !slices.Equal(a.doors, want) || a.trials != len(keys) {
+		if a := verifier.audience(&c); !slices.Equal(a.doors, want) || a.trials != len(keys) {
 			t.Fatalf("%+v: %v with %d keys, want %v with %d", c.Hit, a.doors, a.trials, want, len(keys))
 		}
-		if len(gate.ears.kept) > maxAudiences {
-			t.Fatalf("%d audiences kept", len(gate.ears.kept))
+		if len(verifier.doorIndex.kept) > maxAudiences {
+			t.Fatalf("%d audiences kept", len(verifier.doorIndex.kept))
 		}
 	}
 	if heard < 10_000 {
@@ -66,13 +66,13 @@ func BenchmarkDoors(b *testing.B) {
 	for i := range 1000 {
 		doors = append(doors, wideDoor(testClient(fmt.Sprint(i))))
 	}
-	gate := NewGate(doors, memory{})
+	verifier := NewVerifier(doors, memory{})
 	var batch []Packet
 	for i := range 256 {
 		batch = append(batch, junkOf(204, ip4(i), 1))
 	}
 	for b.Loop() {
-		gate.Begin(len(batch), false)
-		gate.ExamineAll(batch, noon, func(*Request, Decision) {})
+		verifier.Begin(len(batch), false)
+		verifier.ExamineAll(batch, noon, func(*Request, Verdict) {})
 	}
 }

@@ -15,11 +15,11 @@ func BenchmarkJunk(b *testing.B) {
 				for range n {
 					doors = append(doors, wideDoor(NewClient("x", hmac)))
 				}
-				gate := NewGate(doors, memory{})
+				verifier := NewVerifier(doors, memory{})
 				p := packet(mustSeal(b, access("10.1.2.3", "tcp/22"), NewClient("y", SHA256)), "192.0.2.1")
 				b.ReportAllocs()
 				for b.Loop() {
-					if r, d := gate.Examine(p, noon); r != nil || d.Verdict != Unknown {
+					if r, d := verifier.Examine(p, noon); r != nil || d.Outcome != Unknown {
 						b.Fatal(outcome(d))
 					}
 				}
@@ -30,24 +30,24 @@ func BenchmarkJunk(b *testing.B) {
 
 // BenchmarkCheap is the cost of what fails the cheap tests.
 func BenchmarkCheap(b *testing.B) {
-	gate := NewGate([]*Door{wideDoor(NewClient("x", SHA256))}, memory{})
+	verifier := NewVerifier([]*Door{wideDoor(NewClient("x", SHA256))}, memory{})
 	p := packet(mustSeal(b, access("10.1.2.3", "tcp/22"), NewClient("y", SHA256)), "192.0.2.1")
 	p.Payload[100] = '='
 	for b.Loop() {
-		gate.Examine(p, noon)
+		verifier.Examine(p, noon)
 	}
 }
 
 // BenchmarkHonest is the time from a good packet to the request, without disk.
 func BenchmarkHonest(b *testing.B) {
 	c := NewClient("x", SHA256)
-	gate := NewGate([]*Door{wideDoor(c)}, memory{})
+	verifier := NewVerifier([]*Door{wideDoor(c)}, memory{})
 	p := packet(mustSeal(b, access("10.1.2.3", "tcp/22"), c), "192.0.2.1")
 	b.ReportAllocs()
 	for b.Loop() {
-		clear(gate.known.packets)
-		clear(gate.once.(memory))
-		if r, d := gate.Examine(p, noon); r == nil {
+		clear(verifier.known.packets)
+		clear(verifier.once.(memory))
+		if r, d := verifier.Examine(p, noon); r == nil {
 			b.Fatal(outcome(d))
 		}
 	}
@@ -55,12 +55,12 @@ func BenchmarkHonest(b *testing.B) {
 
 // BenchmarkReplay is the cost of a packet that was used, with many clients.
 func BenchmarkReplay(b *testing.B) {
-	gate, clients := gateOfMany(1000)
+	verifier, clients := verifierOfMany(1000)
 	p := packet(mustSeal(b, access("10.1.2.3", "tcp/22"), clients[999]), "192.0.2.1")
-	gate.Examine(p, noon)
+	verifier.Examine(p, noon)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, d := gate.Examine(p, noon); d.Verdict != Replay {
+		if _, d := verifier.Examine(p, noon); d.Outcome != Replay {
 			b.Fatal(outcome(d))
 		}
 	}

@@ -65,7 +65,7 @@ func weight(octets int) int { return 1 + octets/trialOctets }
 // where messages are heard; full says that no larger batch can be. It reports
 // whether they may cost more than the budget. Then they are for ExamineAll, else
 // for Examine.
-func (g *Gate) Begin(packets int, full bool) (dear bool) {
+func (g *Verifier) Begin(packets int, full bool) (dear bool) {
 	b := &g.budget
 	trials := batchTrials
 	if b.full++; !full {
@@ -81,7 +81,7 @@ func (g *Gate) Begin(packets int, full bool) (dear bool) {
 // calls decided with each of them and what Examine would say. It begins with
 // those whose source has cost least so far. On those that are dropped no key is
 // tried.
-func (g *Gate) ExamineAll(batch []Packet, now time.Time, decided func(*Request, Decision)) (dropped int) {
+func (g *Verifier) ExamineAll(batch []Packet, now time.Time, decided func(*Request, Verdict)) (dropped int) {
 	b := &g.budget
 	for _, p := range batch {
 		c, more := g.look(p, now)
@@ -91,7 +91,7 @@ func (g *Gate) ExamineAll(batch []Packet, now time.Time, decided func(*Request, 
 				continue
 			}
 		}
-		decided(nil, c.decision)
+		decided(nil, c.verdict)
 	}
 	for i, w := range b.inTurn() {
 		if w.cost > b.left && (i > 0 || !b.lends(w)) {
@@ -101,7 +101,7 @@ func (g *Gate) ExamineAll(batch []Packet, now time.Time, decided func(*Request, 
 		before := b.left
 		r := g.try(&w.candidate, now)
 		b.charge(w.source, before-b.left, r != nil)
-		decided(r, w.decision)
+		decided(r, w.verdict)
 	}
 	clear(b.waiting) // the payloads are somebody else's
 	b.waiting = b.waiting[:0]
@@ -115,9 +115,9 @@ func (b *budget) lends(w *waiting) bool {
 }
 
 // toWait finds out what a packet may cost, and whom.
-func (g *Gate) toWait(c candidate) waiting {
+func (g *Verifier) toWait(c candidate) waiting {
 	a := g.audience(&c)
-	w := waiting{candidate: c, source: g.ears.payer(&c), cost: a.trials * weight(len(c.Payload))}
+	w := waiting{candidate: c, source: g.doorIndex.payer(&c), cost: a.trials * weight(len(c.Payload))}
 	if len(a.doors) > 0 {
 		w.door = a.doors[0]
 	}

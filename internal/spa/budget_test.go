@@ -48,7 +48,7 @@ func TestBegin(t *testing.T) {
 		{1000, 5, "..!!!"},
 		{1000, 1, "....."},
 	} {
-		gate, _ := gateOfMany(c.clients)
+		verifier, _ := verifierOfMany(c.clients)
 		got := ""
 		n := 0
 		for range 5 {
@@ -57,14 +57,14 @@ func TestBegin(t *testing.T) {
 				batch = append(batch, junkOf(1500, ip4(n), 1))
 				n++
 			}
-			if gate.Begin(len(batch), false) {
+			if verifier.Begin(len(batch), false) {
 				got += "!"
-				gate.ExamineAll(batch, noon, func(*Request, Decision) {})
+				verifier.ExamineAll(batch, noon, func(*Request, Verdict) {})
 				continue
 			}
 			got += "."
 			for _, p := range batch {
-				gate.Examine(p, noon)
+				verifier.Examine(p, noon)
 			}
 		}
 		if got != c.want {
@@ -73,10 +73,10 @@ func TestBegin(t *testing.T) {
 	}
 }
 
-// flooded sends batches of junk through a gate, every fourth with one honest
+// flooded sends batches of junk through a verifier, every fourth with one honest
 // message at some place, and returns how many of these are new, and the most trials that a
 // batch has cost.
-func flooded(t *testing.T, gate *Gate, batches, size int, junk func(i int) Packet, honest func(n int) Packet) (opened, most int) {
+func flooded(t *testing.T, verifier *Verifier, batches, size int, junk func(i int) Packet, honest func(n int) Packet) (opened, most int) {
 	t.Helper()
 	for n := range batches {
 		var batch []Packet
@@ -86,22 +86,22 @@ func flooded(t *testing.T, gate *Gate, batches, size int, junk func(i int) Packe
 		if n%4 == 3 {
 			batch = slices.Insert(batch, (n*37+5)%size, honest(n/4))
 		}
-		if !gate.Begin(len(batch), false) {
+		if !verifier.Begin(len(batch), false) {
 			t.Fatal("not dear")
 		}
-		before, answered := gate.left, 0
-		dropped := gate.ExamineAll(batch, noon, func(r *Request, d Decision) {
+		before, answered := verifier.left, 0
+		dropped := verifier.ExamineAll(batch, noon, func(r *Request, d Verdict) {
 			answered++
 			if r != nil {
 				opened++
-			} else if d.Verdict != Unknown {
+			} else if d.Outcome != Unknown {
 				t.Fatal(outcome(d))
 			}
 		})
 		if answered+dropped != len(batch) {
 			t.Fatalf("%d answered and %d dropped of %d", answered, dropped, len(batch))
 		}
-		most = max(most, before-gate.left)
+		most = max(most, before-verifier.left)
 	}
 	return opened, most
 }
@@ -129,15 +129,15 @@ func TestFair(t *testing.T) {
 		{"any sources, long junk", func(i int) Packet { return junkOf(1400, ip4(i), 1) }, "192.0.2.1", [2]int{20, 20}, false},
 		{"any sources, short junk", func(i int) Packet { return junkOf(204, ip4(i), 1) }, "192.0.2.1", [2]int{0, 8}, false},
 	} {
-		gate, clients := gateOfMany(1000)
+		verifier, clients := verifierOfMany(1000)
 		if c.dear {
 			for i := range clients[100:900] {
 				clients[100+i].HMAC = SHA3_512
 			}
-			gate = NewGate([]*Door{wideDoor(clients...)}, memory{})
+			verifier = NewVerifier([]*Door{wideDoor(clients...)}, memory{})
 		}
-		gate.doors[0].IPv6 = true
-		opened, most := flooded(t, gate, batches, 160, c.junk, func(n int) Packet {
+		verifier.doors[0].IPv6 = true
+		opened, most := flooded(t, verifier, batches, 160, c.junk, func(n int) Packet {
 			m := access("10.1.2.3", "tcp/22")
 			m.User = fmt.Sprint(n)
 			p := packet(mustSeal(t, m, clients[999-n]), c.src)
@@ -153,18 +153,18 @@ func TestFair(t *testing.T) {
 // TestBehind: while packets come faster than they are read, less is spent on
 // them; who comes alone is heard, whatever that costs.
 func TestBehind(t *testing.T) {
-	gate, _ := gateOfMany(1000)
+	verifier, _ := verifierOfMany(1000)
 	spend := func(packets int) (trials int) {
 		var batch []Packet
 		for i := range packets {
 			batch = append(batch, junkOf(204, ip4(i), 1))
 		}
-		if !gate.Begin(len(batch), packets == 256) {
+		if !verifier.Begin(len(batch), packets == 256) {
 			t.Fatal("not dear")
 		}
-		before := gate.left
-		gate.ExamineAll(batch, noon, func(*Request, Decision) {})
-		return before - gate.left
+		before := verifier.left
+		verifier.ExamineAll(batch, noon, func(*Request, Verdict) {})
+		return before - verifier.left
 	}
 	sum := func(batches, packets int) (trials int) {
 		for range batches {
@@ -181,12 +181,12 @@ func TestBehind(t *testing.T) {
 	if n := sum(100, 200); n < 100*batchTrials-1000 || n > 100*batchTrials+4000 {
 		t.Errorf("%d trials when there are fewer again", n)
 	}
-	gate.left = -10 * savedTrials
+	verifier.left = -10 * savedTrials
 	if n := spend(2); n != 0 {
 		t.Errorf("%d trials in debt", n)
 	}
-	gate.Begin(1, false)
-	if dropped := gate.ExamineAll([]Packet{junkOf(204, ip4(0), 1)}, noon, func(*Request, Decision) {}); dropped > 0 {
+	verifier.Begin(1, false)
+	if dropped := verifier.ExamineAll([]Packet{junkOf(204, ip4(0), 1)}, noon, func(*Request, Verdict) {}); dropped > 0 {
 		t.Error("dropped alone")
 	}
 }
@@ -194,17 +194,17 @@ func TestBehind(t *testing.T) {
 // TestNobodysTurn: packets that no door hears take nobody's turn, and are not
 // counted as dropped.
 func TestNobodysTurn(t *testing.T) {
-	gate, clients := gateOfMany(1000)
+	verifier, clients := verifierOfMany(1000)
 	unheard := junkOf(204, ip4(0), 1)
 	unheard.DstPort++
 	batch := append(slices.Repeat([]Packet{unheard}, 100), packet(mustSeal(t, access("10.1.2.3", "tcp/22"), clients[999]), "192.0.2.1"), junkOf(204, ip4(1), 1))
-	gate.Begin(len(batch), true)
-	gate.left = 1
+	verifier.Begin(len(batch), true)
+	verifier.left = 1
 	taken := 0
-	dropped := gate.ExamineAll(batch, noon, func(r *Request, d Decision) {
+	dropped := verifier.ExamineAll(batch, noon, func(r *Request, d Verdict) {
 		if r != nil {
 			taken++
-		} else if d.Verdict != Junk {
+		} else if d.Outcome != Junk {
 			t.Error(outcome(d))
 		}
 	})
@@ -225,8 +225,8 @@ func TestFairDoors(t *testing.T) {
 			b.Clients = append(b.Clients, testClient(fmt.Sprint("b", i)))
 		}
 		b.Listen = ListenOn(4000, 4000)
-		gate := NewGate([]*Door{a, b}, memory{})
-		opened, _ := flooded(t, gate, 40, 250, func(i int) Packet { return junkOf(204, ip4(i), 1) }, func(n int) Packet {
+		verifier := NewVerifier([]*Door{a, b}, memory{})
+		opened, _ := flooded(t, verifier, 40, 250, func(i int) Packet { return junkOf(204, ip4(i), 1) }, func(n int) Packet {
 			m := access("10.1.2.3", "tcp/22")
 			m.User = fmt.Sprint(n)
 			p := packet(mustSeal(t, m, b.Clients[0]), "192.0.2.1")
@@ -241,13 +241,13 @@ func TestFairDoors(t *testing.T) {
 
 // TestSameKeys: doors with the same keys cost no more than one of them.
 func TestSameKeys(t *testing.T) {
-	gate, _ := gateOfMany(100)
-	other := *gate.doors[0]
+	verifier, _ := verifierOfMany(100)
+	other := *verifier.doors[0]
 	other.Deny = prefixes("198.51.100.0/24")
-	gate = NewGate([]*Door{gate.doors[0], &other, wideDoor(testClient("x"))}, memory{})
+	verifier = NewVerifier([]*Door{verifier.doors[0], &other, wideDoor(testClient("x"))}, memory{})
 	for src, want := range map[string]int{"192.0.2.1": 101, "198.51.100.1": 101, "192.0.2.2": 101} {
-		c, _ := gate.look(packet(junkOf(204, ip4(0), 1).Payload, src), noon)
-		if w := gate.toWait(c); w.cost != want || w.door != 0 {
+		c, _ := verifier.look(packet(junkOf(204, ip4(0), 1).Payload, src), noon)
+		if w := verifier.toWait(c); w.cost != want || w.door != 0 {
 			t.Errorf("%s: %+v", src, w.cost)
 		}
 	}
@@ -257,12 +257,12 @@ func TestSameKeys(t *testing.T) {
 func TestProxiedSource(t *testing.T) {
 	door := wideDoor(testClient("a"))
 	door.HTTP, door.Listen, door.Proxies = true, ListenOn(80, 80), prefixes("192.0.2.1/32")
-	gate := NewGate([]*Door{door}, memory{})
+	verifier := NewVerifier([]*Door{door}, memory{})
 	for src, want := range map[string]string{"192.0.2.1": "198.51.100.7", "192.0.2.2": "192.0.2.2"} {
 		p := packet([]byte("GET /"+string(junkOf(204, ip4(0), 1).Payload)+" HTTP/1.0\r\nUser-Agent: Fwknop/2.6.10\r\nX-Forwarded-For: 198.51.100.7\r\n"), src)
 		p.Proto, p.DstPort, p.Flags = knock.TCP, 80, knock.ACK|knock.PSH
-		c, more := gate.look(p, noon)
-		if w := gate.toWait(c); !more || w.source.String() != want {
+		c, more := verifier.look(p, noon)
+		if w := verifier.toWait(c); !more || w.source.String() != want {
 			t.Errorf("%s: %v pays, want %s", src, w.source, want)
 		}
 	}
@@ -273,7 +273,7 @@ func TestProxiedSource(t *testing.T) {
 func TestSameDecisions(t *testing.T) {
 	var all [3]string
 	for n := range all {
-		gate, clients := gateOfMany(1000)
+		verifier, clients := verifierOfMany(1000)
 		var said strings.Builder
 		for b := range 100 {
 			var batch []Packet
@@ -284,8 +284,8 @@ func TestSameDecisions(t *testing.T) {
 			m.User = fmt.Sprint(b)
 			sealed := mustSeal(t, m, clients[b])
 			batch[b%50] = packet(sealed, "192.0.2.1")
-			gate.Begin(len(batch), false)
-			dropped := gate.ExamineAll(batch, noon, func(r *Request, d Decision) {
+			verifier.Begin(len(batch), false)
+			dropped := verifier.ExamineAll(batch, noon, func(r *Request, d Verdict) {
 				fmt.Fprintln(&said, r != nil, d.Src, outcome(d))
 			})
 			fmt.Fprintln(&said, dropped)
@@ -324,7 +324,7 @@ func TestVainBounded(t *testing.T) {
 func BenchmarkDear(b *testing.B) {
 	for _, octets := range []int{204, 1400} {
 		b.Run(fmt.Sprintf("octets=%d", octets), func(b *testing.B) {
-			gate, _ := gateOfMany(1000)
+			verifier, _ := verifierOfMany(1000)
 			var batch []Packet
 			for i := range 256 {
 				batch = append(batch, junkOf(octets, ip4(i), 1))
@@ -332,8 +332,8 @@ func BenchmarkDear(b *testing.B) {
 			said := 0
 			b.ReportAllocs()
 			for b.Loop() {
-				gate.Begin(len(batch), false)
-				gate.ExamineAll(batch, noon, func(*Request, Decision) { said++ })
+				verifier.Begin(len(batch), false)
+				verifier.ExamineAll(batch, noon, func(*Request, Verdict) { said++ })
 			}
 			b.ReportMetric(float64(said)/float64(b.N), "packets/op")
 		})

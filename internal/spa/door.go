@@ -7,8 +7,8 @@ import (
 	"knockd/internal/knock"
 )
 
-// Door is what the Gate knows of a door with keys. It must not change while a
-// Gate uses it.
+// Door is what the Verifier knows of a door with keys. It must not change while a
+// Verifier uses it.
 type Door struct {
 	Name          string
 	Clients       []Client          // from spa_key_file, by LoadKeys
@@ -55,9 +55,9 @@ func LargestAge(doors []*Door) time.Duration {
 	return age
 }
 
-// hears says whether the packet may concern the door at all.
-func (d *Door) hears(p Packet, way transport) bool {
-	if !anyContains(d.Listen, knock.Step{Proto: p.Proto, Port: p.DstPort}) || !p.Src.Is4() && !d.IPv6 || way == stream && !d.TCP || way == web && !d.HTTP || way == unheard {
+// accepts reports whether the packet may concern the door at all.
+func (d *Door) accepts(p Packet, via transport) bool {
+	if !anyContains(d.Listen, knock.Step{Proto: p.Proto, Port: p.DstPort}) || !p.Src.Is4() && !d.IPv6 || via == stream && !d.TCP || via == web && !d.HTTP || via == unheard {
 		return false
 	}
 	if len(d.Destination) == 0 && !p.Local || len(d.Destination) > 0 && !inAny(d.Destination, p.Dst) {

@@ -21,13 +21,13 @@ func FuzzPacket(f *testing.F) {
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		door := wideDoor(mine, bare)
 		door.Listen, door.TCP, door.HTTP, door.Proxies = ListenOn(1, 65535), true, true, prefixes("192.0.2.0/24")
-		gate := NewGate([]*Door{door}, memory{})
+		verifier := NewVerifier([]*Door{door}, memory{})
 		p := packet(payload, "192.0.2.1")
 		for _, p.Flags = range []knock.Flags{0, knock.SYN, knock.ACK} {
 			if p.Flags != 0 {
 				p.Proto = knock.TCP
 			}
-			if d := gate.Decide(p, time.Unix(1795330823, 0)); d.Verdict > Unknown {
+			if d := verifier.Decide(p, time.Unix(1795330823, 0)); d.Outcome > Unknown {
 				t.Errorf("%s", outcome(d))
 			}
 		}

@@ -19,17 +19,17 @@ func TestIPv6Extension(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			decide := func(ipv6 bool) Decision {
+			decide := func(ipv6 bool) Verdict {
 				door := wideDoor(c)
 				door.IPv6 = ipv6
 				door.NAT = append([]NATRule{{netip.MustParsePrefix("2001:db8:9::/64"), knock.PortRange{Proto: knock.TCP, First: 22, Last: 22}}}, anywhere...)
-				return NewGate([]*Door{door}, memory{}).Decide(packet(octets(v.Packet), v.Src), time.Unix(v.Timestamp, 0))
+				return NewVerifier([]*Door{door}, memory{}).Decide(packet(octets(v.Packet), v.Src), time.Unix(v.Timestamp, 0))
 			}
 			if got := ipv6Text(decide(true)); got != v.Expect {
 				t.Errorf("%s, want %s", got, v.Expect)
 			}
 			without := decide(false)
-			if without.Verdict == Opened {
+			if without.Outcome == Opened {
 				t.Errorf("without spa_ipv6: %s", ipv6Text(without))
 			}
 			// What we seal is what was sealed there.
@@ -52,16 +52,16 @@ func TestIPv6Extension(t *testing.T) {
 	}
 }
 
-func ipv6Text(d Decision) string {
-	if d.Verdict != Opened {
+func ipv6Text(d Verdict) string {
+	if d.Outcome != Opened {
 		return "deny " + d.Reason
 	}
 	var ports []string
-	for _, p := range d.Opening.Ports {
+	for _, p := range d.Grant.Ports {
 		ports = append(ports, p.Ports().String())
 	}
-	text := fmt.Sprintf("open %s for %v", strings.Join(ports, ","), d.Opening.Addr)
-	if to := d.Opening.NAT; to != nil {
+	text := fmt.Sprintf("open %s for %v", strings.Join(ports, ","), d.Grant.Addr)
+	if to := d.Grant.NAT; to != nil {
 		text += fmt.Sprintf(" to %v", netip.AddrPortFrom(to.Addr, to.Port))
 	}
 	return text

@@ -90,7 +90,7 @@ func ParseKeys(name string, src []byte, hmac Hash) ([]Client, error) {
 	if len(p.clients) == 0 && len(p.faults) == 0 {
 		p.fault(1, "", "has no key")
 	}
-	p.twins()
+	p.checkDuplicates()
 	if len(p.faults) > 0 {
 		return nil, errors.Join(p.faults...)
 	}
@@ -281,8 +281,8 @@ func (p *keyParser) mode(r *rawClient) {
 	}
 }
 
-// twins finds clients that nobody can tell apart.
-func (p *keyParser) twins() {
+// checkDuplicates finds clients that nobody can tell apart.
+func (p *keyParser) checkDuplicates() {
 	for i, a := range p.clients {
 		for _, b := range p.clients[:i] {
 			if len(a.client.Key) > 0 && sameKeys(&a.client, &b.client) {

@@ -51,16 +51,16 @@ func (k *known) add(sum uint64, s *seen) {
 
 // refuse reports whether the packet opens nothing now, and says why. One that was
 // only untimely has to be too old for all doors, since they may differ.
-func (s *seen) refuse(d *Decision, now time.Time, age time.Duration) bool {
+func (s *seen) refuse(d *Verdict, now time.Time, age time.Duration) bool {
 	if s.used == "" && !tooOld(s.stamp, now, age) {
 		return false
 	}
 	if s.asOf != now.Unix() { // in words, once a second
 		s.asOf, s.late = now.Unix(), untimely(s.stamp, now, s.door.MaxAge)
 	}
-	d.Verdict, d.Reason = Replay, s.used
+	d.Outcome, d.Reason = Replay, s.used
 	if s.late != "" {
-		d.Verdict, d.Reason = Untimely, s.late
+		d.Outcome, d.Reason = Untimely, s.late
 	}
 	d.Door, d.Client = s.door.Name, s.client.Name
 	return true

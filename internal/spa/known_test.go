@@ -9,17 +9,17 @@ import (
 	"knockd/internal/knock"
 )
 
-// gateOfMany is a gate whose one door has many clients.
-func gateOfMany(n int) (*Gate, []Client) {
+// verifierOfMany is a verifier whose one door has many clients.
+func verifierOfMany(n int) (*Verifier, []Client) {
 	var clients []Client
 	for i := range n {
 		clients = append(clients, testClient(fmt.Sprint(i)))
 	}
-	return NewGate([]*Door{wideDoor(clients...)}, memory{}), clients
+	return NewVerifier([]*Door{wideDoor(clients...)}, memory{}), clients
 }
 
 // trials returns how many keys were tried on packets while f ran.
-func trials(g *Gate, f func()) (n int) {
+func trials(g *Verifier, f func()) (n int) {
 	before := g.round
 	f()
 	for _, states := range g.keys {
@@ -35,8 +35,8 @@ func trials(g *Gate, f func()) (n int) {
 // TestKnown: what was used, or is too old, is refused without a key, with the
 // same words as at first, and costs no memory.
 func TestKnown(t *testing.T) {
-	gate, clients := gateOfMany(50)
-	gate.doors[0].Open = []knock.PortRange{{Proto: 6, First: 22, Last: 22}}
+	verifier, clients := verifierOfMany(50)
+	verifier.doors[0].Open = []knock.PortRange{{Proto: 6, First: 22, Last: 22}}
 	refused := access("10.1.2.3", "tcp/80")
 	for _, c := range []struct {
 		name        string
@@ -51,20 +51,20 @@ func TestKnown(t *testing.T) {
 	} {
 		p := packet(mustSeal(t, c.msg, clients[49]), "192.0.2.1")
 		now := noon.Add(c.later)
-		if got := outcome(gate.Decide(p, now)); got != c.first {
+		if got := outcome(verifier.Decide(p, now)); got != c.first {
 			t.Errorf("%s: %s, want %s", c.name, got, c.first)
 		}
 		for _, src := range []string{"192.0.2.1", "198.51.100.66"} {
 			p := packet(p.Payload, src)
-			var d Decision
-			if n := trials(gate, func() { _, d = gate.Examine(p, now) }); n != 0 || outcome(d) != c.then || d.Src != p.Src {
+			var d Verdict
+			if n := trials(verifier, func() { _, d = verifier.Examine(p, now) }); n != 0 || outcome(d) != c.then || d.Src != p.Src {
 				t.Errorf("%s, again from %s: %d keys tried: %s, want %s", c.name, src, n, outcome(d), c.then)
 			}
 		}
-		if n := testing.AllocsPerRun(100, func() { gate.Examine(p, now) }); n != 0 {
+		if n := testing.AllocsPerRun(100, func() { verifier.Examine(p, now) }); n != 0 {
 			t.Errorf("%s, again: %v allocations", c.name, n)
 		}
-		if got, want := outcome(gate.Decide(p, noon.Add(time.Hour))), "untimely: door 49 3600 s too old (limit 120 s), check the clocks"; got != want {
+		if got, want := outcome(verifier.Decide(p, noon.Add(time.Hour))), "untimely: door 49 3600 s too old (limit 120 s), check the clocks"; got != want {
 			t.Errorf("%s, an hour later: %s, want %s", c.name, got, want)
 		}
 	}
@@ -78,7 +78,7 @@ func TestKnownHere(t *testing.T) {
 	strict.Name, strict.MaxAge = "strict", 10*time.Second
 	wide.Name, wide.Allow = "wide", prefixes("192.0.2.0/24")
 	wide.AllowInside = prefixes("10.0.0.0/8")
-	gate := NewGate([]*Door{strict, wide}, memory{})
+	verifier := NewVerifier([]*Door{strict, wide}, memory{})
 	payload := mustSeal(t, access("10.1.2.3", "tcp/22"), c)
 	for _, x := range []struct {
 		src  string
@@ -94,7 +94,7 @@ func TestKnownHere(t *testing.T) {
 		{"192.0.2.1", 6, "replay: strict a used before"},
 	} {
 		now := noon.Add(time.Duration(x.late) * time.Second)
-		if got := outcome(gate.Decide(packet(payload, x.src), now)); got != x.want {
+		if got := outcome(verifier.Decide(packet(payload, x.src), now)); got != x.want {
 			t.Errorf("%s after %d s: %s\nwant %s", x.src, x.late, got, x.want)
 		}
 	}
@@ -104,7 +104,7 @@ func TestKnownHere(t *testing.T) {
 // forgotten is refused by its token.
 func TestKnownBounded(t *testing.T) {
 	c := testClient("a")
-	gate := NewGate([]*Door{wideDoor(c)}, memory{})
+	verifier := NewVerifier([]*Door{wideDoor(c)}, memory{})
 	var first [][]byte
 	for i := range maxKnown + 100 {
 		m := access("10.1.2.3", "tcp/22")
@@ -113,17 +113,17 @@ func TestKnownBounded(t *testing.T) {
 		if i < 10 {
 			first = append(first, p)
 		}
-		if r, d := gate.Examine(packet(p, "192.0.2.1"), noon); r == nil {
+		if r, d := verifier.Examine(packet(p, "192.0.2.1"), noon); r == nil {
 			t.Fatal(outcome(d))
 		}
 	}
-	if n := len(gate.known.packets); n != maxKnown || len(gate.known.order) != maxKnown {
+	if n := len(verifier.known.packets); n != maxKnown || len(verifier.known.order) != maxKnown {
 		t.Errorf("%d packets known", n)
 	}
 	for _, p := range first {
 		for _, want := range []int{1, 0} { // tried once, and known again
-			var d Decision
-			if n := trials(gate, func() { _, d = gate.Examine(packet(p, "192.0.2.1"), noon) }); n != want || d.Verdict != Replay {
+			var d Verdict
+			if n := trials(verifier, func() { _, d = verifier.Examine(packet(p, "192.0.2.1"), noon) }); n != want || d.Outcome != Replay {
 				t.Errorf("%d keys tried, %s", n, outcome(d))
 			}
 		}
@@ -133,14 +133,14 @@ func TestKnownBounded(t *testing.T) {
 // TestUsedUpUnadmitted: a request that nobody admits is used up all the same.
 func TestUsedUpUnadmitted(t *testing.T) {
 	c := testClient("a")
-	gate := NewGate([]*Door{wideDoor(c)}, memory{})
+	verifier := NewVerifier([]*Door{wideDoor(c)}, memory{})
 	p := packet(mustSeal(t, access("0.0.0.0", "tcp/22"), c), "192.0.2.1")
-	r, _ := gate.Examine(p, noon)
+	r, _ := verifier.Examine(p, noon)
 	if got, want := r.Refuse("too many").Text(), "192.0.2.1: door (a): SPA packet refused: too many"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 	p.Src = netip.MustParseAddr("198.51.100.66")
-	if got, want := outcome(gate.Decide(p, noon)), "replay: door a used before"; got != want {
+	if got, want := outcome(verifier.Decide(p, noon)), "replay: door a used before"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 }

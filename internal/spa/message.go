@@ -170,7 +170,7 @@ func parseUser(text string) (string, error) {
 	return user, nil
 }
 
-// ValidUser says whether servers take a user name: 1 to 48 printable characters
+// ValidUser reports whether servers take a user name: 1 to 48 printable characters
 // except some.
 func ValidUser(name string) bool {
 	return name != "" && len(name) <= maxUserText/4*3 && printable(name) && !strings.ContainsAny(name, `"/\[]:;|=,+*?<>`)

@@ -16,7 +16,7 @@ type Token = [sha256.Size]byte
 var ErrNotOurs = errors.New("not made with these keys")
 
 // Open reads a packet with one client's keys. It neither asks for its age nor
-// whether it was used before: see Gate for that.
+// whether it was used before: see Verifier for that.
 func Open(payload []byte, c Client) (Message, Token, error) {
 	if !plausible(payload) {
 		return Message{}, Token{}, ErrNotOurs
@@ -74,7 +74,7 @@ func newOpener(c *Client) *opener {
 	return o
 }
 
-// authentic says whether the HMAC, which is read into s unless it was, is that
+// authentic reports whether the HMAC, which is read into s unless it was, is that
 // of these keys. Without an HMAC everything may be authentic.
 func (o *opener) authentic(payload []byte, s *signature) bool {
 	if o.mac == nil {
@@ -100,7 +100,7 @@ func (o *opener) decode(payload []byte) ([]byte, error) {
 	return splitDigest(text)
 }
 
-// sameKeys says whether two clients' packets are opened alike.
+// sameKeys reports whether two clients' packets are opened alike.
 func sameKeys(a, b *Client) bool {
 	return a.Mode == b.Mode && a.HMAC == b.HMAC && bytes.Equal(a.Key, b.Key) && bytes.Equal(a.HMACKey, b.HMACKey)
 }

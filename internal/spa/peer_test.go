@@ -87,7 +87,7 @@ func RandomPorts(r *rand.Rand) string {
 }
 
 // TestStockClient has Debian's client make packets with random keys, types and
-// wishes: our gate reads in each what the client says is in it, and opens.
+// wishes: our verifier reads in each what the client says is in it, and opens.
 func TestStockClient(t *testing.T) {
 	s, r := NewStock(t), Seed(t)
 	for range 60 {
@@ -132,11 +132,11 @@ func TestStockClient(t *testing.T) {
 		if got != want {
 			t.Errorf("%q: %s, want %s", args, got, want)
 		}
-		d := NewGate([]*Door{wideDoor(c)}, memory{}).Decide(packet(payload, "198.51.100.9"), time.Now())
+		d := NewVerifier([]*Door{wideDoor(c)}, memory{}).Decide(packet(payload, "198.51.100.9"), time.Now())
 		if addr.IsUnspecified() {
 			addr = netip.MustParseAddr("198.51.100.9")
 		}
-		if d.Verdict != Opened || d.Opening.Addr != addr || wait > 0 && d.Opening.Timeout != min(wait, defaultMaxTimeout) {
+		if d.Outcome != Opened || d.Grant.Addr != addr || wait > 0 && d.Grant.Timeout != min(wait, defaultMaxTimeout) {
 			t.Errorf("%q: %s", args, outcome(d))
 		}
 	}

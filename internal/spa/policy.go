@@ -10,29 +10,29 @@ import (
 )
 
 // judge is one door's policy on a packet that is authentic, timely and new.
-func (d *Door) judge(r *Request, now time.Time) (Opening, error) {
+func (d *Door) judge(r *Request, now time.Time) (Grant, error) {
 	m := &r.msg
 	switch {
 	case !d.Expires.IsZero() && !now.Before(d.Expires):
-		return Opening{}, errors.New("the door's expiry date has passed")
+		return Grant{}, errors.New("the door's expiry date has passed")
 	case m.Type == Command:
-		return Opening{}, errors.New("it is a command message; commands are never run")
+		return Grant{}, errors.New("it is a command message; commands are never run")
 	case d.RequireUser != "" && m.User != d.RequireUser:
-		return Opening{}, errors.New("not the user name that require_user asks for")
+		return Grant{}, errors.New("not the user name that require_user asks for")
 	}
 	addr, err := d.address(r)
 	if err != nil {
-		return Opening{}, err
+		return Grant{}, err
 	}
 	if err := d.ports(m.Ports); err != nil {
-		return Opening{}, err
+		return Grant{}, err
 	}
-	o := Opening{Addr: addr, Ports: m.Ports, Timeout: d.timeout(m.Timeout)}
+	o := Grant{Addr: addr, Ports: m.Ports, Timeout: d.timeout(m.Timeout)}
 	if m.Type.nat() {
 		o.Local = m.Type.local()
 		o.NAT = r.natTarget(o.Local)
 		if err := d.nat(m, *o.NAT, addr); err != nil {
-			return Opening{}, err
+			return Grant{}, err
 		}
 	}
 	return o, nil
@@ -63,7 +63,7 @@ func (d *Door) address(r *Request) (netip.Addr, error) {
 	return addr, nil
 }
 
-// special says whether an address is nobody's in particular.
+// special reports whether an address is nobody's in particular.
 func special(a netip.Addr) bool {
 	return a.IsUnspecified() || a.IsLoopback() || a.IsMulticast() || a.Zone() != ""
 }

@@ -97,7 +97,7 @@ func (p Profile) outerPort() uint16 {
 	return p.NATPort
 }
 
-// Check says whether the keys can make packets that servers take. It is for
+// Check reports whether the keys can make packets that servers take. It is for
 // keys from options and profiles; ParseKeys has checked its own.
 func (c Client) Check() error {
 	switch {

@@ -41,7 +41,7 @@ func plausible(payload []byte) bool {
 // for them too.
 const FirstOctets = "89+/"
 
-// FirstOctet says whether a packet can begin with this octet.
+// FirstOctet reports whether a packet can begin with this octet.
 func FirstOctet(c byte) bool {
 	return c == '8' || c == '9' || c == '+' || c == '/'
 }

@@ -73,7 +73,7 @@ type vector struct {
 	Payload    string
 	PcapFilter string `json:"pcap_filter"`
 	L4Header   string `json:"l4_header_hex"`
-	Decision   string `json:"fwknopd_2_6_10"`
+	Verdict    string `json:"fwknopd_2_6_10"`
 }
 
 func readLines[T any](t testing.TB, name string) []T {
@@ -220,12 +220,12 @@ func TestPositive(t *testing.T) {
 			if got != want {
 				t.Errorf("%s\nwant %s", got, want)
 			}
-			d := NewGate([]*Door{wideDoor(c)}, memory{}).Decide(packet(octets(v.Packet), "192.0.2.9"), m.Time)
+			d := NewVerifier([]*Door{wideDoor(c)}, memory{}).Decide(packet(octets(v.Packet), "192.0.2.9"), m.Time)
 			checkPositive(t, m, d)
 			if m.Type.nat() {
 				door := wideDoor(c)
 				door.NAT = anywhere
-				checkNAT(t, m, NewGate([]*Door{door}, memory{}).Decide(packet(octets(v.Packet), "192.0.2.9"), m.Time))
+				checkNAT(t, m, NewVerifier([]*Door{door}, memory{}).Decide(packet(octets(v.Packet), "192.0.2.9"), m.Time))
 			}
 			checkSecrets(t, d.Text(), v.secrets(t))
 		})
@@ -234,7 +234,7 @@ func TestPositive(t *testing.T) {
 
 // checkNAT compares a decision with what a door that leads anywhere makes of a
 // NAT message.
-func checkNAT(t *testing.T, m Message, d Decision) {
+func checkNAT(t *testing.T, m Message, d Verdict) {
 	t.Helper()
 	local := m.Type == LocalNAT || m.Type == LocalNATTimed
 	want := netip.AddrPortFrom(m.NAT.Addr, m.NAT.Port)
@@ -242,15 +242,15 @@ func checkNAT(t *testing.T, m Message, d Decision) {
 	case local && (!m.NAT.Addr.IsValid() || m.NAT.Addr.IsLoopback()):
 		want = netip.AddrPortFrom(netip.MustParseAddr("10.9.9.2"), m.NAT.Port)
 	case !m.NAT.Addr.IsValid():
-		if d.Verdict != Denied || d.Reason != "it asks for NAT to a name; only addresses are taken" {
-			t.Errorf("NAT to a name: %v %s", d.Verdict, d.Reason)
+		if d.Outcome != Denied || d.Reason != "it asks for NAT to a name; only addresses are taken" {
+			t.Errorf("NAT to a name: %v %s", d.Outcome, d.Reason)
 		}
 		return
 	}
-	if d.Verdict != Opened || d.Opening.NAT == nil || d.Opening.Local != local {
-		t.Fatalf("NAT: %v %s %+v", d.Verdict, d.Reason, d.Opening)
+	if d.Outcome != Opened || d.Grant.NAT == nil || d.Grant.Local != local {
+		t.Fatalf("NAT: %v %s %+v", d.Outcome, d.Reason, d.Grant)
 	}
-	if got := netip.AddrPortFrom(d.Opening.NAT.Addr, d.Opening.NAT.Port); got != want {
+	if got := netip.AddrPortFrom(d.Grant.NAT.Addr, d.Grant.NAT.Port); got != want {
 		t.Errorf("NAT to %v, want %v", got, want)
 	}
 }
@@ -264,21 +264,21 @@ func natText(m Message) string {
 
 // checkPositive compares a decision with what a door without NAT makes of a good
 // message.
-func checkPositive(t *testing.T, m Message, d Decision) {
+func checkPositive(t *testing.T, m Message, d Verdict) {
 	t.Helper()
 	switch {
 	case m.Type == Command || m.Type.nat():
-		if d.Verdict != Denied {
-			t.Errorf("type %d: %v %s", m.Type, d.Verdict, d.Reason)
+		if d.Outcome != Denied {
+			t.Errorf("type %d: %v %s", m.Type, d.Outcome, d.Reason)
 		}
-	case d.Verdict != Opened:
-		t.Errorf("%v: %s", d.Verdict, d.Reason)
+	case d.Outcome != Opened:
+		t.Errorf("%v: %s", d.Outcome, d.Reason)
 	default:
 		want := m.Address
 		if want.IsUnspecified() {
 			want = netip.MustParseAddr("192.0.2.9")
 		}
-		if d.Opening.Addr != want || !slices.Equal(d.Opening.Ports, m.Ports) || d.Client != "tester" || d.Door != "door" {
+		if d.Grant.Addr != want || !slices.Equal(d.Grant.Ports, m.Ports) || d.Client != "tester" || d.Door != "door" {
 			t.Errorf("opened %+v", d)
 		}
 	}
@@ -290,9 +290,9 @@ func TestNegative(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d := NewGate([]*Door{wideDoor(c)}, memory{}).Decide(packet(octets(v.Packet), "192.0.2.9"), time.Unix(v.Timestamp, 0))
-		if d.Verdict != Junk && d.Verdict != Unknown && d.Verdict != Faulty {
-			t.Errorf("%s: %v %s", v.Name, d.Verdict, d.Reason)
+		d := NewVerifier([]*Door{wideDoor(c)}, memory{}).Decide(packet(octets(v.Packet), "192.0.2.9"), time.Unix(v.Timestamp, 0))
+		if d.Outcome != Junk && d.Outcome != Unknown && d.Outcome != Faulty {
+			t.Errorf("%s: %v %s", v.Name, d.Outcome, d.Reason)
 		}
 		if _, _, err := Open(octets(v.Packet), c); err == nil {
 			t.Errorf("%s: can be read", v.Name)
@@ -336,11 +336,11 @@ func TestCrafted(t *testing.T) {
 			if v.Expect == "reject" && err == nil && !isIPv6 || v.Expect != "reject" && got != want {
 				t.Errorf("%s, want %s %s", got, v.Expect, want)
 			}
-			d := NewGate([]*Door{wideDoor(c)}, memory{}).Decide(packet(octets(v.Packet), "192.0.2.9"), time.Unix(v.Clock, 0))
+			d := NewVerifier([]*Door{wideDoor(c)}, memory{}).Decide(packet(octets(v.Packet), "192.0.2.9"), time.Unix(v.Clock, 0))
 			if v.Expect == "accept" {
 				checkPositive(t, m, d)
-			} else if v.Expect == "reject" && d.Verdict != Faulty && d.Verdict != Unknown && !(isIPv6 && d.Verdict == Denied) {
-				t.Errorf("%v: %s", d.Verdict, d.Reason)
+			} else if v.Expect == "reject" && d.Outcome != Faulty && d.Outcome != Unknown && !(isIPv6 && d.Outcome == Denied) {
+				t.Errorf("%v: %s", d.Outcome, d.Reason)
 			}
 			checkSecrets(t, d.Text(), v.secrets(t))
 		})
@@ -380,11 +380,11 @@ func TestScenarios(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer store.Close()
-			gate := NewGate(accessDoors(t, sc.AccessConf, sc.Fwknopd), store)
+			verifier := NewVerifier(accessDoors(t, sc.AccessConf, sc.Fwknopd), store)
 			for i, p := range sc.Packets {
 				in := packet(octets(p.Packet), p.Src)
 				in.Dst = netip.MustParseAddr(p.Dst)
-				d := gate.Decide(in, clock)
+				d := verifier.Decide(in, clock)
 				want := p.Expect
 				if slices.Contains(refusedHere, sc.Name) || want.Weak || sc.Name == "replay-cache-off" && i > 0 {
 					want.Result = "deny"
@@ -402,24 +402,24 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-func checkScenario(t *testing.T, i int, d Decision, result, want string) {
+func checkScenario(t *testing.T, i int, d Verdict, result, want string) {
 	t.Helper()
 	if result == "deny" {
-		if d.Verdict == Opened || d.Reason == "" && d.Verdict != Junk {
-			t.Errorf("packet %d: %v %q, want a refusal", i, d.Verdict, d.Reason)
+		if d.Outcome == Opened || d.Reason == "" && d.Outcome != Junk {
+			t.Errorf("packet %d: %v %q, want a refusal", i, d.Outcome, d.Reason)
 		}
 		return
 	}
-	if d.Verdict != Opened {
-		t.Fatalf("packet %d: %v %s", i, d.Verdict, d.Reason)
+	if d.Outcome != Opened {
+		t.Fatalf("packet %d: %v %s", i, d.Outcome, d.Reason)
 	}
 	var ports []string
-	for _, p := range d.Opening.Ports {
+	for _, p := range d.Grant.Ports {
 		ports = append(ports, p.Ports().String())
 	}
-	got := scenarioText(d.Opening.Addr.String(), strings.Join(ports, ","), int64(d.Opening.Timeout/time.Second), "")
-	if to := d.Opening.NAT; to != nil {
-		kind := map[bool]string{false: "nat", true: "local nat"}[d.Opening.Local]
+	got := scenarioText(d.Grant.Addr.String(), strings.Join(ports, ","), int64(d.Grant.Timeout/time.Second), "")
+	if to := d.Grant.NAT; to != nil {
+		kind := map[bool]string{false: "nat", true: "local nat"}[d.Grant.Local]
 		got = fmt.Sprintf("%s: %s to %s", kind, got, netip.AddrPortFrom(to.Addr, to.Port))
 	}
 	if got != want {
@@ -459,18 +459,18 @@ func TestTransports(t *testing.T) {
 		door := wideDoor(c)
 		door.Listen = ListenOn(v.DstPort, v.DstPort)
 		door.TCP, door.HTTP = true, !strings.Contains(v.Name, "http-server-not-enabled")
-		want := v.Decision
+		want := v.Verdict
 		if v.IPProtocol == 1 {
 			want = "reject"
 		}
-		d := NewGate([]*Door{door}, memory{}).Decide(p, time.Unix(v.Timestamp, 0))
-		if (d.Verdict == Opened) != (want == "accept") {
-			t.Errorf("%s: %v %s, want %s", v.Name, d.Verdict, d.Reason, want)
+		d := NewVerifier([]*Door{door}, memory{}).Decide(p, time.Unix(v.Timestamp, 0))
+		if (d.Outcome == Opened) != (want == "accept") {
+			t.Errorf("%s: %v %s, want %s", v.Name, d.Outcome, d.Reason, want)
 		}
 		door.TCP, door.HTTP = false, false
-		d = NewGate([]*Door{door}, memory{}).Decide(p, time.Unix(v.Timestamp, 0))
-		if datagram := strings.HasPrefix(v.Name, "udp") || strings.HasPrefix(v.Name, "tcpraw"); (d.Verdict == Opened) != datagram {
-			t.Errorf("%s without spa_transport: %v %s", v.Name, d.Verdict, d.Reason)
+		d = NewVerifier([]*Door{door}, memory{}).Decide(p, time.Unix(v.Timestamp, 0))
+		if datagram := strings.HasPrefix(v.Name, "udp") || strings.HasPrefix(v.Name, "tcpraw"); (d.Outcome == Opened) != datagram {
+			t.Errorf("%s without spa_transport: %v %s", v.Name, d.Outcome, d.Reason)
 		}
 	}
 }

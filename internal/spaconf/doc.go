@@ -1,3 +1,3 @@
-// Package spaconf makes the doors of a spa.Gate from the configuration: it joins
+// Package spaconf makes the doors of a spa.Verifier from the configuration: it joins
 // what config has read with the key files.
 package spaconf

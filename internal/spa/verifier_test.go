@@ -38,13 +38,13 @@ func mustSeal(t testing.TB, m Message, c Client) []byte {
 }
 
 // outcome is a decision in one line.
-func outcome(d Decision) string {
-	if d.Verdict != Opened {
-		return strings.TrimSpace(d.Verdict.String() + ": " + strings.TrimSpace(d.Door+" "+d.Client+" "+d.Reason))
+func outcome(d Verdict) string {
+	if d.Outcome != Opened {
+		return strings.TrimSpace(d.Outcome.String() + ": " + strings.TrimSpace(d.Door+" "+d.Client+" "+d.Reason))
 	}
-	s := fmt.Sprintf("%s %s opened %v for %v, %v", d.Door, d.Client, knock.PortsOf(d.Opening.Ports), d.Opening.Addr, d.Opening.Timeout)
-	if n := d.Opening.NAT; n != nil {
-		s += fmt.Sprintf(" to %s:%d local=%v", n.Host, n.Port, d.Opening.Local)
+	s := fmt.Sprintf("%s %s opened %v for %v, %v", d.Door, d.Client, knock.PortsOf(d.Grant.Ports), d.Grant.Addr, d.Grant.Timeout)
+	if n := d.Grant.NAT; n != nil {
+		s += fmt.Sprintf(" to %s:%d local=%v", n.Host, n.Port, d.Grant.Local)
 	}
 	return s
 }
@@ -139,9 +139,9 @@ func TestPolicy(t *testing.T) {
 		if c.door != nil {
 			c.door(door)
 		}
-		gate := NewGate([]*Door{door}, memory{})
+		verifier := NewVerifier([]*Door{door}, memory{})
 		p := packet(mustSeal(t, c.msg, testClient("a")), c.src)
-		if got := outcome(gate.Decide(p, noon)); got != c.want {
+		if got := outcome(verifier.Decide(p, noon)); got != c.want {
 			t.Errorf("%s: %s\nwant %s", c.name, got, c.want)
 		}
 	}
@@ -162,8 +162,8 @@ func TestMappedInside(t *testing.T) {
 		"0x1.2.3.4":        "faulty: door a message: address: not an address",
 		"+1.2.3.4":         "faulty: door a message: address: not an address",
 	} {
-		gate := NewGate([]*Door{wideDoor(c)}, memory{})
-		if got := outcome(gate.Decide(packet(sealText(t, c, rawBody(inside+",tcp/22")), "192.0.2.1"), noon)); got != want {
+		verifier := NewVerifier([]*Door{wideDoor(c)}, memory{})
+		if got := outcome(verifier.Decide(packet(sealText(t, c, rawBody(inside+",tcp/22")), "192.0.2.1"), noon)); got != want {
 			t.Errorf("%s: %s\nwant %s", inside, got, want)
 		}
 	}
@@ -212,7 +212,7 @@ func TestHears(t *testing.T) {
 	} {
 		p := packet(mustSeal(t, access("10.1.2.3", "tcp/22"), c), "192.0.2.1")
 		want := change(&p)
-		if got := NewGate([]*Door{door}, memory{}).Decide(p, noon).Verdict.String(); got != want {
+		if got := NewVerifier([]*Door{door}, memory{}).Decide(p, noon).Outcome.String(); got != want {
 			t.Errorf("%s: %s, want %s", name, got, want)
 		}
 	}
@@ -252,7 +252,7 @@ func TestDoors(t *testing.T) {
 		{"early by one", []*Door{door("1", 22, b)}, -121 * time.Second, "untimely: 1 b 121 s too early (limit 120 s), check the clocks"},
 	} {
 		p := packet(mustSeal(t, access("10.1.2.3", "tcp/22"), b), "192.0.2.1")
-		if got := outcome(NewGate(c.doors, memory{}).Decide(p, noon.Add(c.late))); got != c.want {
+		if got := outcome(NewVerifier(c.doors, memory{}).Decide(p, noon.Add(c.late))); got != c.want {
 			t.Errorf("%s: %s\nwant %s", c.name, got, c.want)
 		}
 	}
@@ -265,18 +265,18 @@ func TestUsedUp(t *testing.T) {
 	door := wideDoor(c)
 	door.Open = []knock.PortRange{{Proto: knock.TCP, First: 22, Last: 22}}
 	store := memory{}
-	gate := NewGate([]*Door{door}, store)
+	verifier := NewVerifier([]*Door{door}, store)
 	p := packet(mustSeal(t, access("10.1.2.3", "tcp/80"), c), "192.0.2.1")
 	for _, want := range []string{"untimely", "denied", "replay"} {
 		now := noon
 		if want == "untimely" {
 			now = noon.Add(time.Hour)
 		}
-		if got := gate.Decide(p, now); got.Verdict.String() != want {
+		if got := verifier.Decide(p, now); got.Outcome.String() != want {
 			t.Errorf("%s: %s", want, outcome(got))
 		}
 	}
-	gate.Decide(packet(mustSeal(t, access("10.1.2.3", "tcp/80"), testClient("b")), "192.0.2.1"), noon)
+	verifier.Decide(packet(mustSeal(t, access("10.1.2.3", "tcp/80"), testClient("b")), "192.0.2.1"), noon)
 	if len(store) != 1 {
 		t.Errorf("%d tokens in the store", len(store))
 	}
@@ -295,18 +295,18 @@ func (f failing) Enter(Token, time.Time, time.Time) (func() error, error) {
 func TestStoreFault(t *testing.T) {
 	c := testClient("a")
 	p := packet(mustSeal(t, access("10.1.2.3", "tcp/22"), c), "192.0.2.1")
-	gate := NewGate([]*Door{wideDoor(c)}, failing{closed: true})
+	verifier := NewVerifier([]*Door{wideDoor(c)}, failing{closed: true})
 	for range 2 { // nothing is said to be used that is not
-		if got, want := outcome(gate.Decide(p, noon)), "store-fault: door a replay store: store: file already closed"; got != want {
+		if got, want := outcome(verifier.Decide(p, noon)), "store-fault: door a replay store: store: file already closed"; got != want {
 			t.Errorf("%s\nwant %s", got, want)
 		}
 	}
-	d := NewGate([]*Door{wideDoor(c)}, failing{}).Decide(p, noon)
+	d := NewVerifier([]*Door{wideDoor(c)}, failing{}).Decide(p, noon)
 	if got, want := outcome(d), "store-fault: door a replay store: write store: no space left on device"; got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
-	for _, v := range []Verdict{Junk, Opened} {
-		if text := (Decision{Verdict: v, Src: d.Src}).Text(); text != "" {
+	for _, v := range []Outcome{Junk, Opened} {
+		if text := (Verdict{Outcome: v, Src: d.Src}).Text(); text != "" {
 			t.Errorf("%v: %s", v, text)
 		}
 	}
@@ -340,15 +340,15 @@ func TestReplay(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer func() { store.Close() }()
-			gate := NewGate(doors, store)
-			if d := gate.Decide(packet(first, "192.0.2.1"), noon); d.Verdict != Opened {
+			verifier := NewVerifier(doors, store)
+			if d := verifier.Decide(packet(first, "192.0.2.1"), noon); d.Outcome != Opened {
 				t.Fatal(outcome(d))
 			}
 			again := func(when string, now time.Time) {
 				t.Helper()
 				for i, p := range respell(t, first, body, []Client{c, hmac, bare, legacy, sha512}) {
 					for _, src := range []string{"192.0.2.1", "198.51.100.66"} {
-						if d := gate.Decide(packet(p, src), now); d.Verdict == Opened {
+						if d := verifier.Decide(packet(p, src), now); d.Outcome == Opened {
 							t.Errorf("%s: spelling %d from %s: %s", when, i, src, outcome(d))
 						}
 					}
@@ -359,7 +359,7 @@ func TestReplay(t *testing.T) {
 				if store, err = replaycache.Open(path, defaultMaxAge, now); err != nil {
 					t.Fatal(err)
 				}
-				gate = NewGate(doors, store)
+				verifier = NewVerifier(doors, store)
 			}
 			again("at once", noon)
 			again("a minute later", noon.Add(time.Minute))
@@ -429,7 +429,7 @@ func TestForwarded(t *testing.T) {
 		p := packet([]byte("GET /"+path+" HTTP/1.0\r\nUser-Agent: Fwknop/2.6.10\r\n"+x.header), x.src)
 		p.Proto, p.DstPort, p.Flags = knock.TCP, 80, knock.ACK|knock.PSH
 		payload := string(p.Payload)
-		if got := outcome(NewGate([]*Door{door}, memory{}).Decide(p, noon)); got != x.want {
+		if got := outcome(NewVerifier([]*Door{door}, memory{}).Decide(p, noon)); got != x.want {
 			t.Errorf("%s: %s\nwant %s", x.name, got, x.want)
 		}
 		if string(p.Payload) != payload {

@@ -30,14 +30,14 @@ type Packet struct {
 	Local   bool // Hit.Dst is an address of this host (of the interfaces listened on)
 }
 
-// Verdict is the kind of a Decision.
-type Verdict uint8
+// Outcome is the kind of a Verdict.
+type Outcome uint8
 
 // The verdicts. Any stranger can cause Junk and Unknown, and whoever can
 // listen Replay; the others need the keys, or fail for reasons of our own.
 const (
 	// Junk is no packet for any door; nothing is logged.
-	Junk Verdict = iota
+	Junk Outcome = iota
 	// Unknown has the right form but was not made with any key here.
 	Unknown
 	// Faulty was made with a key here and does not hold what it should.
@@ -54,25 +54,25 @@ const (
 	Opened
 )
 
-var verdictNames = [...]string{"junk", "unknown", "faulty", "untimely", "replay", "store-fault", "denied", "opened"}
+var outcomeNames = [...]string{"junk", "unknown", "faulty", "untimely", "replay", "store-fault", "denied", "opened"}
 
 // String returns the verdict as a word for counters: "junk" to "opened".
-func (v Verdict) String() string { return verdictNames[v] }
+func (v Outcome) String() string { return outcomeNames[v] }
 
-// Decision is what becomes of one packet.
-type Decision struct {
-	Verdict Verdict
+// Verdict is what becomes of one packet.
+type Verdict struct {
+	Outcome Outcome
 	Src     netip.Addr // the sender
 	Dst     netip.Addr // where the packet was sent to
 	Reason  string     // why it does not open: one sentence for the log, never a secret
 	Door    string     // the door that opens, or that refused first
 	Client  string     // whose keys
-	Opening Opening    // with Opened
+	Grant   Grant      // with Opened
 	By      *Door      // with Opened: the door that opens
 }
 
-// Opening is what a door opens.
-type Opening struct {
+// Grant is what a door opens.
+type Grant struct {
 	Addr    netip.Addr    // for whom: valid, unmapped, not special
 	Ports   []knock.Step  // at least one, none twice, in the order asked for
 	Timeout time.Duration // 0: for ever
@@ -80,13 +80,13 @@ type Opening struct {
 	Local   bool          // NAT to this host itself
 }
 
-// Told says whether there is a line to write.
-func (d Decision) Told() bool { return d.Verdict != Junk && d.Verdict != Opened }
+// Logged reports whether there is a line to write.
+func (d Verdict) Logged() bool { return d.Outcome != Junk && d.Outcome != Opened }
 
 // Text returns the decision in the words of knockd's log: why the packet opens
 // nothing. Junk has none, nor has Opened, of which the door's own lines speak.
-func (d Decision) Text() string {
-	if !d.Told() {
+func (d Verdict) Text() string {
+	if !d.Logged() {
 		return ""
 	}
 	who := d.Door
@@ -99,9 +99,9 @@ func (d Decision) Text() string {
 	return fmt.Sprintf("%v: %sSPA packet refused: %s", d.Src, who, d.Reason)
 }
 
-// Gate decides what packets open. Examine belongs to one goroutine; Admit may be
+// Verifier decides what packets open. Examine belongs to one goroutine; Admit may be
 // called by many.
-type Gate struct {
+type Verifier struct {
 	doors []*Door
 	keys  [][]*keyState // per door and client
 	once  Once
@@ -109,7 +109,7 @@ type Gate struct {
 	known known
 	round uint64 // of the packet being examined
 	sign  signature
-	ears
+	doorIndex
 	budget
 }
 
@@ -125,10 +125,10 @@ type keyState struct {
 	msg     Message
 }
 
-// NewGate returns a Gate for the doors, in file order. It does not change
+// NewVerifier returns a Verifier for the doors, in file order. It does not change
 // anything it is given.
-func NewGate(doors []*Door, once Once) *Gate {
-	g := &Gate{doors: doors, once: once, age: LargestAge(doors), known: newKnown(), ears: newEars(doors)}
+func NewVerifier(doors []*Door, once Once) *Verifier {
+	g := &Verifier{doors: doors, once: once, age: LargestAge(doors), known: newKnown(), doorIndex: newDoorIndex(doors)}
 	var all []*keyState
 	for _, d := range doors {
 		states := make([]*keyState, len(d.Clients))
@@ -154,7 +154,7 @@ func stateFor(all []*keyState, c *Client) (*keyState, []*keyState) {
 // trial is how many trials one of these keys counts for.
 func (s *keyState) trial() int { return hashes[s.client.HMAC].trial }
 
-// Request is a packet that is what it says, not too old, and new. Only Gate
+// Request is a packet that is what it says, not too old, and new. Only Verifier
 // makes one.
 type Request struct {
 	src, dst  netip.Addr
@@ -172,7 +172,7 @@ type match struct {
 }
 
 // Decide examines and admits a packet.
-func (g *Gate) Decide(p Packet, now time.Time) Decision {
+func (g *Verifier) Decide(p Packet, now time.Time) Verdict {
 	r, d := g.Examine(p, now)
 	if r == nil {
 		return d
@@ -184,46 +184,46 @@ func (g *Gate) Decide(p Packet, now time.Time) Decision {
 // so far.
 type candidate struct {
 	Packet
-	way       transport
+	via       transport
 	forwarded netip.Addr // what X-Forwarded-For says, if anything
 	sum       uint64     // see known
-	decision  Decision
+	verdict   Verdict
 }
 
 // Examine makes all tests that need neither disk nor policy: form, sender, HMAC,
 // text, age, and whether it was used. It returns the request to admit, or nil and
 // why not. From then on the packet is used up, be it admitted or not. Payload is
 // not kept.
-func (g *Gate) Examine(p Packet, now time.Time) (*Request, Decision) {
+func (g *Verifier) Examine(p Packet, now time.Time) (*Request, Verdict) {
 	c, more := g.look(p, now)
 	if !more {
-		return nil, c.decision
+		return nil, c.verdict
 	}
 	r := g.try(&c, now)
-	return r, c.decision
+	return r, c.verdict
 }
 
 // look makes the tests that need no key. It reports whether keys have to be tried.
-func (g *Gate) look(p Packet, now time.Time) (c candidate, more bool) {
+func (g *Verifier) look(p Packet, now time.Time) (c candidate, more bool) {
 	p.Src, p.Dst = p.Src.Unmap(), p.Dst.Unmap()
-	c.decision = Decision{Src: p.Src, Dst: p.Dst}
-	c.way, c.forwarded = p.unwrap()
+	c.verdict = Verdict{Src: p.Src, Dst: p.Dst}
+	c.via, c.forwarded = p.unwrap()
 	c.Packet = p
 	if !plausible(p.Payload) {
 		return c, false
 	}
 	c.sum = g.known.sum(p.Payload)
 	s := g.known.packets[c.sum]
-	return c, s == nil || !s.door.hears(p, c.way) || !s.refuse(&c.decision, now, g.age)
+	return c, s == nil || !s.door.accepts(p, c.via) || !s.refuse(&c.verdict, now, g.age)
 }
 
 // try tries the keys of the doors that the packet may concern.
-func (g *Gate) try(c *candidate, now time.Time) *Request {
+func (g *Verifier) try(c *candidate, now time.Time) *Request {
 	g.round++
 	g.sign.chars = 0
 	var r *Request
 	for _, i := range g.audience(c).doors {
-		c.decision.raise(Decision{Verdict: Unknown, Reason: "made with no key of this host"})
+		c.verdict.merge(Verdict{Outcome: Unknown, Reason: "made with no key of this host"})
 		r = g.tryDoor(i, r, c, now)
 	}
 	if r == nil || !g.enter(r, c, now) {
@@ -233,7 +233,7 @@ func (g *Gate) try(c *candidate, now time.Time) *Request {
 }
 
 // tryDoor tries a door's keys and adds the door to the request if they fit.
-func (g *Gate) tryDoor(i int, r *Request, c *candidate, now time.Time) *Request {
+func (g *Verifier) tryDoor(i int, r *Request, c *candidate, now time.Time) *Request {
 	door := g.doors[i]
 	for j, state := range g.keys[i] {
 		client := &door.Clients[j]
@@ -243,15 +243,15 @@ func (g *Gate) tryDoor(i int, r *Request, c *candidate, now time.Time) *Request 
 		if !state.examine(c.Payload, &g.sign, g.round) {
 			continue
 		}
-		no := Decision{Door: door.Name, Client: client.Name}
+		no := Verdict{Door: door.Name, Client: client.Name}
 		if state.err != nil {
-			no.Verdict, no.Reason = Faulty, state.err.Error()
-			c.decision.raise(no)
+			no.Outcome, no.Reason = Faulty, state.err.Error()
+			c.verdict.merge(no)
 			continue
 		}
 		if no.Reason = untimely(state.msg.Time, now, door.MaxAge); no.Reason != "" {
-			no.Verdict = Untimely
-			c.decision.raise(no)
+			no.Outcome = Untimely
+			c.verdict.merge(no)
 			if tooOld(state.msg.Time, now, g.age) {
 				g.known.add(c.sum, &seen{match: match{door, client}, stamp: state.msg.Time})
 			}
@@ -269,26 +269,26 @@ func (g *Gate) tryDoor(i int, r *Request, c *candidate, now time.Time) *Request 
 }
 
 // enter uses the request up. It reports whether it was new.
-func (g *Gate) enter(r *Request, c *candidate, now time.Time) (isNew bool) {
+func (g *Verifier) enter(r *Request, c *candidate, now time.Time) (isNew bool) {
 	safe, err := g.once.Enter(r.token, r.msg.Time, now)
 	r.safe = safe
 	used := "used before"
 	if err != nil {
-		c.decision = r.refused(StoreFault, "replay store: "+err.Error())
+		c.verdict = r.refused(StoreFault, "replay store: "+err.Error())
 		if !errors.Is(err, fs.ErrExist) {
 			return false
 		}
 		used = err.Error()
-		c.decision.Verdict, c.decision.Reason = Replay, used
+		c.verdict.Outcome, c.verdict.Reason = Replay, used
 	}
 	g.known.add(c.sum, &seen{match: r.matches[0], stamp: r.msg.Time, used: used})
 	return err == nil
 }
 
-// raise keeps the decision that says most: of several of one kind the first.
-func (d *Decision) raise(o Decision) {
-	if o.Verdict > d.Verdict {
-		d.Verdict, d.Reason, d.Door, d.Client = o.Verdict, o.Reason, o.Door, o.Client
+// merge keeps the decision that says most: of several of one kind the first.
+func (d *Verdict) merge(o Verdict) {
+	if o.Outcome > d.Outcome {
+		d.Outcome, d.Reason, d.Door, d.Client = o.Outcome, o.Reason, o.Door, o.Client
 	}
 }
 
@@ -328,16 +328,16 @@ func untimely(stamp, now time.Time, limit time.Duration) string {
 }
 
 // Refuse is the decision on a request that cannot be admitted.
-func (r *Request) Refuse(reason string) Decision { return r.refused(Denied, reason) }
+func (r *Request) Refuse(reason string) Verdict { return r.refused(Denied, reason) }
 
-func (r *Request) refused(v Verdict, reason string) Decision {
+func (r *Request) refused(v Outcome, reason string) Verdict {
 	first := r.matches[0]
-	return Decision{Verdict: v, Src: r.src, Dst: r.dst, Door: first.door.Name, Client: first.client.Name, Reason: reason}
+	return Verdict{Outcome: v, Src: r.src, Dst: r.dst, Door: first.door.Name, Client: first.client.Name, Reason: reason}
 }
 
 // Admit waits until it is safe on disk that the request is used, and asks the
 // doors' policies, in file order; the first that agrees opens.
-func (g *Gate) Admit(r *Request, now time.Time) Decision {
+func (g *Verifier) Admit(r *Request, now time.Time) Verdict {
 	if err := r.safe(); err != nil {
 		return r.refused(StoreFault, "replay store: "+err.Error())
 	}
@@ -345,7 +345,7 @@ func (g *Gate) Admit(r *Request, now time.Time) Decision {
 	for _, m := range r.matches {
 		opening, err := m.door.judge(r, now)
 		if err == nil {
-			d.Verdict, d.Reason, d.Opening = Opened, "", opening
+			d.Outcome, d.Reason, d.Grant = Opened, "", opening
 			d.By, d.Door, d.Client = m.door, m.door.Name, m.client.Name
 			return d
 		}
