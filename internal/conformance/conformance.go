@@ -66,7 +66,7 @@ func Commands(log string) string {
 }
 
 // Text words an event as knockd's log does.
-func Text(e knock.Event) string {
+func Text(e knock.Decision) string {
 	switch e.Kind {
 	case knock.Opened:
 		return fmt.Sprintf("%s: %s: OPEN SESAME\n", e.Src, e.Door.Name)

@@ -145,7 +145,7 @@ func (m *Model) advance(a *progress) {
 }
 
 func (m *Model) say(kind knock.Kind, d *knock.Door, h knock.Hit, stage int) {
-	m.log.WriteString(Text(knock.Event{Kind: kind, Door: d, Src: h.Src, Stage: stage}))
+	m.log.WriteString(Text(knock.Decision{Kind: kind, Door: d, Src: h.Src, Stage: stage}))
 }
 
 // here: the door's target or, without one, a local address.

@@ -178,9 +178,9 @@ func (d *decisions) expire(at time.Time) {
 }
 
 // act carries out what the tracker decided.
-func (d *decisions) act(events []knock.Event, at time.Time) {
-	for i := range events {
-		e := &events[i]
+func (d *decisions) act(decided []knock.Decision, at time.Time) {
+	for i := range decided {
+		e := &decided[i]
 		d.lookUp(e)
 		switch e.Kind {
 		case knock.Stage:
@@ -197,7 +197,7 @@ func (d *decisions) act(events []knock.Event, at time.Time) {
 			d.out.tell(at, event.Ignored{Door: e.Door.ID(), Knocker: d.who(e), For: d.failures.For, Failures: d.failures.Count})
 		}
 	}
-	if len(events) > 0 {
+	if len(decided) > 0 {
 		d.sayTallies(at)
 	}
 }
@@ -205,7 +205,7 @@ func (d *decisions) act(events []knock.Event, at time.Time) {
 // lookUp begins to look for the knocker's host name, with -l. Nobody is looked
 // up at the first stage: the question would tell those who watch the name
 // server which port comes first.
-func (d *decisions) lookUp(e *knock.Event) {
+func (d *decisions) lookUp(e *knock.Decision) {
 	if d.names != nil && (e.Kind == knock.Opened || e.Stage > 1) {
 		d.names.want(e.Src)
 	}
@@ -213,7 +213,7 @@ func (d *decisions) lookUp(e *knock.Event) {
 
 // who is the knocker as events name it: the address and, with -l, the host name
 // if it is known by now.
-func (d *decisions) who(e *knock.Event) event.Knocker {
+func (d *decisions) who(e *knock.Decision) event.Knocker {
 	k := event.Knocker{Addr: e.Src}
 	if d.names != nil {
 		k.Host = d.names.of(e.Src)
@@ -221,7 +221,7 @@ func (d *decisions) who(e *knock.Event) event.Knocker {
 	return k
 }
 
-func (d *decisions) opened(door *door, e *knock.Event, at time.Time) {
+func (d *decisions) opened(door *door, e *knock.Decision, at time.Time) {
 	admitted := event.Admitted{Door: door.ID(), Knocker: d.who(e)}
 	d.openings = appendOpenings(d.openings[:0], door, e, admitted.Knocker.Host)
 	if door.oneTime == nil {

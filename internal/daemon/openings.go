@@ -13,7 +13,7 @@ import (
 // appendOpenings appends what a knock opens: native ones first, then the
 // commands of the knocker's address family, with everything filled in. A door
 // that opens nothing still has one opening, of no command.
-func appendOpenings(list []openings.Opening, d *door, e *knock.Event, host string) []openings.Opening {
+func appendOpenings(list []openings.Opening, d *door, e *knock.Decision, host string) []openings.Opening {
 	base := d.openingFor(e.Src)
 	base.Host = host
 	port := e.Port // that the knock named, else the last one hit
@@ -39,7 +39,7 @@ func appendOpenings(list []openings.Opening, d *door, e *knock.Event, host strin
 }
 
 // protoOf is the protocol of the step that named the port, else of the last.
-func (d *door) protoOf(e *knock.Event) knock.Protocol {
+func (d *door) protoOf(e *knock.Decision) knock.Protocol {
 	for _, s := range e.Door.Sequence {
 		if s.Port == 0 {
 			return s.Proto

@@ -249,15 +249,15 @@ func (w *witness) fits(d *knock.Door, h knock.Hit) bool {
 	return false
 }
 
-// judge says whether an event may be.
-func (w *witness) judge(e knock.Event, h knock.Hit) {
+// judge says whether a decision may be.
+func (w *witness) judge(e knock.Decision, h knock.Hit) {
 	w.t.Helper()
 	at := attempt{e.Src, e.Door}
 	p := w.reached[at]
 	switch e.Kind {
 	case knock.Stage:
 		if e.Hit != h || e.Src != h.Src {
-			w.t.Fatalf("an event of another hit: %+v", e)
+			w.t.Fatalf("a decision of another hit: %+v", e)
 		}
 		if e.Stage == 1 {
 			p = &progress{begun: w.now}
@@ -289,12 +289,12 @@ func (w *witness) judge(e knock.Event, h knock.Hit) {
 		}
 		delete(w.reached, at)
 	default:
-		w.t.Fatalf("an event of no kind: %+v", e)
+		w.t.Fatalf("a decision of no kind: %+v", e)
 	}
 }
 
 // judgeHit says whether the hit is the door's step, by the door's own terms.
-func (w *witness) judgeHit(e knock.Event, h knock.Hit) {
+func (w *witness) judgeHit(e knock.Decision, h knock.Hit) {
 	w.t.Helper()
 	d := e.Door
 	if !stepOf(d, e.Stage-1, h) {
@@ -325,6 +325,6 @@ func (w *witness) judgeHit(e knock.Event, h knock.Hit) {
 		found = found || known == d
 	}
 	if !found {
-		w.t.Fatal("an event of a door that is gone")
+		w.t.Fatal("a decision of a door that is gone")
 	}
 }

@@ -30,7 +30,7 @@ func script(t *testing.T, tracker *knock.Tracker, text string) string {
 		said, _, _ := strings.Cut(strings.TrimSpace(line), "|")
 		words := strings.Fields(said)
 		at := start.Add(seconds(t, words[0]))
-		var events []knock.Event
+		var events []knock.Decision
 		if words[1] == "expire" {
 			events = tracker.Expire(at)
 		} else {
@@ -53,7 +53,7 @@ func seconds(t *testing.T, s string) time.Duration {
 	return d
 }
 
-func render(events []knock.Event) string {
+func render(events []knock.Decision) string {
 	var parts []string
 	for _, e := range events {
 		switch e.Kind {

@@ -22,10 +22,10 @@ type Tracker struct {
 	attempts  *attempts
 	repeats   *repeats
 	cooldowns cooldowns
-	failures  *failures // nil: nobody is ignored
-	epoch     time.Time // the first time seen
-	events    []Event   // returned by the last call, reused by the next
-	mine      []int32   // scratch for one hit
+	failures  *failures  // nil: nobody is ignored
+	epoch     time.Time  // the first time seen
+	decisions []Decision // returned by the last call, reused by the next
+	mine      []int32    // scratch for one hit
 	stats     Stats
 	verbose   bool
 	verdict   Verdict // on the last hit
@@ -68,12 +68,12 @@ func (t *Tracker) SetFailureLimit(l FailureLimit, never []netip.Prefix, spared f
 	}
 }
 
-// SetVerbose has failed attempts reported as events, too.
+// SetVerbose has failed attempts reported, too.
 func (t *Tracker) SetVerbose(verbose bool) { t.verbose = verbose }
 
 // SetDoors replaces the doors, in file order. Attempts at a door that is in
 // the old and the new list (the same pointer, not changed since) go on; all
-// others end without an event. Cooldowns go on at doors of the same name, or
+// others end without a word. Cooldowns go on at doors of the same name, or
 // the same place among those of one name.
 func (t *Tracker) SetDoors(doors []*Door) {
 	place := make(map[*Door]int32, len(doors))
@@ -129,14 +129,14 @@ func (t *Tracker) Stats() Stats {
 
 // Observe takes one packet at the given time and returns what it decides,
 // preceded by the expiries due by then. The result is valid until the next call.
-func (t *Tracker) Observe(hit Hit, now time.Time) []Event {
-	t.events = t.events[:0]
+func (t *Tracker) Observe(hit Hit, now time.Time) []Decision {
+	t.decisions = t.decisions[:0]
 	at := t.clock(now)
 	t.expire(at)
 	step := t.index.of(&hit)
 	t.verdict = NoStep
 	if step == nil && len(t.strict) == 0 {
-		return t.events
+		return t.decisions
 	}
 	_, local := t.local[hit.Dst]
 	s := sighting{Hit: &hit, at: at, local: local}
@@ -145,21 +145,21 @@ func (t *Tracker) Observe(hit Hit, now time.Time) []Event {
 	if !s.visible {
 		t.verdict = doors.unseen(&hit)
 		if !t.strict.stray(&s) {
-			return t.events
+			return t.decisions
 		}
 	}
 	if t.failures.ignores(hit.Src, at) {
 		t.verdict = IgnoredSource
-		return t.events
+		return t.decisions
 	}
 	s.src = t.attempts.sources.of(hit.Src)
 	if !s.visible && t.attempts.oldestOf(&s.src) == none {
-		return t.events
+		return t.decisions
 	}
 	if hit.Proto == TCP && t.repeats.known(&hit, at) {
 		t.stats.Repeats++
 		t.verdict = Repeat
-		return t.events
+		return t.decisions
 	}
 	if s.visible {
 		t.verdict = Nothing
@@ -171,7 +171,7 @@ func (t *Tracker) Observe(hit Hit, now time.Time) []Event {
 	if took && hit.Proto == TCP {
 		t.repeats.remember(&hit, at)
 	}
-	return t.events
+	return t.decisions
 }
 
 // sighting is a hit with what is found out about it once.
@@ -193,10 +193,10 @@ func (s *sighting) wentTo(target netip.Addr) bool {
 
 // Expire ends the attempts whose time has passed and returns their expiries.
 // The result is valid until the next call.
-func (t *Tracker) Expire(now time.Time) []Event {
-	t.events = t.events[:0]
+func (t *Tracker) Expire(now time.Time) []Decision {
+	t.decisions = t.decisions[:0]
 	t.expire(t.clock(now))
-	return t.events
+	return t.decisions
 }
 
 // Next returns when the next attempt expires, if there is one.
@@ -265,10 +265,10 @@ func (t *Tracker) fail(d *rules, s *sighting, stage int) {
 	t.stats.Failed++
 	t.verdict = Ended
 	if t.verbose {
-		t.events = append(t.events, Event{Kind: Failed, Door: d.Door, Src: s.Src, Stage: stage, Hit: *s.Hit, Of: t.owner(d, s.Hit)})
+		t.decisions = append(t.decisions, Decision{Kind: Failed, Door: d.Door, Src: s.Src, Stage: stage, Hit: *s.Hit, Of: t.owner(d, s.Hit)})
 	}
 	if t.failures.add(s.Src, s.at) {
-		t.events = append(t.events, Event{Kind: Ignored, Door: d.Door, Src: s.Src, Hit: *s.Hit})
+		t.decisions = append(t.decisions, Decision{Kind: Ignored, Door: d.Door, Src: s.Src, Hit: *s.Hit})
 	}
 }
 
@@ -323,12 +323,12 @@ func (t *Tracker) remember(a attempt) {
 // opens if it was the last.
 func (t *Tracker) report(d *rules, s *sighting, stage int, port uint16) {
 	t.verdict = Took
-	e := Event{Kind: Stage, Door: d.Door, Src: s.Src, Stage: stage, Hit: *s.Hit}
-	t.events = append(t.events, e)
+	e := Decision{Kind: Stage, Door: d.Door, Src: s.Src, Stage: stage, Hit: *s.Hit}
+	t.decisions = append(t.decisions, e)
 	if stage == len(d.Sequence) {
 		t.cooldowns.begin(d, s.Src, s.at)
 		e.Kind, e.Port = Opened, port
-		t.events = append(t.events, e)
+		t.decisions = append(t.decisions, e)
 	}
 }
 
@@ -341,7 +341,7 @@ func (t *Tracker) expire(now int64) {
 			return
 		}
 		a := t.attempts.at(i)
-		t.events = append(t.events, Event{
+		t.decisions = append(t.decisions, Decision{
 			Kind: Expired, Door: t.doors[a.door].Door, Src: a.src.addr(), Stage: int(a.stage),
 		})
 		t.attempts.remove(i)

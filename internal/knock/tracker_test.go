@@ -257,14 +257,14 @@ func TestNextIsTheFirstDeadline(t *testing.T) {
 	}
 }
 
-// TestEventCarriesItsHit: what opened a door is known to whoever opens it.
-func TestEventCarriesItsHit(t *testing.T) {
+// TestDecisionCarriesItsHit: what opened a door is known to whoever opens it.
+func TestDecisionCarriesItsHit(t *testing.T) {
 	tracker := newTracker(t, 10, "a: 1")
 	h := parseHit(t, 0, []string{"10.0.0.1", "1"})
 	h.IfIndex, h.PayloadLen = 7, 3
 	for _, e := range tracker.Observe(h, start) {
 		if e.Hit != h {
-			t.Errorf("event has %+v, want %+v", e.Hit, h)
+			t.Errorf("decision has %+v, want %+v", e.Hit, h)
 		}
 	}
 }

@@ -1,7 +1,7 @@
 package knock
 
 // Verdict is what a hit was to a Tracker, for those who look for the reason why
-// a knock fails. Observe's events say the rest.
+// a knock fails. Observe's decisions say the rest.
 type Verdict uint8
 
 // The verdicts.

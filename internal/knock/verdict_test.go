@@ -30,7 +30,7 @@ func TestFailed(t *testing.T) {
 			tr.SetLocal([]netip.Addr{local})
 			tr.SetDoors([]*knock.Door{ssh, strict})
 			tr.SetVerbose(verbose)
-			var failed []knock.Event
+			var failed []knock.Decision
 			for i, s := range tt.hits {
 				hit := knock.Hit{Src: netip.MustParseAddr("192.0.2.1"), Dst: local, Proto: s.Proto, DstPort: s.Port, Flags: knock.SYN, Seq: uint32(i)}
 				for _, e := range tr.Observe(hit, time.Unix(int64(i), 0)) {

@@ -2,13 +2,13 @@ package knock
 
 import "net/netip"
 
-// Kind says what an Event reports.
+// Kind says what a Decision reports.
 type Kind uint8
 
 const (
 	// Stage: a source has taken a step.
 	Stage Kind = iota + 1
-	// Opened: that step was the last one. It follows the step's own event.
+	// Opened: that step was the last one. It follows the step's own decision.
 	Opened
 	// Expired: seq_timeout passed before the sequence was complete.
 	Expired
@@ -16,12 +16,12 @@ const (
 	// packets do not exist for a while.
 	Ignored
 	// Failed: a hit has ended an attempt. It is reported if SetVerbose asks for
-	// it, and follows no event of its own.
+	// it, and follows no decision of its own.
 	Failed
 )
 
-// Event is one decision of a Tracker.
-type Event struct {
+// Decision is one decision of a Tracker.
+type Decision struct {
 	Kind  Kind
 	Door  *Door
 	Src   netip.Addr // the knocker
