@@ -251,6 +251,7 @@ func TestManyOpenings(t *testing.T) {
 // on only. The name of loopback stands in /etc/hosts.
 func TestLookup(t *testing.T) {
 	t.Parallel()
+	nettest.NeedProgram(t, "/etc/hosts")
 	h := nettest.NewHost(t, "h")
 	names, err := net.DefaultResolver.LookupAddr(t.Context(), "127.0.0.1")
 	if err != nil || len(names) == 0 {

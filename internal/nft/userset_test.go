@@ -45,7 +45,7 @@ func TestUserSets(t *testing.T) {
 					open, err := f.List()
 					return err == nil && len(open) == 0
 				})
-				client.MustNotReach(nettest.Both("22")[i])
+				nettest.Eventually(t, "the door closes", func() bool { return !client.Reaches(nettest.Both("22")[i], nettest.Moment) })
 			}
 			if after := ruleset(server); after != before {
 				t.Errorf("the host's rules have become:\n%s", after)
