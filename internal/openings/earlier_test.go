@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -48,7 +49,12 @@ func TestEarlierBuild(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				begin := time.Now()
 				got := map[string]*Opening{}
-				note := func(what string, o *Opening) { got[what] = o }
+				var mu sync.Mutex
+				note := func(what string, o *Opening) {
+					mu.Lock()
+					defer mu.Unlock()
+					got[what] = o
+				}
 				natives := map[string]Native{}
 				for _, kind := range []string{"nft", "nat", "xt_recent"} {
 					natives[kind] = closedNatives{kind, note}
@@ -68,6 +74,7 @@ func TestEarlierBuild(t *testing.T) {
 					}
 				}
 				time.Sleep(3 * time.Second)
+				synctest.Wait()
 				var stops []string
 				for _, l := range shell.lines() {
 					var s float64

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"knockd/internal/event"
 	"knockd/internal/knock"
 	"knockd/internal/nettest"
 )
@@ -127,4 +128,22 @@ func TestFullDiskNoLoss(t *testing.T) {
 		}
 		j.die()
 	})
+}
+
+// TestFileNamed: who is told of a failure learns the journal's name, also after
+// it was written anew.
+func TestFileNamed(t *testing.T) {
+	dir := t.TempDir()
+	j := mustOpen(t, dir, "boot")
+	defer j.die()
+	var told []event.Event
+	j.SetLog(func(e event.Event) { told = append(told, e) })
+	j.rewrite()
+	j.mu.Lock()
+	j.fail("write", &os.PathError{Op: "write", Path: dir, Err: syscall.ENOSPC})
+	j.mu.Unlock()
+	want := event.JournalFailed{Doing: "write", File: dir + "/test.journal", Err: syscall.ENOSPC}
+	if len(told) != 1 || told[0] != event.Event(want) {
+		t.Errorf("told %v, want %v", told, want)
+	}
 }
