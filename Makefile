@@ -24,7 +24,8 @@ ZSH     = $(SHARE)/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-fun
 # Existing files of the administrator are never overwritten.
 KEEP    = sh -c 'test -e "$$2" || install -D -m "$$0" "$$1" "$$2"'
 
-.PHONY: all needs-go build install uninstall test check demo cross clean deps test-systemd test-fresh test-firewalls test-long
+.PHONY: all needs-go build install uninstall deps test check demo bench bench-peer soak \
+	test-fresh test-systemd test-firewalls test-long cross clean
 
 all: build
 
@@ -86,7 +87,7 @@ test: needs-go deps
 check: needs-go deps
 	@fmt=$$("$$($(go) env GOROOT)/bin/gofmt" -l cmd internal); test -z "$$fmt" || { echo "gofmt would change:"; echo "$$fmt"; exit 1; }
 	$(go) vet ./...
-	$(go) tool staticcheck ./...
+	$(go) tool staticcheck -checks all ./...
 	$(go) test -race -timeout 30m ./...
 
 # Two hosts on this machine, a closed port, a knock, an open one, a closed one.

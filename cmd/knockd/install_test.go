@@ -77,3 +77,25 @@ func filesIn(t *testing.T, dir string) (names []string) {
 	}
 	return names
 }
+
+// TestPhony: no target of the Makefile is the name of a file, and make knows.
+func TestPhony(t *testing.T) {
+	text, err := os.ReadFile("../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	joined := strings.ReplaceAll(string(text), "\\\n", "")
+	var phony, targets []string
+	for line := range strings.Lines(joined) {
+		if names, ok := strings.CutPrefix(line, ".PHONY:"); ok {
+			phony = append(phony, strings.Fields(names)...)
+		} else if name, _, ok := strings.Cut(line, ":"); ok && !strings.ContainsAny(name, " \t#$=.") {
+			targets = append(targets, name)
+		}
+	}
+	slices.Sort(phony)
+	slices.Sort(targets)
+	if !slices.Equal(phony, targets) {
+		t.Errorf("phony %q\ntargets %q", phony, targets)
+	}
+}

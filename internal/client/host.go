@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// HostError: what stands in the place of a host is more than its name or
-// address.
+// HostError says that what stands in the place of a host is more than its name
+// or address.
 type HostError struct {
 	Text string // as written
 	Is   string // what it is

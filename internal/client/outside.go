@@ -25,7 +25,7 @@ type Outside struct {
 	Transport http.RoundTripper
 }
 
-// OutsideError: the outside address was not learned.
+// OutsideError says that the outside address was not learned.
 type OutsideError struct {
 	Asked string
 	Err   error

@@ -41,7 +41,7 @@ func (a Answer) String() string {
 	return [...]string{"no answer", "refused", "unreachable"}[a]
 }
 
-// ShutError: the port did not open in time.
+// ShutError says that the port did not open in time.
 type ShutError struct {
 	Hosts   []netip.Addr
 	Port    uint16 // TCP

@@ -36,7 +36,8 @@ func (f Family) has(addr netip.Addr) bool {
 	return f == Any || f == Both || (f == IPv4) == addr.Is4()
 }
 
-// FamilyError: the host exists, but has no address of the family asked for.
+// FamilyError says that the host exists, but has no address of the family asked
+// for.
 type FamilyError struct {
 	Host   string
 	Family Family

@@ -14,8 +14,8 @@ type Route struct {
 	Interface string     // empty: the kernel chooses
 }
 
-// SourceError: the source address cannot reach a destination of the other
-// family.
+// SourceError says that the source address cannot reach a destination of the
+// other family.
 type SourceError struct{ Source, Host netip.Addr }
 
 // Error says so.

@@ -20,7 +20,7 @@ type Sender struct {
 	Flags knock.Flags
 }
 
-// HitError: a hit that could not be sent.
+// HitError is a hit that could not be sent.
 type HitError struct {
 	Host netip.Addr
 	Err  error

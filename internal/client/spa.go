@@ -36,7 +36,7 @@ const spaPatience = 5 * time.Second
 // ErrSPAIPv6 is a mistake of a profile that only sending brings to light.
 var ErrSPAIPv6 = errors.New("servers of fwknop know IPv4 alone")
 
-// SPAProtoError: a transport of fwknop that is not supported.
+// SPAProtoError is a transport of fwknop that is not supported.
 type SPAProtoError struct{ Proto string }
 
 // Error says so.

@@ -9,7 +9,7 @@ import (
 	"knockd/internal/knock"
 )
 
-// ErrEmptySequence: a sequence without a single step.
+// ErrEmptySequence is the error of a sequence without a single step.
 var ErrEmptySequence = errors.New("the sequence is empty")
 
 // ParseStep reads a step as the command line and the configuration write it:

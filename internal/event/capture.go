@@ -7,7 +7,7 @@ import (
 	"knockd/internal/knock"
 )
 
-// InterfaceMissing: an interface to listen on is not there.
+// InterfaceMissing says that an interface to listen on is not there.
 type InterfaceMissing struct {
 	warning
 	Interface string // "": that of the default route
@@ -20,7 +20,7 @@ func (e InterfaceMissing) Text() string {
 	return "waiting for interface " + e.Interface
 }
 
-// InterfaceFound: an interface to listen on has appeared.
+// InterfaceFound says that an interface to listen on has appeared.
 type InterfaceFound struct {
 	warning
 	Interface string
@@ -28,7 +28,8 @@ type InterfaceFound struct {
 
 func (e InterfaceFound) Text() string { return "listening on " + e.Interface }
 
-// CaptureFailed: the capture ended or could not be begun, and is tried again.
+// CaptureFailed says that the capture ended or could not be begun, and is tried
+// again.
 type CaptureFailed struct {
 	warning
 	Err error
@@ -36,7 +37,7 @@ type CaptureFailed struct {
 
 func (e CaptureFailed) Text() string { return fmt.Sprintf("%v: trying again", e.Err) }
 
-// CaptureSlower: the kernel refuses what makes the capture fast.
+// CaptureSlower says that the kernel refuses what makes the capture fast.
 type CaptureSlower struct {
 	warning
 	Interface string
@@ -52,7 +53,8 @@ func (e CaptureSlower) Text() string {
 	return fmt.Sprintf("%s: %v: %s", e.Interface, e.Err, then)
 }
 
-// PacketsLost: the kernel has dropped packets that were not read in time.
+// PacketsLost says that the kernel has dropped packets that were not read in
+// time.
 type PacketsLost struct {
 	notice
 	Packets uint64
@@ -62,7 +64,7 @@ func (e PacketsLost) Text() string {
 	return fmt.Sprintf("the kernel dropped %d packets that came faster than they could be read", e.Packets)
 }
 
-// Packet: a packet came that could be a knock.
+// Packet says that a packet came that could be a knock.
 type Packet struct {
 	debug
 	At  time.Time

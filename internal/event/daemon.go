@@ -7,7 +7,7 @@ import (
 	"knockd/internal/knock"
 )
 
-// Started: knockd runs. The words are knockd 0.8's.
+// Started says that knockd runs. The words are knockd 0.8's.
 type Started struct {
 	quiet
 	Interfaces []string // that are listened on now
@@ -28,7 +28,7 @@ type Listening struct {
 
 func (e Listening) Text() string { return "listening on " + strings.Join(e.Interfaces, ", ") + "..." }
 
-// Reloading: the configuration is read again.
+// Reloading says that the configuration is read again.
 type Reloading struct {
 	notice
 	File string
@@ -36,7 +36,7 @@ type Reloading struct {
 
 func (e Reloading) Text() string { return "re-reading config file: " + e.File }
 
-// ReloadRefused: the configuration that was read again is not used.
+// ReloadRefused says that the configuration that was read again is not used.
 type ReloadRefused struct {
 	warning
 	Err error // with all faults, one a line
@@ -63,7 +63,7 @@ func Findings(texts []string) (events []Event) {
 	return events
 }
 
-// Fault: something failed that knockd can do without.
+// Fault says that something failed that knockd can do without.
 type Fault struct {
 	warning
 	Err error
@@ -71,7 +71,7 @@ type Fault struct {
 
 func (e Fault) Text() string { return e.Err.Error() }
 
-// WorkersLimited: fewer commands than usual can run at a time.
+// WorkersLimited says that fewer commands than usual can run at a time.
 type WorkersLimited struct {
 	warning
 	Workers int
@@ -91,12 +91,12 @@ type (
 func (Stopping) Text() string { return "waiting for child processes..." }
 func (Ending) Text() string   { return "closing..." }
 
-// Stopped: knockd ends.
+// Stopped says that knockd ends.
 type Stopped struct{ quiet }
 
 func (Stopped) Text() string { return "shutting down" }
 
-// LeftOut: limited events were left out of the log.
+// LeftOut says that limited events were left out of the log.
 type LeftOut struct {
 	notice
 	Events int
@@ -111,7 +111,7 @@ func (e LeftOut) Text() string {
 	return fmt.Sprintf("%d lines left out (%s)", e.Events, why)
 }
 
-// Lost: a file, pipe or program did not take lines of the log.
+// Lost says that a file, pipe or program did not take lines of the log.
 type Lost struct {
 	notice
 	Lines int

@@ -8,7 +8,8 @@ import (
 	"knockd/internal/knock"
 )
 
-// GuardDeaf: nothing is listened on, so nobody can open these ports of the guard.
+// GuardDeaf says that nothing is listened on, so nobody can open these ports of
+// the guard.
 type GuardDeaf struct {
 	warning
 	Ports []knock.PortRange
@@ -36,8 +37,8 @@ func Are(ports []knock.PortRange) string {
 
 func several(ports []knock.PortRange) bool { return len(ports) > 1 || ports[0].First < ports[0].Last }
 
-// GuardClosed: the guard has closed what it had left open, or stays when knockd
-// ends.
+// GuardClosed says that the guard has closed what it had left open, or stays
+// when knockd ends.
 type GuardClosed struct {
 	quiet
 	Ports []knock.PortRange
@@ -51,7 +52,7 @@ func (e GuardClosed) Text() string {
 	return "the guard closes " + Ports(e.Ports)
 }
 
-// GuardFailed: the guard could not close, and is tried again.
+// GuardFailed says that the guard could not close, and is tried again.
 type GuardFailed struct {
 	warning
 	Err error
@@ -59,7 +60,8 @@ type GuardFailed struct {
 
 func (e GuardFailed) Text() string { return fmt.Sprintf("close the guard: %v: trying again", e.Err) }
 
-// TableFound: a table of ours is there that the configuration does not use.
+// TableFound says that a table of ours is there that the configuration does not
+// use.
 type TableFound struct {
 	warning
 	Table  string
@@ -75,7 +77,7 @@ func (e TableFound) Text() string {
 	return fmt.Sprintf("table %s, which another configuration has left, %s; if no other knockd uses it: nft delete table %[1]s", e.Table, does)
 }
 
-// TableUnowned: the kernel lets others change our table.
+// TableUnowned says that the kernel lets others change our table.
 type TableUnowned struct {
 	warning
 	Table string
@@ -93,7 +95,8 @@ type Element struct {
 	Left time.Duration   // of its time; 0: it had no end
 }
 
-// Restored: somebody has changed rules of ours, and they are as they were.
+// Restored says that somebody has changed rules of ours, and they are as they
+// were.
 type Restored struct {
 	warning
 	Table    string    // "": the host's sets were made anew
@@ -109,7 +112,7 @@ func (e Restored) Text() string {
 	return fmt.Sprintf("table %s was changed by %s: put back, with %d openings", e.Table, e.By, e.Openings)
 }
 
-// ClosedByOthers: somebody has ended openings.
+// ClosedByOthers says that somebody has ended openings.
 type ClosedByOthers struct {
 	warning
 	By     string
@@ -120,7 +123,8 @@ func (e ClosedByOthers) Text() string {
 	return fmt.Sprintf("%d openings were closed by %s", len(e.Closed), e.By)
 }
 
-// RestoreFailed: what others have changed could not be put back, and is tried again.
+// RestoreFailed says that what others have changed could not be put back, and
+// is tried again.
 type RestoreFailed struct {
 	warning
 	Err error
@@ -128,7 +132,7 @@ type RestoreFailed struct {
 
 func (e RestoreFailed) Text() string { return fmt.Sprintf("%v: trying again", e.Err) }
 
-// MonitorFailed: changes by others are not seen for a moment.
+// MonitorFailed says that changes by others are not seen for a moment.
 type MonitorFailed struct {
 	warning
 	Err error
@@ -138,7 +142,7 @@ func (e MonitorFailed) Text() string {
 	return fmt.Sprintf("nftables monitor: %v: starting again", e.Err)
 }
 
-// SetLacking: a door has no set for one IP version.
+// SetLacking says that a door has no set for one IP version.
 type SetLacking struct {
 	warning
 	Door         knock.DoorID
@@ -149,7 +153,7 @@ func (e SetLacking) Text() string {
 	return fmt.Sprintf("door %s does not open for %s addresses: it has no %s", e.Door.Name, e.Version, e.Key)
 }
 
-// SetUnused: no rule asks a door's set.
+// SetUnused says that no rule asks a door's set.
 type SetUnused struct {
 	warning
 	Door             knock.DoorID

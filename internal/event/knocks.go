@@ -22,7 +22,7 @@ func (k Knocker) String() string {
 	return k.Addr.String() + " (" + k.Host + ")"
 }
 
-// Stage: a knocker has taken a step.
+// Stage says that a knocker has taken a step.
 type Stage struct {
 	limited
 	Door    knock.DoorID
@@ -32,7 +32,7 @@ type Stage struct {
 
 func (e Stage) Text() string { return fmt.Sprintf("%v: %s: Stage %d", e.Knocker, e.Door.Name, e.Stage) }
 
-// Expired: seq_timeout passed before the sequence was complete.
+// Expired says that seq_timeout passed before the sequence was complete.
 type Expired struct {
 	limited
 	Door    knock.DoorID
@@ -44,7 +44,8 @@ func (e Expired) Text() string {
 	return fmt.Sprintf("%v: %s: sequence timeout (stage %d)", e.Knocker, e.Door.Name, e.Stage)
 }
 
-// Admitted: a door opens, for a sequence that is complete or for a message.
+// Admitted says that a door opens, for a sequence that is complete or for a
+// message.
 type Admitted struct {
 	notice
 	Door    knock.DoorID
@@ -53,7 +54,7 @@ type Admitted struct {
 
 func (e Admitted) Text() string { return fmt.Sprintf("%v: %s: OPEN SESAME", e.Knocker, e.Door.Name) }
 
-// Ignored: a knocker has failed too often.
+// Ignored says that a knocker has failed too often.
 type Ignored struct {
 	notice
 	Door     knock.DoorID // the last one
@@ -66,7 +67,7 @@ func (e Ignored) Text() string {
 	return fmt.Sprintf("%v: ignored for %.0f s after %d failed attempts", e.Knocker, e.For.Seconds(), e.Failures)
 }
 
-// Evicted: attempts were given up to make room for others.
+// Evicted says that attempts were given up to make room for others.
 type Evicted struct {
 	notice
 	Limit    int // MaxAttempts
@@ -78,8 +79,8 @@ func (e Evicted) Text() string {
 	return fmt.Sprintf("MaxAttempts (%d) reached: attempts given up: %d, at last the oldest at %s", e.Limit, e.Attempts, e.Door.Name)
 }
 
-// SequencesExhausted: all one-time sequences of a door are used. The words are
-// knockd 0.8's.
+// SequencesExhausted says that all one-time sequences of a door are used. The
+// words are knockd 0.8's.
 type SequencesExhausted struct {
 	warning
 	Door knock.DoorID
@@ -89,8 +90,8 @@ func (e SequencesExhausted) Text() string {
 	return "no more sequences left in the one time sequences file for door " + e.Door.Name + " --> disabling the door"
 }
 
-// SequenceNotMarked: a one-time sequence could not be marked as used, and opens
-// nothing.
+// SequenceNotMarked says that a one-time sequence could not be marked as used,
+// and opens nothing.
 type SequenceNotMarked struct {
 	warning
 	Door knock.DoorID
@@ -101,7 +102,7 @@ func (e SequenceNotMarked) Text() string {
 	return fmt.Sprintf("%s: not opened: mark the sequence as used: %v", e.Door.Name, e.Err)
 }
 
-// SequenceNotRead: the next one-time sequence could not be read.
+// SequenceNotRead says that the next one-time sequence could not be read.
 type SequenceNotRead struct {
 	warning
 	Door  knock.DoorID
@@ -117,7 +118,7 @@ func (e SequenceNotRead) Text() string {
 	return text
 }
 
-// LineSkipped: a line of a file of one-time sequences is none.
+// LineSkipped says that a line of a file of one-time sequences is none.
 type LineSkipped struct {
 	warning
 	Door knock.DoorID

@@ -37,7 +37,7 @@ func (r Result) String() string {
 	return "status " + strconv.Itoa(r.Status)
 }
 
-// Refused: too many openings are held.
+// Refused says that too many openings are held.
 type Refused struct {
 	notice
 	Opening      Opening
@@ -53,7 +53,7 @@ func (e Refused) Text() string {
 	return text
 }
 
-// Waiting: an opening waits for a worker.
+// Waiting says that an opening waits for a worker.
 type Waiting struct {
 	notice
 	Opening       Opening
@@ -68,7 +68,7 @@ func (e Waiting) Text() string {
 	return fmt.Sprintf("%s: %s waits: %d of this door run, %d in all", e.Opening.at(), what, e.OfDoor, e.InAll)
 }
 
-// CommandStarted: a start or stop command runs.
+// CommandStarted says that a start or stop command runs.
 type CommandStarted struct {
 	notice
 	Opening Opening
@@ -78,7 +78,8 @@ type CommandStarted struct {
 
 func (e CommandStarted) Text() string { return e.Opening.Door.Name + ": running command: " + e.Command }
 
-// CommandSurvived: the start command of an earlier run of knockd goes on.
+// CommandSurvived says that the start command of an earlier run of knockd goes
+// on.
 type CommandSurvived struct {
 	notice
 	Opening Opening
@@ -89,8 +90,8 @@ func (e CommandSurvived) Text() string {
 	return fmt.Sprintf("%s: start command of an earlier run goes on (pid %d)", e.Opening.at(), e.PID)
 }
 
-// CommandEnded: a command has run and failed, or it succeeds after it could not
-// be run.
+// CommandEnded says that a command has run and failed, or it succeeds after it
+// could not be run.
 type CommandEnded struct {
 	notice
 	Opening Opening
@@ -119,7 +120,7 @@ func (e CommandEnded) Text() string {
 	return text
 }
 
-// Failed: an opening could not begin or close.
+// Failed says that an opening could not begin or close.
 type Failed struct {
 	notice
 	Opening Opening
@@ -142,7 +143,7 @@ func (e Failed) Text() string {
 	return fmt.Sprintf("%s: %s %s for %s%s: %v", o.Door.Name, does, o.What, o.For, again, e.Err)
 }
 
-// GivenUp: what failed is not tried again.
+// GivenUp says that what failed is not tried again.
 type GivenUp struct {
 	notice
 	Opening Opening
@@ -162,7 +163,7 @@ func (e GivenUp) Text() string {
 	return fmt.Sprintf("%s: %s command given up for %v (%v): %s", o.Door.Name, command, o.Knocker.Addr, e.Result, e.Command)
 }
 
-// Opened: a native opening has begun.
+// Opened says that a native opening has begun.
 type Opened struct {
 	notice
 	Opening Opening
@@ -177,7 +178,7 @@ func (e Opened) Text() string {
 	return text
 }
 
-// Dropped: an opening ended before anything of it began.
+// Dropped says that an opening ended before anything of it began.
 type Dropped struct {
 	notice
 	Opening Opening
@@ -186,8 +187,8 @@ type Dropped struct {
 
 func (e Dropped) Text() string { return e.Opening.at() + ": not opened: " + e.Why }
 
-// Closed: the time of an opening is over. A native one has closed, the stop
-// command of another runs next.
+// Closed says that the time of an opening is over. A native one has closed, the
+// stop command of another runs next.
 type Closed struct {
 	notice
 	Opening Opening
@@ -207,7 +208,7 @@ func (e Closed) Text() string {
 	return text
 }
 
-// AllDropped: openings that had not begun were dropped on shutdown.
+// AllDropped says that openings that had not begun were dropped on shutdown.
 type AllDropped struct {
 	notice
 	Openings int
@@ -217,7 +218,8 @@ func (e AllDropped) Text() string {
 	return fmt.Sprintf("dropped before their start command ran: %d openings", e.Openings)
 }
 
-// Adopted: openings of an earlier run were taken over from the journal.
+// Adopted says that openings of an earlier run were taken over from the
+// journal.
 type Adopted struct {
 	notice
 	Openings int
@@ -227,7 +229,7 @@ func (e Adopted) Text() string {
 	return fmt.Sprintf("journal: openings of an earlier run taken over: %d", e.Openings)
 }
 
-// JournalDamaged: records of the journal could not be read.
+// JournalDamaged says that records of the journal could not be read.
 type JournalDamaged struct {
 	notice
 	File    string
@@ -238,7 +240,7 @@ func (e JournalDamaged) Text() string {
 	return fmt.Sprintf("journal: %s: damaged records skipped: %d", e.File, e.Records)
 }
 
-// JournalFailed: the journal cannot be written.
+// JournalFailed says that the journal cannot be written.
 type JournalFailed struct {
 	notice
 	Doing, File string
@@ -249,12 +251,12 @@ func (e JournalFailed) Text() string {
 	return fmt.Sprintf("journal: %s %s: %v: until this is over, doors open now stay open if the daemon dies", e.Doing, e.File, e.Err)
 }
 
-// JournalWritten: the journal can be written again.
+// JournalWritten says that the journal can be written again.
 type JournalWritten struct{ notice }
 
 func (JournalWritten) Text() string { return "journal: written again: all open doors are in it" }
 
-// LeftOpen: doors could not be closed before the end.
+// LeftOpen says that doors could not be closed before the end.
 type LeftOpen struct {
 	warning
 	Openings int

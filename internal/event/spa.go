@@ -8,7 +8,7 @@ import (
 	"knockd/internal/knock"
 )
 
-// MessageAccepted: the right keys ask for something that a door opens.
+// MessageAccepted says that the right keys ask for something that a door opens.
 type MessageAccepted struct {
 	notice
 	Src     netip.Addr   // the sender
@@ -32,7 +32,7 @@ func (e MessageAccepted) Text() string {
 	return text
 }
 
-// MessageRefused: a message opens nothing.
+// MessageRefused says that a message opens nothing.
 type MessageRefused struct {
 	limited
 	Src     netip.Addr
@@ -53,7 +53,8 @@ func (e MessageRefused) Text() string {
 	return fmt.Sprintf("%v: %sSPA packet refused: %s", e.Src, who, e.Reason)
 }
 
-// MessagesDropped: no key was tried on packets that may have been messages.
+// MessagesDropped says that no key was tried on packets that may have been
+// messages.
 type MessagesDropped struct {
 	notice
 	Messages uint64
@@ -63,7 +64,7 @@ func (e MessagesDropped) Text() string {
 	return fmt.Sprintf("SPA packets dropped: %d came with too many others to try all keys on", e.Messages)
 }
 
-// StoreRemade: the store of used messages was gone.
+// StoreRemade says that the store of used messages was gone.
 type StoreRemade struct {
 	warning
 	File  string

@@ -50,11 +50,11 @@ func segmentsOf(doors []*spec, proto knock.Protocol) []segment {
 }
 
 // opens reports whether all ports of a range are among the door's.
-func (d *spec) opens(s knock.PortRange) bool { return containAll(d.Ports, s) }
+func (s *spec) opens(r knock.PortRange) bool { return containAll(s.Ports, r) }
 
 // mayOpen reports whether the door can be open for a range of ports: its own, or
 // the inner ones of NAT.
-func (d *spec) mayOpen(s knock.PortRange) bool { return d.opens(s) || containAll(d.inner, s) }
+func (s *spec) mayOpen(r knock.PortRange) bool { return s.opens(r) || containAll(s.inner, r) }
 
 // containAll reports whether one of the ranges holds all of another.
 func containAll(all []knock.PortRange, s knock.PortRange) bool {

@@ -14,7 +14,7 @@ import (
 	"knockd/internal/statefile"
 )
 
-// ErrExhausted: no line that could be used is left.
+// ErrExhausted says that no line that could be used is left.
 var ErrExhausted = errors.New("no unused sequence left")
 
 // errGone: the line that is to be marked is not there any more, or is used.

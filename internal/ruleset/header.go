@@ -31,7 +31,7 @@ func (n *nft) header() {
 }
 
 // notes writes the advice and what the ruleset does differently by itself.
-func (t *nft) notes() { t.comments(t.plan.notes()...) }
+func (n *nft) notes() { n.comments(n.plan.notes()...) }
 
 func (p *plan) notes() []string {
 	var out []string

@@ -22,8 +22,8 @@ const (
 	SHA256
 	SHA384
 	SHA512
-	SHA3_256
-	SHA3_512
+	SHA3_256 //lint:ignore ST1003 as crypto names it
+	SHA3_512 //lint:ignore ST1003 as crypto names it
 )
 
 // HashNames lists the names ParseHash takes.

@@ -71,7 +71,7 @@ func keyFileRule(info fs.FileInfo) error {
 		return fmt.Errorf("mode %04o: must be 0600, since it holds keys", perm)
 	}
 	if who := (*statefile.WriterError)(nil); errors.As(statefile.Foreign(info), &who) {
-		return fmt.Errorf("belongs to user %d: must belong to root, or to the user that knockd runs as", who.Uid)
+		return fmt.Errorf("belongs to user %d: must belong to root, or to the user that knockd runs as", who.UID)
 	}
 	return nil
 }

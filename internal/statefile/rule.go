@@ -21,14 +21,14 @@ func (e *RefusalError) Unwrap() error { return e.Err }
 // this process.
 type WriterError struct {
 	Owner bool   // its owner, whatever its mode is
-	Uid   uint32 // of the owner
+	UID   uint32 // of the owner
 	Mode  fs.FileMode
 }
 
 // Error says who and what would be right.
 func (e *WriterError) Error() string {
 	if e.Owner {
-		return fmt.Sprintf("belongs to user %d: must belong to root", e.Uid)
+		return fmt.Sprintf("belongs to user %d: must belong to root", e.UID)
 	}
 	return fmt.Sprintf("others can write it (mode %04o): must be writable by root alone", e.Mode)
 }
@@ -37,7 +37,7 @@ func (e *WriterError) Error() string {
 // user of this process.
 func Foreign(info fs.FileInfo) error {
 	if uid, foreign := owner(info); foreign {
-		return &WriterError{Owner: true, Uid: uid}
+		return &WriterError{Owner: true, UID: uid}
 	}
 	return nil
 }

@@ -125,7 +125,7 @@ func notSafe(err error) error {
 	}
 	switch who := (*statefile.WriterError)(nil); {
 	case errors.As(err, &who) && who.Owner:
-		why = fmt.Sprintf("owned by user %d", who.Uid)
+		why = fmt.Sprintf("owned by user %d", who.UID)
 	case who != nil:
 		why = fmt.Sprintf("others can write it (mode %04o)", who.Mode)
 	case errors.Is(err, statefile.ErrNotDirectory):
