@@ -42,7 +42,7 @@ var mayImport = map[string]string{
 	"packet":           "knock github.com/google/gopacket",
 	"profile":          "client knock spa statefile",
 	"ruleset":          "config knock",
-	"spa":              "knock statefile",
+	"spa":              "event knock statefile",
 	"spaconf":          "config knock spa",
 	"statefile":        "",
 }

@@ -126,7 +126,7 @@ func (d *decisions) examined(r *spa.Request, decision spa.Verdict, at time.Time)
 	if r != nil {
 		d.out.admit(at, d.gate, r)
 	} else if decision.Logged() && d.out.allows() {
-		d.out.tell(at, refused(decision))
+		d.out.tell(at, decision.Event())
 	}
 }
 
@@ -138,7 +138,7 @@ func admitted(out outcomes, at time.Time, g *gate, decision spa.Verdict) {
 	}
 	if decision.Outcome != spa.Opened {
 		if out.allows() {
-			out.tell(at, refused(decision))
+			out.tell(at, decision.Event())
 		}
 		return
 	}

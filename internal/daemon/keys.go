@@ -102,7 +102,7 @@ func namesPort(d *door, addr netip.Addr) bool {
 // accepted is the event of somebody with the right keys.
 func (g *gate) accepted(d spa.Verdict) event.MessageAccepted {
 	o := &d.Grant
-	e := event.MessageAccepted{Src: d.Src, Door: g.doors[d.By].ID(), Client: d.Client, For: o.Addr, Timeout: o.Timeout}
+	e := event.MessageAccepted{Src: d.Src, Door: d.Door, Client: d.Client, For: o.Addr, Timeout: o.Timeout}
 	for _, p := range o.Ports {
 		e.Ports = append(e.Ports, p.Ports())
 	}
@@ -110,11 +110,6 @@ func (g *gate) accepted(d spa.Verdict) event.MessageAccepted {
 		e.NAT = netip.AddrPortFrom(o.NAT.Addr, o.NAT.Port)
 	}
 	return e
-}
-
-// refused is the event of a message that opens nothing.
-func refused(d spa.Verdict) event.MessageRefused {
-	return event.MessageRefused{Src: d.Src, Door: knock.DoorID{Name: d.Door}, Client: d.Client, Verdict: d.Outcome.String(), Reason: d.Reason}
 }
 
 // errNoStore: replayed packets could not be told from new ones.

@@ -69,7 +69,7 @@ func (d *Daemon) admit(at time.Time, g *gate, r *spa.Request) {
 	case d.admitting <- struct{}{}:
 	default:
 		if d.allows() {
-			d.tell(at, refused(r.Refuse("too many wait for the disk; this one is used up, send another")))
+			d.tell(at, r.Refuse("too many wait for the disk; this one is used up, send another").Event())
 		}
 		return
 	}

@@ -10,7 +10,7 @@ import (
 // Door is what the Verifier knows of a door with keys. It must not change while a
 // Verifier uses it.
 type Door struct {
-	Name          string
+	knock.DoorID
 	Clients       []Client          // from spa_key_file, by LoadKeys
 	Listen        []knock.PortRange // spa_port; of TCP a SYN's own payload counts and, if asked for, a connection's data
 	TCP, HTTP     bool              // spa_transport: the data of connections that another program takes

@@ -62,6 +62,6 @@ func (s *seen) refuse(d *Verdict, now time.Time, age time.Duration) bool {
 	if s.late != "" {
 		d.Outcome, d.Reason = Untimely, s.late
 	}
-	d.Door, d.Client = s.door.Name, s.client.Name
+	d.Door, d.Client = s.door.DoorID, s.client.Name
 	return true
 }

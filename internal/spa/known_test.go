@@ -136,7 +136,7 @@ func TestUsedUpUnadmitted(t *testing.T) {
 	verifier := NewVerifier([]*Door{wideDoor(c)}, memory{})
 	p := packet(mustSeal(t, access("0.0.0.0", "tcp/22"), c), "192.0.2.1")
 	r, _ := verifier.Examine(p, noon)
-	if got, want := r.Refuse("too many").Text(), "192.0.2.1: door (a): SPA packet refused: too many"; got != want {
+	if got, want := r.Refuse("too many").Event().Text(), "192.0.2.1: door (a): SPA packet refused: too many"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 	p.Src = netip.MustParseAddr("198.51.100.66")

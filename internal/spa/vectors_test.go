@@ -170,7 +170,7 @@ var anyPort = []knock.PortRange{{Proto: knock.TCP, First: 1, Last: 65535}, {Prot
 // wideDoor opens everything to whom has the keys.
 func wideDoor(clients ...Client) *Door {
 	return &Door{
-		Name: "door", Clients: clients, Listen: []knock.PortRange{{Proto: knock.UDP, First: DefaultPort, Last: DefaultPort}}, Open: anyPort,
+		DoorID: knock.DoorID{Name: "door", N: 1}, Clients: clients, Listen: []knock.PortRange{{Proto: knock.UDP, First: DefaultPort, Last: DefaultPort}}, Open: anyPort,
 		Timeout: defaultTimeout, MaxTimeout: defaultMaxTimeout, MaxAge: defaultMaxAge,
 	}
 }
@@ -227,7 +227,7 @@ func TestPositive(t *testing.T) {
 				door.NAT = anywhere
 				checkNAT(t, m, NewVerifier([]*Door{door}, memory{}).Decide(packet(octets(v.Packet), "192.0.2.9"), m.Time))
 			}
-			checkSecrets(t, d.Text(), v.secrets(t))
+			checkSecrets(t, d.Event().Text(), v.secrets(t))
 		})
 	}
 }
@@ -278,7 +278,7 @@ func checkPositive(t *testing.T, m Message, d Verdict) {
 		if want.IsUnspecified() {
 			want = netip.MustParseAddr("192.0.2.9")
 		}
-		if d.Grant.Addr != want || !slices.Equal(d.Grant.Ports, m.Ports) || d.Client != "tester" || d.Door != "door" {
+		if d.Grant.Addr != want || !slices.Equal(d.Grant.Ports, m.Ports) || d.Client != "tester" || d.Door.Name != "door" {
 			t.Errorf("opened %+v", d)
 		}
 	}
@@ -297,7 +297,7 @@ func TestNegative(t *testing.T) {
 		if _, _, err := Open(octets(v.Packet), c); err == nil {
 			t.Errorf("%s: can be read", v.Name)
 		}
-		checkSecrets(t, d.Text(), v.secrets(t))
+		checkSecrets(t, d.Event().Text(), v.secrets(t))
 	}
 }
 
@@ -342,7 +342,7 @@ func TestCrafted(t *testing.T) {
 			} else if v.Expect == "reject" && d.Outcome != Faulty && d.Outcome != Unknown && !(isIPv6 && d.Outcome == Denied) {
 				t.Errorf("%v: %s", d.Outcome, d.Reason)
 			}
-			checkSecrets(t, d.Text(), v.secrets(t))
+			checkSecrets(t, d.Event().Text(), v.secrets(t))
 		})
 	}
 }

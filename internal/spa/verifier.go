@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"time"
 
+	"knockd/internal/event"
 	"knockd/internal/knock"
 )
 
@@ -62,13 +63,13 @@ func (v Outcome) String() string { return outcomeNames[v] }
 // Verdict is what becomes of one packet.
 type Verdict struct {
 	Outcome Outcome
-	Src     netip.Addr // the sender
-	Dst     netip.Addr // where the packet was sent to
-	Reason  string     // why it does not open: one sentence for the log, never a secret
-	Door    string     // the door that opens, or that refused first
-	Client  string     // whose keys
-	Grant   Grant      // with Opened
-	By      *Door      // with Opened: the door that opens
+	Src     netip.Addr   // the sender
+	Dst     netip.Addr   // where the packet was sent to
+	Reason  string       // why it does not open: one sentence for the log, never a secret
+	Door    knock.DoorID // the door that opens, or that refused first
+	Client  string       // whose keys
+	Grant   Grant        // with Opened
+	By      *Door        // with Opened: the door that opens
 }
 
 // Grant is what a door opens.
@@ -80,23 +81,13 @@ type Grant struct {
 	Local   bool          // NAT to this host itself
 }
 
-// Logged reports whether there is a line to write.
+// Logged reports whether there is something to tell; see Event.
 func (d Verdict) Logged() bool { return d.Outcome != Junk && d.Outcome != Opened }
 
-// Text returns the decision in the words of knockd's log: why the packet opens
-// nothing. Junk has none, nor has Opened, of which the door's own lines speak.
-func (d Verdict) Text() string {
-	if !d.Logged() {
-		return ""
-	}
-	who := d.Door
-	if d.Client != "" {
-		who += " (" + d.Client + ")"
-	}
-	if who != "" {
-		who += ": "
-	}
-	return fmt.Sprintf("%v: %sSPA packet refused: %s", d.Src, who, d.Reason)
+// Event returns what is told of a verdict for which Logged holds: of one that
+// opens the door's own events speak.
+func (d Verdict) Event() event.MessageRefused {
+	return event.MessageRefused{Src: d.Src, Door: d.Door, Client: d.Client, Verdict: d.Outcome.String(), Reason: d.Reason}
 }
 
 // Verifier decides what packets open. Examine belongs to one goroutine; Admit may be
@@ -243,7 +234,7 @@ func (g *Verifier) tryDoor(i int, r *Request, c *candidate, now time.Time) *Requ
 		if !state.examine(c.Payload, &g.sign, g.round) {
 			continue
 		}
-		no := Verdict{Door: door.Name, Client: client.Name}
+		no := Verdict{Door: door.DoorID, Client: client.Name}
 		if state.err != nil {
 			no.Outcome, no.Reason = Faulty, state.err.Error()
 			c.verdict.merge(no)
@@ -332,7 +323,7 @@ func (r *Request) Refuse(reason string) Verdict { return r.refused(Denied, reaso
 
 func (r *Request) refused(v Outcome, reason string) Verdict {
 	first := r.matches[0]
-	return Verdict{Outcome: v, Src: r.src, Dst: r.dst, Door: first.door.Name, Client: first.client.Name, Reason: reason}
+	return Verdict{Outcome: v, Src: r.src, Dst: r.dst, Door: first.door.DoorID, Client: first.client.Name, Reason: reason}
 }
 
 // Admit waits until it is safe on disk that the request is used, and asks the
@@ -346,7 +337,7 @@ func (g *Verifier) Admit(r *Request, now time.Time) Verdict {
 		opening, err := m.door.judge(r, now)
 		if err == nil {
 			d.Outcome, d.Reason, d.Grant = Opened, "", opening
-			d.By, d.Door, d.Client = m.door, m.door.Name, m.client.Name
+			d.By, d.Door, d.Client = m.door, m.door.DoorID, m.client.Name
 			return d
 		}
 		if d.Reason == "" {

@@ -40,9 +40,9 @@ func mustSeal(t testing.TB, m Message, c Client) []byte {
 // outcome is a decision in one line.
 func outcome(d Verdict) string {
 	if d.Outcome != Opened {
-		return strings.TrimSpace(d.Outcome.String() + ": " + strings.TrimSpace(d.Door+" "+d.Client+" "+d.Reason))
+		return strings.TrimSpace(d.Outcome.String() + ": " + strings.TrimSpace(d.Door.Name+" "+d.Client+" "+d.Reason))
 	}
-	s := fmt.Sprintf("%s %s opened %v for %v, %v", d.Door, d.Client, knock.PortsOf(d.Grant.Ports), d.Grant.Addr, d.Grant.Timeout)
+	s := fmt.Sprintf("%s %s opened %v for %v, %v", d.Door.Name, d.Client, knock.PortsOf(d.Grant.Ports), d.Grant.Addr, d.Grant.Timeout)
 	if n := d.Grant.NAT; n != nil {
 		s += fmt.Sprintf(" to %s:%d local=%v", n.Host, n.Port, d.Grant.Local)
 	}
@@ -306,11 +306,11 @@ func TestStoreFault(t *testing.T) {
 		t.Errorf("%s\nwant %s", got, want)
 	}
 	for _, v := range []Outcome{Junk, Opened} {
-		if text := (Verdict{Outcome: v, Src: d.Src}).Text(); text != "" {
-			t.Errorf("%v: %s", v, text)
+		if (Verdict{Outcome: v, Src: d.Src}).Logged() {
+			t.Errorf("%v: logged", v)
 		}
 	}
-	if got, want := d.Text(), "192.0.2.1: door (a): SPA packet refused: replay store: write store: no space left on device"; got != want {
+	if got, want := d.Event().Text(), "192.0.2.1: door (a): SPA packet refused: replay store: write store: no space left on device"; got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
 }

@@ -61,7 +61,7 @@ func hmac(s *config.SPA) spa.Hash {
 func door(d *config.Door, clients []spa.Client) *spa.Door {
 	s := d.SPA
 	g := &spa.Door{
-		Name: d.Name, Clients: clients, Proxies: s.TrustedProxies,
+		DoorID: d.ID(), Clients: clients, Proxies: s.TrustedProxies,
 		Allow: d.Allow, Deny: d.Deny, AllowInside: s.AllowInside, Destination: s.Destination,
 		Open: d.Open, AllowPorts: s.AllowPorts, DenyPorts: s.DenyPorts,
 		Timeout: d.CmdTimeout, MaxTimeout: s.MaxTimeout, MaxAge: s.MaxAge,

@@ -69,7 +69,7 @@ open = tcp/22
 	}
 	pre := netip.MustParsePrefix
 	all := &spa.Door{
-		Name: "all", Listen: append(spa.ListenOn(62201, 62201), spa.ListenOn(4000, 4010)...), TCP: true, HTTP: true,
+		DoorID: knock.DoorID{Name: "all", N: 1}, Listen: append(spa.ListenOn(62201, 62201), spa.ListenOn(4000, 4010)...), TCP: true, HTTP: true,
 		Proxies: []netip.Prefix{pre("192.0.2.1/32")}, Allow: []netip.Prefix{pre("192.0.2.0/24")}, Deny: []netip.Prefix{pre("192.0.2.66/32")},
 		AllowInside: []netip.Prefix{pre("10.0.0.0/8")}, Destination: []netip.Prefix{pre("198.51.100.1/32")},
 		Open:      []knock.PortRange{{Proto: knock.TCP, First: 22, Last: 22}, {Proto: knock.UDP, First: 60001, Last: 60010}},
@@ -80,7 +80,7 @@ open = tcp/22
 		RequireUser: "alice", RequireSource: true, Expires: time.Date(2027, 1, 31, 0, 0, 0, 0, time.Local), IPv6: true,
 	}
 	defaults := &spa.Door{
-		Name: "defaults", Listen: spa.ListenOn(spa.DefaultPort, spa.DefaultPort), Open: []knock.PortRange{{Proto: knock.TCP, First: 22, Last: 22}},
+		DoorID: knock.DoorID{Name: "defaults", N: 1}, Listen: spa.ListenOn(spa.DefaultPort, spa.DefaultPort), Open: []knock.PortRange{{Proto: knock.TCP, First: 22, Last: 22}},
 		Timeout: config.DefaultCmdTimeout, MaxTimeout: config.DefaultSPAMaxTimeout, MaxAge: config.DefaultSPAMaxAge,
 	}
 	for i, want := range []*spa.Door{all, defaults} {
