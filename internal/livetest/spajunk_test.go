@@ -80,9 +80,9 @@ func TestSPAManyClients(t *testing.T) {
 			flood.Wait()
 			cpu := (cpuOf(d.cmd.Process.Pid) - before).Seconds()
 			settled(d.cmd.Process.Pid, 10*time.Second)
+			d.settled(t, client, laptop) // it is over, and what waited for the disk is opened
 			knocks, messages := countIn(d.log, "10.7.0.1: door: OPEN SESAME"), countIn(d.log, "10.7.0.1: ssh: OPEN SESAME")
-			d.settled(t, client, laptop) // it is over
-			d.stop(syscall.SIGTERM)      // all is told
+			d.stop(syscall.SIGTERM) // all is told
 			lost, untried := droppedBy(d.log), untriedBy(d)
 			t.Logf("%d of %d knocks and %d of %d messages opened; %.1f s of CPU time; the kernel dropped %.0f packets, knockd %d",
 				knocks, times, messages, times, cpu, lost, untried)

@@ -29,8 +29,9 @@ const (
 
 // budget is what may be spent on trying keys, and who has spent it in vain.
 type budget struct {
-	left    int                // trials; less than 0 if the last packet took more
+	left    int                // trials; less than 0 if more were taken
 	full    int                // batches in a row that were as large as can be
+	pressed bool               // the last batch was dear, and packets were dropped
 	most    int                // what a packet can cost
 	vain    map[netip.Addr]int // trials that led to nothing, by source, in batches that were too dear
 	waiting []waiting          // the rest is here for its memory
@@ -73,8 +74,10 @@ func (g *Verifier) Begin(packets int, full bool) (dear bool) {
 	} else if b.full > maxFull {
 		trials = behindTrials
 	}
-	b.left = min(b.left+trials, savedTrials)
-	return packets*b.most > b.left
+	b.left = min(max(b.left, -savedTrials)+trials, savedTrials)
+	dear = packets*b.most > b.left
+	b.pressed = b.pressed && dear
+	return dear
 }
 
 // ExamineAll examines the packets of a dear batch as far as the budget lets, and
@@ -93,26 +96,28 @@ func (g *Verifier) ExamineAll(batch []Packet, now time.Time, decided func(*Reque
 		}
 		decided(nil, c.verdict)
 	}
+	alone := len(b.waiting) == 1 && !b.pressed
 	for i, w := range b.inTurn() {
-		if w.cost > b.left && (i > 0 || !b.lends(w)) {
+		if w.cost > b.left && !alone && (i > 0 || !b.lends(w)) {
 			dropped++
 			continue
 		}
 		before := b.left
 		r := g.try(&w.candidate, now)
 		b.charge(w.source, before-b.left, r != nil)
-		decided(r, w.verdict)
+		if decided(r, w.verdict); alone {
+			b.left = before // there is no flood
+		}
 	}
+	b.pressed = dropped > 0 && len(b.waiting) > 1
 	clear(b.waiting) // the payloads are somebody else's
 	b.waiting = b.waiting[:0]
 	return dropped
 }
 
 // lends reports whether the first packet of a batch may take more than is left:
-// if nothing is owed and its source has cost nothing in vain, or if it is alone.
-func (b *budget) lends(w *waiting) bool {
-	return b.left > 0 && b.vain[w.source] == 0 || len(b.waiting) == 1
-}
+// if nothing is owed, and its source has cost nothing in vain.
+func (b *budget) lends(w *waiting) bool { return b.left > 0 && b.vain[w.source] == 0 }
 
 // toWait finds out what a packet may cost, and whom.
 func (g *Verifier) toWait(c candidate) waiting {

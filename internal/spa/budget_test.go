@@ -151,7 +151,7 @@ func TestFair(t *testing.T) {
 }
 
 // TestBehind: while packets come faster than they are read, less is spent on
-// them; who comes alone is heard, whatever that costs.
+// them.
 func TestBehind(t *testing.T) {
 	verifier, _ := verifierOfMany(1000)
 	spend := func(packets int) (trials int) {
@@ -185,9 +185,54 @@ func TestBehind(t *testing.T) {
 	if n := spend(2); n != 0 {
 		t.Errorf("%d trials in debt", n)
 	}
-	verifier.Begin(1, false)
-	if dropped := verifier.ExamineAll([]Packet{junkOf(204, ip4(0), 1)}, noon, func(*Request, Verdict) {}); dropped > 0 {
-		t.Error("dropped alone")
+}
+
+// dearVerifier is one whose packets cost more than a batch may.
+func dearVerifier() *Verifier {
+	var clients []Client
+	for i := range 1000 {
+		c := testClient(fmt.Sprint(i))
+		c.HMAC = SHA3_512
+		clients = append(clients, c)
+	}
+	return NewVerifier([]*Door{wideDoor(clients...)}, memory{})
+}
+
+// TestAlone: packets that come one by one are all looked at, whatever that costs,
+// but not those between the batches of a flood.
+func TestAlone(t *testing.T) {
+	var verifier *Verifier
+	batch := func(packets, first int) (dropped int) {
+		var batch []Packet
+		for i := range packets {
+			batch = append(batch, junkOf(1400, ip4(first+i), 1))
+		}
+		if !verifier.Begin(len(batch), false) {
+			for _, p := range batch {
+				verifier.Examine(p, noon)
+			}
+			return 0
+		}
+		return verifier.ExamineAll(batch, noon, func(*Request, Verdict) {})
+	}
+	verifier = dearVerifier()
+	for i := range 100 {
+		if batch(1, 0) > 0 {
+			t.Fatalf("packet %d dropped", i)
+		}
+	}
+	for name, sources := range map[string]int{"the same sources": 0, "any sources": 1000} {
+		verifier = dearVerifier()
+		tried := 0
+		for i := range 100 {
+			tried += 101 - batch(1, i*sources) - batch(100, i*sources+1)
+		}
+		if limit := (savedTrials+200*batchTrials)/18000 + 2; tried > limit {
+			t.Errorf("%s: %d packets tried in a flood, more than %d", name, tried, limit)
+		}
+		if batch(1, 0)+batch(1, 0)+batch(1, 0) > 1 {
+			t.Errorf("%s: dropped alone after it", name)
+		}
 	}
 }
 
