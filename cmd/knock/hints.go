@@ -42,7 +42,7 @@ func explainKind(err error) (text, hint string, code int) {
 	var family *client.FamilyError
 	var source *client.SourceError
 	var dns *net.DNSError
-	var shut *client.ShutError
+	var shut *client.ClosedError
 	switch {
 	case errors.Is(err, context.Canceled):
 		return "interrupted", "", exitNetwork
@@ -91,7 +91,7 @@ func explainName(err *net.DNSError) (text, hint string, code int) {
 }
 
 // shutHint says what may be wrong with a door that stayed shut.
-func shutHint(err *client.ShutError) string {
+func shutHint(err *client.ClosedError) string {
 	switch err.Answer {
 	case client.Refused:
 		return "the host answers: check the sequence and that the service runs; a slower pace (-d 500) may help"
@@ -109,7 +109,7 @@ func networkHint(err error) string {
 	switch {
 	case errors.Is(err, client.ErrSPAIPv6):
 		return spaFamilyHint
-	case errors.As(err, new(*client.OutsideError)):
+	case errors.As(err, new(*client.AddressError)):
 		return "name the address with -a, let the server see it with -s, or ask another with --resolve-url or --stun"
 	case errors.As(err, new(*client.SPAProtoError)):
 		return "use udp, tcp, http, tcpraw, or over IPv4 icmp"

@@ -38,7 +38,7 @@ func (o *options) knock(ctx context.Context, r *report) error {
 	r.begin(p, hosts)
 	switch {
 	case o.dryRun:
-		return rehearse(p, r, hosts)
+		return printPlan(p, r, hosts)
 	case p.Wait == 0:
 		return p.Opener().Ask(ctx, hosts, 0)
 	}
@@ -85,9 +85,9 @@ func sayFamily(p *plan.Plan, r *report, host netip.Addr) {
 func open(ctx context.Context, p *plan.Plan, r *report, hosts []netip.Addr) (net.Conn, error) {
 	start := time.Now()
 	stop := r.progress(p, hosts)
-	conn, err := p.Visit(hosts).Open(ctx)
+	conn, err := p.Dialer(hosts).Dial(ctx)
 	stop()
-	var shut *client.ShutError
+	var shut *client.ClosedError
 	switch {
 	case err == nil:
 		r.opened(conn.RemoteAddr(), time.Since(start))
@@ -103,8 +103,8 @@ const spaHint = "check the keys and both clocks; where a router replaces your ad
 
 const flagsHint = "NAT and stateful firewalls on the way drop or change segments that begin no connection: try from another network, or have the door ask for no flags but syn"
 
-// rehearse says what would be sent.
-func rehearse(p *plan.Plan, r *report, hosts []netip.Addr) error {
+// printPlan says what would be sent.
+func printPlan(p *plan.Plan, r *report, hosts []netip.Addr) error {
 	steps := p.Steps
 	if p.SPA != nil {
 		rehearseSPA(p, r)

@@ -61,7 +61,7 @@ func (c *call) proxyOpen(ctx context.Context, r *report) (net.Conn, error) {
 	}
 	r.begin(p, hosts)
 	if c.dryRun {
-		return nil, rehearse(p, r, hosts)
+		return nil, printPlan(p, r, hosts)
 	}
 	return open(ctx, p, r, hosts)
 }

@@ -24,11 +24,11 @@ type report struct {
 	verbose bool
 	dryRun  bool
 	json    bool
-	outcome outcome
+	summary summary
 }
 
-// outcome is what --json prints.
-type outcome struct {
+// summary is what --json prints.
+type summary struct {
 	Host      string       `json:"host"`
 	Addresses []netip.Addr `json:"addresses"`
 	Hits      int          `json:"hits"`               // packets sent
@@ -46,14 +46,14 @@ type outcome struct {
 
 func newReport(o *options, sys system, out io.Writer) *report {
 	return &report{sys: sys, out: out, verbose: o.verbose, dryRun: o.dryRun, json: o.json,
-		outcome: outcome{DryRun: o.dryRun, Addresses: []netip.Addr{}}}
+		summary: summary{DryRun: o.dryRun, Addresses: []netip.Addr{}}}
 }
 
 // begin takes note of where the knocks go.
 func (r *report) begin(p *plan.Plan, hosts []netip.Addr) {
-	r.outcome.Host, r.outcome.Addresses = p.Host, hosts
+	r.summary.Host, r.summary.Addresses = p.Host, hosts
 	if p.Wait != 0 {
-		r.outcome.Wait = fmt.Sprintf("tcp/%d", p.Wait)
+		r.summary.Wait = fmt.Sprintf("tcp/%d", p.Wait)
 	}
 }
 
@@ -67,7 +67,7 @@ func (r *report) say(format string, args ...any) {
 // Hit tells of one packet, in the words of knock 0.8.
 func (r *report) Hit(host netip.Addr, step knock.Step) {
 	if !r.dryRun {
-		r.outcome.Hits++
+		r.summary.Hits++
 	}
 	switch {
 	case r.dryRun:
@@ -76,22 +76,22 @@ func (r *report) Hit(host netip.Addr, step knock.Step) {
 		r.say("hitting %s %s:%d", step.Proto, host, step.Port)
 	}
 	if r.dryRun || r.verbose {
-		r.outcome.Sequence = append(r.outcome.Sequence, step.String())
+		r.summary.Sequence = append(r.summary.Sequence, step.String())
 	}
 }
 
 // Packet tells of an authorization that is sent.
 func (r *report) Packet(proto string, to netip.AddrPort) {
-	r.outcome.Hits++
+	r.summary.Hits++
 	if r.verbose {
 		r.say("sending an authorization to %s %s", proto, to)
-		r.outcome.Sequence = append(r.outcome.Sequence, fmt.Sprintf("%d:%s", to.Port(), proto))
+		r.summary.Sequence = append(r.summary.Sequence, fmt.Sprintf("%d:%s", to.Port(), proto))
 	}
 }
 
 // Retry tells that the door is asked for again.
 func (r *report) Retry(repeat int) {
-	r.outcome.Repeats = repeat
+	r.summary.Repeats = repeat
 	if r.verbose {
 		r.say("still shut: knocking again (%d)", repeat)
 	}
@@ -99,7 +99,7 @@ func (r *report) Retry(repeat int) {
 
 // opened tells that the door is open, and how long it took.
 func (r *report) opened(at net.Addr, took time.Duration) {
-	r.outcome.Seconds = took.Seconds()
+	r.summary.Seconds = took.Seconds()
 	if r.verbose {
 		r.say("tcp %s open after %.3f s", at, took.Seconds())
 	}
@@ -107,7 +107,7 @@ func (r *report) opened(at net.Addr, took time.Duration) {
 
 // Warn tells of something that is not in the way.
 func (r *report) Warn(text, hint string) {
-	r.outcome.Warnings = append(r.outcome.Warnings, text)
+	r.summary.Warnings = append(r.summary.Warnings, text)
 	if !r.json {
 		r.sys.speaker().Warn(text, hint)
 	}
@@ -118,7 +118,7 @@ func (r *report) finish(err error) int {
 	if !r.json {
 		return r.sys.exit(err)
 	}
-	o := &r.outcome
+	o := &r.summary
 	if err != nil {
 		o.Error, o.Hint, o.Status = explain(err)
 	}

@@ -65,7 +65,7 @@ func run(ctx context.Context, args []string, sys system) int {
 
 var portArgument = regexp.MustCompile(`^\d+(:tcp|:udp)?(,(\d+(:tcp|:udp)?)?)*$`)
 
-// findSubcommand says whether the words begin with a subcommand. A first word
+// findSubcommand reports whether the words begin with a subcommand. A first word
 // followed by ports alone is a host.
 func findSubcommand(words []string) (subcommand, bool) {
 	if len(words) == 0 {

@@ -246,7 +246,7 @@ func TestSPAOutput(t *testing.T) {
 		}
 	}
 	got := knockAt(t, cli, dir, "spa", "--json", "-w", "tcp/22", "10.7.0.2")
-	var o outcome
+	var o summary
 	if err := json.Unmarshal([]byte(got.stdout), &o); err != nil || o.Hits != 1 || o.Status != 0 || !*o.Open || strings.Contains(got.stdout, "9s2A") {
 		t.Errorf("%+v, %v", got, err)
 	}

@@ -59,7 +59,7 @@ func runSSH(ctx context.Context, c *call) int {
 		}
 		args = append([]string{"-o", "ProxyCommand=" + command}, args...)
 	}
-	return c.sys.become(ssh, append([]string{"ssh"}, args...))
+	return c.sys.execProgram(ssh, append([]string{"ssh"}, args...))
 }
 
 // sshConfig asks ssh what its configuration says about the arguments. The
@@ -103,7 +103,7 @@ func (c *call) foresee(ctx context.Context, config map[string]string) error {
 	if err != nil {
 		return err
 	}
-	return rehearse(p, r, hosts)
+	return printPlan(p, r, hosts)
 }
 
 // otherProxy refuses a host that ssh already reaches by a detour, which ours

@@ -271,7 +271,7 @@ func TestJSON(t *testing.T) {
 	t.Parallel()
 	cli, srv := nettest.Pair(t)
 	srv.EchoTCP(nettest.Server4 + ":22")
-	for args, want := range map[string]outcome{
+	for args, want := range map[string]summary{
 		"--json 10.7.0.2 1 2:udp":      {Hits: 2},
 		"--json -v 10.7.0.2 1 2:udp":   {Hits: 2, Sequence: []string{"1:tcp", "2:udp"}},
 		"--json -w 22 10.7.0.2 1":      {Hits: 1, Wait: "tcp/22", Open: new(bool)},
@@ -280,7 +280,7 @@ func TestJSON(t *testing.T) {
 		"--json 10.7.0.2 66666":        {Status: 1, Error: "port 66666: must be between 1 and 65535", Hint: portHint},
 	} {
 		got := knockOn(t, cli, strings.Fields(args)...)
-		var o outcome
+		var o summary
 		if err := json.Unmarshal([]byte(got.stdout), &o); err != nil || got.stderr != "" || got.code != o.Status {
 			t.Errorf("%s: %v %+v", args, err, got)
 			continue

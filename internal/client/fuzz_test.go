@@ -52,7 +52,7 @@ func FuzzPage(f *testing.F) {
 		f.Add(text, false)
 	}
 	f.Fuzz(func(t *testing.T, text string, v4 bool) {
-		o := Outside{URL: "https://ip.example/", Transport: &answers{t: t, text: text}}
+		o := AddressService{URL: "https://ip.example/", Transport: &answers{t: t, text: text}}
 		a, err := o.Address(t.Context(), v4)
 		if err == nil {
 			if a.Is4() != v4 || a.Is4In6() || a.Zone() != "" || a.IsUnspecified() || a.IsLoopback() || a.IsMulticast() || a == broadcast {
@@ -60,7 +60,7 @@ func FuzzPage(f *testing.F) {
 			}
 			return
 		}
-		var of *OutsideError
+		var of *AddressError
 		if a.IsValid() || !errors.As(err, &of) || !strings.Contains(err.Error(), "https://ip.example/") {
 			t.Fatalf("%v, %v", a, err)
 		}

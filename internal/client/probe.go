@@ -41,8 +41,8 @@ func (a Answer) String() string {
 	return [...]string{"no answer", "refused", "unreachable"}[a]
 }
 
-// ShutError says that the port did not open in time.
-type ShutError struct {
+// ClosedError says that the port did not open in time.
+type ClosedError struct {
 	Hosts   []netip.Addr
 	Port    uint16 // TCP
 	Timeout time.Duration
@@ -50,7 +50,7 @@ type ShutError struct {
 }
 
 // Error says so.
-func (e *ShutError) Error() string {
+func (e *ClosedError) Error() string {
 	text := ""
 	for i, host := range e.Hosts {
 		if i > 0 {
@@ -63,7 +63,7 @@ func (e *ShutError) Error() string {
 
 // probe tries to connect to a TCP port again and again while earlier attempts
 // stay pending, and returns the first connection. When the window has passed,
-// the error is a *ShutError; nothing is pending on return.
+// the error is a *ClosedError; nothing is pending on return.
 func (r Route) probe(ctx context.Context, hosts []netip.Addr, port uint16, window time.Duration) (net.Conn, error) {
 	limited, cancel := context.WithTimeout(ctx, window)
 	p := &prober{Route: r, hosts: hosts, port: port, results: make(chan probeResult)}
@@ -78,7 +78,7 @@ func (r Route) probe(ctx context.Context, hosts []netip.Addr, port uint16, windo
 	case err != nil:
 		return nil, err
 	}
-	return nil, &ShutError{hosts, port, window, p.last}
+	return nil, &ClosedError{hosts, port, window, p.last}
 }
 
 // prober keeps the attempts of one probe.

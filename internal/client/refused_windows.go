@@ -6,11 +6,11 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// IsRefused says whether a connection attempt failed because the other side
+// IsRefused reports whether a connection attempt failed because the other side
 // said no.
 func IsRefused(err error) bool { return errors.Is(err, windows.WSAECONNREFUSED) }
 
-// IsUnreachable says whether a packet could not be sent, or came back, for
+// IsUnreachable reports whether a packet could not be sent, or came back, for
 // want of a way to the host.
 func IsUnreachable(err error) bool {
 	return errors.Is(err, windows.WSAENETUNREACH) || errors.Is(err, windows.WSAEHOSTUNREACH) ||

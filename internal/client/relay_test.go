@@ -123,7 +123,7 @@ func TestVisit(t *testing.T) {
 	address := free.Addr().(*net.TCPAddr).AddrPort()
 	free.Close()
 	var asked, repeats []int
-	v := &Visit{Hosts: []netip.Addr{address.Addr()}, Port: address.Port(), Timeout: 30 * time.Second, Retry: 20,
+	v := &Dialer{Hosts: []netip.Addr{address.Addr()}, Port: address.Port(), Timeout: 30 * time.Second, Retry: 20,
 		OnRetry: func(n int) { repeats = append(repeats, n) },
 		Opener: openerFunc(func(repeat int) error {
 			if asked = append(asked, repeat); repeat == 2 {
@@ -135,7 +135,7 @@ func TestVisit(t *testing.T) {
 			}
 			return nil
 		})}
-	conn, err := v.Open(t.Context())
+	conn, err := v.Dial(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,20 +146,20 @@ func TestVisit(t *testing.T) {
 }
 
 func TestVisitErrors(t *testing.T) {
-	v := &Visit{Hosts: []netip.Addr{netip.MustParseAddr("127.0.0.1")}, Port: 1, Timeout: 300 * time.Millisecond, Retry: 3}
+	v := &Dialer{Hosts: []netip.Addr{netip.MustParseAddr("127.0.0.1")}, Port: 1, Timeout: 300 * time.Millisecond, Retry: 3}
 	v.Opener = openerFunc(func(int) error { return nil })
-	_, err := v.Open(t.Context())
+	_, err := v.Dial(t.Context())
 	if want := "tcp/1 at 127.0.0.1 did not open within 300ms: refused"; err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
 	broken := errors.New("broken")
 	v.Opener = openerFunc(func(int) error { return broken })
-	if _, err := v.Open(t.Context()); err != broken {
+	if _, err := v.Dial(t.Context()); err != broken {
 		t.Error(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	v.Opener, v.Timeout = openerFunc(func(int) error { cancel(); return nil }), time.Hour
-	if _, err := v.Open(ctx); !errors.Is(err, context.Canceled) {
+	if _, err := v.Dial(ctx); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 }

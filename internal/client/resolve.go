@@ -31,7 +31,7 @@ func (f Family) String() string {
 	return "IP"
 }
 
-// has says whether an address belongs to the family.
+// has reports whether an address belongs to the family.
 func (f Family) has(addr netip.Addr) bool {
 	return f == Any || f == Both || (f == IPv4) == addr.Is4()
 }

@@ -22,8 +22,8 @@ type SPA struct {
 	// IPv6 permits servers over IPv6 and IPv6 addresses in the message, which
 	// stock servers do not know.
 	IPv6 bool
-	// Outside is asked for the address to open, if the profile says resolve.
-	Outside Outside
+	// AddressService is asked for the address to open, if the profile says resolve.
+	AddressService AddressService
 	// OnPacket, if set, is called before each packet with how it is sent.
 	OnPacket func(proto string, to netip.AddrPort)
 
@@ -145,7 +145,7 @@ func (s *SPA) outsideAddress(ctx context.Context, v4 bool) (a netip.Addr, err er
 		known = &s.outside[1]
 	}
 	if !known.IsValid() {
-		*known, err = s.Outside.Address(ctx, v4)
+		*known, err = s.AddressService.Address(ctx, v4)
 	}
 	return *known, err
 }
@@ -171,7 +171,7 @@ func (s *SPA) ownAddress(ctx context.Context, host netip.Addr) (netip.Addr, erro
 // sharedSpace is what carriers use behind their NAT (RFC 6598).
 var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
 
-// inside says whether an address means nothing beyond its own network.
+// inside reports whether an address means nothing beyond its own network.
 func inside(a netip.Addr) bool {
 	return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || sharedSpace.Contains(a)
 }

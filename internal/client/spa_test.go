@@ -27,7 +27,7 @@ func TestSPAAllow(t *testing.T) {
 		{"2001:db8::1", "servers of fwknop know IPv4 alone"},
 	} {
 		s := spaClient()
-		s.Allow, s.Outside.URL = c.allow, "http://192.0.2.1/"
+		s.Allow, s.AddressService.URL = c.allow, "http://192.0.2.1/"
 		packet, err := s.packet(context.Background(), netip.MustParseAddr("127.0.0.1"), time.Unix(1795330800, 0))
 		got := ""
 		if err != nil {

@@ -65,7 +65,7 @@ func TestTries(t *testing.T) {
 		retry   int
 		want    int
 	}{{10 * time.Second, 3, 4}, {10 * time.Second, 0, 1}, {2 * time.Second, 3, 2}, {time.Millisecond, 3, 1}, {time.Hour, 100, 101}} {
-		if got := (&Visit{Timeout: c.timeout, Retry: c.retry}).tries(); got != c.want {
+		if got := (&Dialer{Timeout: c.timeout, Retry: c.retry}).tries(); got != c.want {
 			t.Errorf("%v, retry %d: %d tries, want %d", c.timeout, c.retry, got, c.want)
 		}
 	}

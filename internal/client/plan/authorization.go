@@ -35,7 +35,7 @@ func (b *builder) authorization() (*spa.Profile, error) {
 		return nil, err
 	}
 	p.SPAIPv6 = s.IPv6
-	p.outside = client.Outside{URL: a.ResolveURL, STUN: s.STUN}
+	p.addressService = client.AddressService{URL: a.ResolveURL, STUN: s.STUN}
 	if a.User == "" {
 		a.User = b.said.userName()
 	}

@@ -27,10 +27,10 @@ type Plan struct {
 	Timeout time.Duration
 	Retry   int
 
-	address netip.Addr // in place of a lookup
-	family  client.Family
-	outside client.Outside
-	report  Reporter
+	address        netip.Addr // in place of a lookup
+	family         client.Family
+	addressService client.AddressService
+	report         Reporter
 }
 
 // builder makes a plan.
@@ -114,7 +114,7 @@ func (p *Plan) Opener() client.Opener {
 	pace := p.Pace
 	pace.OnHit = p.report.Hit
 	if p.SPA != nil {
-		return &client.SPA{Route: pace.Route, Profile: *p.SPA, IPv6: p.SPAIPv6, Outside: p.outside, OnPacket: p.report.Packet}
+		return &client.SPA{Route: pace.Route, Profile: *p.SPA, IPv6: p.SPAIPv6, AddressService: p.addressService, OnPacket: p.report.Packet}
 	}
 	if p.OneTime == "" {
 		return &client.Sequence{Pace: pace, Steps: p.Steps}
@@ -125,9 +125,9 @@ func (p *Plan) Opener() client.Opener {
 	}}
 }
 
-// Visit returns what asks for the door and waits until it is open.
-func (p *Plan) Visit(hosts []netip.Addr) *client.Visit {
-	return &client.Visit{
+// Dialer returns what asks for the door and waits until it is open.
+func (p *Plan) Dialer(hosts []netip.Addr) *client.Dialer {
+	return &client.Dialer{
 		Opener: p.Opener(), Route: p.Pace.Route, Hosts: hosts, Port: p.Wait,
 		Timeout: p.Timeout, Retry: p.Retry, Settle: p.Pace.Delay, OnRetry: p.report.Retry,
 	}

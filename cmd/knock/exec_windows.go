@@ -6,8 +6,8 @@ import (
 	"os/exec"
 )
 
-// become runs a program in this one's place and returns its exit status.
-func (s system) become(path string, argv []string) int {
+// execProgram runs a program in this one's place and returns its exit status.
+func (s system) execProgram(path string, argv []string) int {
 	cmd := exec.Command(path, argv[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = s.stdin, s.stdout, s.stderr
 	err := cmd.Run()

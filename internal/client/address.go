@@ -16,50 +16,50 @@ import (
 // DefaultResolveURL is the page that fwknop asks for the outside address, too.
 const DefaultResolveURL = "https://www.cipherdyne.org/cgi-bin/myip"
 
-// Outside says whom to ask for the address that this machine has behind
+// AddressService says whom to ask for the address that this machine has behind
 // routers. Whoever is asked learns that address, and when somebody knocks.
-type Outside struct {
+type AddressService struct {
 	URL  string // a page of HTTPS that answers with the address
 	STUN string // a server of STUN, HOST or HOST:PORT; it goes before URL
 	// Transport carries the request for the page, nil for the usual one.
 	Transport http.RoundTripper
 }
 
-// OutsideError says that the outside address was not learned.
-type OutsideError struct {
+// AddressError says that the outside address was not learned.
+type AddressError struct {
 	Asked string
 	Err   error
 }
 
 // Error says whom was asked.
-func (e *OutsideError) Error() string {
+func (e *AddressError) Error() string {
 	return fmt.Sprintf("ask %s for the outside address: %v", e.Asked, e.Err)
 }
 
 // Unwrap returns the cause.
-func (e *OutsideError) Unwrap() error { return e.Err }
+func (e *AddressError) Unwrap() error { return e.Err }
 
 // How long each answer may take.
-const outsidePatience = 10 * time.Second
+const addressPatience = 10 * time.Second
 
 // Address asks once. With v4 the address is to be one of IPv4.
-func (o Outside) Address(ctx context.Context, v4 bool) (a netip.Addr, err error) {
-	ctx, cancel := context.WithTimeout(ctx, outsidePatience)
+func (o AddressService) Address(ctx context.Context, v4 bool) (a netip.Addr, err error) {
+	ctx, cancel := context.WithTimeout(ctx, addressPatience)
 	defer cancel()
-	whom := o.STUN
+	asked := o.STUN
 	if o.STUN != "" {
 		a, err = stunAddress(ctx, o.STUN, v4)
 	} else {
-		if whom = o.URL; whom == "" {
-			whom = DefaultResolveURL
+		if asked = o.URL; asked == "" {
+			asked = DefaultResolveURL
 		}
-		a, err = o.pageAddress(ctx, whom, v4)
+		a, err = o.pageAddress(ctx, asked, v4)
 	}
 	if err == nil && (a.Is4() != v4 || a.IsUnspecified() || a.IsLoopback() || a.IsMulticast() || a == broadcast) {
 		err = fmt.Errorf("the answer is %v, which cannot be opened", a)
 	}
 	if err != nil {
-		return netip.Addr{}, &OutsideError{whom, err}
+		return netip.Addr{}, &AddressError{asked, err}
 	}
 	return a, nil
 }
@@ -81,7 +81,7 @@ func ParseResolveURL(text string) (string, error) {
 }
 
 // pageAddress asks a web page that answers with nothing but the address.
-func (o Outside) pageAddress(ctx context.Context, page string, v4 bool) (netip.Addr, error) {
+func (o AddressService) pageAddress(ctx context.Context, page string, v4 bool) (netip.Addr, error) {
 	page, err := ParseResolveURL(page)
 	if err != nil {
 		return netip.Addr{}, err

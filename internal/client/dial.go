@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// What a Visit does if nothing else is asked for.
+// What a Dialer does if nothing else is asked for.
 const (
 	DefaultTimeout = 10 * time.Second
 	DefaultRetry   = 3
@@ -18,8 +18,8 @@ const (
 // path takes 700 ms there and back, and a server has a command to run.
 const minWindow = time.Second
 
-// Visit asks for a door until it is open.
-type Visit struct {
+// Dialer asks for a door until it is open.
+type Dialer struct {
 	Opener
 	Route
 	Hosts []netip.Addr
@@ -37,41 +37,41 @@ type Visit struct {
 	OnRetry func(repeat int)
 }
 
-// Open asks and waits, and returns the connection that got through. While it
+// Dial asks and waits, and returns the connection that got through. While it
 // waits it does not ask, and while it asks nothing else is sent. A door that
-// stayed shut is a *ShutError.
-func (v *Visit) Open(ctx context.Context) (net.Conn, error) {
-	left := v.Timeout
-	tries := v.tries()
+// stayed shut is a *ClosedError.
+func (d *Dialer) Dial(ctx context.Context) (net.Conn, error) {
+	left := d.Timeout
+	tries := d.tries()
 	for repeat := 0; ; repeat++ {
-		if repeat > 0 && v.OnRetry != nil {
-			v.OnRetry(repeat)
+		if repeat > 0 && d.OnRetry != nil {
+			d.OnRetry(repeat)
 		}
-		conn, spent, err := v.try(ctx, repeat, left/time.Duration(tries-repeat))
-		var shut *ShutError
+		conn, spent, err := d.try(ctx, repeat, left/time.Duration(tries-repeat))
+		var shut *ClosedError
 		if !errors.As(err, &shut) {
 			return conn, err
 		}
 		if left -= spent; repeat == tries-1 {
-			shut.Timeout = v.Timeout
+			shut.Timeout = d.Timeout
 			return nil, shut
 		}
 	}
 }
 
 // tries returns how often the door is asked for, at least once.
-func (v *Visit) tries() int {
-	return max(1, min(1+v.Retry, int(v.Timeout/minWindow)))
+func (d *Dialer) tries() int {
+	return max(1, min(1+d.Retry, int(d.Timeout/minWindow)))
 }
 
 // try asks once and waits for the time of the window.
-func (v *Visit) try(ctx context.Context, repeat int, window time.Duration) (net.Conn, time.Duration, error) {
-	if err := v.Ask(ctx, v.Hosts, repeat); err != nil {
+func (d *Dialer) try(ctx context.Context, repeat int, window time.Duration) (net.Conn, time.Duration, error) {
+	if err := d.Ask(ctx, d.Hosts, repeat); err != nil {
 		return nil, 0, err
 	}
-	if err := sleep(ctx, v.Settle); err != nil {
+	if err := sleep(ctx, d.Settle); err != nil {
 		return nil, 0, err
 	}
-	conn, err := v.probe(ctx, v.Hosts, v.Port, window)
+	conn, err := d.probe(ctx, d.Hosts, d.Port, window)
 	return conn, window, err
 }

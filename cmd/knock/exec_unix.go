@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// become replaces this process by a program, which so keeps the terminal.
-func (s system) become(path string, argv []string) int {
+// execProgram replaces this process by a program, which so keeps the terminal.
+func (s system) execProgram(path string, argv []string) int {
 	err := syscall.Exec(path, argv, os.Environ())
 	return s.exit(fmt.Errorf("run %s: %w", path, err))
 }

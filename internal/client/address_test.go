@@ -42,7 +42,7 @@ func TestOutsidePage(t *testing.T) {
 		"/away":     "leads away from https",
 		"/on":       "leads on and on",
 	} {
-		a, err := Outside{URL: server.URL + page, Transport: server.Client().Transport}.Address(t.Context(), true)
+		a, err := AddressService{URL: server.URL + page, Transport: server.Client().Transport}.Address(t.Context(), true)
 		got := a.String()
 		if err != nil {
 			got = strings.TrimPrefix(err.Error(), "ask "+server.URL+page+" for the outside address: ")
@@ -51,11 +51,11 @@ func TestOutsidePage(t *testing.T) {
 			t.Errorf("%s: %s, want %s", page, got, want)
 		}
 	}
-	if a, err := (Outside{URL: server.URL + "/six", Transport: server.Client().Transport}).Address(t.Context(), false); err != nil || a.String() != "2001:db8::7" {
+	if a, err := (AddressService{URL: server.URL + "/six", Transport: server.Client().Transport}).Address(t.Context(), false); err != nil || a.String() != "2001:db8::7" {
 		t.Errorf("IPv6: %v, %v", a, err)
 	}
 	// A certificate that nobody vouches for is not believed.
-	if a, err := (Outside{URL: server.URL + "/plain"}).Address(t.Context(), true); err == nil || !strings.Contains(err.Error(), "certificate") {
+	if a, err := (AddressService{URL: server.URL + "/plain"}).Address(t.Context(), true); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("unknown certificate: %v, %v", a, err)
 	}
 }
@@ -69,7 +69,7 @@ func TestOutsideOnce(t *testing.T) {
 	}))
 	defer server.Close()
 	s := spaClient()
-	s.Outside = Outside{URL: server.URL, Transport: server.Client().Transport}
+	s.AddressService = AddressService{URL: server.URL, Transport: server.Client().Transport}
 	for range 3 {
 		if a, err := s.outsideAddress(t.Context(), true); err != nil || a.String() != "192.0.2.7" {
 			t.Errorf("%v, %v", a, err)
@@ -148,7 +148,7 @@ func TestSTUN(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a, err := Outside{STUN: stunServer(t, c.nth, c.reply)}.Address(t.Context(), true)
+			a, err := AddressService{STUN: stunServer(t, c.nth, c.reply)}.Address(t.Context(), true)
 			if err != nil || a.String() != "192.0.2.7" {
 				t.Errorf("%v, %v", a, err)
 			}
@@ -163,7 +163,7 @@ func TestSTUN(t *testing.T) {
 		})
 		ctx, cancel := context.WithTimeout(t.Context(), 0)
 		defer cancel()
-		if a, err := (Outside{STUN: server}).Address(ctx, true); err == nil {
+		if a, err := (AddressService{STUN: server}).Address(ctx, true); err == nil {
 			t.Errorf("%v", a)
 		}
 	})
