@@ -11,12 +11,16 @@
 //
 // # The rooms
 //
+//   - command runs one shell command of a door: /bin/sh -c, in a process group of its own, bounded in time.
+//   - nft opens and closes doors, and leads ports elsewhere, in a table that the daemon keeps in the kernel's
+//     nf_tables.
+//   - xtrecent opens a door by writing an address to a list of the match recent: rules of iptables that name the list
+//     let it in.
 //   - capture is where packets come from: an AF_PACKET socket with a filter in the kernel, or a capture file.
 //   - cli is how the project's commands speak: errors, hints, warnings and versions in one way for all of them.
 //   - client is what happens on the knocker's side: find the address, send the hits of a sequence, wait until the door
 //     is open, and carry on the connection that was made meanwhile.
 //   - plan joins what the command line, the profile and .fwknoprc say into what to send to whom, and what to wait for.
-//   - command runs one shell command of a door: /bin/sh -c, in a process group of its own, bounded in time.
 //   - config reads knockd.conf: text in, a checked Config out, or every fault of the file at once, each with its place
 //     and the rule it breaks.
 //   - conformance is for tests alone: it says what knockd 0.8 decides.

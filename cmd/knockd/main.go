@@ -14,8 +14,8 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"knockd/internal/action/command"
 	"knockd/internal/cli"
-	"knockd/internal/command"
 )
 
 // Exit statuses.

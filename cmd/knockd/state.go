@@ -12,8 +12,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"knockd/internal/action/command"
 	"knockd/internal/cli"
-	"knockd/internal/command"
 	"knockd/internal/config"
 	"knockd/internal/daemon"
 	"knockd/internal/event"

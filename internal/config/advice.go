@@ -18,7 +18,7 @@ func (p *parser) adviseDoor(d *rawDoor) {
 		p.adviseFlags(d)
 		p.adviseExample(d)
 	}
-	opens := d.OpensPorts() || d.XtRecent != "" || d.Close != ""
+	opens := d.OpensPorts() || len(d.Actions) > 0 || d.Close != ""
 	if d.has("cmd_timeout") && d.StopCommand == "" && d.StopCommand6 == "" && !opens {
 		p.advise(d.fault("cmd_timeout", rulef("nothing closes then: that takes a stop_command, or open")))
 	}

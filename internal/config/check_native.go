@@ -7,12 +7,14 @@ const maxSetPorts = 64
 
 // checkNative looks at what opens without a command.
 func (p *parser) checkNative(d *rawDoor) {
-	native := d.OpensPorts() || d.XtRecent != "" || d.has("nft_set", "nft_set_6")
+	native := d.OpensPorts() || len(d.Actions) > 0 || d.has("nft_set", "nft_set_6")
 	if native && d.CmdTimeout < time.Second {
 		p.fault(d.fault("cmd_timeout", rulef("0: must be at least 1 second, since the kernel would keep the door open for ever")))
 	}
-	if d.XtRecent != "" && d.has("open_prefix_4", "open_prefix_6") {
-		p.fault(d.fault("xt_recent", rulef("holds single addresses: cannot be with open_prefix_4 or open_prefix_6")))
+	for _, a := range d.Actions {
+		if doorKeys.find(a.Key).single && d.has("open_prefix_4", "open_prefix_6") {
+			p.fault(d.fault(a.Key, rulef("holds single addresses: cannot be with open_prefix_4 or open_prefix_6")))
+		}
 	}
 	sets := p.config.NftMode == NftSet
 	noSet := d.NftSet == SetRef{} && d.NftSet6 == SetRef{}

@@ -38,6 +38,9 @@ func (d *Door) NoRuleset() (keys, reasons []string) {
 		if k.ruleset == "" || k.only == keyDoors && d.SPA == nil {
 			continue
 		}
+		if k.action && !d.opens(k.names[0]) {
+			continue
+		}
 		if slices.ContainsFunc(k.fields(raw), func(field any) bool { return !reflect.ValueOf(field).Elem().IsZero() }) {
 			keys, reasons = append(keys, k.names[0]), append(reasons, k.ruleset)
 		}

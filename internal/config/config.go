@@ -79,7 +79,7 @@ type Door struct {
 	Open            []PortRange
 	OpenNamed       []knock.Protocol // open = tcp/*: the port that the knock named, by these
 	NftSet, NftSet6 SetRef           // with NftMode "set"; none if the door fills no set
-	XtRecent        string           // the list's name; "" means none
+	Actions         []Action         // what else opens, in the order of the rows
 	OpenPrefix4     int              // bits of the address that count, 8-32
 	OpenPrefix6     int              // 16-128
 	Close           string           // name of the door whose openings this one ends; "" means none
@@ -87,6 +87,16 @@ type Door struct {
 	// SPA is nil for doors with a sequence. A door with it has none.
 	SPA *SPA
 }
+
+// Action is what a key opens, in a way that the key names.
+type Action struct {
+	Key   string // also names, in a journal too, who opens and closes
+	Value string
+	what  string // the value is, for the log
+}
+
+// String says what it opens, for the log.
+func (a Action) String() string { return a.what + " " + a.Value }
 
 // OpensPorts reports whether the door opens ports natively.
 func (d *Door) OpensPorts() bool { return len(d.Open)+len(d.OpenNamed) > 0 }

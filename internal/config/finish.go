@@ -65,6 +65,7 @@ func (p *parser) inherit(d *rawDoor) {
 	if !d.has("repeats") {
 		d.ForgiveRepeats = p.config.ForgiveRepeats
 	}
+	d.sortActions()
 	if d.OpensPorts() && !d.has("nft_set", "nft_set_6") && p.config.NftMode == NftSet {
 		d.NftSet, d.NftSet6 = p.config.NftSet, p.config.NftSet6
 	}

@@ -16,6 +16,7 @@ type key[T any] struct {
 	note    string   // a warning that goes with the key
 	repeats bool     // may be given several times; of others the last one counts
 	global  bool     // its trace does not begin with the door's name
+	action  bool     // it names an action: Door.Actions
 
 	// read checks the value and sets it. It returns what -D prints of it after
 	// "config: " and the door's name, on an error up to where it was found.
@@ -34,6 +35,7 @@ type facts struct {
 	needs    string   // the key without which this one has no effect
 	excludes []string // the keys that cannot stand beside it
 	only     form     // the doors that it is for
+	single   bool     // opens for single addresses alone, not for networks
 
 	reload  reload // of an option
 	ruleset string // why no ruleset without a daemon can express it; "": one can, or says itself

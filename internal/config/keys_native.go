@@ -1,5 +1,11 @@
 package config
 
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
 // nativeOptions are the options of native doors.
 var nativeOptions = []key[*Config]{
 	parsed(func(c *Config) *NftMode { return &c.NftMode }, wordOf(nftModes...), "nft_mode").
@@ -24,12 +30,51 @@ var nativeKeys = []key[*rawDoor]{
 		is(facts{doc: "the host's set for IPv4"}),
 	parsed(func(d *rawDoor) *SetRef { return &d.NftSet6 }, parseSet("ip"), "nft_set_6").
 		is(facts{doc: "the host's set for IPv6"}),
-	parsed(func(d *rawDoor) *string { return &d.XtRecent }, parseRecent, "xt_recent").
-		is(facts{ruleset: "a ruleset has lists of its own: write open = tcp/22 (the ports) in its place", doc: "the list of iptables' match recent that knockers are put in"}),
+	actionKey("list", parseRecent, "xt_recent").
+		is(facts{single: true, ruleset: "a ruleset has lists of its own: write open = tcp/22 (the ports) in its place", doc: "the list of iptables' match recent that knockers are put in"}),
 	parsed(func(d *rawDoor) *int { return &d.OpenPrefix4 }, between(8, 32), "open_prefix_4").
 		is(facts{follow: comment, doc: "how many bits of an IPv4 address count"}),
 	parsed(func(d *rawDoor) *int { return &d.OpenPrefix6 }, between(16, 128), "open_prefix_6").
 		is(facts{follow: comment, doc: "how many bits of an IPv6 address count"}),
 	parsed(func(d *rawDoor) *string { return &d.Close }, parseText, "close").
 		is(facts{doc: "the door whose openings this one ends"}),
+}
+
+// parseRecent reads a list's name as xt_recent takes it: a file name in
+// /proc/net/xt_recent, shorter than XT_RECENT_NAME_LEN in
+// linux/netfilter/xt_recent.h.
+func parseRecent(text string) (string, error) {
+	const longest = 199
+	if text == "" || len(text) > longest || text == "." || text == ".." || strings.ContainsAny(text, "/"+space) {
+		return "", rulef("%q: must be a list's name of at most %d bytes, without blanks and /", text, longest)
+	}
+	return text, nil
+}
+
+// actionKey is a key that names an action. Its value is the action's argument,
+// and what says in the log what the value is.
+func actionKey(what string, parse func(string) (string, error), name string) key[*rawDoor] {
+	k := valueKey(func(d *rawDoor, value string) error {
+		value, err := parse(value)
+		if err == nil {
+			d.Actions = slices.DeleteFunc(d.Actions, func(a Action) bool { return a.Key == name })
+			d.Actions = append(d.Actions, Action{name, value, what})
+		}
+		return err
+	}, name).sets(func(d *rawDoor) []any { return []any{&d.Actions} })
+	k.action = true
+	return k
+}
+
+// sortActions puts what the door opens into the order of the rows.
+func (d *rawDoor) sortActions() {
+	row := func(a Action) int {
+		return slices.IndexFunc(doorRows, func(k key[*rawDoor]) bool { return k.names[0] == a.Key })
+	}
+	slices.SortFunc(d.Actions, func(a, b Action) int { return cmp.Compare(row(a), row(b)) })
+}
+
+// opens reports whether the door does what the key of an action says.
+func (d *Door) opens(key string) bool {
+	return slices.ContainsFunc(d.Actions, func(a Action) bool { return a.Key == key })
 }

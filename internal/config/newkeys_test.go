@@ -29,8 +29,12 @@ func TestNewKeys(t *testing.T) {
 		if len(d.OpenNamed) > 0 {
 			open = fmt.Sprintf("[%v/*]", d.OpenNamed[0])
 		}
+		list := ""
+		for _, a := range d.Actions {
+			list += a.Value
+		}
 		fmt.Fprintf(&b, "open %v, sets %v, %v, recent %q, prefixes %d, %d, close %q\n",
-			open, d.NftSet, d.NftSet6, d.XtRecent, d.OpenPrefix4, d.OpenPrefix6, d.Close)
+			open, d.NftSet, d.NftSet6, list, d.OpenPrefix4, d.OpenPrefix6, d.Close)
 		fmt.Fprintf(&b, "strict %v but %v, forgive %v, allow %v, deny %v, cooldown %v for all %v, lengths %+v, open_ports %v\n",
 			d.Strict, d.StrictIgnore, d.ForgiveRepeats, d.Allow, d.Deny, d.Cooldown, d.CooldownForAll, d.PacketLength, d.OpenPorts)
 		if s := d.SPA; s != nil {

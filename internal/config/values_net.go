@@ -243,17 +243,6 @@ func parseSet(wrong string) func(string) (SetRef, error) {
 	}
 }
 
-// parseRecent reads a list's name as xt_recent takes it: a file name in
-// /proc/net/xt_recent, shorter than XT_RECENT_NAME_LEN in
-// linux/netfilter/xt_recent.h.
-func parseRecent(text string) (string, error) {
-	const longest = 199
-	if text == "" || len(text) > longest || text == "." || text == ".." || strings.ContainsAny(text, "/"+space) {
-		return "", rulef("%q: must be a list's name of at most %d bytes, without blanks and /", text, longest)
-	}
-	return text, nil
-}
-
 // parseDate reads a day, or a minute of it, in local time.
 func parseDate(text string) (time.Time, error) {
 	for _, layout := range []string{time.DateOnly, "2006-01-02 15:04", time.RFC3339} {

@@ -66,9 +66,11 @@ func (d *Daemon) dropCapabilities() {
 	}
 }
 
-// needsMore says whether closing an opening takes more than these capabilities.
+// needsMore reports whether closing an opening takes more than these
+// capabilities. Nobody knows what a command takes.
 func needsMore(o openings.Pending, keep uint64) bool {
-	return o.Kind == "" || keep&(1<<unix.CAP_NET_ADMIN) == 0
+	a, ok := stopped()[o.Kind]
+	return !ok || a.Needs()&^keep != 0
 }
 
 // hasCommands says whether a door of the configuration runs anything.
@@ -85,10 +87,13 @@ func hasCommands(conf *config.Config) bool {
 // need: to sniff, to change the firewall if they do, and as root to write log
 // and state files that belong to somebody else.
 func neededBy(conf *config.Config) uint64 {
-	need := uint64(1) << unix.CAP_NET_RAW
+	need, all := uint64(1)<<unix.CAP_NET_RAW, stopped()
 	for _, d := range conf.Doors {
-		if d.OpensPorts() || d.XtRecent != "" {
-			need |= 1 << unix.CAP_NET_ADMIN
+		if d.OpensPorts() {
+			need |= all[nftKind].Needs()
+		}
+		for _, a := range d.Actions {
+			need |= all[a.Key].Needs()
 		}
 	}
 	if os.Geteuid() == 0 {

@@ -123,7 +123,7 @@ func TestNeedsMore(t *testing.T) {
 		{"", change, true}, // a command
 		{nftKind, change, false},
 		{natKind, change, false},
-		{recentKind, change, false},
+		{"xt_recent", change, false},
 		{nftKind, sniff, true},
 	} {
 		if got := needsMore(openings.Pending{Opening: openings.Opening{Kind: c.kind}}, c.keep); got != c.want {

@@ -9,8 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"knockd/internal/action/command"
 	"knockd/internal/capture"
-	"knockd/internal/command"
 	"knockd/internal/config"
 	"knockd/internal/event"
 	"knockd/internal/eventlog"
@@ -129,7 +129,7 @@ func New(conf *config.Config, o Options) (*Daemon, error) {
 		doubts = append(doubts, limited)
 	}
 	d.manager = openings.New(openings.Options{
-		Runner: d.runner, Log: o.Log, Natives: nativesOf(&d.firewall, &d.nat),
+		Runner: d.runner, Log: o.Log, Natives: natives(actions(&d.firewall, &d.nat)),
 		Journal: o.Journal, Keep: conf.KeepOnStop, Workers: running,
 	})
 	d.tellAll(append(doubts, examine(conf)...))

@@ -1,60 +1,13 @@
 package daemon
 
 import (
-	"context"
 	"errors"
 	"sync/atomic"
 
 	"knockd/internal/config"
 	"knockd/internal/firewall"
 	"knockd/internal/nft"
-	"knockd/internal/openings"
 )
-
-// The kinds of openings that need no shell: openings.Opening.Kind.
-const (
-	nftKind    = "nft"
-	recentKind = "xt_recent"
-)
-
-// nativesOf are the openers of all kinds, with these firewalls.
-func nativesOf(firewall, nat *atomic.Pointer[nft.Firewall]) map[string]openings.Native {
-	return map[string]openings.Native{recentKind: recentOpener{}, nftKind: nftOpener{firewall}, natKind: nftOpener{nat}}
-}
-
-// nftOpener opens doors in the kernel's own firewall, which is there only while
-// a door of the configuration needs it.
-type nftOpener struct{ firewall *atomic.Pointer[nft.Firewall] }
-
-// Open implements openings.Native.
-func (n nftOpener) Open(_ context.Context, o *openings.Opening) error {
-	fw := n.firewall.Load()
-	if fw == nil {
-		return errors.New("no native doors any more")
-	}
-	_, err := fw.Open(nftOpening(o))
-	return err
-}
-
-// Close implements openings.Native. Without a firewall only the journal knows of
-// the opening, which ended in the kernel with its door or will in its time.
-func (n nftOpener) Close(_ context.Context, o *openings.Opening) error {
-	fw := n.firewall.Load()
-	if fw == nil {
-		return nil
-	}
-	_, err := fw.CloseOpening(nftOpening(o))
-	if errors.Is(err, nft.ErrNoDoor) {
-		return nil // and so without openings
-	}
-	return err
-}
-
-// nftOpening is an opening as the firewall knows it.
-func nftOpening(o *openings.Opening) nft.Opening {
-	return nft.Opening{Door: o.Door, Addr: o.Addr, Timeout: o.Timeout,
-		Proto: o.Args.Port.Proto, Port: o.Args.Port.Port, To: o.Args.To}
-}
 
 // ensure makes the firewall fit the doors of a configuration, and what leads
 // elsewhere beside it.
@@ -97,11 +50,4 @@ func (d *Daemon) firewallOptions(conf *config.Config) nft.Options {
 	o := firewall.Options(conf, d.Log.Event)
 	o.Listening = d.hears.Load
 	return o
-}
-
-// StoppedNatives are the openers while no daemon runs: for closing what the
-// journal holds. What is open in nf_tables is closed all at once, elsewhere.
-func StoppedNatives() map[string]openings.Native {
-	var none atomic.Pointer[nft.Firewall]
-	return nativesOf(&none, &none)
 }

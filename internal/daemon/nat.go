@@ -11,9 +11,6 @@ import (
 	"knockd/internal/spa"
 )
 
-// natKind is the kind of openings that lead a port elsewhere.
-const natKind = "nat"
-
 // leaveNAT lets go of what leads elsewhere. Without openings it is of no use.
 func (d *Daemon) leaveNAT() {
 	fw := d.nat.Load()

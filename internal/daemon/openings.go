@@ -29,8 +29,8 @@ func appendOpenings(list []openings.Opening, d *door, e *knock.Decision, host st
 	if len(d.Open) > 0 {
 		list = append(list, native(base, nftKind, event.Ports(d.Open), knock.Arguments{}))
 	}
-	if d.XtRecent != "" {
-		list = append(list, native(base, recentKind, "list "+d.XtRecent, knock.Arguments{List: d.XtRecent}))
+	for _, a := range d.Actions {
+		list = append(list, native(base, a.Key, a.String(), argumentsOf(a)))
 	}
 	if o := withCommands(base, d); o.Start != "" || len(list) == before {
 		list = append(list, o)

@@ -28,12 +28,12 @@ var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 // kernel counts openings in place of a firewall.
 type kernel struct{ opened atomic.Int64 }
 
-func (k *kernel) Open(context.Context, *openings.Opening) error {
+func (k *kernel) Open(context.Context, *knock.Opening) error {
 	k.opened.Add(1)
 	return nil
 }
 
-func (k *kernel) Close(context.Context, *openings.Opening) error { return nil }
+func (k *kernel) Close(context.Context, *knock.Opening) error { return nil }
 
 // host is a machine on which daemons follow each other: what is right of the
 // capture, with a clock that the test sets.

@@ -1,6 +1,18 @@
 package knock
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
+
+// Opening is a door that is open for a knocker, as an action knows it that
+// opens and closes.
+type Opening struct {
+	Door    DoorID
+	Addr    netip.Addr    // the knocker
+	Timeout time.Duration // how long it stays open; 0: nothing of ours closes it
+	Args    Arguments
+}
 
 // Arguments are what closing an opening takes beside its door and address,
 // whatever has become of the configuration meanwhile. Which of them count
@@ -10,5 +22,5 @@ type Arguments struct {
 	Version int
 	Port    Step           // the one port that is open; the zero Step: all of the door's
 	To      netip.AddrPort // where the port leads
-	List    string         // the list of iptables' match recent
+	Value   string         // of the key that names the action
 }

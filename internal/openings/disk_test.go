@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"knockd/internal/command"
+	"knockd/internal/action/command"
 	"knockd/internal/nettest"
 	"knockd/internal/openings/journal"
 )

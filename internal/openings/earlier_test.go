@@ -19,15 +19,15 @@ import (
 // closedNatives notes what is closed without a shell, by kind.
 type closedNatives struct {
 	kind string
-	note func(what string, o *Opening)
+	note func(what, kind string, o *knock.Opening)
 }
 
-func (n closedNatives) Open(_ context.Context, o *Opening) error {
-	n.note("open "+n.kind, o)
+func (n closedNatives) Open(_ context.Context, o *knock.Opening) error {
+	n.note("open ", n.kind, o)
 	return nil
 }
-func (n closedNatives) Close(_ context.Context, o *Opening) error {
-	n.note("close "+n.kind, o)
+func (n closedNatives) Close(_ context.Context, o *knock.Opening) error {
+	n.note("close ", n.kind, o)
 	return nil
 }
 
@@ -50,17 +50,23 @@ func TestEarlierBuild(t *testing.T) {
 				begin := time.Now()
 				got := map[string]*Opening{}
 				var mu sync.Mutex
-				note := func(what string, o *Opening) {
+				var m *Manager
+				var shell *fakeShell
+				note := func(what, kind string, o *knock.Opening) {
 					mu.Lock()
 					defer mu.Unlock()
-					got[what] = o
+					for _, p := range m.Openings() {
+						if p.Kind == kind && *p.native() == *o {
+							got[what+kind] = &p.Opening
+						}
+					}
 				}
 				natives := map[string]Native{}
 				for _, kind := range []string{"nft", "nat", "xt_recent"} {
 					natives[kind] = closedNatives{kind, note}
 				}
 				j := mustOpen(t, dir, boot)
-				m, shell, _ := fakes(Options{
+				m, shell, _ = fakes(Options{
 					Journal: j, Natives: natives, Workers: 1,
 					Now: func() time.Time { return time.Unix(0, opened).Add(time.Since(begin)) },
 				})
@@ -92,7 +98,7 @@ func TestEarlierBuild(t *testing.T) {
 					"close nft": {Door: knock.DoorID{Name: "native", N: 1}, Vars: Vars{Port: "7042", Proto: "tcp"}, What: "tcp/22",
 						Args: knock.Arguments{Version: 1}},
 					"close xt_recent": {Door: knock.DoorID{Name: "list", N: 1}, Vars: Vars{Port: "7052", Proto: "tcp"}, What: "list KNOCKED",
-						Args: knock.Arguments{Version: 1, List: "KNOCKED"}},
+						Args: knock.Arguments{Version: 1, Value: "KNOCKED"}},
 					"close nat": {Door: knock.DoorID{Name: "web", N: 1}, Vars: Vars{Client: "default", Src: "192.0.2.2", Dst: "192.0.2.1"}, What: "tcp/2200 to 10.9.0.2:22",
 						Args: knock.Arguments{Version: 1, Port: knock.Step{Proto: knock.TCP, Port: 2200}, To: netip.MustParseAddrPort("10.9.0.2:22")}},
 				}

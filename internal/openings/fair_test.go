@@ -88,7 +88,7 @@ func TestSharesModel(t *testing.T) {
 // and without.
 func TestHangingHoldsUpNobody(t *testing.T) {
 	hangs := native(0)
-	hangs.Args.List = "hang"
+	hangs.Args.Value = "hang"
 	hangs.Timeout = time.Second // and so its stops hang, too
 	for name, guest := range map[string]Opening{
 		"starts": opening("hang", "true", 0), "stops": opening("true", "hang", 0), "kernel": hangs,

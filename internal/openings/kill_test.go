@@ -18,7 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"knockd/internal/command"
+	"knockd/internal/action/command"
 	"knockd/internal/event"
 	"knockd/internal/knock"
 	"knockd/internal/nettest"

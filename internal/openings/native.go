@@ -13,12 +13,17 @@ type Native interface {
 	// Open opens o for o.Addr; again for one that is open already starts its
 	// time anew.
 	// Both calls get at most StopLimit.
-	Open(ctx context.Context, o *Opening) error
+	Open(ctx context.Context, o *knock.Opening) error
 	// Close closes it. It is called when o.Timeout is over too, even if the
 	// kernel has closed it by itself, and by a later daemon that knows o from
-	// the journal (Door, Addr, Vars, Timeout, Kind, What, Args).
+	// the journal.
 	// That nothing is open is no error.
-	Close(ctx context.Context, o *Opening) error
+	Close(ctx context.Context, o *knock.Opening) error
+}
+
+// native is what the native opener is told of an opening.
+func (o *Opening) native() *knock.Opening {
+	return &knock.Opening{Door: o.Door, Addr: o.Addr, Timeout: o.Timeout, Args: o.Args}
 }
 
 // nativeKey is what makes two native openings the same.
@@ -77,7 +82,7 @@ func (m *Manager) openNative(e *entry) Result {
 	if err == nil {
 		ctx, cancel := context.WithTimeout(m.starts, StopLimit)
 		defer cancel()
-		err = n.Open(ctx, &e.Opening)
+		err = n.Open(ctx, e.native())
 	}
 	return Result{Err: err}
 }
@@ -87,7 +92,7 @@ func (m *Manager) closeNative(e *entry) Result {
 	if err == nil {
 		ctx, cancel := context.WithTimeout(m.stops, StopLimit)
 		defer cancel()
-		err = n.Close(ctx, &e.Opening)
+		err = n.Close(ctx, e.native())
 	}
 	return Result{Err: err}
 }

@@ -29,8 +29,8 @@ type fakeKernel struct {
 	did  []string
 }
 
-func (k *fakeKernel) call(what string, o *Opening) error {
-	key := o.Door.Name + " " + o.Addr.String() + " " + o.Args.List
+func (k *fakeKernel) call(what string, o *knock.Opening) error {
+	key := o.Door.Name + " " + o.Addr.String() + " " + o.Args.Value
 	k.mu.Lock()
 	if k.dead {
 		k.mu.Unlock()
@@ -42,7 +42,7 @@ func (k *fakeKernel) call(what string, o *Opening) error {
 	k.busy[key] = true
 	k.did = append(k.did, fmt.Sprintf("%g %s %s", time.Since(k.begin).Seconds(), what, o.Addr))
 	k.mu.Unlock()
-	if o.Args.List == "hang" {
+	if o.Args.Value == "hang" {
 		time.Sleep(time.Hour)
 	}
 	time.Sleep(k.slow)
@@ -60,8 +60,8 @@ func (k *fakeKernel) call(what string, o *Opening) error {
 	return nil
 }
 
-func (k *fakeKernel) Open(_ context.Context, o *Opening) error  { return k.call("open", o) }
-func (k *fakeKernel) Close(_ context.Context, o *Opening) error { return k.call("close", o) }
+func (k *fakeKernel) Open(_ context.Context, o *knock.Opening) error  { return k.call("open", o) }
+func (k *fakeKernel) Close(_ context.Context, o *knock.Opening) error { return k.call("close", o) }
 
 func (k *fakeKernel) kill(dead bool) {
 	k.mu.Lock()
@@ -90,7 +90,7 @@ func (k *fakeKernel) stillOpen() (n int) {
 
 func native(timeout time.Duration) Opening {
 	o := opening("", "", timeout)
-	o.Kind, o.What, o.Args = "nft", "tcp/22", knock.Arguments{Version: 1, List: "x"}
+	o.Kind, o.What, o.Args = "nft", "tcp/22", knock.Arguments{Version: 1, Value: "x"}
 	return o
 }
 

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"knockd/internal/command"
+	"knockd/internal/action/command"
 )
 
 var _ Runner = command.Shell{}

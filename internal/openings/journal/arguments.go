@@ -21,7 +21,7 @@ func argumentsOf(r *Record) *arguments {
 	if r.Kind == "" {
 		return nil
 	}
-	a := &arguments{Version: 1, To: r.Args.To, List: rawText(r.Args.List)}
+	a := &arguments{Version: 1, To: r.Args.To, List: rawText(r.Args.Value)}
 	if r.Args.Port != (knock.Step{}) {
 		a.Port = r.Args.Port.Ports().String()
 	}
@@ -49,7 +49,7 @@ func (l *line) arguments() (a knock.Arguments, ok bool) {
 			}
 		}
 	}
-	a = knock.Arguments{Version: stored.Version, To: stored.To, List: string(stored.List)}
+	a = knock.Arguments{Version: stored.Version, To: stored.To, Value: string(stored.List)}
 	if stored.Port != "" {
 		ports, ok := knock.ParsePortRange(stored.Port)
 		if !ok || ports.Len() != 1 {

@@ -24,7 +24,7 @@ func TestJournalArguments(t *testing.T) {
 			knock.Arguments{Version: 1, Port: ssh, To: netip.MustParseAddrPort("10.0.0.5:2222")}, true},
 		{"elsewhere, IPv6", line{Kind: "nat", Data: "udp/53 [fd00::5]:53"},
 			knock.Arguments{Version: 1, Port: knock.Step{Proto: knock.UDP, Port: 53}, To: netip.MustParseAddrPort("[fd00::5]:53")}, true},
-		{"list", line{Kind: "xt_recent", Data: "SSH 2"}, knock.Arguments{Version: 1, List: "SSH 2"}, true},
+		{"list", line{Kind: "xt_recent", Data: "SSH 2"}, knock.Arguments{Version: 1, Value: "SSH 2"}, true},
 		{"typed", line{Kind: "nat", Args: &arguments{Version: 1, Port: "tcp/22", To: netip.MustParseAddrPort("10.0.0.5:2222")}},
 			knock.Arguments{Version: 1, Port: ssh, To: netip.MustParseAddrPort("10.0.0.5:2222")}, true},
 		{"no port", line{Kind: "nft", Data: "22"}, knock.Arguments{}, false},
@@ -63,7 +63,7 @@ func TestJournalOfBefore(t *testing.T) {
 	if p.live[2].Args != want {
 		t.Errorf("arguments %+v", p.live[2].Args)
 	}
-	if got := p.live[3].Args.List; got != "SSH" {
+	if got := p.live[3].Args.Value; got != "SSH" {
 		t.Errorf("list %q", got)
 	}
 }

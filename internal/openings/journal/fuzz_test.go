@@ -46,7 +46,7 @@ func FuzzRecord(f *testing.F) {
 	f.Add("a\n\x00\xff\u2028<>&\"\\", "\n", int64(-1))
 	f.Fuzz(func(t *testing.T, stop, door string, timeout int64) {
 		r := closedBy(stop, time.Duration(timeout))
-		r.Door.Name, r.Kind, r.Args = door, "xt_recent", knock.Arguments{Version: 1, List: stop}
+		r.Door.Name, r.Kind, r.Args = door, "xt_recent", knock.Arguments{Version: 1, Value: stop}
 		text := appendLine(nil, (&Opening{ID: 1, Record: r}).line())
 		p := replay(text)
 		r.Timeout = max(r.Timeout, 0)

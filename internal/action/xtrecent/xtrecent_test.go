@@ -1,18 +1,22 @@
-package nft
+package xtrecent
 
 import (
+	"net/netip"
 	"os"
 	"os/exec"
+	"strconv"
 	"testing"
 
+	"knockd/internal/knock"
 	"knockd/internal/nettest"
 )
 
 func TestRecentFaults(t *testing.T) {
 	t.Parallel()
-	r := Recent{Name: "SSH2", dir: t.TempDir()}
+	x, list := Action{dir: t.TempDir()}, knock.Arguments{Value: "SSH2"}
+	someone := netip.MustParseAddr("192.0.2.1")
 	const want = "list SSH2 of xt_recent: no rule of iptables names it: no such file or directory"
-	for _, err := range []error{r.Open(addr("192.0.2.1")), r.Close(addr("192.0.2.1")), r.Check()} {
+	for _, err := range []error{x.Open(t.Context(), &knock.Opening{Addr: someone, Args: list}), x.write("SSH2", "-", someone), x.Check(list)} {
 		if err == nil || err.Error() != want {
 			t.Errorf("%v, want %s", err, want)
 		}
@@ -38,24 +42,25 @@ func TestRecent(t *testing.T) {
 	if err := server.Start(cmd); err != nil {
 		t.Fatal(err)
 	}
-	dir := "/proc/" + itoa(cmd.Process.Pid) + "/net/xt_recent"
+	dir := "/proc/" + strconv.Itoa(cmd.Process.Pid) + "/net/xt_recent"
 	if _, err := os.Stat(dir); err != nil {
 		t.Fatal(err)
 	}
 	for i, from := range []string{nettest.Client4, nettest.Client6} {
-		r := Recent{Name: []string{"KNOCKipt", "KNOCKip6"}[i], dir: dir}
-		if err := r.Check(); err != nil {
+		x := Action{dir: dir}
+		o := &knock.Opening{Addr: netip.MustParseAddr(from), Args: knock.Arguments{Value: []string{"KNOCKipt", "KNOCKip6"}[i]}}
+		if err := x.Check(o.Args); err != nil {
 			t.Fatal(err)
 		}
 		client.MustNotReach(nettest.Both("22")[i])
 		for range 2 {
-			if err := r.Open(addr(from)); err != nil {
+			if err := x.Open(t.Context(), o); err != nil {
 				t.Fatal(err)
 			}
 			client.MustReach(nettest.Both("22")[i])
 		}
 		for range 2 {
-			if err := r.Close(addr(from)); err != nil {
+			if err := x.Close(t.Context(), o); err != nil {
 				t.Fatal(err)
 			}
 			client.MustNotReach(nettest.Both("22")[i])

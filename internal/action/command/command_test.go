@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"knockd/internal/command"
+	"knockd/internal/action/command"
 
 	"golang.org/x/sys/unix"
 )

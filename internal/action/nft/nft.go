@@ -1,0 +1,54 @@
+// Package nft opens and closes doors, and leads ports elsewhere, in a table
+// that the daemon keeps in the kernel's nf_tables.
+package nft
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"knockd/internal/knock"
+	"knockd/internal/nft"
+)
+
+// Action opens doors in the table of a firewall, which is there only while a
+// door of the configuration needs it.
+type Action struct{ Firewall *atomic.Pointer[nft.Firewall] }
+
+// Open opens the ports of the door, or the one of the arguments.
+func (a Action) Open(_ context.Context, o *knock.Opening) error {
+	fw := a.Firewall.Load()
+	if fw == nil {
+		return errors.New("no native doors any more")
+	}
+	_, err := fw.Open(element(o))
+	return err
+}
+
+// Close closes them. Without a firewall only the journal knows of the opening,
+// which ended in the kernel with its door or will in its time.
+func (a Action) Close(_ context.Context, o *knock.Opening) error {
+	fw := a.Firewall.Load()
+	if fw == nil {
+		return nil
+	}
+	_, err := fw.CloseOpening(element(o))
+	if errors.Is(err, nft.ErrNoDoor) {
+		return nil // and so without openings
+	}
+	return err
+}
+
+// Check finds nothing: the doors of a table are examined together.
+func (Action) Check(knock.Arguments) error { return nil }
+
+// Needs is what the kernel asks of those who change tables.
+func (Action) Needs() uint64 { return 1 << unix.CAP_NET_ADMIN }
+
+// element is an opening as the firewall knows it.
+func element(o *knock.Opening) nft.Opening {
+	return nft.Opening{Door: o.Door, Addr: o.Addr, Timeout: o.Timeout,
+		Proto: o.Args.Port.Proto, Port: o.Args.Port.Port, To: o.Args.To}
+}
