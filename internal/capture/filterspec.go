@@ -12,6 +12,7 @@ import (
 type FilterSpec struct {
 	Matches  []Match // a packet that meets any of them is wanted
 	OnlyIPv4 bool    // IPv6 packets are not wanted
+	AnyFlags bool    // TCP packets count whatever their flags
 	Outgoing bool    // packets that leave are wanted too; heeded where one interface is listened on
 
 	interfaces []int // indexes of the only interfaces, nil for no such limit
@@ -53,7 +54,7 @@ func (w *FilterSpec) AddDoor(d *knock.Door) {
 
 func (w *FilterSpec) add(d *knock.Door, proto knock.Protocol, first, last uint16) {
 	m := Match{Proto: proto, First: first, Last: last}
-	if proto == knock.TCP {
+	if proto == knock.TCP && !w.AnyFlags {
 		m.Flags = d.Flags
 	}
 	w.Matches = append(w.Matches, m)

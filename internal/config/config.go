@@ -38,6 +38,7 @@ type Config struct {
 	StartLimit  time.Duration // of doors that have none of their own; 0 means none
 	MaxAttempts int           // attempts held at once
 	LogRate     int           // lines a second that strangers can cause
+	LogFailures bool          // a line for each attempt that fails
 
 	NftMode   NftMode
 	NftTable  Table // the daemon's own

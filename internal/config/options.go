@@ -43,6 +43,8 @@ var ownOptions = []key[*Config]{
 		is(facts{spelled: "MaxAttempts", follow: comment, reload: never, doc: "how many attempts are held at once"}),
 	parsed(func(c *Config) *int { return &c.LogRate }, between(1, maxLogRate), "lograte").
 		is(facts{spelled: "LogRate", follow: comment, doc: "how many lines a second strangers can cause"}),
+	parsed(func(c *Config) *bool { return &c.LogFailures }, parseYes, "logfailures").
+		is(facts{spelled: "LogFailures", doc: "whether failed attempts are logged"}),
 }
 
 // The largest values that make sense: about a gigabyte of attempts, and more

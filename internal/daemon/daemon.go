@@ -107,6 +107,8 @@ func New(conf *config.Config, o Options) (*Daemon, error) {
 	d := &Daemon{Options: o, conf: conf, calls: make(chan func()), ended: make(chan struct{}),
 		admitting: make(chan struct{}, maxAdmitting)}
 	d.decisions = newDecisions(conf, o.OnlyIPv4, d)
+	d.decisions.verbose = o.Verbose || o.Debug
+	d.decisions.tellFailures(conf)
 	d.fillIn()
 	if o.Lookup {
 		d.decisions.names = newNames(d.post)
@@ -308,6 +310,9 @@ func (d *Daemon) batch(batch []capture.Captured) {
 	for i := range batch {
 		d.debugPacket(&batch[i], now)
 		d.decisions.packet(&batch[i], now)
+		if d.Debug && (d.decisions.gate == nil || !d.decisions.mayHoldMessage(&batch[i])) {
+			d.Log.Event(event.Judged{Verdict: d.decisions.tracker.Verdict()})
+		}
 	}
 	d.decisions.end(now)
 }

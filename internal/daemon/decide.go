@@ -16,14 +16,16 @@ import (
 // decisions turns packets into log lines and openings. The live daemon and
 // --read use the same one.
 type decisions struct {
-	tracker  *knock.Tracker
-	doors    doorsInUse
-	onlyV4   bool
-	out      outcomes
-	names    *names // nil without -l
-	gate     *gate  // nil without doors that have keys
-	failures config.FailureLimit
-	openings []openings.Opening // of the knock at hand, here for its memory
+	tracker     *knock.Tracker
+	doors       doorsInUse
+	onlyV4      bool
+	out         outcomes
+	names       *names // nil without -l
+	gate        *gate  // nil without doors that have keys
+	failures    config.FailureLimit
+	logFailures bool               // failed attempts go to the log, too
+	verbose     bool               // somebody watches
+	openings    []openings.Opening // of the knock at hand, here for its memory
 
 	dear     bool         // the batch at hand may cost too many trials of keys
 	messages []spa.Packet // of it, perhaps
@@ -61,7 +63,14 @@ func newDecisions(conf *config.Config, onlyV4 bool, out outcomes) *decisions {
 	d := &decisions{tracker: knock.NewTracker(conf.MaxAttempts), onlyV4: onlyV4, out: out}
 	d.maxAttempts = conf.MaxAttempts
 	d.limitFailures(conf)
+	d.tellFailures(conf)
 	return d
+}
+
+// tellFailures has failed attempts told, if somebody wants to know.
+func (d *decisions) tellFailures(conf *config.Config) {
+	d.logFailures = conf.LogFailures
+	d.tracker.SetVerbose(conf.LogFailures || d.verbose)
 }
 
 // limitFailures has those ignored whom the configuration says.
@@ -191,6 +200,10 @@ func (d *decisions) act(decided []knock.Decision, at time.Time) {
 			if d.out.allows() {
 				d.out.tell(at, event.Expired{Door: e.Door.ID(), Knocker: d.who(e), Stage: e.Stage})
 			}
+		case knock.Failed:
+			if d.out.allows() {
+				d.out.tell(at, d.failed(e))
+			}
 		case knock.Opened:
 			d.opened(d.doors.byKey[e.Door], e, at)
 		case knock.Ignored:
@@ -200,6 +213,16 @@ func (d *decisions) act(decided []knock.Decision, at time.Time) {
 	if len(decided) > 0 {
 		d.sayTallies(at)
 	}
+}
+
+func (d *decisions) failed(e *knock.Decision) event.AttemptFailed {
+	failed := event.AttemptFailed{Door: e.Door.ID(), Knocker: d.who(e), Stage: e.Stage, Logged: d.logFailures}
+	if e.Of != nil {
+		failed.Of = e.Of.ID()
+	} else {
+		failed.Hit = knock.Step{Proto: e.Hit.Proto, Port: e.Hit.DstPort}.Ports()
+	}
+	return failed
 }
 
 // lookUp begins to look for the knocker's host name, with -l. Nobody is looked

@@ -98,7 +98,7 @@ func (d *Daemon) sayRest() {
 
 // wanted describes what the doors can use, for the kernel's filter.
 func (d *Daemon) wanted() *capture.FilterSpec {
-	w := &capture.FilterSpec{OnlyIPv4: d.OnlyIPv4}
+	w := &capture.FilterSpec{OnlyIPv4: d.OnlyIPv4, AnyFlags: d.decisions.verbose || d.decisions.logFailures}
 	for _, door := range d.decisions.doors.list {
 		w.AddDoor(&door.Door.Door)
 		if door.keys != nil {

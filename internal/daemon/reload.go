@@ -102,6 +102,7 @@ func (d *Daemon) reloaded(conf *config.Config, list []*door, doubts []event.Even
 	if changed, _ := d.conf.OptionsChanged(conf); slices.Contains(changed, "max_failures") || slices.Contains(changed, "never_ignore") {
 		d.decisions.limitFailures(conf)
 	}
+	d.decisions.tellFailures(conf)
 	d.conf = conf
 	d.Log.SetRate(conf.LogRate)
 	d.manager.SetKeep(conf.KeepOnStop)

@@ -73,5 +73,17 @@ type Packet struct {
 
 func (e Packet) Text() string {
 	h := &e.Hit
-	return fmt.Sprintf("%s: %s: %s:%d -> %s:%d %d bytes", e.At.Format(time.DateTime), h.Proto, h.Src, h.SrcPort, h.Dst, h.DstPort, h.PayloadLen)
+	text := fmt.Sprintf("%s: %s: %s:%d -> %s:%d %d bytes", e.At.Format(time.DateTime), h.Proto, h.Src, h.SrcPort, h.Dst, h.DstPort, h.PayloadLen)
+	if h.Proto == knock.TCP {
+		text += fmt.Sprintf(" [%v]", h.Flags)
+	}
+	return text
 }
+
+// Judged says what the packet before was to the doors.
+type Judged struct {
+	debug
+	Verdict knock.Verdict
+}
+
+func (e Judged) Text() string { return "  " + e.Verdict.String() }

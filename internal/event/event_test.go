@@ -41,6 +41,9 @@ var kinds = func() []struct {
 		{Stage{Door: ssh, Knocker: who, Stage: 1}, "192.0.2.7: ssh: Stage 1"},
 		{Stage{Door: ssh, Knocker: named, Stage: 2}, "2001:db8::1 (host.example): ssh: Stage 2"},
 		{Expired{Door: ssh, Knocker: who, Stage: 1}, "192.0.2.7: ssh: sequence timeout (stage 1)"},
+		{AttemptFailed{Door: ssh, Knocker: who, Stage: 1, Of: ssh}, "192.0.2.7: ssh: attempt failed after stage 1: hit a port of ssh out of order"},
+		{AttemptFailed{Door: ssh, Knocker: named, Stage: 2, Of: knock.DoorID{Name: "web", N: 1}}, "2001:db8::1 (host.example): ssh: attempt failed after stage 2: hit a port of web"},
+		{AttemptFailed{Door: ssh, Knocker: who, Stage: 1, Hit: knock.PortRange{Proto: knock.TCP, First: 8080, Last: 8080}, Logged: true}, "192.0.2.7: ssh: attempt failed after stage 1: hit tcp/8080, and the door is strict"},
 		{Admitted{Door: ssh, Knocker: named}, "2001:db8::1 (host.example): ssh: OPEN SESAME"},
 		{Ignored{Door: ssh, Knocker: who, For: time.Minute, Failures: 5}, "192.0.2.7: ignored for 60 s after 5 failed attempts"},
 		{Evicted{Limit: 9, Attempts: 12, Door: ssh}, "MaxAttempts (9) reached: attempts given up: 12, at last the oldest at ssh"},
@@ -98,6 +101,9 @@ var kinds = func() []struct {
 		{CaptureSlower{Interface: "eth0", Err: full}, "eth0: no space left on device: reading packets one at a time"},
 		{CaptureSlower{Interface: "eth0", Err: full, Filter: true}, "eth0: no space left on device: using a coarser filter"},
 		{PacketsLost{Packets: 5}, "the kernel dropped 5 packets that came faster than they could be read"},
+		{Packet{At: at, Hit: knock.Hit{Src: addr, Dst: addr, SrcPort: 4000, DstPort: 7000, Proto: knock.TCP, Flags: knock.SYN | knock.ACK}},
+			"2026-11-28 09:34:21: tcp: 192.0.2.7:4000 -> 192.0.2.7:7000 0 bytes [syn,ack]"},
+		{Judged{Verdict: knock.WrongFlags}, "  not the flags that are asked for"},
 		{Packet{At: at, Hit: hit}, "2026-11-28 09:34:21: udp: 192.0.2.7:4000 -> 2001:db8::1:7000 12 bytes"},
 
 		{Started{Interfaces: []string{"eth0", "eth1"}}, "starting up, listening on eth0, eth1"},
@@ -182,7 +188,7 @@ func kindsInSource(t *testing.T) (names []string) {
 func TestReaders(t *testing.T) {
 	for _, k := range kinds {
 		switch to := k.event.Audience(); to {
-		case Log, Log | Verbose, Log | Terminal, Debug, Log | Verbose | Limited:
+		case Log, Log | Verbose, Log | Terminal, Debug, Log | Verbose | Limited, Verbose | Limited:
 		default:
 			t.Errorf("%T is for %05b", k.event, to)
 		}
@@ -199,7 +205,7 @@ func TestNoSecrets(t *testing.T) {
 
 func harmless(t *testing.T, typ reflect.Type, at string) {
 	switch typ {
-	case reflect.TypeFor[knock.DoorID](), reflect.TypeFor[knock.PortRange](), reflect.TypeFor[knock.Hit](), reflect.TypeFor[knock.Protocol](),
+	case reflect.TypeFor[knock.DoorID](), reflect.TypeFor[knock.PortRange](), reflect.TypeFor[knock.Hit](), reflect.TypeFor[knock.Protocol](), reflect.TypeFor[knock.Verdict](),
 		reflect.TypeFor[netip.Addr](), reflect.TypeFor[netip.AddrPort](), reflect.TypeFor[netip.Prefix](), reflect.TypeFor[time.Time](), reflect.TypeFor[time.Duration](), reflect.TypeFor[error]():
 		return
 	}

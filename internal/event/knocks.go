@@ -44,6 +44,36 @@ func (e Expired) Text() string {
 	return fmt.Sprintf("%v: %s: sequence timeout (stage %d)", e.Knocker, e.Door.Name, e.Stage)
 }
 
+// AttemptFailed says that a hit has ended an attempt.
+type AttemptFailed struct {
+	Door    knock.DoorID
+	Knocker Knocker
+	Stage   int             // how far the attempt was
+	Of      knock.DoorID    // a door that has the port hit in its sequence; or
+	Hit     knock.PortRange // the port that was hit, if none has
+	Logged  bool            // LogFailures
+}
+
+// Audience implements Event: without LogFailures the log does without.
+func (e AttemptFailed) Audience() Audience {
+	if e.Logged {
+		return Log | Verbose | Limited
+	}
+	return Verbose | Limited
+}
+
+func (e AttemptFailed) Text() string {
+	hit := fmt.Sprintf("hit %v, and the door is strict", e.Hit)
+	switch e.Of {
+	case knock.DoorID{}:
+	case e.Door:
+		hit = "hit a port of " + e.Of.Name + " out of order"
+	default:
+		hit = "hit a port of " + e.Of.Name
+	}
+	return fmt.Sprintf("%v: %s: attempt failed after stage %d: %s", e.Knocker, e.Door.Name, e.Stage, hit)
+}
+
 // Admitted says that a door opens, for a sequence that is complete or for a
 // message.
 type Admitted struct {
