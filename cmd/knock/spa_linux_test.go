@@ -154,6 +154,7 @@ func TestSPAOpensFwknopd(t *testing.T) {
 // iptables, and packets that no socket sees.
 func TestSPAOpensFwknopdWithPcap(t *testing.T) {
 	nettest.NeedProgram(t, "iptables")
+	nettest.NeedLibrary(t, "fwknopd", "libpcap")
 	const rc = "[office]\nSPA_SERVER 10.7.0.2\nACCESS tcp/22\n"
 	const udpraw = "knock: warning: udpraw: without a forged address that is udp, and is sent as udp\n" +
 		"knock: hint: write SPA_SERVER_PROTO udp, or say -P udp\n"

@@ -31,7 +31,7 @@ var notAlike = map[string]string{
 // TestPeer shows the same packets to the installed fwknopd with its own
 // configuration and to the doors made of it: both open for the same ones.
 func TestPeer(t *testing.T) {
-	nettest.NeedProgram(t, "fwknopd")
+	nettest.NeedLibrary(t, "fwknopd", "libpcap")
 	fwknopd, _ := nettest.FindProgram("fwknopd")
 	cases, _ := filepath.Glob("testdata/*.txtar")
 	opened, refused := 0, 0

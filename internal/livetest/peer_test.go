@@ -28,6 +28,7 @@ func TestPeer(t *testing.T) {
 	}
 	nettest.NeedRealRoot(t)
 	nettest.NeedProgram(t, "knockd", "knock", "tcpreplay", "strace", "nft", "fwknopd")
+	nettest.NeedLibrary(t, "fwknopd", "libpcap")
 	c := &comparison{ours: program(t, "knockd")}
 	for name, path := range map[string]*string{"knockd": &c.theirs, "knock": &c.knock} {
 		var err error

@@ -1,6 +1,7 @@
 package nettest
 
 import (
+	"debug/elf"
 	_ "embed"
 	"fmt"
 	"os"
@@ -57,6 +58,29 @@ func FindProgram(name string) (string, error) {
 	}
 	rootsPath()
 	return exec.LookPath(name)
+}
+
+// NeedLibrary skips the test unless an installed program was built with a
+// library: "libpcap". With CI=true too, for it is Debian's choice.
+func NeedLibrary(t testing.TB, name, library string) {
+	t.Helper()
+	NeedProgram(t, name)
+	path, err := FindProgram(name)
+	if err != nil {
+		return // the test has ended
+	}
+	file, err := elf.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	libraries, err := file.ImportedLibraries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(libraries, func(l string) bool { return strings.HasPrefix(l, library+".") }) {
+		t.Skipf("needs %s with %s: this one was built without", name, library)
+	}
 }
 
 // rootsPath lets this process and its children find what root finds: Debian's

@@ -89,6 +89,8 @@ func programsOf(call *ast.CallExpr) (names []string) {
 	case function == "NeedProgram" || function == "CommandContext":
 		args = args[min(1, len(args)):]
 	case (function == "Run" || function == "Try") && !slices.Contains([]string{"t", "b", "m", "f"}, of):
+	case function == "NeedLibrary":
+		args = args[min(1, len(args)):min(2, len(args))]
 	case function == "FindProgram" || function == "LookPath" || function == "Command":
 	default:
 		return nil

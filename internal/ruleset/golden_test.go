@@ -136,9 +136,9 @@ func TestGoldenFilesLoad(t *testing.T) {
 				program = "ip6tables-"
 			}
 			for _, flavour := range []string{"nft", "legacy"} {
-				quiet(program+flavour+"-restore", "--test")
-				quiet(program+flavour+"-restore", "--noflush")
-				quiet(program + flavour + "-restore")
+				quiet(program+flavour+"-restore", "--wait=60", "--test")
+				quiet(program+flavour+"-restore", "--wait=60", "--noflush")
+				quiet(program+flavour+"-restore", "--wait=60")
 			}
 		}
 	}

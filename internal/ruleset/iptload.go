@@ -58,7 +58,7 @@ func (iptables) Load(ctx context.Context, h Host, opt Options, text string) erro
 	}
 	out := old.goingOut(table, text)
 	text = strings.Replace(text, "\nCOMMIT\n", "\n"+deletes(out)+old.stale(text)+"COMMIT\n", 1)
-	for _, check := range [][]string{{"--test", "--noflush"}, {"--noflush"}} {
+	for _, check := range [][]string{{waiting, "--test", "--noflush"}, {waiting, "--noflush"}} {
 		if _, err := h.Run(ctx, []byte(text), program(opt)+"-restore", check...); err != nil {
 			return held(err, table, out)
 		}
@@ -87,12 +87,15 @@ func removeFrom(ctx context.Context, h Host, opt Options, table string) (found b
 		return false, err
 	}
 	text := "*" + table + "\n" + deletes(old.jumps) + old.stale("") + "COMMIT\n"
-	if _, err = h.Run(ctx, []byte(text), program(opt)+"-restore", "--noflush"); err != nil {
+	if _, err = h.Run(ctx, []byte(text), program(opt)+"-restore", waiting, "--noflush"); err != nil {
 		return true, held(err, table, old.jumps)
 	}
 	h.sayTakenOut(table, old.jumps)
 	return true, nil
 }
+
+// waiting is how long iptables-legacy waits for others that change its rules.
+const waiting = "--wait=10"
 
 // deletes returns the rules that delete others.
 func deletes(rules []string) string {

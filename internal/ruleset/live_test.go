@@ -199,7 +199,7 @@ func (l *lab) loadIptables(flavour string, doors []*Door, opt Options) {
 		if err != nil {
 			l.t.Fatal(err)
 		}
-		l.load(program+"-"+flavour+"-restore", rules)
+		l.load(program+"-"+flavour+"-restore", rules, "--wait=60")
 	}
 }
 
