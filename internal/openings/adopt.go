@@ -40,7 +40,7 @@ func (m *Manager) Adopt() int {
 func (s *schedule) adopt(f *journal.Opening, survivor int, now time.Time) {
 	e := &entry{Opening: adopted(&f.Record), id: f.ID, mayHaveRun: f.Stopping, survivor: survivor}
 	s.keep(e)
-	if e.Kind != "" {
+	if !e.byCommand() {
 		s.natives[e.key()] = e
 	}
 	switch {

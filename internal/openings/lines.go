@@ -10,7 +10,7 @@ func (s *schedule) say(e event.Event) { s.actions = append(s.actions, action{do:
 // described returns the opening as events name it.
 func (o *Opening) described() event.Opening {
 	return event.Opening{
-		Door: o.Door, Knocker: event.Knocker{Addr: o.Addr, Host: o.Host}, For: o.whom(), Native: o.Kind != "", What: o.What,
+		Door: o.Door, Knocker: event.Knocker{Addr: o.Addr, Host: o.Host}, For: o.whom(), Native: !o.byCommand(), What: o.What,
 	}
 }
 
@@ -18,7 +18,7 @@ func (s *schedule) announceStart(e *entry) {
 	switch {
 	case e.survivor != 0:
 		s.say(event.CommandSurvived{Opening: e.described(), PID: e.survivor})
-	case e.Kind == "" && e.delays.first.IsZero():
+	case e.byCommand() && e.delays.first.IsZero():
 		s.say(event.CommandStarted{Opening: e.described(), Command: e.Start})
 	}
 }
@@ -45,11 +45,11 @@ func (s *schedule) refusal(o *Opening, leftOut int) event.Event {
 func (s *schedule) reportStart(e *entry, r Result) {
 	late := !e.delays.first.IsZero()
 	switch {
-	case e.Kind == "" && late && r.neverRan():
+	case e.byCommand() && late && r.neverRan():
 		s.say(event.GivenUp{Opening: e.described(), Result: event.Result(r), Command: e.Start})
-	case e.Kind == "" && (late || !r.ok()):
+	case e.byCommand() && (late || !r.ok()):
 		s.say(event.CommandEnded{Opening: e.described(), Again: late, Result: event.Result(r)})
-	case e.Kind == "":
+	case e.byCommand():
 	case r.Err != nil:
 		s.say(event.Failed{Opening: e.described(), Err: r.Err})
 		if e.why == "" {
@@ -62,7 +62,7 @@ func (s *schedule) reportStart(e *entry, r Result) {
 
 // announceStop says why and what; not again when it is tried again.
 func (s *schedule) announceStop(e *entry) {
-	if e.Kind == "" && e.tries.first.IsZero() {
+	if e.byCommand() && e.tries.first.IsZero() {
 		s.say(event.Closed{Opening: e.described(), Why: e.why})
 		s.say(event.CommandStarted{Opening: e.described(), Stop: true, Command: e.Stop})
 	}
@@ -73,9 +73,9 @@ func (s *schedule) reportStop(e *entry, r Result) {
 	again := !e.tries.first.IsZero()
 	switch {
 	case again && r.alike(e.tries.last):
-	case e.Kind == "" && (again || !r.ok()):
+	case e.byCommand() && (again || !r.ok()):
 		s.say(event.CommandEnded{Opening: e.described(), Stop: true, Again: again, Result: event.Result(r)})
-	case e.Kind == "":
+	case e.byCommand():
 	case r.Err != nil:
 		s.say(event.Failed{Opening: e.described(), Close: true, Err: r.Err})
 	default:

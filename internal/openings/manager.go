@@ -198,7 +198,7 @@ func (m *Manager) runStart(e *entry) {
 	switch {
 	case e.survivor != 0:
 		r = m.outlive(m.starts, e, e.StartLimit)
-	case e.Kind != "":
+	case !e.byCommand():
 		r = m.openNative(e)
 	default:
 		r.Status, r.Err = m.o.Runner.Run(m.starts, e.Start, m.environment(e), e.StartLimit)
@@ -216,7 +216,7 @@ func (m *Manager) runStop(e *entry) {
 		j.Stopping(e.id)
 	}
 	var r Result
-	if e.Kind != "" {
+	if !e.byCommand() {
 		r = m.closeNative(e)
 	} else {
 		r.Status, r.Err = m.o.Runner.Run(m.stops, e.Stop, m.environment(e), StopLimit)

@@ -61,7 +61,7 @@ func (s *schedule) replaceNative(e *entry) {
 
 // mayBeOpen reports whether the kernel may hold an opening that did not open
 // well.
-func (e *entry) mayBeOpen() bool { return e.Kind != "" && !e.delays.first.IsZero() }
+func (e *entry) mayBeOpen() bool { return !e.byCommand() && !e.delays.first.IsZero() }
 
 // handOver ends an opening without closing it: e goes on with it.
 func (s *schedule) handOver(old, e *entry) {

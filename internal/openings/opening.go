@@ -35,9 +35,12 @@ type Opening struct {
 	Args knock.Arguments // what the native opener needs to know to close
 }
 
+// byCommand reports whether commands open and close it, and no Native.
+func (o *Opening) byCommand() bool { return o.Kind == "" }
+
 // closes reports whether the opening has to be closed by us.
 func (o *Opening) closes() bool {
-	if o.Kind != "" {
+	if !o.byCommand() {
 		return o.Timeout > 0
 	}
 	return o.Stop != ""
@@ -45,7 +48,7 @@ func (o *Opening) closes() bool {
 
 // empty reports whether there is nothing to open. A stop command without a
 // start command does nothing, as in knockd 0.8.
-func (o *Opening) empty() bool { return o.Start == "" && o.Kind == "" }
+func (o *Opening) empty() bool { return o.Start == "" && o.byCommand() }
 
 // whom is for whom the door is open: the knocker, or the prefix around it.
 func (o *Opening) whom() string {

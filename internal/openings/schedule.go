@@ -108,7 +108,7 @@ type lane struct {
 func newLane(workers int) lane { return lane{starts: newPool(workers), stops: newPool(workers)} }
 
 func (s *schedule) lane(e *entry) *lane {
-	if e.Kind != "" {
+	if !e.byCommand() {
 		return &s.kernel
 	}
 	return &s.commands
@@ -117,7 +117,7 @@ func (s *schedule) lane(e *entry) *lane {
 // full reports whether a further opening is refused. One that goes on with
 // another, or is over at once, needs no place.
 func (s *schedule) full(o *Opening) bool {
-	if o.empty() || o.Kind != "" && s.natives[o.key()] != nil {
+	if o.empty() || !o.byCommand() && s.natives[o.key()] != nil {
 		return false
 	}
 	return !s.places.admits(s.places.has(o.Door))
@@ -130,7 +130,7 @@ func (s *schedule) open(o Opening) {
 	}
 	e := s.hold(o)
 	e.state = queued
-	if o.Kind == "" {
+	if o.byCommand() {
 		s.queue(e)
 	} else {
 		s.replaceNative(e)
@@ -306,7 +306,7 @@ func (s *schedule) drop(e *entry, why string) (ended bool) {
 func (s *schedule) end(e *entry) {
 	e.state = ended
 	s.release(e)
-	if e.Kind != "" && s.natives[e.key()] == e {
+	if !e.byCommand() && s.natives[e.key()] == e {
 		delete(s.natives, e.key())
 	}
 	s.actions = append(s.actions, action{do: end, entry: e})
