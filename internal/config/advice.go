@@ -12,7 +12,7 @@ import (
 // adviseDoor looks for what is allowed, and seldom meant.
 func (p *parser) adviseDoor(d *rawDoor) {
 	if strings.EqualFold(trim(d.Name), optionsName) {
-		p.advise(d.fault("", rulef("is a door: the section that holds for all of them is [options], in lower case")))
+		p.advise(d.fault("", fmt.Errorf("is a door: the section that holds for all of them is [options], in lower case")))
 	}
 	if d.SPA == nil {
 		p.adviseFlags(d)
@@ -20,16 +20,16 @@ func (p *parser) adviseDoor(d *rawDoor) {
 	}
 	opens := d.OpensPorts() || len(d.Actions) > 0 || d.Close != ""
 	if d.has("cmd_timeout") && d.StopCommand == "" && d.StopCommand6 == "" && !opens {
-		p.advise(d.fault("cmd_timeout", rulef("nothing closes then: that takes a stop_command, or open")))
+		p.advise(d.fault("cmd_timeout", fmt.Errorf("nothing closes then: that takes a stop_command, or open")))
 	}
 	for _, file := range []struct{ key, value string }{{"one_time_sequences", d.OneTimeFile}, {spaKeyFile, d.keyFile()}} {
 		if quoted(file.value) {
-			p.advise(d.fault(file.key, rulef("%s: %s", file.value, quotesStay)))
+			p.advise(d.fault(file.key, fmt.Errorf("%s: %s", file.value, quotesStay)))
 		}
 	}
 	for _, c := range d.commands() {
 		if what := misread(c.text); d.has(c.key) && what != "" {
-			p.advise(d.fault(c.key, rulef("%s", what)))
+			p.advise(d.fault(c.key, fmt.Errorf("%s", what)))
 		}
 	}
 }
@@ -53,9 +53,9 @@ func (p *parser) adviseFlags(d *rawDoor) {
 		if d.has("tcpflags") {
 			key = "tcpflags"
 		}
-		p.advise(d.fault(key, rulef("one step, whose flags every packet of a connection has, so that each opens the door again: say tcpflags = syn,!ack, and cooldown")))
+		p.advise(d.fault(key, fmt.Errorf("one step, whose flags every packet of a connection has, so that each opens the door again: say tcpflags = syn,!ack, and cooldown")))
 	case d.Flags.Set&knock.ACK != 0:
-		p.advise(d.fault("tcpflags", rulef("ack: no ordinary client sends it in a packet that begins a connection: say syn,!ack")))
+		p.advise(d.fault("tcpflags", fmt.Errorf("ack: no ordinary client sends it in a packet that begins a connection: say syn,!ack")))
 	}
 }
 
@@ -71,7 +71,7 @@ func (p *parser) adviseExample(d *rawDoor) {
 		ports[i] = s.Port
 	}
 	if slices.ContainsFunc(published, func(e []uint16) bool { return slices.Equal(e, ports) }) {
-		p.advise(d.fault("sequence", rulef("is a published example, which is tried first: choose ports of your own")))
+		p.advise(d.fault("sequence", fmt.Errorf("is a published example, which is tried first: choose ports of your own")))
 	}
 }
 
@@ -90,13 +90,13 @@ func (p *parser) adviseTwins() {
 		}
 		others := seen[knock]
 		if i := slices.IndexFunc(others, d.sharesKnock); i >= 0 {
-			p.advise(d.fault("sequence", rulef("is that of [%s] at %v too: one knock runs both doors, in no order that can be relied on", printable(others[i].Name), others[i].Place)))
+			p.advise(d.fault("sequence", fmt.Errorf("is that of [%s] at %v too: one knock runs both doors, in no order that can be relied on", printable(others[i].Name), others[i].Place)))
 		}
 		seen[knock] = append(others[max(0, len(others)-compared+1):], d)
 	}
 }
 
-// sharesKnock says whether a packet for one of two doors with the same steps
+// sharesKnock reports whether a packet for one of two doors with the same steps
 // can be for the other too.
 func (d *rawDoor) sharesKnock(o *rawDoor) bool {
 	contradict := d.Flags.Set&o.Flags.Clear != 0 || d.Flags.Clear&o.Flags.Set != 0
@@ -104,7 +104,7 @@ func (d *rawDoor) sharesKnock(o *rawDoor) bool {
 	return !(tcp && contradict) && overlap(d.Allow, o.Allow)
 }
 
-// overlap says whether an address can be in both lists, of which an empty one
+// overlap reports whether an address can be in both lists, of which an empty one
 // stands for all.
 func overlap(a, b []netip.Prefix) bool {
 	if len(a) == 0 || len(b) == 0 {
@@ -123,13 +123,13 @@ func (p *parser) adviseOptions() {
 		{"logfile", p.config.LogFile}, {"pidfile", p.config.PidFile}, {"statedir", p.config.StateDir},
 	} {
 		if place, ok := p.options.find(o.key); ok && quoted(o.value) {
-			p.advise(&Fault{place, optionsName, o.key, rulef("%s: %s", o.value, quotesStay)})
+			p.advise(&Fault{place, optionsName, o.key, fmt.Errorf("%s: %s", o.value, quotesStay)})
 		}
 	}
 	place, _ := p.options.find("interface")
 	for _, name := range p.config.Interfaces {
 		if strings.ContainsAny(name, `"'`) {
-			p.advise(&Fault{place, optionsName, "interface", rulef("%s: %s", name, quotesStay)})
+			p.advise(&Fault{place, optionsName, "interface", fmt.Errorf("%s: %s", name, quotesStay)})
 		}
 	}
 }

@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // maxSetPorts is how many elements one opening may put into the host's set.
 const maxSetPorts = 64
@@ -9,11 +12,11 @@ const maxSetPorts = 64
 func (p *parser) checkNative(d *rawDoor) {
 	native := d.OpensPorts() || len(d.Actions) > 0 || d.has("nft_set", "nft_set_6")
 	if native && d.CmdTimeout < time.Second {
-		p.fault(d.fault("cmd_timeout", rulef("0: must be at least 1 second, since the kernel would keep the door open for ever")))
+		p.fault(d.fault("cmd_timeout", fmt.Errorf("0: must be at least 1 second, since the kernel would keep the door open for ever")))
 	}
 	for _, a := range d.Actions {
 		if doorKeys.find(a.Key).single && d.has("open_prefix_4", "open_prefix_6") {
-			p.fault(d.fault(a.Key, rulef("holds single addresses: cannot be with open_prefix_4 or open_prefix_6")))
+			p.fault(d.fault(a.Key, fmt.Errorf("holds single addresses: cannot be with open_prefix_4 or open_prefix_6")))
 		}
 	}
 	sets := p.config.NftMode == NftSet
@@ -22,18 +25,18 @@ func (p *parser) checkNative(d *rawDoor) {
 	case !sets && d.has("nft_set", "nft_set_6"):
 		for _, key := range []string{"nft_set", "nft_set_6"} {
 			if d.has(key) {
-				p.fault(d.fault(key, rulef("has no effect without nft_mode = set in [options]")))
+				p.fault(d.fault(key, fmt.Errorf("has no effect without nft_mode = set in [options]")))
 			}
 		}
 	case !sets || !d.OpensPorts():
 	case noSet && !d.has("nft_set", "nft_set_6"):
-		p.fault(d.fault("open", rulef("with nft_mode = set, nft_set must name the set, here or in [options]")))
+		p.fault(d.fault("open", fmt.Errorf("with nft_mode = set, nft_set must name the set, here or in [options]")))
 	case d.NftSet6 == SetRef{}:
-		p.warn(d.fault("open", rulef("opens nothing for IPv6: there is no nft_set_6")))
+		p.warn(d.fault("open", fmt.Errorf("opens nothing for IPv6: there is no nft_set_6")))
 	}
 	for _, key := range []string{"open_prefix_4", "open_prefix_6"} {
 		if sets && d.OpensPorts() && d.has(key) {
-			p.advise(d.fault(key, rulef("with nft_mode = set the set gets the network's first address: the rule must look up the masked one, as ip saddr & 255.255.255.0 @set")))
+			p.advise(d.fault(key, fmt.Errorf("with nft_mode = set the set gets the network's first address: the rule must look up the masked one, as ip saddr & 255.255.255.0 @set")))
 		}
 	}
 	ports := len(d.OpenNamed)
@@ -41,7 +44,7 @@ func (p *parser) checkNative(d *rawDoor) {
 		ports += o.Len()
 	}
 	if sets && ports > maxSetPorts {
-		p.fault(d.fault("open", rulef("%d ports: must be at most %d with nft_mode = set", ports, maxSetPorts)))
+		p.fault(d.fault("open", fmt.Errorf("%d ports: must be at most %d with nft_mode = set", ports, maxSetPorts)))
 	}
 }
 
@@ -49,7 +52,7 @@ func (p *parser) checkNative(d *rawDoor) {
 func (p *parser) checkSetOptions() {
 	for _, key := range []string{"nft_set", "nft_set_6"} {
 		if place, ok := p.options.find(key); ok && p.config.NftMode != NftSet {
-			p.fault(&Fault{place, optionsName, key, rulef("has no effect without nft_mode = set")})
+			p.fault(&Fault{place, optionsName, key, fmt.Errorf("has no effect without nft_mode = set")})
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"strings"
 
 	"knockd/internal/knock"
@@ -15,13 +16,13 @@ func (p *parser) checkSequence(d *rawDoor) {
 	case !hasFixed && !hasFile:
 		p.fault(d.fault("sequence", missingSequence(d.Name)))
 	case hasFixed && hasFile && p.before(fixed, file) > 0:
-		p.fault(d.fault("sequence", rulef("follows one_time_sequences: must be one of the two")))
+		p.fault(d.fault("sequence", fmt.Errorf("follows one_time_sequences: must be one of the two")))
 	case hasFixed && hasFile:
 		d.Sequence = nil
-		p.warn(d.fault("sequence", rulef("is not used: one_time_sequences follows")))
+		p.warn(d.fault("sequence", fmt.Errorf("is not used: one_time_sequences follows")))
 	}
 	if d.Timeout == 0 && (hasFile || len(d.Sequence) > 1) {
-		p.fault(d.fault("seq_timeout", rulef("0: must be at least 1 second, else there is no time for a second step")))
+		p.fault(d.fault("seq_timeout", fmt.Errorf("0: must be at least 1 second, else there is no time for a second step")))
 	}
 }
 
@@ -29,9 +30,9 @@ func (p *parser) checkSequence(d *rawDoor) {
 // was not meant as one.
 func missingSequence(name string) error {
 	if name = trim(name); strings.EqualFold(name, optionsName) || strings.EqualFold(name, "option") {
-		return rulef("is missing: this is a door; the section that holds for all of them is written [options], in lower case")
+		return fmt.Errorf("is missing: this is a door; the section that holds for all of them is written [options], in lower case")
 	}
-	return rulef("is missing: a door must have a sequence, one_time_sequences or spa_key_file")
+	return fmt.Errorf("is missing: a door must have a sequence, one_time_sequences or spa_key_file")
 }
 
 // wildSteps counts the steps that take any port.
@@ -51,15 +52,15 @@ func (p *parser) checkWild(d *rawDoor) {
 	named := len(d.OpenNamed) > 0
 	switch {
 	case wild > 1:
-		p.fault(d.fault("sequence", rulef("%d steps are *: must be at most one", wild)))
+		p.fault(d.fault("sequence", fmt.Errorf("%d steps are *: must be at most one", wild)))
 	case wild == 1 && len(d.OpenPorts) == 0 && !d.has("open_ports"):
-		p.fault(d.fault("sequence", rulef("a step is *: open_ports must say which ports it takes")))
+		p.fault(d.fault("sequence", fmt.Errorf("a step is *: open_ports must say which ports it takes")))
 	case d.OneTimeFile == "" && wild == 0 && len(d.Sequence) > 0 && len(d.OpenPorts) > 0:
-		p.fault(d.fault("open_ports", rulef("has no effect without a step * in the sequence")))
+		p.fault(d.fault("open_ports", fmt.Errorf("has no effect without a step * in the sequence")))
 	case named && len(d.Open) > 0:
-		p.fault(d.fault("open", rulef("/* opens the port that the knock names, and no others with it: must be a door of its own")))
+		p.fault(d.fault("open", fmt.Errorf("/* opens the port that the knock names, and no others with it: must be a door of its own")))
 	case named && len(d.OpenPorts) == 0 && !d.has("open_ports"):
-		p.fault(d.fault("open", rulef("/* opens the port that the knock names: must come with a step * and open_ports")))
+		p.fault(d.fault("open", fmt.Errorf("/* opens the port that the knock names: must come with a step * and open_ports")))
 	}
 }
 
@@ -70,7 +71,7 @@ func (p *parser) checkStrict(d *rawDoor) {
 		d.Flags = knock.FlagMatch{}.Add(knock.SYN, true).Add(knock.ACK, false)
 	}
 	if d.Strict && takesEstablished(d.Flags) {
-		p.fault(d.fault("tcpflags", rulef("packets of established connections have these flags and would spoil each attempt: a strict door must exclude them, as syn,!ack does")))
+		p.fault(d.fault("tcpflags", fmt.Errorf("packets of established connections have these flags and would spoil each attempt: a strict door must exclude them, as syn,!ack does")))
 	}
 	if err := d.checkSteps(d.Sequence); err != nil {
 		p.fault(d.fault("sequence", err))
@@ -80,9 +81,9 @@ func (p *parser) checkStrict(d *rawDoor) {
 		a, b := d.Sequence[i], d.Sequence[i+1]
 		switch {
 		case a.Proto == b.Proto && neighbours(d.portsOf(a), d.portsOf(b), nil, false):
-			p.advise(d.fault("sequence", rulef("steps %d and %d differ by 1: a port scan takes both; choose ports far apart", i+1, i+2)))
+			p.advise(d.fault("sequence", fmt.Errorf("steps %d and %d differ by 1: a port scan takes both; choose ports far apart", i+1, i+2)))
 		case scanNeighbours(a, b):
-			p.advise(d.fault("sequence", rulef("steps %d and %d are neighbours among the 1,000 ports that nmap scans first: choose others", i+1, i+2)))
+			p.advise(d.fault("sequence", fmt.Errorf("steps %d and %d are neighbours among the 1,000 ports that nmap scans first: choose others", i+1, i+2)))
 		}
 	}
 }
@@ -93,7 +94,7 @@ func (d *Door) checkSteps(steps []knock.Step) error {
 		return nil
 	}
 	if len(steps) == 1 {
-		return rulef("one step: a strict door must have at least two, since any port scan takes the first")
+		return fmt.Errorf("one step: a strict door must have at least two, since any port scan takes the first")
 	}
 	ignored := map[knock.Protocol][]PortRange{}
 	for _, r := range knock.JoinPorts(d.StrictIgnore) {
@@ -102,23 +103,23 @@ func (d *Door) checkSteps(steps []knock.Step) error {
 	for i := range len(steps) - 1 {
 		a, b := steps[i], steps[i+1]
 		if n := strays(ignored[b.Proto]); n < leastStray {
-			return rulef("strict_ignore leaves %d %v ports: must leave at least %d, since a port scan in random order might touch none of them between two steps", n, b.Proto, leastStray)
+			return fmt.Errorf("strict_ignore leaves %d %v ports: must leave at least %d, since a port scan in random order might touch none of them between two steps", n, b.Proto, leastStray)
 		}
 		if !neighbours(d.portsOf(a), d.portsOf(b), ignored[b.Proto], true) {
 			continue
 		}
 		if a.Proto == b.Proto && !neighbours(d.portsOf(a), d.portsOf(b), nil, true) {
-			return rulef("between steps %d and %d are only ports of strict_ignore: a port scan takes both; a strict door's must be further apart", i+1, i+2)
+			return fmt.Errorf("between steps %d and %d are only ports of strict_ignore: a port scan takes both; a strict door's must be further apart", i+1, i+2)
 		}
 		if a.Proto != b.Proto {
-			return rulef("steps %d and %d are ends of the range of ports: a scan of both protocols takes both; choose others", i+1, i+2)
+			return fmt.Errorf("steps %d and %d are ends of the range of ports: a scan of both protocols takes both; choose others", i+1, i+2)
 		}
-		return rulef("steps %d and %d are equal or differ by 1: a port scan takes both; a strict door's must be further apart", i+1, i+2)
+		return fmt.Errorf("steps %d and %d are equal or differ by 1: a port scan takes both; a strict door's must be further apart", i+1, i+2)
 	}
 	return nil
 }
 
-// takesEstablished says whether segments of an established connection, or its
+// takesEstablished reports whether segments of an established connection, or its
 // reset, satisfy the flags.
 func takesEstablished(m knock.FlagMatch) bool {
 	for f := knock.Flags(0); f <= knock.FIN|knock.SYN|knock.RST|knock.PSH|knock.ACK|knock.URG; f++ {

@@ -34,7 +34,7 @@ func (f follow) cut(value string) (bare, text string, err error) {
 		}
 	case listComment:
 		if strings.ContainsRune(text, ',') {
-			err = rulef("the comment %s must not hold a comma", shown(text))
+			err = fmt.Errorf("the comment %s must not hold a comma", shown(text))
 		}
 	case sequenceComment:
 		if err = knock.CheckComment(bare, text); err != nil {
@@ -49,13 +49,13 @@ var withUnit = regexp.MustCompile(`(?i)^(\+?[0-9]+)[ \t\v\f\r]*(?:s|sec|seconds)
 // ignored is the warning about a text that was cut off.
 func (f follow) ignored(text string) error {
 	if f != sequenceComment {
-		return rulef("%s behind the value is not read", shown(text))
+		return fmt.Errorf("%s behind the value is not read", shown(text))
 	}
 	note := ""
 	if strings.ContainsRune(text, ':') {
 		note = " (knockd 0.8 looks for a protocol in it)"
 	}
-	return rulef("%s behind the value is not read%s", shown(masked(text)), note)
+	return fmt.Errorf("%s behind the value is not read%s", shown(masked(text)), note)
 }
 
 // hint adds to a fault what may have been meant as a comment.

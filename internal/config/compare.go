@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Equal says whether both doors were written to do the same, wherever they
+// Equal reports whether both doors were written to do the same, wherever they
 // stand.
 func (d *Door) Equal(o *Door) bool {
 	a, b := *d, *o

@@ -38,7 +38,7 @@ func cause(text string, err error) error {
 	return err
 }
 
-// quoted says whether a value stands in quotes, which then belong to it.
+// quoted reports whether a value stands in quotes, which then belong to it.
 func quoted(value string) bool {
 	last := len(value) - 1
 	return last > 0 && (value[0] == '"' || value[0] == '\'') && value[last] == value[0]
@@ -47,10 +47,10 @@ func quoted(value string) bool {
 // continued is the fault of a line that was meant as the rest of the one
 // before.
 func continued(line int) error {
-	return rulef("a line cannot be continued, and line %d ends in a backslash: write all of it on one line", line)
+	return fmt.Errorf("a line cannot be continued, and line %d ends in a backslash: write all of it on one line", line)
 }
 
-// likeUCI says whether a line has the form of OpenWrt's configuration files.
+// likeUCI reports whether a line has the form of OpenWrt's configuration files.
 func likeUCI(line string) bool {
 	word, rest, _ := strings.Cut(line, " ")
 	if strings.ContainsRune(word, '\t') {
@@ -63,7 +63,7 @@ func likeUCI(line string) bool {
 	return false
 }
 
-var errUCI = rulef("a file of OpenWrt's UCI, as in /etc/config: here a section is [name], and its lines are key = value")
+var errUCI = fmt.Errorf("a file of OpenWrt's UCI, as in /etc/config: here a section is [name], and its lines are key = value")
 
 // misread says what a shell makes of a command that was copied from a web
 // page, or quoted for another program; "" if nothing of the kind is in it.

@@ -17,17 +17,17 @@ import (
 // since an empty command is not a missing one.
 type rawDoor struct {
 	*Door
-	given placed
+	given keyPlaces
 	spa   *SPA // nil until a key asks for it; becomes the door's if it has a key file
 }
 
-// placed says where each key stands, by its first name.
-type placed []struct {
+// keyPlaces says where each key stands, by its first name.
+type keyPlaces []struct {
 	name  string
 	place Place
 }
 
-func (p placed) find(name string) (Place, bool) {
+func (p keyPlaces) find(name string) (Place, bool) {
 	for _, k := range p {
 		if k.name == name {
 			return k.place, true
@@ -37,7 +37,7 @@ func (p placed) find(name string) (Place, bool) {
 }
 
 // set notes the latest place of a key.
-func (p *placed) set(name string, place Place) {
+func (p *keyPlaces) set(name string, place Place) {
 	for i := range *p {
 		if (*p)[i].name == name {
 			(*p)[i].place = place
@@ -107,7 +107,7 @@ func readSequence(d *rawDoor, value string) ([]string, error) {
 
 func readOneTimeFile(d *rawDoor, value string) ([]string, error) {
 	if value == "" {
-		return nil, rulef("must name a file")
+		return nil, fmt.Errorf("must name a file")
 	}
 	d.OneTimeFile = value
 	return []string{"one time sequences file: " + value}, nil
@@ -120,10 +120,10 @@ func ParseSequence(text string) ([]knock.Step, error) { return parseSequence(tex
 // parseSequence reads a sequence. A step "*", if allowed, gets port 0.
 func parseSequence(text string, wild bool) ([]knock.Step, error) {
 	if trim(text) == "" {
-		return nil, rulef("is empty: must be at least one port")
+		return nil, fmt.Errorf("is empty: must be at least one port")
 	}
 	if n := strings.Count(text, ",") + 1; n > knock.MaxSteps {
-		return nil, rulef("%d ports: must be at most %d", n, knock.MaxSteps)
+		return nil, fmt.Errorf("%d ports: must be at most %d", n, knock.MaxSteps)
 	}
 	fields := strings.Split(text, ",")
 	steps := make([]knock.Step, len(fields))
@@ -145,7 +145,7 @@ func parseStep(field string, wild bool) (knock.Step, error) {
 	case strings.EqualFold(proto, "udp"):
 		step.Proto = knock.UDP
 	case named && !strings.EqualFold(proto, "tcp"):
-		return step, rulef("%smust be tcp or udp", echo("protocol", proto))
+		return step, fmt.Errorf("%smust be tcp or udp", describe("protocol", proto))
 	}
 	if wild && trim(port) == "*" {
 		return step, nil
@@ -167,11 +167,11 @@ func severalPorts(text string, err error) error {
 	next := strings.TrimLeft(after, space)
 	switch {
 	case after[0] == '-':
-		return rulef("a range: must be one port")
+		return fmt.Errorf("a range: must be one port")
 	case after[0] == ';' || after[0] == '/' || next != after && next[0] <= '9' && next[0] >= '0':
-		return rulef("must be one port: ports are separated by commas")
+		return fmt.Errorf("must be one port: ports are separated by commas")
 	case next != after:
-		return rulef("text behind a port: a comment begins with a blank and # or ;")
+		return fmt.Errorf("text behind a port: a comment begins with a blank and # or ;")
 	}
 	return err
 }
@@ -180,16 +180,16 @@ func parsePort(text string) (uint16, error) {
 	n, err := strconv.Atoi(text)
 	switch {
 	case err != nil && !errors.Is(err, strconv.ErrRange):
-		return 0, rulef("%smust be a number between 1 and 65535", echo("port", text))
+		return 0, fmt.Errorf("%smust be a number between 1 and 65535", describe("port", text))
 	case err != nil || n < 1 || n > math.MaxUint16:
-		return 0, rulef("port %s: must be between 1 and 65535", text)
+		return 0, fmt.Errorf("port %s: must be between 1 and 65535", text)
 	}
 	return uint16(n), nil
 }
 
-// echo names what is wrong. What holds a digit and is no number may be a whole
+// describe names what is wrong. What holds a digit and is no number may be a whole
 // sequence, which no message may tell: it is only called by its kind.
-func echo(kind, text string) string {
+func describe(kind, text string) string {
 	if strings.ContainsAny(text, "0123456789") {
 		return kind + " "
 	}
@@ -226,7 +226,7 @@ func readFlags(d *rawDoor, value string) (trace []string, err error) {
 		bare, clear := strings.CutPrefix(name, "!")
 		flag, ok := knock.ParseFlag(bare)
 		if !ok {
-			return trace, rulef("flag %q: must be fin, syn, rst, psh, ack or urg, or one of them after a !", name)
+			return trace, fmt.Errorf("flag %q: must be fin, syn, rst, psh, ack or urg, or one of them after a !", name)
 		}
 		d.Flags = d.Flags.Add(flag, !clear)
 		trace = append(trace, "tcp flag: "+strings.ToUpper(name))
@@ -238,13 +238,13 @@ func parseTarget(value string) (netip.Addr, error) {
 	addr, err := netip.ParseAddr(value)
 	switch {
 	case err != nil:
-		return addr, rulef("%q: must be an IPv4 or IPv6 address (a name is none)", value)
+		return addr, fmt.Errorf("%q: must be an IPv4 or IPv6 address (a name is none)", value)
 	case addr.Zone() != "":
-		return addr, rulef("%q: must be an address without a zone", value)
+		return addr, fmt.Errorf("%q: must be an address without a zone", value)
 	case addr.Is4In6():
-		return addr, rulef("%s: must be written %s, as packets have it", value, addr.Unmap())
+		return addr, fmt.Errorf("%s: must be written %s, as packets have it", value, addr.Unmap())
 	case addr.IsUnspecified() || addr.IsMulticast() || addr == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
-		return addr, rulef("%s: must be the address of one host", value)
+		return addr, fmt.Errorf("%s: must be the address of one host", value)
 	}
 	return addr, nil
 }
@@ -267,7 +267,7 @@ func checkCommand(value string) error {
 	n += strings.Count(value, "%IP%") * (len("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/127") - len("%IP%"))
 	n += strings.Count(value, "%DOOR%") * (longestName - len("%DOOR%"))
 	if n > longest {
-		return rulef("%d bytes with addresses put in: must be at most %d", n, longest)
+		return fmt.Errorf("%d bytes with addresses put in: must be at most %d", n, longest)
 	}
 	return nil
 }

@@ -1,5 +1,7 @@
 package config
 
+import "fmt"
+
 // dropInDoor returns the door that a section of a drop-in is about: the one of
 // that name, or a new one if the section says so.
 func (p *parser) dropInDoor(s *rawSection) *rawDoor {
@@ -7,13 +9,13 @@ func (p *parser) dropInDoor(s *rawSection) *rawDoor {
 	isNew := saysNew(s)
 	switch {
 	case isNew && len(doors) > 0:
-		p.fault(&Fault{s.place, s.name, "new", rulef("%v has a door of this name: must be another", doors[0].Place)})
+		p.fault(&Fault{s.place, s.name, "new", fmt.Errorf("%v has a door of this name: must be another", doors[0].Place)})
 	case isNew:
 		return p.addDoor(s)
 	case len(doors) == 0:
-		p.fault(&Fault{s.place, s.name, "", rulef("names no door: must be a door of %s, or say new = yes", p.main)})
+		p.fault(&Fault{s.place, s.name, "", fmt.Errorf("names no door: must be a door of %s, or say new = yes", p.main)})
 	case len(doors) > 1:
-		p.fault(&Fault{s.place, s.name, "", rulef("names two doors, %v and %v: must be one", doors[0].Place, doors[1].Place)})
+		p.fault(&Fault{s.place, s.name, "", fmt.Errorf("names two doors, %v and %v: must be one", doors[0].Place, doors[1].Place)})
 	default:
 		return doors[0]
 	}

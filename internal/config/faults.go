@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"unicode"
@@ -68,6 +67,3 @@ func printable(s string) string {
 	}
 	return s
 }
-
-// rulef states a rule.
-func rulef(format string, args ...any) error { return fmt.Errorf(format, args...) }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -14,7 +15,7 @@ func (d *rawDoor) fault(key string, err error) *Fault {
 	return &Fault{place, d.Name, key, err}
 }
 
-// has says whether one of the keys was given.
+// has reports whether one of the keys was given.
 func (d *rawDoor) has(keys ...string) bool {
 	return slices.ContainsFunc(keys, func(key string) bool { _, ok := d.given.find(key); return ok })
 }
@@ -27,7 +28,7 @@ func (p *parser) finish() {
 		p.config.Doors = append(p.config.Doors, d.Door)
 	}
 	if len(p.doors) == 0 {
-		p.warn(&Fault{Place: Place{File: p.main}, Err: rulef("no door: nothing can ever open")})
+		p.warn(&Fault{Place: Place{File: p.main}, Err: fmt.Errorf("no door: nothing can ever open")})
 	}
 	p.checkSetOptions()
 	p.adviseOptions()
@@ -80,11 +81,11 @@ func (p *parser) checkNeeds(d *rawDoor) {
 			needs = spaKeyFile
 		}
 		if needs != "" && !d.has(needs) {
-			p.fault(d.fault(given.name, rulef("has no effect without %s", needs)))
+			p.fault(d.fault(given.name, fmt.Errorf("has no effect without %s", needs)))
 		}
 		for _, other := range k.excludes {
 			if d.has(other) {
-				p.fault(d.fault(given.name, rulef("stands for cooldown and cooldown_scope = door: cannot be with %s", other)))
+				p.fault(d.fault(given.name, fmt.Errorf("stands for cooldown and cooldown_scope = door: cannot be with %s", other)))
 			}
 		}
 	}
@@ -100,16 +101,16 @@ func (d *rawDoor) commands() []struct{ key, text string } {
 
 func (p *parser) checkCommands(d *rawDoor) {
 	if d.StopCommand != "" && d.StartCommand == "" && d.StartCommand6 == "" {
-		p.warn(d.fault("stop_command", rulef("never runs: the door has no start_command")))
+		p.warn(d.fault("stop_command", fmt.Errorf("never runs: the door has no start_command")))
 	}
 	for _, c := range d.commands() {
 		if d.has(c.key) && strings.Contains(c.text, "%DOOR%") && !plain(d.Name) {
-			p.fault(d.fault(c.key, rulef("%%DOOR%% is put into a shell command: the door's name must have letters, digits and _ . : - only")))
+			p.fault(d.fault(c.key, fmt.Errorf("%%DOOR%% is put into a shell command: the door's name must have letters, digits and _ . : - only")))
 		}
 	}
 }
 
-// plain says whether the shell takes a text as one word, as it is.
+// plain reports whether the shell takes a text as one word, as it is.
 func plain(s string) bool {
 	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:-") == ""
 }
@@ -122,10 +123,10 @@ func (p *parser) checkClose(d *rawDoor) {
 	doors := p.named[d.Close]
 	switch {
 	case len(doors) == 0:
-		p.fault(d.fault("close", rulef("%q: must be the name of a door", d.Close)))
+		p.fault(d.fault("close", fmt.Errorf("%q: must be the name of a door", d.Close)))
 	case d.Close == d.Name:
-		p.fault(d.fault("close", rulef("must be another door")))
+		p.fault(d.fault("close", fmt.Errorf("must be another door")))
 	case len(doors) > 1:
-		p.fault(d.fault("close", rulef("%q names two doors, %v and %v: must be one", d.Close, doors[0].Place, doors[1].Place)))
+		p.fault(d.fault("close", fmt.Errorf("%q names two doors, %v and %v: must be one", d.Close, doors[0].Place, doors[1].Place)))
 	}
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"fmt"
 	"strings"
 )
 
@@ -86,13 +87,13 @@ func newKeyTable[T any](rows []key[T]) keyTable[T] {
 // find returns the key that has this name, in any case.
 func (t keyTable[T]) find(name string) *key[T] { return t[strings.ToLower(name)] }
 
-// check says whether the line has the form that the key asks for.
+// check reports whether the line has the form that the key asks for.
 func (k *key[T]) check(item rawItem) error {
 	switch {
 	case k.word && item.hasValue && !k.valued:
-		return rulef("must stand alone, without \"=\"")
+		return fmt.Errorf("must stand alone, without \"=\"")
 	case !k.word && !item.hasValue:
-		return rulef("must be followed by \"=\" and its value")
+		return fmt.Errorf("must be followed by \"=\" and its value")
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -46,7 +47,7 @@ var nativeKeys = []key[*rawDoor]{
 func parseRecent(text string) (string, error) {
 	const longest = 199
 	if text == "" || len(text) > longest || text == "." || text == ".." || strings.ContainsAny(text, "/"+space) {
-		return "", rulef("%q: must be a list's name of at most %d bytes, without blanks and /", text, longest)
+		return "", fmt.Errorf("%q: must be a list's name of at most %d bytes, without blanks and /", text, longest)
 	}
 	return text, nil
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 )
@@ -52,7 +53,7 @@ func parseOpenPorts(text string) ([]PortRange, error) {
 		return nil, err
 	}
 	if a, b, overlap := overlapping(ranges); overlap {
-		return nil, rulef("%v and %v overlap: each port must be named once", a, b)
+		return nil, fmt.Errorf("%v and %v overlap: each port must be named once", a, b)
 	}
 	return ranges, nil
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"time"
@@ -63,13 +64,13 @@ func (d *rawDoor) keys() *SPA {
 func parseNATTarget(text string) (t NATTarget, err error) {
 	words := strings.Fields(text)
 	if len(words) != 2 {
-		return t, rulef("%q: must be NETWORK PROTOCOL/PORT, as 10.0.0.0/24 tcp/22", text)
+		return t, fmt.Errorf("%q: must be NETWORK PROTOCOL/PORT, as 10.0.0.0/24 tcp/22", text)
 	}
 	if t.Net, err = parsePrefix(words[0]); err != nil {
 		return t, err
 	}
 	if a := t.Net.Addr(); t.Net.Bits() > 0 && (a.IsLoopback() || a.IsMulticast() || a.IsUnspecified()) {
-		return t, rulef("%v: must not be loopback, multicast or unspecified: the kernel leads no packets there", t.Net)
+		return t, fmt.Errorf("%v: must not be loopback, multicast or unspecified: the kernel leads no packets there", t.Net)
 	}
 	t.Ports, err = parsePorts(words[1])
 	return t, err

@@ -31,7 +31,7 @@ type rawItem struct {
 	hasValue bool   // false for a word alone
 }
 
-// continues says whether another line was meant as the rest of this one.
+// continues reports whether another line was meant as the rest of this one.
 func (i rawItem) continues(next rawItem) bool {
 	text := i.value
 	if !i.hasValue {
@@ -180,19 +180,19 @@ func (c *lineChecker) wrong(line string) error {
 	case line == "" || line[0] == '#':
 		return nil
 	case c.n == 1 && strings.HasPrefix(line, "\uFEFF"):
-		return rulef("the file begins with a byte order mark: save it without")
+		return fmt.Errorf("the file begins with a byte order mark: save it without")
 	case strings.ContainsRune(line, 0):
-		return rulef("a NUL byte: must be text")
+		return fmt.Errorf("a NUL byte: must be text")
 	case line == "[]":
-		return rulef("a section without a name: must be [name]")
+		return fmt.Errorf("a section without a name: must be [name]")
 	case line[0] == '[' && line[len(line)-1] != ']':
-		return rulef("a section must be [name], alone on its line")
+		return fmt.Errorf("a section must be [name], alone on its line")
 	case line[0] == ';':
-		return rulef("comments begin with #, not with ;")
+		return fmt.Errorf("comments begin with #, not with ;")
 	case line[0] != '[' && !c.inside && likeUCI(line):
 		return errUCI
 	case line[0] != '[' && !c.inside:
-		return rulef("stands before the first section: each key must belong to one, [options] or [a door's name]")
+		return fmt.Errorf("stands before the first section: each key must belong to one, [options] or [a door's name]")
 	}
 	return nil
 }

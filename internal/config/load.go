@@ -96,7 +96,7 @@ func (l *loader) fault(path string, err error) {
 		err = refusal.Err
 	}
 	if errors.Is(err, statefile.ErrNotRegular) || errors.Is(err, syscall.EISDIR) {
-		err = rulef("must be a plain file")
+		err = fmt.Errorf("must be a plain file")
 	}
 	l.faults = append(l.faults, &Fault{Place: Place{File: path}, Err: err})
 }
@@ -112,7 +112,7 @@ func (l *loader) othersWrite(info fs.FileInfo) error {
 // expose notes a file that everybody can read although it holds sequences.
 func (l *loader) expose(path string, text []byte, info fs.FileInfo) {
 	if l.root && info.Mode().IsRegular() && statefile.ReadableByAll(info) && sequenceLine.Match(text) {
-		rule := rulef("everybody can read its sequences (mode %04o): must be readable by root alone", info.Mode().Perm())
+		rule := fmt.Errorf("everybody can read its sequences (mode %04o): must be readable by root alone", info.Mode().Perm())
 		l.exposed = append(l.exposed, (&Fault{Place: Place{File: path}, Err: rule}).Error())
 	}
 }

@@ -1,6 +1,9 @@
 package config
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // maxProposals bounds how many unknown keys get a proposal: a file of others'
 // making may have a million.
@@ -10,7 +13,7 @@ const maxProposals = 1000
 // like it. Inside says whether it stands in [options].
 func (p *parser) unknown(name string, inside bool) error {
 	if p.proposals++; p.proposals > maxProposals {
-		return rulef("unknown key")
+		return fmt.Errorf("unknown key")
 	}
 	proposal, distance, ofOptions := nearest(name, inside)
 	where := ""
@@ -18,9 +21,9 @@ func (p *parser) unknown(name string, inside bool) error {
 		where = map[bool]string{true: ", in [options]", false: ", in a door's section"}[ofOptions]
 	}
 	if distance <= len(name)/3 {
-		return rulef("unknown key: did you mean %s%s?", proposal, where)
+		return fmt.Errorf("unknown key: did you mean %s%s?", proposal, where)
 	}
-	return rulef("unknown key: the nearest known one is %q%s", proposal, where)
+	return fmt.Errorf("unknown key: the nearest known one is %q%s", proposal, where)
 }
 
 // nearest returns the key whose name is most like the given one; of two, the

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -81,11 +82,11 @@ func ParseInterfaces(list string) ([]string, error) {
 			out = append(out, name)
 		}
 		if len(out) > maxInterfaces {
-			return nil, rulef("more than %d interfaces: must be fewer, or any", maxInterfaces)
+			return nil, fmt.Errorf("more than %d interfaces: must be fewer, or any", maxInterfaces)
 		}
 	}
 	if len(out) > 1 && slices.Contains(out, AnyInterface) {
-		return nil, rulef("%s includes all others: must stand alone", AnyInterface)
+		return nil, fmt.Errorf("%s includes all others: must stand alone", AnyInterface)
 	}
 	return out, nil
 }
@@ -98,13 +99,13 @@ func checkInterface(name string) error {
 	base, label, labelled := strings.Cut(name, ":")
 	switch {
 	case name == "":
-		return rulef("an empty name: must name an interface")
+		return fmt.Errorf("an empty name: must name an interface")
 	case len(name) > longest:
-		return rulef("interface %q: must have at most %d bytes", name, longest)
+		return fmt.Errorf("interface %q: must have at most %d bytes", name, longest)
 	case base == "." || base == ".." || strings.ContainsAny(name, "/"+space):
-		return rulef("interface %q: must not be a path and must not contain blanks or /", name)
+		return fmt.Errorf("interface %q: must not be a path and must not contain blanks or /", name)
 	case labelled && (base == "" || label == ""):
-		return rulef("interface %q: must be an interface's name, or a label as eth0:1", name)
+		return fmt.Errorf("interface %q: must be an interface's name, or a label as eth0:1", name)
 	}
 	return nil
 }

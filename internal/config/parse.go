@@ -45,7 +45,7 @@ type parser struct {
 	files   map[string]int        // all files, by the order they are read in
 	doors   []*rawDoor            // in the order they were met
 	named   map[string][]*rawDoor // the same, by name
-	options placed                // where each option stands
+	options keyPlaces             // where each option stands
 	faults  []*Fault
 	traced  bool // traces are kept
 
@@ -175,10 +175,10 @@ func (p *parser) addDoor(s *rawSection) *rawDoor {
 	p.named[d.Name] = append(p.named[d.Name], d)
 	d.N = len(p.named[d.Name])
 	if d.N > 1 {
-		p.warn(d.fault("", rulef("door %d of this name", d.N)))
+		p.warn(d.fault("", fmt.Errorf("door %d of this name", d.N)))
 	}
 	if len(s.name) > longestName {
-		p.warn(d.fault("", rulef("the name is cut to %d bytes, as knockd 0.8 does", longestName)))
+		p.warn(d.fault("", fmt.Errorf("the name is cut to %d bytes, as knockd 0.8 does", longestName)))
 	}
 	return d
 }
@@ -187,7 +187,7 @@ func cut(s string, n int) string { return s[:min(len(s), n)] }
 
 // readItems reads the keys of a section into t, and notes in given where each
 // stands, faulty or not. For a key that was given before it calls again.
-func readItems[T any](p *parser, s *rawSection, table keyTable[T], t T, given *placed,
+func readItems[T any](p *parser, s *rawSection, table keyTable[T], t T, given *keyPlaces,
 	again func(f *Fault, first Place, repeats bool)) {
 	for i, item := range s.items {
 		k := table.find(item.key)
@@ -209,7 +209,7 @@ func readItems[T any](p *parser, s *rawSection, table keyTable[T], t T, given *p
 // a drop-in overrides the main file is its purpose.
 func (p *parser) optionAgain(f *Fault, first Place, repeats bool) {
 	if first.File == f.Place.File && !repeats {
-		f.Err = rulef("replaces the one of line %d", first.Line)
+		f.Err = fmt.Errorf("replaces the one of line %d", first.Line)
 		p.warn(f)
 	}
 }
@@ -220,10 +220,10 @@ func (p *parser) doorKeyAgain(f *Fault, first Place, repeats bool) {
 	switch {
 	case first.File == f.Place.File && repeats:
 	case f.Place.File == p.main:
-		f.Err = rulef("replaces the one of line %d", first.Line)
+		f.Err = fmt.Errorf("replaces the one of line %d", first.Line)
 		p.warn(f)
 	default:
-		f.Err = rulef("is set already, at %v: must stand once", first)
+		f.Err = fmt.Errorf("is set already, at %v: must stand once", first)
 		p.fault(f)
 	}
 }
@@ -254,7 +254,7 @@ func readItem[T any](p *parser, s *rawSection, item rawItem, k *key[T], t T) {
 		p.warn(&Fault{item.place, s.name, k.names[0], k.follow.ignored(text)})
 	}
 	if k.note != "" {
-		p.warn(&Fault{item.place, s.name, k.names[0], rulef("%s", k.note)})
+		p.warn(&Fault{item.place, s.name, k.names[0], fmt.Errorf("%s", k.note)})
 	}
 }
 
@@ -271,21 +271,21 @@ func (p *parser) strayKey(s *rawSection, item rawItem, rest bool) {
 	case rest:
 		fault.Key, fault.Err = "", continued(item.place.Line-1)
 	case name == "":
-		fault.Err = rulef("a key is missing before \"=\"")
+		fault.Err = fmt.Errorf("a key is missing before \"=\"")
 	case !likeKey.MatchString(name):
 		// What else stands here may be a sequence: it is not told.
-		fault.Key, fault.Err = "", cause(item.key, rulef("must be a key and its value, key = value"))
+		fault.Key, fault.Err = "", cause(item.key, fmt.Errorf("must be a key and its value, key = value"))
 	case name != item.key && inOptions != nil && inOptions.word:
-		fault.Err = rulef("must stand alone on its line")
+		fault.Err = fmt.Errorf("must stand alone on its line")
 	case name != item.key && (inOptions != nil || inDoor != nil):
-		fault.Err = rulef("must be followed by \"=\" and its value")
+		fault.Err = fmt.Errorf("must be followed by \"=\" and its value")
 	case inOptions != nil && inOptions.check(item) == nil && inOptions.word:
 		p.wordInDoor(fault, inOptions, item.value)
 		return
 	case inOptions != nil:
-		fault.Err = rulef("belongs in the section [options] (in lower case)")
+		fault.Err = fmt.Errorf("belongs in the section [options] (in lower case)")
 	case inDoor != nil:
-		fault.Err = rulef("belongs in a door's section")
+		fault.Err = fmt.Errorf("belongs in a door's section")
 	default:
 		fault.Err = p.unknown(name, s.name == optionsName)
 	}
@@ -303,8 +303,8 @@ func (p *parser) wordInDoor(f *Fault, k *key[*Config], value string) {
 		p.fault(f)
 		return
 	}
-	if f.Err = rulef("holds for all doors: belongs in the section [options]"); k.note != "" {
-		f.Err = rulef("%s; belongs in the section [options]", k.note)
+	if f.Err = fmt.Errorf("holds for all doors: belongs in the section [options]"); k.note != "" {
+		f.Err = fmt.Errorf("%s; belongs in the section [options]", k.note)
 	}
 	p.warn(f)
 }

@@ -21,7 +21,7 @@ func (d *Door) portsOf(s knock.Step) []PortRange {
 	return ports
 }
 
-// neighbours says whether a scan that goes through all ports, up or down, can
+// neighbours reports whether a scan that goes through all ports, up or down, can
 // take both steps one after the other: no port lies between them but ignored
 // ones. With equal it counts a repeated port too, which a scanner's repeats
 // take. Of different protocols only the ends of two scans meet.
@@ -42,10 +42,10 @@ func neighbours(a, b, ignored []PortRange, equal bool) bool {
 	return false
 }
 
-// scanEnd says whether a scan can begin or end in the range.
+// scanEnd reports whether a scan can begin or end in the range.
 func scanEnd(r PortRange) bool { return r.First == 1 || r.Last == 65535 }
 
-// adjacent says whether all ports between two ranges, if any, are ignored.
+// adjacent reports whether all ports between two ranges, if any, are ignored.
 func adjacent(x, y PortRange, ignored []PortRange) bool {
 	if x.First > y.First {
 		x, y = y, x
@@ -71,7 +71,7 @@ func strays(ignored []PortRange) int {
 	return n
 }
 
-// scanNeighbours says whether a scan of nmap's 1,000 most common TCP ports,
+// scanNeighbours reports whether a scan of nmap's 1,000 most common TCP ports,
 // in order, goes from one port to the other without a third between them.
 func scanNeighbours(a, b knock.Step) bool {
 	if a.Proto != knock.TCP || b.Proto != knock.TCP || a.Port == b.Port {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -34,9 +35,9 @@ func parseSeconds(text string) (time.Duration, error) {
 	n, err := strconv.Atoi(text)
 	switch {
 	case err != nil && !errors.Is(err, strconv.ErrRange):
-		return 0, rulef("%q: must be a number of whole seconds", text)
+		return 0, fmt.Errorf("%q: must be a number of whole seconds", text)
 	case err != nil || n < 0 || n > math.MaxInt32:
-		return 0, rulef("%s: must be between 0 and %d seconds", text, math.MaxInt32)
+		return 0, fmt.Errorf("%s: must be between 0 and %d seconds", text, math.MaxInt32)
 	}
 	return time.Duration(n) * time.Second, nil
 }
@@ -46,7 +47,7 @@ func between(low, high int) func(string) (int, error) {
 	return func(text string) (int, error) {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < low || n > high {
-			return 0, rulef("%q: must be a number between %d and %d", text, low, high)
+			return 0, fmt.Errorf("%q: must be a number between %d and %d", text, low, high)
 		}
 		return n, nil
 	}
@@ -66,14 +67,14 @@ func oneOf(words ...string) func(string) (string, error) {
 			}
 		}
 		n := len(words) - 1
-		return "", rulef("%q: must be %s or %s", text, strings.Join(words[:n], ", "), words[n])
+		return "", fmt.Errorf("%q: must be %s or %s", text, strings.Join(words[:n], ", "), words[n])
 	}
 }
 
 // parsePath takes a path as it is written, perhaps relative.
 func parsePath(text string) (string, error) {
 	if text == "" {
-		return "", rulef("must name a file or directory")
+		return "", fmt.Errorf("must name a file or directory")
 	}
 	return text, nil
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"net/netip"
 	"regexp"
@@ -40,7 +41,7 @@ func parsePortRange(text string) (PortRange, error) {
 	}
 	high, err := parsePort(trim(last))
 	if err == nil && high < low {
-		err = rulef("ports %d-%d: the first must not be above the last", low, high)
+		err = fmt.Errorf("ports %d-%d: the first must not be above the last", low, high)
 	}
 	return PortRange{First: low, Last: high}, err
 }
@@ -51,7 +52,7 @@ func parseProtocol(text string) (knock.Protocol, error) {
 			return p, nil
 		}
 	}
-	return 0, rulef("%q: must be tcp/PORT or udp/PORT", text)
+	return 0, fmt.Errorf("%q: must be tcp/PORT or udp/PORT", text)
 }
 
 // parsePorts reads "tcp/22" or "udp/60001-60010".
@@ -59,7 +60,7 @@ func parsePorts(text string) (PortRange, error) {
 	proto, ports, _ := strings.Cut(text, "/")
 	p, err := parseProtocol(trim(proto))
 	if err != nil {
-		return PortRange{}, rulef("%q: must be tcp/PORT or udp/PORT", text)
+		return PortRange{}, fmt.Errorf("%q: must be tcp/PORT or udp/PORT", text)
 	}
 	r, err := parsePortRange(trim(ports))
 	return PortRange{Proto: p, First: r.First, Last: r.Last}, err
@@ -76,7 +77,7 @@ func readOpen(d *rawDoor, text string) error {
 				return err
 			}
 			if slices.Contains(named, p) {
-				return rulef("%v/* and %v/* overlap: each port must be named once", p, p)
+				return fmt.Errorf("%v/* and %v/* overlap: each port must be named once", p, p)
 			}
 			named = append(named, p)
 			continue
@@ -88,7 +89,7 @@ func readOpen(d *rawDoor, text string) error {
 		ports = append(ports, r)
 	}
 	if a, b, overlap := overlapping(ports); overlap {
-		return rulef("%v and %v overlap: each port must be named once", a, b)
+		return fmt.Errorf("%v and %v overlap: each port must be named once", a, b)
 	}
 	d.Open, d.OpenNamed = ports, named
 	return nil
@@ -120,9 +121,9 @@ func parsePrefix(text string) (netip.Prefix, error) {
 	prefix, err := netip.ParsePrefix(text)
 	switch {
 	case err != nil || prefix.Addr().Is4In6():
-		return prefix, rulef("%q: must be an IPv4 or IPv6 address or network, as 192.0.2.0/24", text)
+		return prefix, fmt.Errorf("%q: must be an IPv4 or IPv6 address or network, as 192.0.2.0/24", text)
 	case prefix != prefix.Masked():
-		return prefix, rulef("%s: has bits set behind its length, must be %v", text, prefix.Masked())
+		return prefix, fmt.Errorf("%s: has bits set behind its length, must be %v", text, prefix.Masked())
 	}
 	return prefix, nil
 }
@@ -137,7 +138,7 @@ func parseDuration(text string) (time.Duration, error) {
 	}
 	n, err := strconv.Atoi(digits)
 	if err != nil || n < 1 || n > int(math.MaxInt32*time.Second/unit) {
-		return 0, rulef("%q: must be a time of at least a second, as 90, 90s, 10m, 2h or 1d", text)
+		return 0, fmt.Errorf("%q: must be a time of at least a second, as 90, 90s, 10m, 2h or 1d", text)
 	}
 	return time.Duration(n) * unit, nil
 }
@@ -148,7 +149,7 @@ func parseFailureLimit(text string) (FailureLimit, error) {
 	count, times, ok1 := strings.Cut(text, "/")
 	within, ignore, ok2 := strings.Cut(times, ",")
 	if !ok1 || !ok2 {
-		return l, rulef("%q: must be FAILURES / TIME, TIME, as 20 / 60s, 10m", text)
+		return l, fmt.Errorf("%q: must be FAILURES / TIME, TIME, as 20 / 60s, 10m", text)
 	}
 	var err error
 	if l.Count, err = between(1, 10_000)(trim(count)); err != nil {
@@ -172,7 +173,7 @@ func parseLengths(text string) (Lengths, error) {
 	}
 	l.Max, err = between(1, longest)(trim(high))
 	if err == nil && l.Max < l.Min {
-		err = rulef("%d-%d: the first must not be above the last", l.Min, l.Max)
+		err = fmt.Errorf("%d-%d: the first must not be above the last", l.Min, l.Max)
 	}
 	return l, err
 }
@@ -182,16 +183,16 @@ func parseMark(text string) (Mark, error) {
 	value, mask, hasMask := strings.Cut(text, "/")
 	v, err := strconv.ParseUint(trim(value), 0, 32)
 	if err != nil {
-		return Mark{}, rulef("%q: must be VALUE or VALUE/MASK, as 0x100000/0x100000", text)
+		return Mark{}, fmt.Errorf("%q: must be VALUE or VALUE/MASK, as 0x100000/0x100000", text)
 	}
 	m := v
 	if hasMask {
 		if m, err = strconv.ParseUint(trim(mask), 0, 32); err != nil {
-			return Mark{}, rulef("%q: must be VALUE or VALUE/MASK, as 0x100000/0x100000", text)
+			return Mark{}, fmt.Errorf("%q: must be VALUE or VALUE/MASK, as 0x100000/0x100000", text)
 		}
 	}
 	if v == 0 || v&^m != 0 {
-		return Mark{}, rulef("%#x/%#x: must have a bit set, and none outside its mask", v, m)
+		return Mark{}, fmt.Errorf("%#x/%#x: must have a bit set, and none outside its mask", v, m)
 	}
 	return Mark{uint32(v), uint32(m)}, nil
 }
@@ -202,7 +203,7 @@ var nftName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_./-]{0,254}$`)
 
 func checkNftName(kind, name string) error {
 	if !nftName.MatchString(name) {
-		return rulef("%s %q: must begin with a letter and have letters, digits and _ . / - only", kind, name)
+		return fmt.Errorf("%s %q: must begin with a letter and have letters, digits and _ . / - only", kind, name)
 	}
 	return nil
 }
@@ -214,7 +215,7 @@ func parseTable(text string) (Table, error) {
 		words = []string{"inet", words[0]}
 	}
 	if len(words) != 2 || words[0] != "inet" {
-		return Table{}, rulef("%q: must be inet NAME: one table serves IPv4 and IPv6", text)
+		return Table{}, fmt.Errorf("%q: must be inet NAME: one table serves IPv4 and IPv6", text)
 	}
 	return Table{words[0], words[1]}, checkNftName("table", words[1])
 }
@@ -225,16 +226,16 @@ func parseSet(wrong string) func(string) (SetRef, error) {
 	return func(text string) (SetRef, error) {
 		words := strings.Fields(text)
 		if len(words) != 3 {
-			return SetRef{}, rulef("%q: must be FAMILY TABLE SET, as inet filter ssh_allowed", text)
+			return SetRef{}, fmt.Errorf("%q: must be FAMILY TABLE SET, as inet filter ssh_allowed", text)
 		}
 		s := SetRef{Table{words[0], words[1]}, words[2]}
 		switch {
 		case s.Family == wrong:
-			return s, rulef("%v: a set of family %s cannot hold these addresses", s, wrong)
+			return s, fmt.Errorf("%v: a set of family %s cannot hold these addresses", s, wrong)
 		case s.Family != "inet" && s.Family != "ip" && s.Family != "ip6":
-			return s, rulef("family %q: must be inet, ip or ip6", s.Family)
+			return s, fmt.Errorf("family %q: must be inet, ip or ip6", s.Family)
 		case s.Name == "filter" && s.Family != "inet":
-			return s, rulef("table %v belongs to iptables, which saves a rule with a set as one that lets everybody in: must be another", s.Table)
+			return s, fmt.Errorf("table %v belongs to iptables, which saves a rule with a set as one that lets everybody in: must be another", s.Table)
 		}
 		if err := checkNftName("table", s.Name); err != nil {
 			return s, err
@@ -250,13 +251,13 @@ func parseDate(text string) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, rulef("%q: must be a date, as 2027-01-31 or 2027-01-31 18:00", text)
+	return time.Time{}, fmt.Errorf("%q: must be a date, as 2027-01-31 or 2027-01-31 18:00", text)
 }
 
 // parseText takes a text that is not empty.
 func parseText(text string) (string, error) {
 	if text == "" {
-		return "", rulef("must not be empty")
+		return "", fmt.Errorf("must not be empty")
 	}
 	return text, nil
 }

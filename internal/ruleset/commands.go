@@ -20,7 +20,7 @@ type rule struct {
 	rest       string // all else that makes two rules equal
 }
 
-// same says whether two commands are about one rule.
+// same reports whether two commands are about one rule.
 func (r rule) same(o rule) bool { return slices.Equal(r.ports, o.ports) && r.rest == o.rest }
 
 // parseRule reads a command like

@@ -42,13 +42,13 @@ func choose(all []*config.Door, names []string) ([]*config.Door, error) {
 	if len(names) == 0 {
 		return all, nil
 	}
-	wanted := map[string]bool{}
+	named := map[string]bool{}
 	for _, n := range names {
-		wanted[n] = true
+		named[n] = true
 	}
 	var out []*config.Door
 	for _, d := range all {
-		if wanted[d.Name] {
+		if named[d.Name] {
 			out = append(out, d)
 		}
 	}

@@ -102,7 +102,7 @@ func plural(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// ascending says whether a scan from the lowest port to the highest takes
+// ascending reports whether a scan from the lowest port to the highest takes
 // every step in order.
 func ascending(seq []knock.Step) bool {
 	for i := 1; i < len(seq); i++ {

@@ -134,7 +134,7 @@ func (t *ipt) traffic() {
 	t.note("What this host has begun, and what was let in before, goes on; loopback is not looked at.")
 	t.rule(EntryChain, "-i lo -j RETURN")
 	t.rule(EntryChain, `-m conntrack --ctstate ESTABLISHED,RELATED -m comment --comment "`+EntryComment+`" -j ACCEPT`)
-	t.sieve()
+	t.filterKnocks()
 }
 
 // stray sends what is no knock to where attempts at strict doors fail.
@@ -175,7 +175,7 @@ func (t *ipt) conditions(ports []knock.PortRange) []iptCondition {
 	sources := map[string][]string{}
 	var order []key
 	for _, d := range t.here {
-		here := slices.DeleteFunc(slices.Clone(d.Sequence), func(s knock.Step) bool { return !hold(ports, s) })
+		here := slices.DeleteFunc(slices.Clone(d.Sequence), func(s knock.Step) bool { return !anyHas(ports, s) })
 		if len(here) == 0 {
 			continue
 		}

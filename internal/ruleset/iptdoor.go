@@ -86,7 +86,7 @@ func (t *ipt) startsAt(chain string, ports []knock.PortRange) {
 	var first []knock.Step
 	var doors []*door
 	for _, d := range t.here {
-		if hold(ports, d.Sequence[0]) {
+		if anyHas(ports, d.Sequence[0]) {
 			first = append(first, d.Sequence[0])
 			doors = append(doors, d)
 		}
@@ -203,7 +203,7 @@ func (t *ipt) log(prefix string) string {
 	return fmt.Sprintf("-j NFLOG --nflog-group %d --nflog-prefix \"%s\"", t.opt.group(), prefix)
 }
 
-// has says whether a door exists in this family.
+// has reports whether a door exists in this family.
 func (t *ipt) has(d *door) bool {
 	return slices.Contains(t.here, d)
 }
@@ -349,7 +349,7 @@ func (t *ipt) silence(end string, ports []knock.PortRange) {
 	for _, d := range t.here {
 		to := t.destination(d)
 		for _, s := range d.Sequence {
-			if !hold(ports, s) || t.watched(s) {
+			if !anyHas(ports, s) || t.watched(s) {
 				continue
 			}
 			if byDestination[to] == nil {

@@ -60,7 +60,7 @@ func (iptables) Load(ctx context.Context, h Host, opt Options, text string) erro
 	text = strings.Replace(text, "\nCOMMIT\n", "\n"+deletes(out)+old.stale(text)+"COMMIT\n", 1)
 	for _, check := range [][]string{{waiting, "--test", "--noflush"}, {waiting, "--noflush"}} {
 		if _, err := h.Run(ctx, []byte(text), program(opt)+"-restore", check...); err != nil {
-			return held(err, table, out)
+			return blockedBy(err, table, out)
 		}
 	}
 	h.sayTakenOut(table, out)
@@ -88,7 +88,7 @@ func removeFrom(ctx context.Context, h Host, opt Options, table string) (found b
 	}
 	text := "*" + table + "\n" + deletes(old.jumps) + old.stale("") + "COMMIT\n"
 	if _, err = h.Run(ctx, []byte(text), program(opt)+"-restore", waiting, "--noflush"); err != nil {
-		return true, held(err, table, old.jumps)
+		return true, blockedBy(err, table, old.jumps)
 	}
 	h.sayTakenOut(table, old.jumps)
 	return true, nil
@@ -118,8 +118,8 @@ func (h Host) sayTakenOut(table string, rules []string) {
 	}
 }
 
-// held names the rules that may be why our chains cannot be taken out.
-func held(err error, table string, rules []string) error {
+// blockedBy names the rules that may be why our chains cannot be taken out.
+func blockedBy(err error, table string, rules []string) error {
 	if foreign := others(table, rules); len(foreign) > 0 {
 		return &hintError{err, fmt.Sprintf("these rules of the table %s lead to what is to go; delete them: %s", table, strings.Join(foreign, "; "))}
 	}

@@ -174,12 +174,12 @@ func (d *door) spared() []knock.PortRange {
 // last is the number of the last step.
 func (d *door) last() int { return len(d.Sequence) }
 
-// anyTarget says whether some door watches a named destination.
+// anyTarget reports whether some door watches a named destination.
 func (p *plan) anyTarget() bool {
 	return slices.ContainsFunc(p.doors, func(d *door) bool { return d.Target.IsValid() })
 }
 
-// anyStrict says whether some door is strict.
+// anyStrict reports whether some door is strict.
 func (p *plan) anyStrict() bool {
 	return slices.ContainsFunc(p.doors, func(d *door) bool { return d.Strict && d.last() > 1 })
 }
@@ -203,14 +203,14 @@ func sortSteps(s []knock.Step) []knock.Step {
 	return slices.Compact(s)
 }
 
-// watched says whether knocks on a step's port are only watched: the whole
+// watched reports whether knocks on a step's port are only watched: the whole
 // ruleset is to, a program listens there, or a door opens that very port and
 // so decides itself who gets through.
 func (p *plan) watched(s knock.Step) bool {
 	return p.opt.Observe || slices.Contains(p.opt.Live, s) || p.guarded(s)
 }
 
-// guarded says whether some door opens the port.
+// guarded reports whether some door opens the port.
 func (p *plan) guarded(s knock.Step) bool {
 	return slices.ContainsFunc(p.doors, func(d *door) bool {
 		return slices.ContainsFunc(d.Open, func(r knock.PortRange) bool { return r.Has(s) })

@@ -30,7 +30,7 @@ func seed(t *testing.T) uint64 {
 	return s
 }
 
-// long says whether the long form of the tests is asked for.
+// long reports whether the long form of the tests is asked for.
 func long() bool { return os.Getenv("KNOCKD_LONG") != "" }
 
 // The phases of a trace are phaseLength apart. Attempts of a door with the
@@ -119,7 +119,7 @@ func (w *world) door(i int) *Door {
 	}
 	d.Open = []knock.PortRange{{Proto: pick(w, knock.TCP, knock.UDP), First: 2000, Last: uint16(2000 + w.IntN(3))}}
 	if w.IntN(4) == 0 {
-		for p := uint16(3000); p < 3100; p += 3 { // enough for a sieve
+		for p := uint16(3000); p < 3100; p += 3 { // enough for a filter
 			d.Open = append(d.Open, knock.PortRange{Proto: knock.TCP, First: p, Last: p})
 		}
 	}

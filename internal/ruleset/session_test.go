@@ -19,7 +19,7 @@ import (
 type backEnd struct {
 	name string
 	load func(l *lab, doors []*Door, opt Options)
-	// open says whether a list of those let in has the address.
+	// open reports whether a list of those let in has the address.
 	lists func(l *lab) string
 }
 
@@ -90,7 +90,7 @@ func (l *lab) knockFrom(src, dst string, ports ...string) {
 	}
 }
 
-// reaches says whether the client gets through to a port of the server.
+// reaches reports whether the client gets through to a port of the server.
 func (l *lab) reaches(dst string, port int) bool {
 	return l.client.Reaches(net.JoinHostPort(dst, fmt.Sprint(port)), 700*time.Millisecond)
 }

@@ -92,9 +92,9 @@ func leavesOf(ports []knock.PortRange) (leaves [][]knock.PortRange) {
 	return append(leaves, ports[start:])
 }
 
-// sieve writes the rules that find out which packets are knocks, and let those
+// filterKnocks writes the rules that find out which packets are knocks, and let those
 // to all other ports go on.
-func (t *ipt) sieve() {
+func (t *ipt) filterKnocks() {
 	ports, n := t.allPorts()
 	const what = "A packet that some door could use is a knock. The page compares ports and nothing else;"
 	if n <= t.treeFrom() {
@@ -140,12 +140,12 @@ func (t *ipt) visible(chain string, ports []knock.PortRange) {
 	}
 }
 
-// hold says whether one of the ranges has a port; nil has all.
-func hold(ports []knock.PortRange, s knock.Step) bool {
+// anyHas reports whether one of the ranges has a port; nil has all.
+func anyHas(ports []knock.PortRange, s knock.Step) bool {
 	return touch(ports, knock.PortRange{Proto: s.Proto, First: s.Port, Last: s.Port})
 }
 
-// touch says whether one of the ranges overlaps another one; nil does.
+// touch reports whether one of the ranges overlaps another one; nil does.
 func touch(ports []knock.PortRange, o knock.PortRange) bool {
 	return ports == nil || slices.ContainsFunc(ports, func(r knock.PortRange) bool {
 		return r.Proto == o.Proto && r.First <= o.Last && o.First <= r.Last
