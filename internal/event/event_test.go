@@ -132,7 +132,7 @@ var kinds = func() []struct {
 		{TableUnowned{Table: table}, "table inet knockd cannot be owned (that needs Linux 6.9): other programs can change it; if they do, it is put back"},
 		{Restored{Table: table, By: `"nft" (process 9)`, Openings: 2}, `table inet knockd was changed by "nft" (process 9): put back, with 2 openings`},
 		{Restored{By: `"nft" (process 9)`, Openings: 2}, `the sets of native doors were made anew by "nft" (process 9): put back 2 openings`},
-		{ClosedByOthers{By: `"nft" (process 9)`, Closed: make([]Element, 2)}, `2 openings were closed by "nft" (process 9)`},
+		{ClosedByOthers{By: `"nft" (process 9)`, Closed: make([]Opening, 2)}, `2 openings were closed by "nft" (process 9)`},
 		{RestoreFailed{Err: full}, "no space left on device: trying again"},
 		{MonitorFailed{Err: full}, "nftables monitor: no space left on device: starting again"},
 		{SetLacking{Door: ssh, Version: "IPv6", Key: "nft_set_6"}, "door ssh does not open for IPv6 addresses: it has no nft_set_6"},

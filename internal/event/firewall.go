@@ -2,8 +2,6 @@ package event
 
 import (
 	"fmt"
-	"net/netip"
-	"time"
 
 	"knockd/internal/knock"
 )
@@ -87,14 +85,6 @@ func (e TableUnowned) Text() string {
 	return "table " + e.Table + " cannot be owned (that needs Linux 6.9): other programs can change it; if they do, it is put back"
 }
 
-// Element is an opening in the kernel.
-type Element struct {
-	Door knock.DoorID
-	For  netip.Prefix
-	Port knock.PortRange // the zero value: all that the door opens
-	Left time.Duration   // of its time; 0: it had no end
-}
-
 // Restored says that somebody has changed rules of ours, and they are as they
 // were.
 type Restored struct {
@@ -102,7 +92,7 @@ type Restored struct {
 	Table    string    // "": the host's sets were made anew
 	By       string    // "nft" (process 1)
 	Openings int       // that are open again
-	Closed   []Element // that stay closed
+	Closed   []Opening // that stay closed
 }
 
 func (e Restored) Text() string {
@@ -116,7 +106,7 @@ func (e Restored) Text() string {
 type ClosedByOthers struct {
 	warning
 	By     string
-	Closed []Element
+	Closed []Opening
 }
 
 func (e ClosedByOthers) Text() string {

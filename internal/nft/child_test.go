@@ -19,7 +19,7 @@ func child(addresses []string) int {
 	}
 	for _, a := range addresses {
 		if err == nil {
-			_, err = f.Open(Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr(a)})
+			_, err = f.Open(Element{Door: knock.DoorID{Name: "ssh"}, Addr: addr(a)})
 		}
 	}
 	if err != nil {

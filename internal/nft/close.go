@@ -20,14 +20,14 @@ var ErrNoDoor = errors.New("there is no such native door")
 // address. It returns those it has closed; none is no error. Established
 // connections go on. After an error the openings stand as they were, and end
 // in their time.
-func (f *Firewall) CloseFor(door knock.DoorID, addr netip.Addr) ([]Open, error) {
-	return f.CloseOpening(Opening{Door: door, Addr: addr})
+func (f *Firewall) CloseFor(door knock.DoorID, addr netip.Addr) ([]Element, error) {
+	return f.CloseOpening(Element{Door: door, Addr: addr})
 }
 
 // CloseOpening is CloseFor for an opening: if it names a port, of a door with
 // OnePort, the openings of other ports stay; in mode NAT also those that lead
 // elsewhere.
-func (f *Firewall) CloseOpening(o Opening) ([]Open, error) {
+func (f *Firewall) CloseOpening(o Element) ([]Element, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.k == nil {
@@ -51,13 +51,13 @@ func (f *Firewall) CloseOpening(o Opening) ([]Open, error) {
 }
 
 // CloseAll closes all openings. A guard keeps its ports closed.
-func (f *Firewall) CloseAll() ([]Open, error) {
+func (f *Firewall) CloseAll() ([]Element, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.k == nil {
 		return nil, errClosed
 	}
-	var all []Open
+	var all []Element
 	var errs []error
 	keys := make([]openingKey, 0, len(f.record.until))
 	for k := range f.record.until {
@@ -77,7 +77,7 @@ func (f *Firewall) CloseAll() ([]Open, error) {
 // openingsOf returns the openings of a door that cover an address.
 func (f *Firewall) openingsOf(s *spec, addr netip.Addr) []openingKey {
 	if !s.OnePort {
-		k := s.keyOf(addr, Opening{})
+		k := s.keyOf(addr, Element{})
 		if _, ok := f.record.until[k]; ok {
 			return []openingKey{k}
 		}
@@ -93,11 +93,11 @@ func (f *Firewall) openingsOf(s *spec, addr netip.Addr) []openingKey {
 }
 
 // closeOpenings takes openings out of the kernel, then out of the record.
-func (f *Firewall) closeOpenings(keys []openingKey) ([]Open, error) {
+func (f *Firewall) closeOpenings(keys []openingKey) ([]Element, error) {
 	now := f.now()
 	var b batch
-	var closed []Open
-	gone := map[element]bool{}
+	var closed []Element
+	gone := map[setKey]bool{}
 	for _, k := range keys {
 		s := f.doors[k.id]
 		t, needs := s.elements(k)
@@ -126,7 +126,7 @@ func (f *Firewall) closeOpenings(keys []openingKey) ([]Open, error) {
 // removal returns the steps that end one opening. An element that another
 // opening needs is cut down to that one's time. The add before a delete is
 // there because the kernel may have been faster, and then a delete fails.
-func (f *Firewall) removal(t *target, k openingKey, needs []element, closing []openingKey, now time.Time) (batch, error) {
+func (f *Firewall) removal(t *target, k openingKey, needs []setKey, closing []openingKey, now time.Time) (batch, error) {
 	var remove, shorten []nftables.SetElement
 	for _, e := range needs {
 		if !f.opt.Mode.HasTable() {

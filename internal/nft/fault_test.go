@@ -191,12 +191,12 @@ func day(t *testing.T, mode Mode, fault *faults) {
 			doors[i].Set4, doors[i].Set6 = filterSet("addr4"), filterSet("port6")
 		}
 	}
-	opening := func(door, a string) Opening { return Opening{Door: knock.DoorID{Name: door}, Addr: addr(a)} }
+	opening := func(door, a string) Element { return Element{Door: knock.DoorID{Name: door}, Addr: addr(a)} }
 	if mode == NAT {
 		doors[0].OnePort, doors[1].OnePort = true, true
-		opening = func(door, a string) Opening {
+		opening = func(door, a string) Element {
 			to := netip.AddrPortFrom(addr(a), 1)
-			return Opening{Door: knock.DoorID{Name: door}, Addr: addr(a), Proto: doors[0].Ports[0].Proto, Port: 22, To: to}
+			return Element{Door: knock.DoorID{Name: door}, Addr: addr(a), Proto: doors[0].Ports[0].Proto, Port: 22, To: to}
 		}
 	}
 	f := faulty(t, server, Options{Mode: mode}, fault)
@@ -245,7 +245,7 @@ func wantKernel(t *testing.T, f *Firewall, exact bool) {
 	fault.off = true
 	defer func() { fault.off = false }()
 	var book, kernel int
-	want := map[element]bool{}
+	want := map[setKey]bool{}
 	for k := range f.record.until {
 		_, needs := f.doors[k.id].elements(k)
 		for _, e := range needs {

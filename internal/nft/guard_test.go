@@ -39,8 +39,8 @@ func TestGuard(t *testing.T) {
 			server.MustReach("[::1]:22")
 			server.MustReach(nettest.Server4 + ":22")
 			for i, from := range []string{nettest.Client4, nettest.Client6} {
-				got := open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr(from)})
-				if got.Left <= time.Second || got.Left > 2*time.Second || got.Prefix.Addr() != addr(from) || !got.Prefix.IsSingleIP() {
+				got := open(t, f, Element{Door: knock.DoorID{Name: "ssh"}, Addr: addr(from)})
+				if got.Timeout <= time.Second || got.Timeout > 2*time.Second || got.Prefix.Addr() != addr(from) || !got.Prefix.IsSingleIP() {
 					t.Errorf("opened %+v", got)
 				}
 				client.MustReach(nettest.Both("22")[i])
@@ -73,7 +73,7 @@ func TestGuardWaits(t *testing.T) {
 			for _, a := range nettest.Both("22") {
 				client.MustReach(a)
 			}
-			open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr(nettest.Client4)})
+			open(t, f, Element{Door: knock.DoorID{Name: "ssh"}, Addr: addr(nettest.Client4)})
 
 			hears.Store(true)
 			if err := f.Shut(); err != nil {

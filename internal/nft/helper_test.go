@@ -2,6 +2,7 @@ package nft
 
 import (
 	"flag"
+	"fmt"
 	"net/netip"
 	"os"
 	"regexp"
@@ -52,19 +53,20 @@ func (n *notices) texts() string {
 	return strings.Join(event.Texts(n.all), "\n")
 }
 
-func (n *notices) closed() (all []Open) {
+// closed are the openings that somebody has closed, as words has them.
+func (n *notices) closed() (all []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, one := range n.all {
-		var closed []event.Element
+		var closed []event.Opening
 		switch e := one.(type) {
 		case event.ClosedByOthers:
 			closed = e.Closed
 		case event.Restored:
 			closed = e.Closed
 		}
-		for _, e := range closed {
-			all = append(all, Open{Door: e.Door, Prefix: e.For, Proto: e.Port.Proto, Port: e.Port.First, Left: e.Left})
+		for _, o := range closed {
+			all = append(all, fmt.Sprintf("%s/%d %s", o.Door.Name, o.Door.N, o.For))
 		}
 	}
 	return all
@@ -100,7 +102,7 @@ func ensure(t testing.TB, f *Firewall, doors ...Door) []string {
 	return event.Texts(warnings)
 }
 
-func open(t testing.TB, f *Firewall, o Opening) Open {
+func open(t testing.TB, f *Firewall, o Element) Element {
 	t.Helper()
 	got, err := f.Open(o)
 	if err != nil {

@@ -17,9 +17,9 @@ type present struct {
 }
 
 // present lists the elements of all sets of some doors.
-func (f *Firewall) present(doors map[kernelName]*spec) (map[element]present, error) {
+func (f *Firewall) present(doors map[kernelName]*spec) (map[setKey]present, error) {
 	now := f.now()
-	have := map[element]present{}
+	have := map[setKey]present{}
 	seen := map[SetName]bool{}
 	for _, s := range doors {
 		for _, t := range s.targets() {
@@ -36,7 +36,7 @@ func (f *Firewall) present(doors map[kernelName]*spec) (map[element]present, err
 				return nil, fmt.Errorf("list set %s: %w", name, reason(err))
 			}
 			for _, e := range elements {
-				have[element{name, string(e.Key)}] = present{t, t.until(e, now), e.Comment}
+				have[setKey{name, string(e.Key)}] = present{t, t.until(e, now), e.Comment}
 			}
 		}
 	}
@@ -76,7 +76,7 @@ func listSet(k kernel, set *nftables.Set) ([]nftables.SetElement, error) {
 }
 
 // alive returns the end of an opening by what the kernel has of it.
-func alive(have map[element]present, needs []element) (end time.Time, ok bool) {
+func alive(have map[setKey]present, needs []setKey) (end time.Time, ok bool) {
 	for _, e := range needs {
 		if p, there := have[e]; there {
 			end, ok = later(end, p.until), true
@@ -87,7 +87,7 @@ func alive(have map[element]present, needs []element) (end time.Time, ok bool) {
 
 // List returns the openings that are in the kernel now, in the order of
 // doors and addresses.
-func (f *Firewall) List() ([]Open, error) {
+func (f *Firewall) List() ([]Element, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.k == nil {
@@ -98,7 +98,7 @@ func (f *Firewall) List() ([]Open, error) {
 		return nil, err
 	}
 	now := f.now()
-	var all []Open
+	var all []Element
 	for k, end := range f.record.until {
 		s := f.doors[k.id]
 		_, needs := s.elements(k)
@@ -125,7 +125,7 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-func compareOpen(a, b Open) int {
+func compareOpen(a, b Element) int {
 	return cmp.Or(cmp.Compare(a.Door.Name, b.Door.Name), cmp.Compare(a.Door.N, b.Door.N),
 		a.Prefix.Addr().Compare(b.Prefix.Addr()), cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.Port, b.Port))
 }
@@ -148,13 +148,13 @@ func (f *Firewall) gone(s *spec, k openingKey) (bool, error) {
 
 // closedByOthers takes openings out of the record that the kernel no longer
 // has, and returns those that had time left.
-func (f *Firewall) closedByOthers() ([]Open, error) {
+func (f *Firewall) closedByOthers() ([]Element, error) {
 	have, err := f.present(f.doors)
 	if err != nil {
 		return nil, err
 	}
 	now := f.now()
-	var closed []Open
+	var closed []Element
 	for k, end := range f.record.until {
 		s := f.doors[k.id]
 		_, needs := s.elements(k)

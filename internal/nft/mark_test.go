@@ -36,7 +36,7 @@ table inet filter {
 	ensure(t, f, Door{DoorID: knock.DoorID{Name: "ssh"}, Ports: ports(t, "tcp/22"), Timeout: 2 * time.Second})
 	for i, from := range []string{nettest.Client4, nettest.Client6} {
 		client.MustNotReach(nettest.Both("22")[i])
-		open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr(from)})
+		open(t, f, Element{Door: knock.DoorID{Name: "ssh"}, Addr: addr(from)})
 		client.MustReach(nettest.Both("22")[i])
 		client.MustNotReach(nettest.Both("23")[i])
 		conn, err := client.Dial("tcp", nettest.Both("22")[i], nettest.Patience)
@@ -64,7 +64,7 @@ func TestModeChange(t *testing.T) {
 		f := firewall(t, server, Options{Mode: mode})
 		ensure(t, f, door)
 		if i == 0 {
-			open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr("192.0.2.1")})
+			open(t, f, Element{Door: knock.DoorID{Name: "ssh"}, Addr: addr("192.0.2.1")})
 		}
 		wantList(t, f, "ssh/1 192.0.2.1/32")
 		before := ruleset(server)
@@ -72,7 +72,7 @@ func TestModeChange(t *testing.T) {
 		server.Run("nft", "flush ruleset")
 		f = firewall(t, server, Options{Mode: mode})
 		ensure(t, f, door)
-		open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr("192.0.2.1")})
+		open(t, f, Element{Door: knock.DoorID{Name: "ssh"}, Addr: addr("192.0.2.1")})
 		if fresh := ruleset(server); restored.ReplaceAllString(before, "") != restored.ReplaceAllString(fresh, "") {
 			t.Errorf("after a change to %v:\n%s\nmade at once:\n%s", mode, before, fresh)
 		}

@@ -138,12 +138,12 @@ func (k openingKey) value() []byte {
 }
 
 // element returns one of the elements of an opening as it is to be added.
-func (k openingKey) element(e element, timeout time.Duration) nftables.SetElement {
+func (k openingKey) element(e setKey, timeout time.Duration) nftables.SetElement {
 	return nftables.SetElement{Key: []byte(e.key), Val: k.value(), Timeout: timeout}
 }
 
 // marked is element with the comment that sets of others need.
-func (f *Firewall) marked(k openingKey, e element, timeout time.Duration) nftables.SetElement {
+func (f *Firewall) marked(k openingKey, e setKey, timeout time.Duration) nftables.SetElement {
 	m := k.element(e, timeout)
 	m.Comment = f.comment(k.id)
 	return m

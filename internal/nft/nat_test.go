@@ -39,8 +39,8 @@ func natFirewall(t testing.TB, box *nettest.Host, n *notices) *Firewall {
 	return firewall(t, box, o)
 }
 
-func natOpening(t testing.TB, from, to string, port uint16) Opening {
-	return Opening{Door: knock.DoorID{Name: "nat"}, Addr: addr(from), Proto: ports(t, "tcp/1")[0].Proto, Port: port, To: netip.MustParseAddrPort(to)}
+func natOpening(t testing.TB, from, to string, port uint16) Element {
+	return Element{Door: knock.DoorID{Name: "nat"}, Addr: addr(from), Proto: ports(t, "tcp/1")[0].Proto, Port: port, To: netip.MustParseAddrPort(to)}
 }
 
 // TestNAT: a port leads to a host behind the box, for one address, until the
@@ -91,7 +91,7 @@ func TestNATOpenings(t *testing.T) {
 	open(t, f, natOpening(t, "2001:db8::1", "[fd09::2]:22", 2200))
 	long := natOpening(t, "192.0.2.1", "10.9.0.2:22", 2200)
 	long.Timeout = time.Hour
-	if got := open(t, f, long); got.Left < 59*time.Minute {
+	if got := open(t, f, long); got.Timeout < 59*time.Minute {
 		t.Errorf("extended: %v", got)
 	}
 	in("nat 192.0.2.1 2200 10.9.0.2:22", "nat 192.0.2.1 2201 10.9.0.2:22", "nat 2001:db8::1 2200 [fd09::2]:22")
@@ -128,7 +128,7 @@ func TestNATFaults(t *testing.T) {
 	f := natFirewall(t, nettest.NewHost(t, "box"), nil)
 	ensure(t, f, natDoor(t, time.Minute))
 	for _, c := range []struct {
-		o    Opening
+		o    Element
 		want string
 	}{
 		{natOpening(t, "192.0.2.1", "[fd09::2]:22", 2200), "open door nat for 192.0.2.1: it cannot lead to [fd09::2]:22"},

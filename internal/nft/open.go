@@ -18,15 +18,15 @@ func protocol(n uint8) knock.Protocol { return knock.Protocol(n) }
 
 // request is one opening on its way to the kernel.
 type request struct {
-	Opening
+	Element
 	spec    *spec
 	key     openingKey
 	target  *target
-	needs   []element
+	needs   []setKey
 	until   time.Time
 	started bool // the record has it already: an extension
 	done    bool
-	open    Open
+	open    Element
 	err     error
 }
 
@@ -55,8 +55,8 @@ func (q *queue) take() []*request {
 // door is open for it already, it stays open for the longer of the two times.
 // Openings that are asked for at the same time share a transaction. After an
 // error the door is not open, or as it was before.
-func (f *Firewall) Open(o Opening) (Open, error) {
-	r := &request{Opening: o}
+func (f *Firewall) Open(o Element) (Element, error) {
+	r := &request{Element: o}
 	f.queue.push(r)
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -110,7 +110,7 @@ func (f *Firewall) openBatch(all []*request) {
 }
 
 func (r *request) fail(err error) {
-	r.open, r.err = Open{}, fmt.Errorf("open door %s for %s: %w", r.Door.Name, r.Addr, reason(err))
+	r.open, r.err = Element{}, fmt.Errorf("open door %s for %s: %w", r.Door.Name, r.Addr, reason(err))
 }
 
 // prepare finds out what a request means in the kernel.
@@ -135,7 +135,7 @@ func (f *Firewall) prepare(r *request, now time.Time) error {
 	case f.opt.Mode.translates != validTarget(r.To, r.Addr):
 		return fault(fmt.Sprintf("it cannot lead to %v", r.To))
 	}
-	r.key = r.spec.keyOf(r.Addr, r.Opening)
+	r.key = r.spec.keyOf(r.Addr, r.Element)
 	if r.target, r.needs = r.spec.elements(r.key); r.target == nil {
 		return fault("no set is configured for this IP version")
 	}
@@ -148,7 +148,7 @@ func (f *Firewall) prepare(r *request, now time.Time) error {
 }
 
 // keyOf names the opening of a door for an address.
-func (s *spec) keyOf(a netip.Addr, o Opening) openingKey {
+func (s *spec) keyOf(a netip.Addr, o Element) openingKey {
 	k := openingKey{id: s.id}
 	if t := s.targetOf(a); t != nil {
 		k.prefix, _ = a.Prefix(t.bits)
@@ -207,11 +207,11 @@ func (f *Firewall) send(all []*request, now time.Time) error {
 // additions returns the steps that make elements last until their time. A
 // plain add of an element that is there refreshes nothing, and the delete of
 // one that is not there fails; so it is add, delete, add.
-func (f *Firewall) additions(all []*request, free func(element) bool, now time.Time) batch {
+func (f *Firewall) additions(all []*request, free func(setKey) bool, now time.Time) batch {
 	var order []*target
 	lists := map[SetName][]nftables.SetElement{}
-	at := map[element]int{}
-	ends := map[element]time.Time{}
+	at := map[setKey]int{}
+	ends := map[setKey]time.Time{}
 	for _, r := range all {
 		for _, e := range r.needs {
 			if !free(e) {
@@ -326,7 +326,7 @@ func (f *Firewall) purge(now time.Time) {
 		if end.After(now) {
 			continue
 		}
-		var needs []element
+		var needs []setKey
 		if s := f.doors[k.id]; s != nil {
 			_, needs = s.elements(k)
 		}

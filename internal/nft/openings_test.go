@@ -13,14 +13,14 @@ import (
 )
 
 // words writes openings for comparison, without the time that is left.
-func words(list []Open) string {
+func words(list []Element) string {
 	var all []string
 	for _, o := range list {
 		word := fmt.Sprintf("%s/%d %s", o.Door.Name, o.Door.N, o.Prefix)
 		if o.Port != 0 {
 			word += fmt.Sprintf(" %s/%d", o.Proto, o.Port)
 		}
-		if o.Left == 0 {
+		if o.Timeout == 0 {
 			word += " for ever"
 		}
 		all = append(all, word)
@@ -28,7 +28,7 @@ func words(list []Open) string {
 	return strings.Join(all, ", ")
 }
 
-func list(t testing.TB, f *Firewall) []Open {
+func list(t testing.TB, f *Firewall) []Element {
 	t.Helper()
 	all, err := f.List()
 	if err != nil {
@@ -58,12 +58,12 @@ func TestExtend(t *testing.T) {
 		{20 * time.Second, 58 * time.Second, time.Minute}, // never shorter
 		{2 * time.Hour, 2*time.Hour - time.Second, 2 * time.Hour},
 	} {
-		got := open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: a, Timeout: tt.timeout})
+		got := open(t, f, Element{Door: knock.DoorID{Name: "ssh"}, Addr: a, Timeout: tt.timeout})
 		all := list(t, f)
 		if len(all) != 1 {
 			t.Fatalf("%d openings", len(all))
 		}
-		for _, left := range []time.Duration{got.Left, all[0].Left} {
+		for _, left := range []time.Duration{got.Timeout, all[0].Timeout} {
 			if left < tt.min || left > tt.max {
 				t.Errorf("after %v more: %v left, want %v to %v", tt.timeout, left, tt.min, tt.max)
 			}
@@ -75,13 +75,13 @@ func TestForever(t *testing.T) {
 	t.Parallel()
 	f := firewall(t, nettest.NewHost(t, "host"), Options{})
 	ensure(t, f, Door{DoorID: knock.DoorID{Name: "ssh"}, Ports: ports(t, "tcp/22")})
-	open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr("192.0.2.7"), Timeout: time.Hour})
-	open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr("192.0.2.7")})
-	open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr("::ffff:192.0.2.8")})
+	open(t, f, Element{Door: knock.DoorID{Name: "ssh"}, Addr: addr("192.0.2.7"), Timeout: time.Hour})
+	open(t, f, Element{Door: knock.DoorID{Name: "ssh"}, Addr: addr("192.0.2.7")})
+	open(t, f, Element{Door: knock.DoorID{Name: "ssh"}, Addr: addr("::ffff:192.0.2.8")})
 	wantList(t, f, "ssh/1 192.0.2.7/32 for ever, ssh/1 192.0.2.8/32 for ever")
 	// The door gets a cmd_timeout, then loses it: what is open stays so.
 	ensure(t, f, Door{DoorID: knock.DoorID{Name: "ssh"}, Ports: ports(t, "tcp/22"), Timeout: time.Minute})
-	open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr("192.0.2.9")})
+	open(t, f, Element{Door: knock.DoorID{Name: "ssh"}, Addr: addr("192.0.2.9")})
 	ensure(t, f, Door{DoorID: knock.DoorID{Name: "ssh"}, Ports: ports(t, "tcp/22")})
 	wantList(t, f, "ssh/1 192.0.2.7/32 for ever, ssh/1 192.0.2.8/32 for ever, ssh/1 192.0.2.9/32")
 }
@@ -92,16 +92,16 @@ func TestOpenFaults(t *testing.T) {
 	ensure(t, f, Door{DoorID: knock.DoorID{Name: "ssh"}, Ports: ports(t, "tcp/22"), Timeout: time.Minute},
 		Door{DoorID: knock.DoorID{Name: "any"}, Ports: ports(t, "tcp/8000-8100"), OnePort: true})
 	for _, tt := range []struct {
-		o    Opening
+		o    Element
 		want string
 	}{
-		{Opening{Door: knock.DoorID{Name: "web"}, Addr: addr("192.0.2.7")}, "open door web for 192.0.2.7: there is no such native door"},
-		{Opening{Door: knock.DoorID{Name: "ssh", N: 2}, Addr: addr("192.0.2.7")}, "open door ssh for 192.0.2.7: there is no such native door"},
-		{Opening{Door: knock.DoorID{Name: "ssh"}}, "open door ssh for invalid IP: not an address"},
-		{Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr("192.0.2.7"), Timeout: 300 * time.Microsecond}, "open door ssh for 192.0.2.7: the time must be at least a second"},
-		{Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr("192.0.2.7"), Timeout: -1}, "open door ssh for 192.0.2.7: the time must be at least a second"},
-		{Opening{Door: knock.DoorID{Name: "any"}, Addr: addr("2001:db8::1"), Proto: 17, Port: 8000}, "open door any for 2001:db8::1: the door does not open this port"},
-		{Opening{Door: knock.DoorID{Name: "any"}, Addr: addr("2001:db8::1"), Proto: 6, Port: 8101}, "open door any for 2001:db8::1: the door does not open this port"},
+		{Element{Door: knock.DoorID{Name: "web"}, Addr: addr("192.0.2.7")}, "open door web for 192.0.2.7: there is no such native door"},
+		{Element{Door: knock.DoorID{Name: "ssh", N: 2}, Addr: addr("192.0.2.7")}, "open door ssh for 192.0.2.7: there is no such native door"},
+		{Element{Door: knock.DoorID{Name: "ssh"}}, "open door ssh for invalid IP: not an address"},
+		{Element{Door: knock.DoorID{Name: "ssh"}, Addr: addr("192.0.2.7"), Timeout: 300 * time.Microsecond}, "open door ssh for 192.0.2.7: the time must be at least a second"},
+		{Element{Door: knock.DoorID{Name: "ssh"}, Addr: addr("192.0.2.7"), Timeout: -1}, "open door ssh for 192.0.2.7: the time must be at least a second"},
+		{Element{Door: knock.DoorID{Name: "any"}, Addr: addr("2001:db8::1"), Proto: 17, Port: 8000}, "open door any for 2001:db8::1: the door does not open this port"},
+		{Element{Door: knock.DoorID{Name: "any"}, Addr: addr("2001:db8::1"), Proto: 6, Port: 8101}, "open door any for 2001:db8::1: the door does not open this port"},
 	} {
 		_, err := f.Open(tt.o)
 		if err == nil || err.Error() != tt.want {
@@ -113,7 +113,7 @@ func TestOpenFaults(t *testing.T) {
 	}
 	wantList(t, f, "")
 	f.Close()
-	if _, err := f.Open(Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr("192.0.2.7")}); err == nil || err.Error() != "open door ssh for 192.0.2.7: the native firewall is closed" {
+	if _, err := f.Open(Element{Door: knock.DoorID{Name: "ssh"}, Addr: addr("192.0.2.7")}); err == nil || err.Error() != "open door ssh for 192.0.2.7: the native firewall is closed" {
 		t.Errorf("after Close: %v", err)
 	}
 	for _, err := range []error{f.Close(), f.Close()} {
@@ -129,8 +129,8 @@ func TestCloseFor(t *testing.T) {
 	server.EchoTCP(":22")
 	f := firewall(t, server, Options{})
 	ensure(t, f, Door{DoorID: knock.DoorID{Name: "ssh"}, Ports: ports(t, "tcp/22")})
-	open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr(nettest.Client4)})
-	open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr(nettest.Client6)})
+	open(t, f, Element{Door: knock.DoorID{Name: "ssh"}, Addr: addr(nettest.Client4)})
+	open(t, f, Element{Door: knock.DoorID{Name: "ssh"}, Addr: addr(nettest.Client6)})
 	conn, err := client.Dial("tcp", nettest.Both("22")[0], nettest.Patience)
 	if err != nil {
 		t.Fatal(err)
@@ -165,7 +165,7 @@ func TestEstablished(t *testing.T) {
 	f := firewall(t, server, Options{})
 	ensure(t, f, Door{DoorID: knock.DoorID{Name: "ssh"}, Ports: ports(t, "tcp/22"), Timeout: time.Second})
 	for i, from := range []string{nettest.Client4, nettest.Client6} {
-		open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr(from)})
+		open(t, f, Element{Door: knock.DoorID{Name: "ssh"}, Addr: addr(from)})
 		conn, err := client.Dial("tcp", nettest.Both("22")[i], nettest.Patience)
 		if err != nil {
 			t.Fatal(err)
@@ -185,12 +185,12 @@ func TestPrefix(t *testing.T) {
 	ensure(t, f, Door{DoorID: knock.DoorID{Name: "ssh"}, Ports: ports(t, "tcp/22"), Timeout: time.Minute, PrefixLen4: 25, PrefixLen6: 56})
 	client.MustNotReach(nettest.Both("22")[0])
 	// Others of the same prefix are let in, and an overlap is no fault.
-	open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr("10.7.0.99")})
-	got := open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr("10.7.0.100")})
+	open(t, f, Element{Door: knock.DoorID{Name: "ssh"}, Addr: addr("10.7.0.99")})
+	got := open(t, f, Element{Door: knock.DoorID{Name: "ssh"}, Addr: addr("10.7.0.100")})
 	if got.Prefix != netip.MustParsePrefix("10.7.0.0/25") {
 		t.Errorf("opened %v", got.Prefix)
 	}
-	open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr("fd07::abcd")})
+	open(t, f, Element{Door: knock.DoorID{Name: "ssh"}, Addr: addr("fd07::abcd")})
 	wantList(t, f, "ssh/1 10.7.0.0/25, ssh/1 fd07::/56")
 	for _, a := range nettest.Both("22") {
 		client.MustReach(a)
@@ -213,8 +213,8 @@ func TestOnePort(t *testing.T) {
 	f := firewall(t, server, Options{})
 	ensure(t, f, Door{DoorID: knock.DoorID{Name: "any"}, Ports: ports(t, "tcp/8000-8100, udp/1-100"), OnePort: true, Timeout: time.Minute})
 	for _, from := range []string{nettest.Client4, nettest.Client6} {
-		open(t, f, Opening{Door: knock.DoorID{Name: "any"}, Addr: addr(from), Proto: 6, Port: 8001})
-		open(t, f, Opening{Door: knock.DoorID{Name: "any"}, Addr: addr(from), Proto: 17, Port: 7})
+		open(t, f, Element{Door: knock.DoorID{Name: "any"}, Addr: addr(from), Proto: 6, Port: 8001})
+		open(t, f, Element{Door: knock.DoorID{Name: "any"}, Addr: addr(from), Proto: 17, Port: 7})
 	}
 	wantList(t, f, "any/1 10.7.0.1/32 tcp/8001, any/1 10.7.0.1/32 udp/7, any/1 fd07::1/128 tcp/8001, any/1 fd07::1/128 udp/7")
 	for i := range 2 {
@@ -262,7 +262,7 @@ func openMany(t testing.TB, f *Firewall, many int) {
 		wg.Go(func() {
 			for i := w; i < many; i += workers {
 				a := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
-				if _, err := f.Open(Opening{Door: knock.DoorID{Name: "game"}, Addr: a}); err != nil {
+				if _, err := f.Open(Element{Door: knock.DoorID{Name: "game"}, Addr: a}); err != nil {
 					t.Error(err)
 					return
 				}
@@ -281,7 +281,7 @@ func BenchmarkOpen(b *testing.B) {
 	for b.Loop() {
 		start := time.Now()
 		a := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i>>8) & 63, byte(i)})
-		if _, err := f.Open(Opening{Door: knock.DoorID{Name: "game"}, Addr: a}); err != nil {
+		if _, err := f.Open(Element{Door: knock.DoorID{Name: "game"}, Addr: a}); err != nil {
 			b.Fatal(err)
 		}
 		took = append(took, time.Since(start))

@@ -113,27 +113,19 @@ type Door struct {
 	Masquerade bool
 }
 
-// Opening asks for a door to be opened for an address.
-type Opening struct {
-	Door knock.DoorID
-	Addr netip.Addr
-	// Timeout is how long: 0 means the door's own, else at least a second.
-	Timeout time.Duration
+// Element is a door that is open for an address, or is to be.
+type Element struct {
+	Door   knock.DoorID
+	Addr   netip.Addr
+	Prefix netip.Prefix // of what is open: Addr with the door's prefix length
 	// Proto and Port name the port, for a door with OnePort only.
 	Proto knock.Protocol
 	Port  uint16
 	// To is where the port leads, in mode NAT: of Addr's IP version.
 	To netip.AddrPort
-}
-
-// Open is a door that is open for an address.
-type Open struct {
-	Door   knock.DoorID
-	Prefix netip.Prefix // the address, with the door's prefix length
-	Proto  knock.Protocol
-	Port   uint16         // with OnePort, else 0
-	To     netip.AddrPort // in mode NAT
-	Left   time.Duration  // 0 if it lasts until it is closed
+	// Timeout is how long: at least a second, 0 for the door's own. Of what is
+	// open it is the time left, 0 if it lasts until it is closed.
+	Timeout time.Duration
 }
 
 // Options are what a Firewall needs to know beside its doors.

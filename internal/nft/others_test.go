@@ -57,7 +57,7 @@ func TestKilled(t *testing.T) {
 	f := firewall(t, server, Options{})
 	ensure(t, f, door)
 	all := list(t, f)
-	if words(all) != "ssh/1 10.7.0.1/32" || all[0].Left > 20*time.Second {
+	if words(all) != "ssh/1 10.7.0.1/32" || all[0].Timeout > 20*time.Second {
 		t.Errorf("adopted: %v", all)
 	}
 	client.MustReach(nettest.Both("22")[0])
@@ -79,7 +79,7 @@ func TestOwned(t *testing.T) {
 	if f.noOwner {
 		nettest.LacksKernel(t, "owners of tables")
 	}
-	open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr(nettest.Client6)})
+	open(t, f, Element{Door: knock.DoorID{Name: "ssh"}, Addr: addr(nettest.Client6)})
 	before := ruleset(server)
 	for _, command := range []string{
 		"delete table inet knockd", "flush table inet knockd", "flush set inet knockd door6_ssh",
@@ -130,7 +130,7 @@ func TestPutBack(t *testing.T) {
 			if lines(w) != "table inet knockd cannot be owned (that needs Linux 6.9): other programs can change it; if they do, it is put back" {
 				t.Errorf("warnings: %v", w)
 			}
-			open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr(nettest.Client6), Timeout: time.Hour})
+			open(t, f, Element{Door: knock.DoorID{Name: "ssh"}, Addr: addr(nettest.Client6), Timeout: time.Hour})
 			before := restored.ReplaceAllString(ruleset(server), "")
 			command := strings.Replace(tt.command, "HANDLE", lastHandle(server), 1)
 			server.Run("nft", command)
@@ -142,7 +142,7 @@ func TestPutBack(t *testing.T) {
 			if after := restored.ReplaceAllString(ruleset(server), ""); after != before {
 				t.Errorf("before:\n%s\nafter:\n%s", before, after)
 			}
-			if all := list(t, f); words(all) != "ssh/1 fd07::1/128" || all[0].Left < 59*time.Minute || all[0].Left > time.Hour {
+			if all := list(t, f); words(all) != "ssh/1 fd07::1/128" || all[0].Timeout < 59*time.Minute || all[0].Timeout > time.Hour {
 				t.Errorf("open: %v", all)
 			}
 			client.MustReach(nettest.Both("22")[1])
@@ -168,14 +168,14 @@ func TestClosedByHand(t *testing.T) {
 	f.noOwner = true
 	ensure(t, f, Door{DoorID: knock.DoorID{Name: "ssh"}, Ports: ports(t, "tcp/22"), Timeout: time.Minute})
 	for _, a := range []string{"192.0.2.1", "192.0.2.2"} {
-		open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr(a)})
+		open(t, f, Element{Door: knock.DoorID{Name: "ssh"}, Addr: addr(a)})
 	}
 	server.Run("nft", "delete element inet knockd door4_ssh { 192.0.2.1 }")
 	nettest.Eventually(t, "a notice", func() bool { return n.texts() != "" })
 	if got := n.texts(); !strings.HasPrefix(got, `1 openings were closed by "nft" (process `) {
 		t.Errorf("notice: %s", got)
 	}
-	if got := words(n.closed()); got != "ssh/1 192.0.2.1/32" {
+	if got := lines(n.closed()); got != "ssh/1 192.0.2.1/32" {
 		t.Errorf("closed: %s", got)
 	}
 	wantList(t, f, "ssh/1 192.0.2.2/32")
@@ -210,7 +210,7 @@ func TestSavedAndLoaded(t *testing.T) {
 	door := Door{DoorID: knock.DoorID{Name: "ssh"}, Ports: ports(t, "tcp/22"), Timeout: time.Hour}
 	f := firewall(t, server, Options{})
 	ensure(t, f, door)
-	open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr("192.0.2.1")})
+	open(t, f, Element{Door: knock.DoorID{Name: "ssh"}, Addr: addr("192.0.2.1")})
 	f.Close()
 	saved := owner.ReplaceAllString(server.Run("nft", "list", "ruleset"), "")
 	server.Run("nft", "flush", "ruleset")
@@ -218,7 +218,7 @@ func TestSavedAndLoaded(t *testing.T) {
 	f = firewall(t, server, Options{})
 	ensure(t, f, door)
 	wantList(t, f, "ssh/1 192.0.2.1/32")
-	open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr("192.0.2.2")})
+	open(t, f, Element{Door: knock.DoorID{Name: "ssh"}, Addr: addr("192.0.2.2")})
 }
 
 func TestCleanup(t *testing.T) {
@@ -234,8 +234,8 @@ func TestCleanup(t *testing.T) {
 			d.Set4, d.Set6 = filterSet("addr4"), filterSet("port6")
 		}
 		ensure(t, f, d)
-		open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr("192.0.2.1")})
-		open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr("2001:db8::1")})
+		open(t, f, Element{Door: knock.DoorID{Name: "ssh"}, Addr: addr("192.0.2.1")})
+		open(t, f, Element{Door: knock.DoorID{Name: "ssh"}, Addr: addr("2001:db8::1")})
 		f.Close()
 	}
 	ns, err := os.Open(server.Path())

@@ -23,9 +23,9 @@ type openingKey struct {
 // forever is the end of an opening that lasts until it is closed.
 var forever = time.Unix(1<<40, 0)
 
-// element names an element of a set. In a set of the host's own several
+// setKey names an element of a set. In a set of the host's own several
 // openings may need the same element.
-type element struct {
+type setKey struct {
 	set SetName
 	key string
 }
@@ -34,17 +34,17 @@ type element struct {
 // kernel ends them by itself; the record forgets them when it next looks.
 type record struct {
 	until   map[openingKey]time.Time
-	needs   map[element][]openingKey
+	needs   map[setKey][]openingKey
 	purgeAt int // purge when there are that many
 }
 
 func newRecord() *record {
-	return &record{map[openingKey]time.Time{}, map[element][]openingKey{}, 1024}
+	return &record{map[openingKey]time.Time{}, map[setKey][]openingKey{}, 1024}
 }
 
 // put enters an opening and the elements it needs. An opening that is known
 // already lasts for the longer of the two times.
-func (r *record) put(k openingKey, until time.Time, needs []element) {
+func (r *record) put(k openingKey, until time.Time, needs []setKey) {
 	have, known := r.until[k]
 	if !known {
 		for _, e := range needs {
@@ -55,7 +55,7 @@ func (r *record) put(k openingKey, until time.Time, needs []element) {
 }
 
 // drop forgets an opening.
-func (r *record) drop(k openingKey, needs []element) {
+func (r *record) drop(k openingKey, needs []setKey) {
 	delete(r.until, k)
 	for _, e := range needs {
 		rest := slices.DeleteFunc(r.needs[e], func(other openingKey) bool { return other == k })
@@ -69,7 +69,7 @@ func (r *record) drop(k openingKey, needs []element) {
 
 // holder returns which opening needs an element longest, and until when,
 // apart from some; the zero time if there is none.
-func (r *record) holder(e element, except ...openingKey) (last openingKey, end time.Time) {
+func (r *record) holder(e setKey, except ...openingKey) (last openingKey, end time.Time) {
 	for _, k := range r.needs[e] {
 		if until := r.until[k]; until.After(end) && !slices.Contains(except, k) {
 			last, end = k, until
@@ -104,17 +104,17 @@ func (t *target) until(e nftables.SetElement, now time.Time) time.Time {
 
 // elements returns what an opening needs in the kernel. A set keyed by port
 // gets an element for each port.
-func (s *spec) elements(k openingKey) (t *target, needs []element) {
+func (s *spec) elements(k openingKey) (t *target, needs []setKey) {
 	if t = s.targetOf(k.prefix.Addr()); t == nil {
 		return nil, nil
 	}
 	set := SetName{t.table, t.name}
 	if t.kind == keyAddr || s.OnePort {
-		return t, []element{{set, string(t.key(k.prefix, uint8(k.proto), k.port))}}
+		return t, []setKey{{set, string(t.key(k.prefix, uint8(k.proto), k.port))}}
 	}
 	for _, r := range s.Ports {
 		for port := int(r.First); port <= int(r.Last); port++ {
-			e := element{set, string(t.key(k.prefix, uint8(r.Proto), uint16(port)))}
+			e := setKey{set, string(t.key(k.prefix, uint8(r.Proto), uint16(port)))}
 			if !slices.Contains(needs, e) {
 				needs = append(needs, e)
 			}
@@ -124,10 +124,10 @@ func (s *spec) elements(k openingKey) (t *target, needs []element) {
 }
 
 // open words an opening of the record.
-func (s *spec) open(k openingKey, until, now time.Time) Open {
-	o := Open{Door: s.DoorID, Prefix: k.prefix, Proto: k.proto, Port: k.port, To: k.to}
+func (s *spec) open(k openingKey, until, now time.Time) Element {
+	o := Element{Door: s.DoorID, Addr: k.prefix.Addr(), Prefix: k.prefix, Proto: k.proto, Port: k.port, To: k.to}
 	if !until.Equal(forever) {
-		o.Left = until.Sub(now)
+		o.Timeout = until.Sub(now)
 	}
 	return o
 }

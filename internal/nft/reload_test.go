@@ -99,7 +99,7 @@ func TestReload(t *testing.T) {
 		{{DoorID: knock.DoorID{Name: "a"}, Ports: ports(t, "udp/4999-5001"), Timeout: time.Hour}, {DoorID: knock.DoorID{Name: "c"}, Ports: ports(t, "udp/5000-5010"), OnePort: true}},
 	}
 	ensure(t, f, configs[0]...)
-	open(t, f, Opening{Door: knock.DoorID{Name: "a"}, Addr: addr(nettest.Client4)})
+	open(t, f, Element{Door: knock.DoorID{Name: "a"}, Addr: addr(nettest.Client4)})
 
 	to := nettest.Server4 + ":5000"
 	knocker, other := newStream(t, client, nettest.Client4, to), newStream(t, client, stranger, to)

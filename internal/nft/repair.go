@@ -54,7 +54,7 @@ func (f *Firewall) restore(m *monitor, emptied bool, who string) (event.Event, e
 	if err != nil || !changed {
 		return closedBy(who, closed), err
 	}
-	return event.Restored{Table: f.opt.Table.String(), By: who, Openings: len(f.record.until), Closed: elements(closed)}, nil
+	return event.Restored{Table: f.opt.Table.String(), By: who, Openings: len(f.record.until), Closed: described(closed)}, nil
 }
 
 // repair puts our table back as it should be, with all openings of the record
@@ -86,12 +86,12 @@ func (f *Firewall) repair(emptied bool) (changed bool, err error) {
 }
 
 // keysOf returns the elements that a table has.
-func keysOf(was *tableState) map[element]bool {
-	have := map[element]bool{}
+func keysOf(was *tableState) map[setKey]bool {
+	have := map[setKey]bool{}
 	for name, elements := range was.elements {
 		set := SetName{Table{was.table.Family, was.table.Name}, name}
 		for _, e := range elements {
-			have[element{set, string(e.Key)}] = true
+			have[setKey{set, string(e.Key)}] = true
 		}
 	}
 	return have
@@ -124,24 +124,24 @@ func (f *Firewall) restoreSets(emptied bool, who string) (event.Event, error) {
 	if err != nil || back == 0 {
 		return closedBy(who, closed), err
 	}
-	return event.Restored{By: who, Openings: back, Closed: elements(closed)}, nil
+	return event.Restored{By: who, Openings: back, Closed: described(closed)}, nil
 }
 
 // closedBy is the event of openings that somebody has closed, nil if there are none.
-func closedBy(who string, closed []Open) event.Event {
+func closedBy(who string, closed []Element) event.Event {
 	if len(closed) == 0 {
 		return nil
 	}
-	return event.ClosedByOthers{By: who, Closed: elements(closed)}
+	return event.ClosedByOthers{By: who, Closed: described(closed)}
 }
 
-func elements(list []Open) (out []event.Element) {
-	for _, o := range list {
-		e := event.Element{Door: o.Door, For: o.Prefix, Left: o.Left}
-		if o.Port != 0 {
-			e.Port = knock.Step{Proto: o.Proto, Port: o.Port}.Ports()
+func described(list []Element) (out []event.Opening) {
+	for _, e := range list {
+		o := event.Opening{Door: e.Door, Knocker: event.Knocker{Addr: e.Addr}, For: e.Prefix.String(), Native: true}
+		if e.Port != 0 {
+			o.What = knock.Step{Proto: e.Proto, Port: e.Port}.Ports().String()
 		}
-		out = append(out, e)
+		out = append(out, o)
 	}
 	return out
 }

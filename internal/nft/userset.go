@@ -163,7 +163,7 @@ func (t *target) checkPorts(s *spec, name SetName) error {
 
 // isOurs reports whether an element may be touched: it is not there, or carries
 // our comment.
-func (f *Firewall) isOurs(t *target, e element) (bool, error) {
+func (f *Firewall) isOurs(t *target, e setKey) (bool, error) {
 	found, err := f.k.find(t.nf(), nftables.SetElement{Key: []byte(e.key)})
 	if err != nil {
 		return false, fmt.Errorf("look into set %s: %w", e.set, err)
@@ -180,14 +180,14 @@ func (f *Firewall) isOurs(t *target, e element) (bool, error) {
 // else's: those have the door open already, and stay as they are. In our own
 // table all are free. The generation is to be given with the batch, so that
 // nobody can put an element there meanwhile.
-func (f *Firewall) notOthers(all []*request) (generation uint32, free func(element) bool, err error) {
+func (f *Firewall) notOthers(all []*request) (generation uint32, free func(setKey) bool, err error) {
 	if f.opt.Mode.HasTable() {
-		return 0, func(element) bool { return true }, nil
+		return 0, func(setKey) bool { return true }, nil
 	}
 	if generation, err = f.k.generation(); err != nil {
 		return 0, nil, fmt.Errorf("read the rules' generation: %w", err)
 	}
-	taken := map[element]bool{}
+	taken := map[setKey]bool{}
 	for _, r := range all {
 		for _, e := range r.needs {
 			ours, err := f.isOurs(r.target, e)
@@ -197,7 +197,7 @@ func (f *Firewall) notOthers(all []*request) (generation uint32, free func(eleme
 			taken[e] = !ours
 		}
 	}
-	return generation, func(e element) bool { return !taken[e] }, nil
+	return generation, func(e setKey) bool { return !taken[e] }, nil
 }
 
 // sweepSets takes out our elements in the sets of old and new doors that

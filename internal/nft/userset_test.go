@@ -38,7 +38,7 @@ func TestUserSets(t *testing.T) {
 			}
 			for i, from := range []string{nettest.Client4, nettest.Client6} {
 				client.MustNotReach(nettest.Both("22")[i])
-				open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr(from)})
+				open(t, f, Element{Door: knock.DoorID{Name: "ssh"}, Addr: addr(from)})
 				client.MustReach(nettest.Both("22")[i])
 				client.MustNotReach(nettest.Both("23")[i])
 				nettest.Eventually(t, "nothing is listed", func() bool {
@@ -107,7 +107,7 @@ func TestUserSetWarnings(t *testing.T) {
 	if lines(w) != lines(want) {
 		t.Errorf("warnings:\n%s", lines(w))
 	}
-	if _, err := f.Open(Opening{Door: knock.DoorID{Name: "a"}, Addr: addr("2001:db8::1")}); err == nil || err.Error() != "open door a for 2001:db8::1: no set is configured for this IP version" {
+	if _, err := f.Open(Element{Door: knock.DoorID{Name: "a"}, Addr: addr("2001:db8::1")}); err == nil || err.Error() != "open door a for 2001:db8::1: no set is configured for this IP version" {
 		t.Errorf("open: %v", err)
 	}
 }
@@ -126,7 +126,7 @@ func TestUserSetGuests(t *testing.T) {
 	a, b := door("a", "tcp/22", time.Hour), door("b", "tcp/22-24", time.Minute)
 	ensure(t, f, a, b)
 	for _, from := range []string{"192.0.2.1", "192.0.2.2"} {
-		open(t, f, Opening{Door: knock.DoorID{Name: "a"}, Addr: addr(from)})
+		open(t, f, Element{Door: knock.DoorID{Name: "a"}, Addr: addr(from)})
 		if _, err := f.CloseFor(knock.DoorID{Name: "a"}, addr(from)); err != nil {
 			t.Error(err)
 		}
@@ -137,8 +137,8 @@ func TestUserSetGuests(t *testing.T) {
 
 	// Two doors need the same element: it stays as long as one of them does.
 	for _, from := range []string{"192.0.2.3", "2001:db8::3"} {
-		open(t, f, Opening{Door: knock.DoorID{Name: "b"}, Addr: addr(from)})
-		open(t, f, Opening{Door: knock.DoorID{Name: "a"}, Addr: addr(from)})
+		open(t, f, Element{Door: knock.DoorID{Name: "b"}, Addr: addr(from)})
+		open(t, f, Element{Door: knock.DoorID{Name: "a"}, Addr: addr(from)})
 	}
 	wantList(t, f, "a/1 192.0.2.3/32, a/1 2001:db8::3/128, b/1 192.0.2.3/32, b/1 2001:db8::3/128")
 	for _, from := range []string{"192.0.2.3", "2001:db8::3"} {
@@ -178,7 +178,7 @@ func TestUserSetFull(t *testing.T) {
 	ensure(t, f, Door{DoorID: knock.DoorID{Name: "ssh"}, Ports: ports(t, "tcp/22"), Timeout: time.Minute, Set4: filterSet("small4")})
 	var all []*request
 	for _, a := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"} {
-		all = append(all, &request{Opening: Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr(a)}})
+		all = append(all, &request{Element: Element{Door: knock.DoorID{Name: "ssh"}, Addr: addr(a)}})
 	}
 	f.mu.Lock()
 	f.openAll(all)
@@ -192,7 +192,7 @@ func TestUserSetFull(t *testing.T) {
 		}
 	}
 	wantList(t, f, "ssh/1 192.0.2.1/32, ssh/1 192.0.2.2/32, ssh/1 192.0.2.3/32")
-	open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr("192.0.2.2"), Timeout: time.Hour}) // can be extended when full
+	open(t, f, Element{Door: knock.DoorID{Name: "ssh"}, Addr: addr("192.0.2.2"), Timeout: time.Hour}) // can be extended when full
 }
 
 // TestUserSetReloaded: the host's rules are loaded anew; what is open stays.
@@ -204,15 +204,15 @@ func TestUserSetReloaded(t *testing.T) {
 	var n notices
 	f := firewall(t, server, Options{Mode: Set, Notify: n.add})
 	ensure(t, f, Door{DoorID: knock.DoorID{Name: "ssh"}, Ports: ports(t, "tcp/22"), Timeout: time.Hour, Set4: filterSet("addr4"), Set6: filterSet("full6")})
-	open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr(nettest.Client4), Timeout: 2 * time.Hour})
-	open(t, f, Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr(nettest.Client6)})
+	open(t, f, Element{Door: knock.DoorID{Name: "ssh"}, Addr: addr(nettest.Client4), Timeout: 2 * time.Hour})
+	open(t, f, Element{Door: knock.DoorID{Name: "ssh"}, Addr: addr(nettest.Client6)})
 	server.Load("flush ruleset\n" + userSets)
 	nettest.Eventually(t, "a notice", func() bool { return n.texts() != "" })
 	if got := n.texts(); !strings.HasPrefix(got, `the sets of native doors were made anew by "nft" (process `) || !strings.HasSuffix(got, "): put back 2 openings") {
 		t.Errorf("notice: %s", got)
 	}
 	all := list(t, f)
-	if words(all) != "ssh/1 10.7.0.1/32, ssh/1 fd07::1/128" || all[0].Left < 119*time.Minute || all[1].Left > time.Hour {
+	if words(all) != "ssh/1 10.7.0.1/32, ssh/1 fd07::1/128" || all[0].Timeout < 119*time.Minute || all[1].Timeout > time.Hour {
 		t.Errorf("open: %v", all)
 	}
 	for _, a := range nettest.Both("22") {
@@ -220,7 +220,7 @@ func TestUserSetReloaded(t *testing.T) {
 	}
 	server.Run("nft", "flush set inet filter addr4")
 	nettest.Eventually(t, "word of what was closed", func() bool { return len(n.closed()) == 1 })
-	if got := words(n.closed()); got != "ssh/1 10.7.0.1/32" {
+	if got := lines(n.closed()); got != "ssh/1 10.7.0.1/32" {
 		t.Errorf("closed: %s", got)
 	}
 	client.MustNotReach(nettest.Both("22")[0])
@@ -228,7 +228,7 @@ func TestUserSetReloaded(t *testing.T) {
 	// The table goes and comes back later.
 	server.Run("nft", "flush ruleset")
 	nettest.Eventually(t, "a complaint", func() bool { return strings.Contains(n.texts(), "there is no table inet filter") })
-	if _, err := f.Open(Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr(nettest.Client4)}); err == nil ||
+	if _, err := f.Open(Element{Door: knock.DoorID{Name: "ssh"}, Addr: addr(nettest.Client4)}); err == nil ||
 		!strings.HasPrefix(err.Error(), "open door ssh for 10.7.0.1: the table, the set or a kernel module is missing: ") {
 		t.Errorf("open: %v", err)
 	}

@@ -48,7 +48,7 @@ func (Action) Check(knock.Arguments) error { return nil }
 func (Action) Needs() uint64 { return 1 << unix.CAP_NET_ADMIN }
 
 // element is an opening as the firewall knows it.
-func element(o *knock.Opening) nft.Opening {
-	return nft.Opening{Door: o.Door, Addr: o.Addr, Timeout: o.Timeout,
+func element(o *knock.Opening) nft.Element {
+	return nft.Element{Door: o.Door, Addr: o.Addr, Timeout: o.Timeout,
 		Proto: o.Args.Port.Proto, Port: o.Args.Port.Port, To: o.Args.To}
 }

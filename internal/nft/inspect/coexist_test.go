@@ -103,7 +103,7 @@ func useDoor(t *testing.T, f *nft.Firewall, client *nettest.Host) {
 	t.Helper()
 	for i, from := range []string{nettest.Client4, nettest.Client6} {
 		client.MustNotReach(nettest.Both("22")[i])
-		if _, err := f.Open(nft.Opening{Door: knock.DoorID{Name: "ssh"}, Addr: addr(from)}); err != nil {
+		if _, err := f.Open(nft.Element{Door: knock.DoorID{Name: "ssh"}, Addr: addr(from)}); err != nil {
 			t.Fatal(err)
 		}
 		conn, err := client.Dial("tcp", nettest.Both("22")[i], nettest.Patience)
