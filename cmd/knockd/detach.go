@@ -22,7 +22,7 @@ import (
 // descriptor whoever started it waits for word that it listens.
 const detachedEnv = "KNOCKD_DETACHED"
 
-// mayDetach says whether -d is to be followed: not in the detached process
+// mayDetach reports whether -d is to be followed: not in the detached process
 // itself, nor where systemd watches the process it started.
 func (o *options) mayDetach() bool {
 	return o.daemon && o.serves() && os.Getenv(detachedEnv) == "" && os.Getenv("NOTIFY_SOCKET") == ""

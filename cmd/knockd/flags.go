@@ -105,7 +105,7 @@ func (o *options) conflict() error {
 	return nil
 }
 
-// serves says whether the daemon is to run, and nothing else is asked for.
+// serves reports whether the daemon is to run, and nothing else is asked for.
 func (o *options) serves() bool {
 	return !o.check && o.read == "" && !o.closeAll && !o.guard && !o.cleanup
 }

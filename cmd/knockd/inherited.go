@@ -37,7 +37,7 @@ func keepInherited() (fds inherited) {
 	return fds
 }
 
-// has says whether a descriptor is one of them.
+// has reports whether a descriptor is one of them.
 func (fds inherited) has(fd int) bool { return slices.Contains(fds, fd) }
 
 // letGo has a daemon in the background keep none of them open: somebody may

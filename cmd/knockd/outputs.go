@@ -149,7 +149,7 @@ func bounded(w io.Writer) io.Writer {
 	return o
 }
 
-// sameFile says whether two writers lead to the same terminal or file.
+// sameFile reports whether two writers lead to the same terminal or file.
 func sameFile(a, b io.Writer) bool {
 	type file interface{ Stat() (fs.FileInfo, error) }
 	fa, okA := a.(file)

@@ -86,7 +86,7 @@ func (o *options) withoutJournal(err error, named string, stderr io.Writer) erro
 	return nil
 }
 
-// checkState says whether there would be a journal.
+// checkState reports whether there would be a journal.
 func (o *options) checkState(named string, stderr io.Writer) (bool, error) {
 	dir, name, err := o.stateName(named)
 	if err != nil {

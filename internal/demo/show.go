@@ -176,7 +176,7 @@ func (d *demo) say() {
 	}
 }
 
-// expect says whether the client reaches the service, and whether it should.
+// expect reports whether the client reaches the service, and whether it should.
 func (d *demo) expect(open bool) error {
 	fmt.Printf("  client$ connect %s:%s\n", serverAddr, port)
 	var word string

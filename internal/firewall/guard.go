@@ -13,7 +13,7 @@ import (
 // Guard loads the guard of a configuration's native doors, without openings,
 // for the time before the daemon starts. It returns the ports that it closes.
 func Guard(conf *config.Config) (ports string, doubts []event.Event, err error) {
-	if conf.NftMode != config.NftGuard || !opensPorts(conf) {
+	if !closesPorts(conf) {
 		return "", nil, errors.New("no door with open in nft_mode = guard: nothing to guard")
 	}
 	fw, err := Connect(Options(conf, nil))
@@ -23,6 +23,11 @@ func Guard(conf *config.Config) (ports string, doubts []event.Event, err error) 
 	defer fw.Close()
 	doubts, err = fw.Ensure(Doors(conf))
 	return guarded(conf), doubts, err
+}
+
+// closesPorts reports whether native doors' ports are closed to all others.
+func closesPorts(conf *config.Config) bool {
+	return Options(conf, nil).Mode.Closes() && opensPorts(conf)
 }
 
 // Connect connects to the kernel for a table.
@@ -38,7 +43,7 @@ func Connect(o nft.Options) (*nft.Firewall, error) {
 // nothing is listened on, and which are closed then, as in "tcp/22 is". Without the
 // privilege to look at the guard it says nothing.
 func Unheard(conf *config.Config) (means []event.Event, closed string) {
-	if conf.NftMode != config.NftGuard || !opensPorts(conf) {
+	if !closesPorts(conf) {
 		return nil, ""
 	}
 	c, o, err := nft.Closed(Options(conf, nil), Doors(conf))

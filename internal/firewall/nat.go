@@ -46,7 +46,7 @@ func examineNAT(conf *config.Config) []string {
 	return warnings
 }
 
-// local says whether doors of a name lead nowhere but to this host itself.
+// local reports whether doors of a name lead nowhere but to this host itself.
 func local(conf *config.Config, name string) bool {
 	for _, d := range conf.Doors {
 		if d.Name == name && d.SPA != nil && d.SPA.NATOnly != config.NATLocal {

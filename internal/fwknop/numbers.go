@@ -122,7 +122,7 @@ func readDate(text string) (day time.Time, rest string, ok bool) {
 	return time.Date(n[2], time.Month(n[0]), n[1], 0, 0, 0, 0, time.UTC), m[4], true
 }
 
-// isNone says whether a command stands for none: fwknopd looks at the first four
+// isNone reports whether a command stands for none: fwknopd looks at the first four
 // characters, people write other things that it runs in vain.
 func isNone(command string) (none, ran bool) {
 	if strings.HasPrefix(command, "NONE") {

@@ -138,7 +138,7 @@ func spaPort(i *Import) string {
 	return "62201"
 }
 
-// opens says whether fwknopd's log tells that the packet opened.
+// opens reports whether fwknopd's log tells that the packet opened.
 func opens(log string, a ask) bool {
 	for _, part := range strings.Split(log, "SPA Packet from IP")[1:] {
 		if strings.Contains(part, "SPA Packet: '"+string(a.Payload)) &&

@@ -49,7 +49,7 @@ func (s *stanza) gpg() bool {
 	return false
 }
 
-// refused says whether a key is there that was reported already.
+// refused reports whether a key is there that was reported already.
 func (s *stanza) refused(name string) bool {
 	_, raw := s.vars[name]
 	_, enc := s.vars[name+"_BASE64"]

@@ -59,7 +59,7 @@ func FuzzEntry(f *testing.F) {
 	})
 }
 
-// untagged says whether the packet begins where the octets do: the kernel's log
+// untagged reports whether the packet begins where the octets do: the kernel's log
 // has no VLAN tags.
 func untagged(octets []byte, p packet.Packet) bool {
 	return len(p.Octets) > 0 && &p.Octets[0] == &octets[0]

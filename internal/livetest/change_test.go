@@ -251,7 +251,7 @@ func (s *street) knock(from uint16, to string) uint16 {
 	return from
 }
 
-// saw says whether a knock comes to the server within the time given.
+// saw reports whether a knock comes to the server within the time given.
 func (s *street) saw(knock uint16, limit time.Duration) bool {
 	return knock != 0 && within(limit, func() bool { return s.seen.Load() == int64(knock) })
 }

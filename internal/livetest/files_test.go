@@ -115,7 +115,7 @@ func TestLogUnread(t *testing.T) {
 	}
 }
 
-// full says whether a pipe holds as much as it can, or nearly.
+// full reports whether a pipe holds as much as it can, or nearly.
 func full(t *testing.T, r *os.File) bool {
 	t.Helper()
 	n, err := unix.IoctlGetInt(int(r.Fd()), unix.TIOCINQ)

@@ -111,7 +111,7 @@ func listenForElements(t testing.TB, h *nettest.Host) *elementEar {
 	return e
 }
 
-// came says whether an element has been put into a set since the last call.
+// came reports whether an element has been put into a set since the last call.
 func (e *elementEar) came() bool {
 	const newElement = unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_NEWSETELEM
 	found := false

@@ -48,7 +48,7 @@ func TestBridge(t *testing.T) {
 	}
 }
 
-// arp says whether the client knows the server's hardware address.
+// arp reports whether the client knows the server's hardware address.
 func arp(client *nettest.Host) bool {
 	out, _ := client.Try("ip", "neigh", "show", nettest.Server4)
 	return strings.Contains(out, "lladdr")

@@ -75,7 +75,7 @@ func NeedRoot(t testing.TB) {
 	}
 }
 
-// RealRoot says whether the test is root of the machine (or of its container),
+// RealRoot reports whether the test is root of the machine (or of its container),
 // not merely of a user namespace that Run has made.
 func RealRoot() bool { return os.Geteuid() == 0 && os.Getenv(inside) == "" }
 

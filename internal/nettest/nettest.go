@@ -148,7 +148,7 @@ func (h *Host) Dial(network, address string, timeout time.Duration) (conn net.Co
 	return conn, err
 }
 
-// Reaches says whether a TCP connection from the host to the address comes
+// Reaches reports whether a TCP connection from the host to the address comes
 // about within the time given.
 func (h *Host) Reaches(address string, timeout time.Duration) bool {
 	conn, err := h.Dial("tcp", address, timeout)

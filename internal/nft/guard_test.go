@@ -64,8 +64,8 @@ func TestGuardWaits(t *testing.T) {
 			t.Parallel()
 			client, server := nettest.Pair(t)
 			server.EchoTCP(":22")
-			var hears atomic.Bool
-			f := firewall(t, server, Options{Hook: hook, Listening: hears.Load})
+			var listening atomic.Bool
+			f := firewall(t, server, Options{Hook: hook, Listening: listening.Load})
 			ssh := Door{DoorID: knock.DoorID{Name: "ssh"}, Ports: ports(t, "tcp/22"), Timeout: time.Hour}
 			more := Door{DoorID: knock.DoorID{Name: "more"}, Ports: ports(t, "tcp/20-30, udp/53"), Timeout: time.Hour}
 			ensure(t, f, ssh)
@@ -75,7 +75,7 @@ func TestGuardWaits(t *testing.T) {
 			}
 			open(t, f, Element{Door: knock.DoorID{Name: "ssh"}, Addr: addr(nettest.Client4)})
 
-			hears.Store(true)
+			listening.Store(true)
 			if err := f.Shut(); err != nil {
 				t.Fatal(err)
 			}
@@ -84,7 +84,7 @@ func TestGuardWaits(t *testing.T) {
 			client.MustReach(nettest.Both("22")[0])
 			client.MustNotReach(nettest.Both("22")[1])
 
-			hears.Store(false)
+			listening.Store(false)
 			if err := f.Shut(); err != nil {
 				t.Fatal(err)
 			}
@@ -94,11 +94,11 @@ func TestGuardWaits(t *testing.T) {
 			f.Close()
 
 			// The next run finds what this one has left.
-			f = firewall(t, server, Options{Hook: 1 - hook, Listening: hears.Load})
+			f = firewall(t, server, Options{Hook: 1 - hook, Listening: listening.Load})
 			ensure(t, f, more)
 			wantGuarded(t, f, "tcp/22", "tcp/20-21, tcp/23-30, udp/53")
 			client.MustNotReach(nettest.Both("22")[1])
-			hears.Store(true)
+			listening.Store(true)
 			ensure(t, f, more)
 			wantGuarded(t, f, "tcp/20-30, udp/53", "")
 			client.MustNotReach(nettest.Both("22")[0])
@@ -130,15 +130,15 @@ func TestGuardWaitsUnowned(t *testing.T) {
 	client, server := nettest.Pair(t)
 	server.EchoTCP(":22")
 	server.EchoTCP(":23")
-	var hears atomic.Bool
-	hears.Store(true)
+	var listening atomic.Bool
+	listening.Store(true)
 	var n notices
-	f := firewall(t, server, Options{Listening: hears.Load, Notify: n.add})
+	f := firewall(t, server, Options{Listening: listening.Load, Notify: n.add})
 	f.noOwner = true
 	ssh := Door{DoorID: knock.DoorID{Name: "ssh"}, Ports: ports(t, "tcp/22"), Timeout: time.Hour}
 	telnet := Door{DoorID: knock.DoorID{Name: "telnet"}, Ports: ports(t, "tcp/23"), Timeout: time.Hour}
 	ensure(t, f, ssh)
-	hears.Store(false)
+	listening.Store(false)
 	ensure(t, f, ssh, telnet)
 	server.Run("nft", "delete table inet knockd")
 	nettest.Eventually(t, "a notice", func() bool { return strings.Contains(n.texts(), "put back") })
@@ -234,13 +234,13 @@ func loadEarlier(t *testing.T, h *nettest.Host) {
 // its openings and becomes as ours, and none of its ports is open meanwhile.
 func TestEarlierTable(t *testing.T) {
 	t.Parallel()
-	for _, hears := range []bool{true, false} {
-		t.Run(fmt.Sprint("hears ", hears), func(t *testing.T) {
+	for _, listening := range []bool{true, false} {
+		t.Run(fmt.Sprint("listening ", listening), func(t *testing.T) {
 			t.Parallel()
 			server, fresh := nettest.NewHost(t, "server"), nettest.NewHost(t, "fresh")
 			loadEarlier(t, server)
 			door := Door{DoorID: knock.DoorID{Name: "ssh"}, Ports: ports(t, "tcp/22"), Timeout: time.Hour}
-			f := firewall(t, server, Options{Listening: func() bool { return hears }})
+			f := firewall(t, server, Options{Listening: func() bool { return listening }})
 			ensure(t, f, door)
 			wantList(t, f, "ssh/1 192.0.2.1/32")
 			wantGuarded(t, f, "tcp/22", "")

@@ -60,7 +60,7 @@ type Line struct {
 	text   string
 }
 
-// Same says whether two reads found the same line at the same place.
+// Same reports whether two reads found the same line at the same place.
 func (l Line) Same(o Line) bool { return l.offset == o.offset && l.text == o.text }
 
 // Next returns the first unused line. The error is ErrExhausted, or the

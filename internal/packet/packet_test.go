@@ -192,7 +192,7 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-// packetOf says whether octets are those of an IP packet within data, or the
+// packetOf reports whether octets are those of an IP packet within data, or the
 // first of them.
 func packetOf(data string, octets []byte) bool {
 	length := int(binary.BigEndian.Uint16(octets[2:]))

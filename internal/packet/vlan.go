@@ -16,12 +16,12 @@ const (
 	EtherTypeQinQ2 = 0x9100 // the same before it was standardized
 )
 
-// IsTag says whether a VLAN tag follows an EtherType.
+// IsTag reports whether a VLAN tag follows an EtherType.
 func IsTag(etherType uint16) bool {
 	return etherType == EtherTypeVLAN || etherType == EtherTypeQinQ || etherType == EtherTypeQinQ2
 }
 
-// startsWithTag says whether data can be the rest of a VLAN tag and something
+// startsWithTag reports whether data can be the rest of a VLAN tag and something
 // that it tags.
 func startsWithTag(data []byte) bool {
 	if len(data) <= tagLen {

@@ -83,7 +83,7 @@ func Complete(name, dir, home string) string {
 	return filepath.Join(dir, name)
 }
 
-// Exposed says whether others than the owner can read or write a file, which
+// Exposed reports whether others than the owner can read or write a file, which
 // holds a secret. Windows keeps that elsewhere than in the mode.
 func Exposed(name string) bool {
 	info, err := os.Stat(name)

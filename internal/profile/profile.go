@@ -87,7 +87,7 @@ func (c *Config) Names() []string {
 	return names
 }
 
-// fits says whether the section is about a host. Names of hosts have no case.
+// fits reports whether the section is about a host. Names of hosts have no case.
 func (s section) fits(host string) bool {
 	for _, name := range s.names {
 		if ok, _ := path.Match(strings.ToLower(name), strings.ToLower(host)); ok {

@@ -16,10 +16,10 @@ const NoFollow = unix.O_NOFOLLOW
 // become the one that controls us.
 const atOnce = unix.O_NONBLOCK | unix.O_NOCTTY
 
-// isBusy says whether somebody else holds what was asked for.
+// isBusy reports whether somebody else holds what was asked for.
 func isBusy(err error) bool { return errors.Is(err, unix.EWOULDBLOCK) }
 
-// cannotReopen says whether the error is that of a descriptor which works and
+// cannotReopen reports whether the error is that of a descriptor which works and
 // yet cannot be opened by its path: a socket, or a pipe that another user made.
 func cannotReopen(err error) bool { return errors.Is(err, unix.ENXIO) || errors.Is(err, unix.EACCES) }
 

@@ -12,7 +12,7 @@ const NoFollow = 0
 
 const atOnce = 0
 
-// isBusy says whether somebody else holds what was asked for.
+// isBusy reports whether somebody else holds what was asked for.
 func isBusy(err error) bool {
 	return errors.Is(err, windows.ERROR_LOCK_VIOLATION) || errors.Is(err, windows.ERROR_SHARING_VIOLATION)
 }

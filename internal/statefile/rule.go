@@ -54,11 +54,11 @@ func Writable(info fs.FileInfo) error {
 	return nil
 }
 
-// WritableByAll says whether everybody could have written a file.
+// WritableByAll reports whether everybody could have written a file.
 func WritableByAll(info fs.FileInfo) bool { return hasModes && info.Mode().Perm()&0o002 != 0 }
 
-// WritableByGroup says whether a group could have written a file.
+// WritableByGroup reports whether a group could have written a file.
 func WritableByGroup(info fs.FileInfo) bool { return hasModes && info.Mode().Perm()&0o020 != 0 }
 
-// ReadableByAll says whether everybody can read a file.
+// ReadableByAll reports whether everybody can read a file.
 func ReadableByAll(info fs.FileInfo) bool { return hasModes && info.Mode().Perm()&0o004 != 0 }

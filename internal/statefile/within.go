@@ -50,7 +50,7 @@ func awaited(path string) bool {
 	return waiting.dirs[place(path)] > 0
 }
 
-// Waiting says whether somebody waits for a file that does not answer: a thread
+// Waiting reports whether somebody waits for a file that does not answer: a thread
 // that does nothing else until then, and handles no signal.
 func Waiting() bool {
 	waiting.Lock()
