@@ -100,7 +100,7 @@ func FuzzValues(f *testing.F) {
 		if flags, err := ParseFlags(text); (flags != 0) != (err == nil) {
 			t.Errorf("flags %v, %v", flags, err)
 		}
-		steps, err := ParseSequenceFile(text)
+		steps, err := ReadSequenceFile(text)
 		if (len(steps) > 0) != (err == nil) || len(steps) > knock.MaxSteps {
 			t.Errorf("sequence %v, %v", steps, err)
 		}

@@ -42,7 +42,7 @@ func (o *OneTime) Peek() (onetime.Line, error) {
 }
 
 func (o *OneTime) file() *onetime.File {
-	return &onetime.File{Path: o.Path, Parse: ParseSequence, Skipped: o.OnSkip}
+	return &onetime.File{Path: o.Path, Parse: ReadSequence, Skipped: o.OnSkip}
 }
 
 // fault says which file an error is about, once.

@@ -3,7 +3,6 @@ package client
 import (
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"knockd/internal/knock"
@@ -12,68 +11,53 @@ import (
 // ErrEmptySequence is the error of a sequence without a single step.
 var ErrEmptySequence = errors.New("the sequence is empty")
 
-// ParseStep reads a step as the command line and the configuration write it:
-// "7000", "7000:tcp", "8000:udp". Without a protocol it is a TCP step. A colon
-// with nothing after it counts as no protocol, as in knock 0.8.
+// ParseStep reads a step of the command line: "7000", "7000:tcp", "8000:udp".
+// Without a protocol it is a TCP step. A colon with nothing after it counts as
+// no protocol, as in knock 0.8; blanks count as part of the port.
 func ParseStep(text string) (knock.Step, error) {
-	number, proto, _ := strings.Cut(text, ":")
-	if proto == "" {
-		proto = "tcp"
+	port := strings.TrimSuffix(text, ":")
+	if strings.ContainsAny(port, " \t\n\v\f\r") {
+		return knock.Step{}, fmt.Errorf("%q is not a port", port)
 	}
-	return newStep(number, proto)
+	s, err := knock.ParseStep(port, false)
+	return s, stepError(err)
 }
 
-func newStep(number, proto string) (knock.Step, error) {
-	port, err := parsePort(number)
-	if err != nil {
-		return knock.Step{}, err
-	}
-	switch strings.ToLower(proto) {
-	case "tcp":
-		return knock.Step{Proto: knock.TCP, Port: port}, nil
-	case "udp":
-		return knock.Step{Proto: knock.UDP, Port: port}, nil
-	}
-	return knock.Step{}, fmt.Errorf("port %s: protocol %q: must be tcp or udp", number, proto)
-}
-
-// parsePort reads a port in decimal digits and nothing else.
+// parsePort reads a port without a protocol.
 func parsePort(text string) (uint16, error) {
-	// The daemon, too, takes a plus sign.
-	digits := strings.TrimPrefix(text, "+")
-	if digits == "" || strings.Trim(digits, "0123456789") != "" {
+	if strings.Contains(text, ":") {
 		return 0, fmt.Errorf("%q is not a port", text)
 	}
-	n, err := strconv.ParseUint(digits, 10, 16)
-	if err != nil || n == 0 {
-		return 0, fmt.Errorf("port %s: must be between 1 and 65535", text)
-	}
-	return uint16(n), nil
+	s, err := ParseStep(text)
+	return s.Port, err
 }
 
-// ParseSequence reads the steps of a configuration or one-time file: separated
-// by commas, with or without blanks around them. Their number is 1 to
-// knock.MaxSteps. It takes exactly what the daemon takes: client and server
-// count the same lines of a one-time file.
-func ParseSequence(text string) ([]knock.Step, error) {
-	if strings.TrimSpace(text) == "" {
-		return nil, ErrEmptySequence
+// stepError says what is wrong with a step.
+func stepError(err error) error {
+	var e *knock.StepError
+	switch {
+	case !errors.As(err, &e):
+		return nil
+	case e.BadPort && e.Number && !strings.HasPrefix(e.Port, "-"):
+		return fmt.Errorf("port %s: must be between 1 and 65535", e.Port)
+	case e.BadPort:
+		return fmt.Errorf("%q is not a port", e.Port)
 	}
-	parts := strings.Split(text, ",")
-	if len(parts) > knock.MaxSteps {
-		return nil, fmt.Errorf("%d steps: must be at most %d", len(parts), knock.MaxSteps)
+	return fmt.Errorf("port %s: protocol %q: must be tcp or udp", e.Port, e.Protocol)
+}
+
+// ReadSequence reads the steps of a profile or one-time file. It takes exactly
+// what the daemon takes: client and server count the same lines.
+func ReadSequence(text string) ([]knock.Step, error) {
+	steps, err := knock.ParseSequence(text, false)
+	var fault *knock.SequenceError
+	switch {
+	case !errors.As(err, &fault):
+		return steps, nil
+	case fault.Err != nil:
+		return nil, stepError(fault.Err)
+	case fault.Steps > 0:
+		return nil, fmt.Errorf("%d steps: must be at most %d", fault.Steps, knock.MaxSteps)
 	}
-	steps := make([]knock.Step, len(parts))
-	for i, part := range parts {
-		number, proto, named := strings.Cut(part, ":")
-		if !named {
-			proto = "tcp"
-		}
-		step, err := newStep(strings.TrimSpace(number), strings.TrimSpace(proto))
-		if err != nil {
-			return nil, err
-		}
-		steps[i] = step
-	}
-	return steps, nil
+	return nil, ErrEmptySequence
 }

@@ -39,7 +39,7 @@ func TestParseStep(t *testing.T) {
 	}
 }
 
-func TestParseSequence(t *testing.T) {
+func TestReadSequence(t *testing.T) {
 	for text, want := range map[string]string{
 		"7000,8000:udp,9000:tcp":       "7000:tcp 8000:udp 9000:tcp",
 		" 1 , 2:udp\t,3 \r":            "1:tcp 2:udp 3:tcp",
@@ -53,13 +53,13 @@ func TestParseSequence(t *testing.T) {
 		strings.Repeat("1,", 31) + "1": strings.TrimSpace(strings.Repeat("1:tcp ", 32)),
 		strings.Repeat("1,", 32) + "1": "33 steps: must be at most 32",
 	} {
-		steps, err := ParseSequence(text)
+		steps, err := ReadSequence(text)
 		got := join(steps)
 		if err != nil {
 			got = err.Error()
 		}
 		if got != want {
-			t.Errorf("ParseSequence(%q) = %s, want %s", text, got, want)
+			t.Errorf("ReadSequence(%q) = %s, want %s", text, got, want)
 		}
 	}
 }

@@ -160,9 +160,9 @@ func ParseFlags(text string) (knock.Flags, error) {
 	return flags, nil
 }
 
-// ParseSequenceFile reads the steps from a file's text: ports separated by
+// ReadSequenceFile reads the steps from a file's text: ports separated by
 // commas, blanks or line ends; from a # to the end of the line is a comment.
-func ParseSequenceFile(text string) ([]knock.Step, error) {
+func ReadSequenceFile(text string) ([]knock.Step, error) {
 	var ports []string
 	for line := range strings.Lines(text) {
 		line, _, _ = strings.Cut(line, "#")
@@ -170,5 +170,5 @@ func ParseSequenceFile(text string) ([]knock.Step, error) {
 			return r == ',' || r == ' ' || r == '\t' || r == '\r' || r == '\n'
 		})...)
 	}
-	return ParseSequence(strings.Join(ports, ","))
+	return ReadSequence(strings.Join(ports, ","))
 }

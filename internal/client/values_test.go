@@ -21,7 +21,7 @@ func TestParseValues(t *testing.T) {
 	wait := func(s string) string { v, err := ParseWait(s); return show(v, err) }
 	family := func(s string) string { v, err := ParseFamily(s); return show(v, err) }
 	flags := func(s string) string { v, err := ParseFlags(s); return show(v, err) }
-	file := func(s string) string { v, err := ParseSequenceFile(s); return show(v, err) }
+	file := func(s string) string { v, err := ReadSequenceFile(s); return show(v, err) }
 	const badDelay, badTimeout = "must be milliseconds or a time such as 200ms", "must be seconds or a time such as 1m30s"
 	const badOffset, badOpen = "must be seconds or a time such as 1m30s, - before it for the past", "must be a number of seconds from 0 to 65536"
 	for _, c := range []struct {

@@ -113,49 +113,39 @@ func readOneTimeFile(d *rawDoor, value string) ([]string, error) {
 	return []string{"one time sequences file: " + value}, nil
 }
 
-// ParseSequence reads "7000,8000:udp,9000:tcp", as the key and the lines of a
-// one_time_sequences file have it.
-func ParseSequence(text string) ([]knock.Step, error) { return parseSequence(text, false) }
-
 // parseSequence reads a sequence. A step "*", if allowed, gets port 0.
 func parseSequence(text string, wild bool) ([]knock.Step, error) {
-	if trim(text) == "" {
-		return nil, fmt.Errorf("is empty: must be at least one port")
+	steps, err := knock.ParseSequence(text, wild)
+	var fault *knock.SequenceError
+	switch {
+	case !errors.As(err, &fault):
+		return steps, nil
+	case fault.Err != nil:
+		return nil, fmt.Errorf("step %d: %w", fault.Step, stepFault(fault.Err))
+	case fault.Steps > 0:
+		return nil, fmt.Errorf("%d ports: must be at most %d", fault.Steps, knock.MaxSteps)
 	}
-	if n := strings.Count(text, ",") + 1; n > knock.MaxSteps {
-		return nil, fmt.Errorf("%d ports: must be at most %d", n, knock.MaxSteps)
-	}
-	fields := strings.Split(text, ",")
-	steps := make([]knock.Step, len(fields))
-	for i, field := range fields {
-		step, err := parseStep(field, wild)
-		if err != nil {
-			return nil, fmt.Errorf("step %d: %w", i+1, err)
-		}
-		steps[i] = step
-	}
-	return steps, nil
+	return nil, fmt.Errorf("is empty: must be at least one port")
 }
 
-func parseStep(field string, wild bool) (knock.Step, error) {
-	port, proto, named := strings.Cut(field, ":")
-	proto = trim(proto)
-	step := knock.Step{Proto: knock.TCP}
+// stepFault says what is wrong with a step, and nothing that may be a secret.
+func stepFault(err error) error {
+	var e *knock.StepError
 	switch {
-	case strings.EqualFold(proto, "udp"):
-		step.Proto = knock.UDP
-	case named && !strings.EqualFold(proto, "tcp"):
-		return step, fmt.Errorf("%smust be tcp or udp", describe("protocol", proto))
+	case !errors.As(err, &e):
+		return err
+	case e.BadProtocol:
+		return fmt.Errorf("%smust be tcp or udp", describe("protocol", e.Protocol))
 	}
-	if wild && trim(port) == "*" {
-		return step, nil
+	return severalPorts(e.Port, portFault(e.Port, e.Number))
+}
+
+// portFault says what is wrong with a port.
+func portFault(text string, number bool) error {
+	if number {
+		return fmt.Errorf("port %s: must be between 1 and 65535", text)
 	}
-	n, err := parsePort(trim(port))
-	step.Port = n
-	if err != nil {
-		err = severalPorts(trim(port), err)
-	}
-	return step, err
+	return fmt.Errorf("%smust be a number between 1 and 65535", describe("port", text))
 }
 
 // severalPorts says more of a text that is no port but begins with one.
@@ -178,11 +168,8 @@ func severalPorts(text string, err error) error {
 
 func parsePort(text string) (uint16, error) {
 	n, err := strconv.Atoi(text)
-	switch {
-	case err != nil && !errors.Is(err, strconv.ErrRange):
-		return 0, fmt.Errorf("%smust be a number between 1 and 65535", describe("port", text))
-	case err != nil || n < 1 || n > math.MaxUint16:
-		return 0, fmt.Errorf("port %s: must be between 1 and 65535", text)
+	if err != nil || n < 1 || n > math.MaxUint16 {
+		return 0, portFault(text, err == nil || errors.Is(err, strconv.ErrRange))
 	}
 	return uint16(n), nil
 }

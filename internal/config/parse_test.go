@@ -304,7 +304,7 @@ func TestParseSequence(t *testing.T) {
 		" 1,2:udp ": "1:tcp,2:udp", "": "is empty: must be at least one port",
 		"1,*": `step 2: port "*": must be a number between 1 and 65535`,
 	} {
-		steps, err := ParseSequence(text)
+		steps, err := parseSequence(text, false)
 		got := FormatSequence(steps)
 		if err != nil {
 			got = err.Error()

@@ -99,7 +99,7 @@ func (p *parser) setting(line string) {
 var keys = map[string]func(*Profile, string) error{
 	"host":          func(p *Profile, v string) error { return hostWord(&p.Host, v) },
 	"address":       func(p *Profile, v string) (err error) { p.Address, err = parseAddr(v); return },
-	"sequence":      func(p *Profile, v string) (err error) { p.Sequence, err = client.ParseSequence(v); return },
+	"sequence":      func(p *Profile, v string) (err error) { p.Sequence, err = client.ReadSequence(v); return },
 	"sequence_file": func(p *Profile, v string) error { return word(&p.SequenceFile, v) },
 	"one_time_file": func(p *Profile, v string) error { return word(&p.OneTimeFile, v) },
 	"delay":         func(p *Profile, v string) error { return keep(&p.Delay, v, client.ParseDelay) },

@@ -83,7 +83,7 @@ func (q *Request) readSequence(name string) ([]knock.Step, error) {
 	if err != nil {
 		return nil, mistakef("", "sequence file: %w", err)
 	}
-	steps, err := client.ParseSequenceFile(string(text))
+	steps, err := client.ReadSequenceFile(string(text))
 	if err != nil {
 		return nil, mistakef("write ports such as 7000 8000:udp 9000, separated by blanks, commas or line ends", "sequence file %s: %w", name, err)
 	}
