@@ -3,7 +3,7 @@
 //
 // # The way of a packet
 //
-//	interface --> capture --> packet --> tracker --> openings --> command, nft, xt_recent
+//	interface --> capture --> packet --> tracker --> openings --> action: command, nft, xtrecent
 //
 // From left to right, never back. A hit that matters takes one pass through
 // one goroutine, the daemon's loop; whatever can block (commands, netlink, DNS,
@@ -72,6 +72,11 @@
 // is (1 after the first step). The knocker is the source address. An opening is
 // a door that is open for one address, until a time; the start and stop command
 // open and close it. A gateway is a host that runs knockd.
+//
+// # How to add an action
+//
+// A further way to open and close is a package beside those in action, a row
+// made by actionKey in config, and its line in the map of daemon/actions.go.
 //
 // # What always holds
 //
