@@ -120,7 +120,7 @@ func TestNever(t *testing.T) {
 // TestDomainIsPure: the domain knows no packets, files, processes, clocks or
 // logs.
 func TestDomainIsPure(t *testing.T) {
-	pure := []string{"cmp", "encoding/binary", "fmt", "hash/maphash", "iter", "maps", "math", "math/bits", "net/netip",
+	pure := []string{"cmp", "encoding/binary", "errors", "fmt", "hash/maphash", "iter", "maps", "math", "math/bits", "net/netip",
 		"slices", "strconv", "strings", "time"}
 	for _, name := range packages(t, "Imports")["knock"] {
 		if !slices.Contains(pure, name) {
