@@ -54,6 +54,7 @@ var mayImport = map[string]string{
 var never = []struct{ from, to, why string }{
 	{"knock", "net os/exec log log/slog", "the domain knows no packets, processes or logs"},
 	{"nft", "knockd/internal/config", "the kernel knows no file"},
+	{"event", "knockd/internal/eventlog knockd/internal/openings knockd/internal/config", "what happened does not know who tells it"},
 	{"openings", "knockd/internal/config", "an opening outlives the configuration that made it"},
 	{"config", "os/exec", "reading a file runs nothing"},
 	{"spa", "os/exec", "what decides does not act"},

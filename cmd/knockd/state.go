@@ -176,8 +176,8 @@ func (o *options) sayGuarded(conf *config.Config, stdout, stderr io.Writer) erro
 	return daemon.Lacking("CAP_NET_ADMIN", err)
 }
 
-func sayAll(w io.Writer, lines []string) {
-	for _, line := range lines {
-		fmt.Fprintln(w, line)
+func sayAll(w io.Writer, done []event.Event) {
+	for _, e := range done {
+		fmt.Fprintln(w, e.Text())
 	}
 }

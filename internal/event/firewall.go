@@ -153,3 +153,32 @@ type SetUnused struct {
 func (e SetUnused) Text() string {
 	return fmt.Sprintf("no rule refers to set %s: door %s opens nothing; add to a chain of table %s, before what drops: %s", e.Set, e.Door.Name, e.Table, e.Rule)
 }
+
+// TableDeleted says that a table of ours was taken out of the kernel.
+type TableDeleted struct {
+	notice
+	Table string
+	NAT   bool
+}
+
+func (e TableDeleted) Text() string {
+	if e.NAT {
+		return "deleted table " + e.Table + ": its ports no longer lead elsewhere"
+	}
+	return "deleted table " + e.Table + ": the ports it guarded are no longer closed by it"
+}
+
+// SetCleared says that the openings in a set were closed.
+type SetCleared struct {
+	notice
+	Set      string
+	Elements int
+	Shared   bool // it is the host's
+}
+
+func (e SetCleared) Text() string {
+	if e.Shared {
+		return fmt.Sprintf("took %d elements out of set %s", e.Elements, e.Set)
+	}
+	return fmt.Sprintf("closed %d openings in set %s", e.Elements, e.Set)
+}

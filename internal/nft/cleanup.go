@@ -16,21 +16,17 @@ import (
 
 // Cleanup takes out of the kernel all that this package ever put there, by
 // whatever configuration: our tables, and our elements in sets of others. It
-// returns a line for each thing done. It needs no configuration; while a
+// returns what was done. It needs no configuration; while a
 // daemon lives, the kernel refuses to let go of its table.
-func Cleanup(netns int) (done []string, err error) {
+func Cleanup(netns int) (done []event.Event, err error) {
 	return everywhere(netns, dial, func(c *cleaner, t *nftables.Table, sets []*nftables.Set) error {
-		what := ""
-		if slices.ContainsFunc(sets, func(s *nftables.Set) bool { return s.Name == mapName(NAT) }) {
-			what = "its ports no longer lead elsewhere"
-		}
-		return c.drop(t, what)
+		return c.drop(t, slices.ContainsFunc(sets, func(s *nftables.Set) bool { return s.Name == mapName(NAT) }))
 	})
 }
 
 // CloseEverything ends all openings that this package ever made, and leaves
-// the guard: its ports stay closed. It returns a line for each thing done.
-func CloseEverything(netns int) (done []string, err error) {
+// the guard: its ports stay closed. It returns what was done.
+func CloseEverything(netns int) (done []event.Event, err error) {
 	return everywhere(netns, dial, func(c *cleaner, t *nftables.Table, sets []*nftables.Set) error {
 		return c.empty(t, sets)
 	})
@@ -89,13 +85,13 @@ func leftover(k kernel, t *nftables.Table, sets []*nftables.Set) event.Event {
 // cleaner goes through all tables of the kernel.
 type cleaner struct {
 	f    *Firewall // its connection alone is used
-	done []string
+	done []event.Event
 	errs []error
 }
 
 // everywhere does one thing to our own tables and takes our elements out of
 // all others.
-func everywhere(netns int, dial func(int) (kernel, error), own func(*cleaner, *nftables.Table, []*nftables.Set) error) ([]string, error) {
+func everywhere(netns int, dial func(int) (kernel, error), own func(*cleaner, *nftables.Table, []*nftables.Set) error) ([]event.Event, error) {
 	k, err := dial(netns)
 	if err != nil {
 		return nil, err
@@ -133,10 +129,6 @@ func isOurTable(sets []*nftables.Set) bool {
 	return false
 }
 
-func (c *cleaner) say(format string, args ...any) {
-	c.done = append(c.done, fmt.Sprintf(format, args...))
-}
-
 // apply changes a table of ours. A daemon that has just ended may own it for
 // a moment longer, while a child of it is between fork and exec.
 func (c *cleaner) apply(change func(*nftables.Conn)) (err error) {
@@ -151,12 +143,12 @@ func (c *cleaner) apply(change func(*nftables.Conn)) (err error) {
 }
 
 // drop deletes a table of ours.
-func (c *cleaner) drop(t *nftables.Table, what string) error {
+func (c *cleaner) drop(t *nftables.Table, nat bool) error {
 	err := c.apply(func(nf *nftables.Conn) { nf.DelTable(t) })
 	if err != nil {
 		return fmt.Errorf("delete table %s: %w", tableOf(t), reason(err))
 	}
-	c.say("deleted table %s: %s", tableOf(t), cmp.Or(what, "the ports it guarded are no longer closed by it"))
+	c.done = append(c.done, event.TableDeleted{Table: tableOf(t).String(), NAT: nat})
 	return nil
 }
 
@@ -176,7 +168,7 @@ func (c *cleaner) empty(t *nftables.Table, sets []*nftables.Set) error {
 		if err := c.apply(func(nf *nftables.Conn) { nf.FlushSet(s) }); err != nil {
 			return fmt.Errorf("empty set %s %s: %w", tableOf(t), s.Name, reason(err))
 		}
-		c.say("closed %d openings in set %s %s", len(elements), tableOf(t), s.Name)
+		c.done = append(c.done, event.SetCleared{Set: SetName{tableOf(t), s.Name}.String(), Elements: len(elements)})
 	}
 	return nil
 }
@@ -201,7 +193,7 @@ func (c *cleaner) takeFromHostSets(t *nftables.Table, sets []*nftables.Set) erro
 			return fmt.Errorf("take elements out of set %s %s: %w", tableOf(t), s.Name, reason(err))
 		}
 		if len(out) > 0 {
-			c.say("took %d elements out of set %s %s", len(out), tableOf(t), s.Name)
+			c.done = append(c.done, event.SetCleared{Set: SetName{tableOf(t), s.Name}.String(), Elements: len(out), Shared: true})
 		}
 	}
 	return nil

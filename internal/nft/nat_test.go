@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"knockd/internal/event"
 	"knockd/internal/knock"
 	"knockd/internal/nettest"
 )
@@ -187,11 +188,11 @@ func TestNATCleanup(t *testing.T) {
 	f.k.close()
 	f.k = nil
 	f.mu.Unlock()
-	if done, err := CloseEverything(netns); err != nil || lines(done) != "closed 1 openings in set inet knockd_nat nat4_nat" {
-		t.Errorf("CloseEverything: %v\n%s", err, lines(done))
+	if done, err := CloseEverything(netns); err != nil || lines(event.Texts(done)) != "closed 1 openings in set inet knockd_nat nat4_nat" {
+		t.Errorf("CloseEverything: %v\n%s", err, lines(event.Texts(done)))
 	}
-	if done, err := Cleanup(netns); err != nil || lines(done) != "deleted table inet knockd_nat: its ports no longer lead elsewhere" {
-		t.Errorf("Cleanup: %v\n%s", err, lines(done))
+	if done, err := Cleanup(netns); err != nil || lines(event.Texts(done)) != "deleted table inet knockd_nat: its ports no longer lead elsewhere" {
+		t.Errorf("Cleanup: %v\n%s", err, lines(event.Texts(done)))
 	}
 }
 

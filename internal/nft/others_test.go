@@ -252,8 +252,8 @@ func TestCleanup(t *testing.T) {
 		"closed 1 openings in set inet other door4_ssh",
 		"closed 1 openings in set inet other door6_ssh",
 	}
-	if err != nil || lines(done) != lines(want) {
-		t.Errorf("CloseEverything: %v\n%s", err, lines(done))
+	if err != nil || lines(event.Texts(done)) != lines(want) {
+		t.Errorf("CloseEverything: %v\n%s", err, lines(event.Texts(done)))
 	}
 	if done, err := CloseEverything(int(ns.Fd())); err != nil || len(done) > 0 {
 		t.Errorf("CloseEverything again: %v, %v", done, err)
@@ -263,8 +263,8 @@ func TestCleanup(t *testing.T) {
 		"deleted table inet knockd: the ports it guarded are no longer closed by it",
 		"deleted table inet other: the ports it guarded are no longer closed by it",
 	}
-	if err != nil || lines(done) != lines(want) {
-		t.Errorf("Cleanup: %v\n%s", err, lines(done))
+	if err != nil || lines(event.Texts(done)) != lines(want) {
+		t.Errorf("Cleanup: %v\n%s", err, lines(event.Texts(done)))
 	}
 	if got := ruleset(server); got != host {
 		t.Errorf("left:\n%s", got)
