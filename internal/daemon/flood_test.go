@@ -14,6 +14,7 @@ import (
 	"knockd/internal/capture"
 	"knockd/internal/config"
 	"knockd/internal/event"
+	"knockd/internal/eventlog"
 	"knockd/internal/knock"
 	"knockd/internal/spa"
 )
@@ -196,4 +197,26 @@ func TestDropsAreTold(t *testing.T) {
 			t.Errorf("said\n%s", got)
 		}
 	})
+}
+
+// TestLeftOutCostsNothing: of a decision that strangers cause nothing is made when
+// nothing of it is written, be it a stage, a timeout or a refusal.
+func TestLeftOutCostsNothing(t *testing.T) {
+	log := eventlog.New(eventlog.Outputs{}, 0)
+	defer log.Close()
+	d := &Daemon{Options: Options{Log: log}, conf: &config.Config{}}
+	d.decisions = newDecisions(d.conf, false, d)
+	door := &knock.Door{Name: "ssh", N: 1, Sequence: []knock.Step{{Proto: knock.TCP, Port: 1}}}
+	src := netip.MustParseAddr("192.0.2.7")
+	decided := []knock.Decision{{Kind: knock.Stage, Door: door, Src: src, Stage: 1}, {Kind: knock.Expired, Door: door, Src: src, Stage: 1}}
+	refused := spa.Verdict{Outcome: spa.Unknown, Src: src, Reason: "made with no key of this host"}
+	at := time.Now()
+	flood := func() {
+		d.decisions.act(decided, at)
+		d.decisions.examined(nil, refused, at)
+	}
+	flood() // the first one left out starts a timer
+	if n := testing.AllocsPerRun(1000, flood); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
 }
