@@ -20,7 +20,7 @@ func (p *parser) checkNative(d *rawDoor) {
 		}
 	}
 	sets := p.config.NftMode == NftSet
-	noSet := d.NftSet == SetRef{} && d.NftSet6 == SetRef{}
+	noSet := d.NftSet == SetName{} && d.NftSet6 == SetName{}
 	switch {
 	case !sets && d.has("nft_set", "nft_set_6"):
 		for _, key := range []string{"nft_set", "nft_set_6"} {
@@ -31,7 +31,7 @@ func (p *parser) checkNative(d *rawDoor) {
 	case !sets || !d.OpensPorts():
 	case noSet && !d.has("nft_set", "nft_set_6"):
 		p.fault(d.fault("open", fmt.Errorf("with nft_mode = set, nft_set must name the set, here or in [options]")))
-	case d.NftSet6 == SetRef{}:
+	case d.NftSet6 == SetName{}:
 		p.warn(d.fault("open", fmt.Errorf("opens nothing for IPv6: there is no nft_set_6")))
 	}
 	for _, key := range []string{"open_prefix_4", "open_prefix_6"} {

@@ -21,8 +21,8 @@ const (
 
 // Defaults of the native firewall.
 var (
-	DefaultNftTable = Table{"inet", "knockd"}
-	DefaultNftMark  = Mark{0x100000, 0x100000}
+	DefaultNftTable = Table{Family: "inet", Name: "knockd"}
+	DefaultNftMark  = Mark{Value: 0x100000, Mask: 0x100000}
 )
 
 // Config is what a file and its drop-ins say, checked. An option that was not
@@ -44,8 +44,8 @@ type Config struct {
 	NftTable  Table // the daemon's own
 	GuardHook GuardHook
 	NftMark   Mark
-	NftSet    SetRef // of doors that have none of their own
-	NftSet6   SetRef
+	NftSet    SetName // of doors that have none of their own
+	NftSet6   SetName
 
 	MaxFailures    FailureLimit
 	NeverIgnore    []netip.Prefix
@@ -79,7 +79,7 @@ type Door struct {
 	// What opens without a command, for CmdTimeout.
 	Open            []PortRange
 	OpenNamed       []knock.Protocol // open = tcp/*: the port that the knock named, by these
-	NftSet, NftSet6 SetRef           // with NftMode "set"; none if the door fills no set
+	NftSet, NftSet6 SetName          // with NftMode "set"; none if the door fills no set
 	Actions         []Action         // what else opens, in the order of the rows
 	OpenPrefix4     int              // bits of the address that count, 8-32
 	OpenPrefix6     int              // 16-128

@@ -17,9 +17,9 @@ var nativeOptions = []key[*Config]{
 		is(facts{reload: never, doc: "where the guard stands"}),
 	parsed(func(c *Config) *Mark { return &c.NftMark }, parseMark, "nft_mark").
 		is(facts{follow: comment, reload: never, doc: "the mark of what native doors let in"}),
-	parsed(func(c *Config) *SetRef { return &c.NftSet }, parseSet("ip6"), "nft_set").
+	parsed(func(c *Config) *SetName { return &c.NftSet }, parseSet("ip6"), "nft_set").
 		is(facts{reload: byDoors, doc: "the host's set for IPv4, where a door names none"}),
-	parsed(func(c *Config) *SetRef { return &c.NftSet6 }, parseSet("ip"), "nft_set_6").
+	parsed(func(c *Config) *SetName { return &c.NftSet6 }, parseSet("ip"), "nft_set_6").
 		is(facts{reload: byDoors, doc: "the host's set for IPv6, where a door names none"}),
 }
 
@@ -27,9 +27,9 @@ var nativeOptions = []key[*Config]{
 var nativeKeys = []key[*rawDoor]{
 	valueKey(readOpen, "open").sets(func(d *rawDoor) []any { return []any{&d.Open, &d.OpenNamed} }).
 		is(facts{follow: listComment, doc: "the ports that the door opens without a command"}),
-	parsed(func(d *rawDoor) *SetRef { return &d.NftSet }, parseSet("ip6"), "nft_set").
+	parsed(func(d *rawDoor) *SetName { return &d.NftSet }, parseSet("ip6"), "nft_set").
 		is(facts{doc: "the host's set for IPv4"}),
-	parsed(func(d *rawDoor) *SetRef { return &d.NftSet6 }, parseSet("ip"), "nft_set_6").
+	parsed(func(d *rawDoor) *SetName { return &d.NftSet6 }, parseSet("ip"), "nft_set_6").
 		is(facts{doc: "the host's set for IPv6"}),
 	actionKey("list", parseRecent, "xt_recent").
 		is(facts{single: true, ruleset: "a ruleset has lists of its own: write open = tcp/22 (the ports) in its place", doc: "the list of iptables' match recent that knockers are put in"}),

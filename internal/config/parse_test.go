@@ -93,7 +93,7 @@ func TestEveryKey(t *testing.T) {
 		LogFile: "/var/log/knockd.log", PidFile: "run/knockd.pid",
 		Interfaces: []string{"eth0", "wg0"}, UseSyslog: true,
 		MaxAttempts: 262144, LogRate: 100,
-		NftMode: "guard", NftTable: Table{"inet", "knockd"}, GuardHook: "input", NftMark: Mark{0x100000, 0x100000},
+		NftMode: "guard", NftTable: Table{Family: "inet", Name: "knockd"}, GuardHook: "input", NftMark: Mark{Value: 0x100000, Mask: 0x100000},
 		Doors: []*Door{{
 			Door: knock.Door{
 				Name:     "ssh",

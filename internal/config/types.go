@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"net/netip"
 	"time"
 
@@ -13,6 +12,10 @@ type (
 	PortRange    = knock.PortRange    // "tcp/22" or "udp/60001-60010"; or, of no protocol, "22"
 	Lengths      = knock.Lengths      // "MIN" or "MIN-MAX"
 	FailureLimit = knock.FailureLimit // "20 / 60s, 10m"
+	Table        = knock.Table        // "inet NAME"
+	SetName      = knock.SetName      // "inet TABLE NAME"
+	Mark         = knock.Mark         // "VALUE" or "VALUE/MASK"
+	NATTarget    = knock.NATTarget    // "10.0.0.0/24 tcp/22"
 )
 
 // NftMode is how native doors work with the firewall.
@@ -37,28 +40,6 @@ const (
 	HookInput      GuardHook = "input"
 	HookPrerouting GuardHook = "prerouting"
 )
-
-// Table names a table of nftables.
-type Table struct {
-	Family string // "inet", "ip" or "ip6"
-	Name   string
-}
-
-func (t Table) String() string { return t.Family + " " + t.Name }
-
-// SetRef names a set of nftables; the zero value names none.
-type SetRef struct {
-	Table
-	Set string
-}
-
-func (s SetRef) String() string { return s.Table.String() + " " + s.Set }
-
-// Mark is a packet mark as "-m mark --mark VALUE/MASK" writes it. No bit of
-// Value is outside Mask, and neither is 0.
-type Mark struct{ Value, Mask uint32 }
-
-func (m Mark) String() string { return fmt.Sprintf("%#x/%#x", m.Value, m.Mask) }
 
 // SPA is what a door with keys in place of a sequence asks of a packet.
 type SPA struct {
@@ -92,12 +73,6 @@ const (
 	TransportTCP  Transport = "tcp"
 	TransportHTTP Transport = "http"
 )
-
-// NATTarget is a range of ports of some hosts.
-type NATTarget struct {
-	Net   netip.Prefix
-	Ports PortRange
-}
 
 // NATOnly says which NAT messages a door takes; both kinds if it is empty.
 type NATOnly string

@@ -194,7 +194,7 @@ func parseMark(text string) (Mark, error) {
 	if v == 0 || v&^m != 0 {
 		return Mark{}, fmt.Errorf("%#x/%#x: must have a bit set, and none outside its mask", v, m)
 	}
-	return Mark{uint32(v), uint32(m)}, nil
+	return Mark{Value: uint32(v), Mask: uint32(m)}, nil
 }
 
 // nftName is a name that nft can write again without quotes, shorter than
@@ -217,30 +217,30 @@ func parseTable(text string) (Table, error) {
 	if len(words) != 2 || words[0] != "inet" {
 		return Table{}, fmt.Errorf("%q: must be inet NAME: one table serves IPv4 and IPv6", text)
 	}
-	return Table{words[0], words[1]}, checkNftName("table", words[1])
+	return Table{Family: words[0], Name: words[1]}, checkNftName("table", words[1])
 }
 
 // parseSet reads "inet filter ssh_allowed". wrong is the family whose sets
 // cannot hold the addresses.
-func parseSet(wrong string) func(string) (SetRef, error) {
-	return func(text string) (SetRef, error) {
+func parseSet(wrong string) func(string) (SetName, error) {
+	return func(text string) (SetName, error) {
 		words := strings.Fields(text)
 		if len(words) != 3 {
-			return SetRef{}, fmt.Errorf("%q: must be FAMILY TABLE SET, as inet filter ssh_allowed", text)
+			return SetName{}, fmt.Errorf("%q: must be FAMILY TABLE SET, as inet filter ssh_allowed", text)
 		}
-		s := SetRef{Table{words[0], words[1]}, words[2]}
+		s := SetName{Table: Table{Family: words[0], Name: words[1]}, Name: words[2]}
 		switch {
-		case s.Family == wrong:
+		case s.Table.Family == wrong:
 			return s, fmt.Errorf("%v: a set of family %s cannot hold these addresses", s, wrong)
-		case s.Family != "inet" && s.Family != "ip" && s.Family != "ip6":
-			return s, fmt.Errorf("family %q: must be inet, ip or ip6", s.Family)
-		case s.Name == "filter" && s.Family != "inet":
+		case s.Table.Family != "inet" && s.Table.Family != "ip" && s.Table.Family != "ip6":
+			return s, fmt.Errorf("family %q: must be inet, ip or ip6", s.Table.Family)
+		case s.Table.Name == "filter" && s.Table.Family != "inet":
 			return s, fmt.Errorf("table %v belongs to iptables, which saves a rule with a set as one that lets everybody in: must be another", s.Table)
 		}
-		if err := checkNftName("table", s.Name); err != nil {
+		if err := checkNftName("table", s.Table.Name); err != nil {
 			return s, err
 		}
-		return s, checkNftName("set", s.Set)
+		return s, checkNftName("set", s.Name)
 	}
 }
 

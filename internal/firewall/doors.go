@@ -3,8 +3,6 @@ package firewall
 import (
 	"slices"
 
-	"github.com/google/nftables"
-
 	"knockd/internal/config"
 	"knockd/internal/event"
 	"knockd/internal/knock"
@@ -25,9 +23,9 @@ func opensPorts(conf *config.Config) bool {
 func Options(conf *config.Config, notify func(event.Event)) nft.Options {
 	return nft.Options{
 		Mode:   nft.ModeNamed(string(conf.NftMode)),
-		Table:  tableOf(conf.NftTable),
+		Table:  conf.NftTable,
 		Hook:   hooks[conf.GuardHook],
-		Mark:   nft.Marking(conf.NftMark),
+		Mark:   conf.NftMark,
 		Notify: notify,
 	}
 }
@@ -36,21 +34,7 @@ var (
 	hooks = map[config.GuardHook]nft.Hook{
 		config.HookInput: nft.Input, config.HookPrerouting: nft.Prerouting,
 	}
-	families = map[string]nftables.TableFamily{
-		"inet": nftables.TableFamilyINet, "ip": nftables.TableFamilyIPv4, "ip6": nftables.TableFamilyIPv6,
-	}
 )
-
-func tableOf(t config.Table) nft.Table {
-	return nft.Table{Family: families[t.Family], Name: t.Name}
-}
-
-func setOf(s config.SetRef) nft.SetName {
-	if s == (config.SetRef{}) {
-		return nft.SetName{}
-	}
-	return nft.SetName{Table: tableOf(s.Table), Name: s.Set}
-}
 
 // Doors are the doors that open ports, as the kernel's table has to know them.
 func Doors(conf *config.Config) []nft.Door {
@@ -63,7 +47,7 @@ func Doors(conf *config.Config) []nft.Door {
 			DoorID: d.ID(), Ports: mayOpen(d), Timeout: d.CmdTimeout,
 			OnePort:    d.SPA != nil || len(d.OpenNamed) > 0,
 			PrefixLen4: d.OpenPrefix4, PrefixLen6: d.OpenPrefix6,
-			Set4: setOf(d.NftSet), Set6: setOf(d.NftSet6),
+			Set4: d.NftSet, Set6: d.NftSet6,
 			NAT: targetsOf(d), Masquerade: d.SPA != nil && d.SPA.NATMasquerade,
 		})
 	}
@@ -114,13 +98,9 @@ func NATDoors(conf *config.Config) []nft.Door {
 }
 
 // targetsOf is where NAT messages to a door may lead.
-func targetsOf(d *config.Door) []nft.Target {
+func targetsOf(d *config.Door) []knock.NATTarget {
 	if d.SPA == nil {
 		return nil
 	}
-	var list []nft.Target
-	for _, t := range d.SPA.NATAllow {
-		list = append(list, nft.Target{Net: t.Net, Ports: t.Ports})
-	}
-	return list
+	return d.SPA.NATAllow
 }

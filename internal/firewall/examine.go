@@ -7,6 +7,7 @@ import (
 
 	"knockd/internal/config"
 	"knockd/internal/event"
+	"knockd/internal/knock"
 	"knockd/internal/nft"
 	"knockd/internal/nft/inspect"
 )
@@ -28,12 +29,12 @@ func Examine(conf *config.Config) []event.Event {
 // leftovers says which tables of ours this configuration does not use. Without
 // the privilege to look nobody is told.
 func leftovers(conf *config.Config) []event.Event {
-	var used []nft.Table
+	var used []knock.Table
 	if o := Options(conf, nil); opensPorts(conf) && o.Mode.HasTable() {
 		used = append(used, o.Table)
 	}
 	if len(NATDoors(conf)) > 0 {
-		used = append(used, nft.NATTable(tableOf(conf.NftTable)))
+		used = append(used, nft.NATTable(conf.NftTable))
 	}
 	found, _ := nft.Leftovers(0, used...)
 	return found

@@ -8,8 +8,8 @@ import (
 	"slices"
 
 	"knockd/internal/config"
+	"knockd/internal/knock"
 	"knockd/internal/netstate"
-	"knockd/internal/nft"
 	"knockd/internal/nft/inspect"
 )
 
@@ -57,11 +57,11 @@ func local(conf *config.Config, name string) bool {
 }
 
 // onHost are the targets on this host's own addresses.
-func onHost(targets []nft.Target, own []netip.Addr) (list []nft.Target) {
+func onHost(targets []knock.NATTarget, own []netip.Addr) (list []knock.NATTarget) {
 	for _, t := range targets {
 		for _, a := range own {
 			if t.Net.Contains(a) && !a.IsLoopback() {
-				list = append(list, nft.Target{Net: netip.PrefixFrom(a, a.BitLen()), Ports: t.Ports})
+				list = append(list, knock.NATTarget{Net: netip.PrefixFrom(a, a.BitLen()), Ports: t.Ports})
 			}
 		}
 	}
@@ -69,7 +69,7 @@ func onHost(targets []nft.Target, own []netip.Addr) (list []nft.Target) {
 }
 
 // notForwarded says that the kernel forwards nothing of the target's IP version.
-func notForwarded(t nft.Target) string {
+func notForwarded(t knock.NATTarget) string {
 	name, file := "net.ipv4.ip_forward", "/proc/sys/net/ipv4/ip_forward"
 	if t.Net.Addr().Is6() {
 		name, file = "net.ipv6.conf.all.forwarding", "/proc/sys/net/ipv6/conf/all/forwarding"
@@ -83,7 +83,7 @@ func notForwarded(t nft.Target) string {
 // noRoute says that there is no route to the target, or that its answers may not
 // find back. Of a network, its first host but this one speaks for all; of the whole
 // Internet, none does.
-func noRoute(t nft.Target, own []netip.Addr, masquerade bool) string {
+func noRoute(t knock.NATTarget, own []netip.Addr, masquerade bool) string {
 	if t.Net.Bits() == 0 {
 		return ""
 	}

@@ -36,7 +36,7 @@ func CloseEverything(netns int) (done []event.Event, err error) {
 // configuration does not use them and no program owns them: a guard that an
 // earlier one has left keeps its ports closed to all. They may be another
 // daemon's that is down, so nothing is done about them.
-func Leftovers(netns int, used ...Table) (found []event.Event, err error) {
+func Leftovers(netns int, used ...knock.Table) (found []event.Event, err error) {
 	k, err := dial(netns)
 	if err != nil {
 		return nil, err
@@ -47,12 +47,12 @@ func Leftovers(netns int, used ...Table) (found []event.Event, err error) {
 		return nil, err
 	}
 	for _, t := range tables {
-		if t.Owner != 0 || t.Family != nftables.TableFamilyINet || slices.Contains(used, tableOf(t)) {
+		if t.Owner != 0 || t.Family != nftables.TableFamilyINet || slices.Contains(used, TableOf(t)) {
 			continue
 		}
 		sets, err := k.sets(t)
 		if err != nil {
-			return found, fmt.Errorf("list the sets of table %s: %w", tableOf(t), reason(err))
+			return found, fmt.Errorf("list the sets of table %s: %w", TableOf(t), reason(err))
 		}
 		if isOurTable(sets) {
 			found = append(found, leftover(k, t, sets))
@@ -63,7 +63,7 @@ func Leftovers(netns int, used ...Table) (found []event.Event, err error) {
 
 // leftover says what a table of ours still does.
 func leftover(k kernel, t *nftables.Table, sets []*nftables.Set) event.Event {
-	found := event.TableFound{Table: tableOf(t).String()}
+	found := event.TableFound{Table: TableOf(t).String()}
 	for _, s := range sets {
 		if s.Name != mapName(Guard) || !s.IsMap {
 			continue
@@ -105,7 +105,7 @@ func everywhere(netns int, dial func(int) (kernel, error), own func(*cleaner, *n
 	for _, t := range tables {
 		sets, err := k.sets(t)
 		if err != nil {
-			c.errs = append(c.errs, fmt.Errorf("list the sets of table %s: %w", tableOf(t), reason(err)))
+			c.errs = append(c.errs, fmt.Errorf("list the sets of table %s: %w", TableOf(t), reason(err)))
 			continue
 		}
 		if isOurTable(sets) {
@@ -118,7 +118,10 @@ func everywhere(netns int, dial func(int) (kernel, error), own func(*cleaner, *n
 	return c.done, errors.Join(c.errs...)
 }
 
-func tableOf(t *nftables.Table) Table { return Table{t.Family, t.Name} }
+// TableOf returns the name of a table of the kernel.
+func TableOf(t *nftables.Table) knock.Table {
+	return knock.Table{Family: familyName(t.Family), Name: t.Name}
+}
 
 func isOurTable(sets []*nftables.Set) bool {
 	for _, s := range sets {
@@ -146,9 +149,9 @@ func (c *cleaner) apply(change func(*nftables.Conn)) (err error) {
 func (c *cleaner) drop(t *nftables.Table, nat bool) error {
 	err := c.apply(func(nf *nftables.Conn) { nf.DelTable(t) })
 	if err != nil {
-		return fmt.Errorf("delete table %s: %w", tableOf(t), reason(err))
+		return fmt.Errorf("delete table %s: %w", TableOf(t), reason(err))
 	}
-	c.done = append(c.done, event.TableDeleted{Table: tableOf(t).String(), NAT: nat})
+	c.done = append(c.done, event.TableDeleted{Table: TableOf(t).String(), NAT: nat})
 	return nil
 }
 
@@ -160,15 +163,15 @@ func (c *cleaner) empty(t *nftables.Table, sets []*nftables.Set) error {
 		}
 		elements, err := listSet(c.f.k, s)
 		if err != nil {
-			return fmt.Errorf("list set %s %s: %w", tableOf(t), s.Name, reason(err))
+			return fmt.Errorf("list set %s %s: %w", TableOf(t), s.Name, reason(err))
 		}
 		if len(elements) == 0 {
 			continue
 		}
 		if err := c.apply(func(nf *nftables.Conn) { nf.FlushSet(s) }); err != nil {
-			return fmt.Errorf("empty set %s %s: %w", tableOf(t), s.Name, reason(err))
+			return fmt.Errorf("empty set %s %s: %w", TableOf(t), s.Name, reason(err))
 		}
-		c.done = append(c.done, event.SetCleared{Set: SetName{tableOf(t), s.Name}.String(), Elements: len(elements)})
+		c.done = append(c.done, event.SetCleared{Set: knock.SetName{Table: TableOf(t), Name: s.Name}.String(), Elements: len(elements)})
 	}
 	return nil
 }
@@ -181,7 +184,7 @@ func (c *cleaner) takeFromHostSets(t *nftables.Table, sets []*nftables.Set) erro
 		}
 		elements, err := listSet(c.f.k, s)
 		if err != nil {
-			return fmt.Errorf("list set %s %s: %w", tableOf(t), s.Name, reason(err))
+			return fmt.Errorf("list set %s %s: %w", TableOf(t), s.Name, reason(err))
 		}
 		var out []nftables.SetElement
 		for _, e := range elements {
@@ -190,10 +193,10 @@ func (c *cleaner) takeFromHostSets(t *nftables.Table, sets []*nftables.Set) erro
 			}
 		}
 		if err := c.f.deleteElements(s, out); err != nil {
-			return fmt.Errorf("take elements out of set %s %s: %w", tableOf(t), s.Name, reason(err))
+			return fmt.Errorf("take elements out of set %s %s: %w", TableOf(t), s.Name, reason(err))
 		}
 		if len(out) > 0 {
-			c.done = append(c.done, event.SetCleared{Set: SetName{tableOf(t), s.Name}.String(), Elements: len(out), Shared: true})
+			c.done = append(c.done, event.SetCleared{Set: knock.SetName{Table: TableOf(t), Name: s.Name}.String(), Elements: len(out), Shared: true})
 		}
 	}
 	return nil

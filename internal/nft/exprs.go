@@ -125,7 +125,7 @@ func prefixMask(bits, length int) []byte {
 }
 
 // setMark: meta mark set meta mark & ^MASK | VALUE, by way of a register.
-func setMark(m Marking, register uint32) rule {
+func setMark(m knock.Mark, register uint32) rule {
 	return rule{
 		// [ meta load mark => reg 1 ]
 		&expr.Meta{Key: expr.MetaKeyMARK, Register: register},

@@ -171,7 +171,7 @@ func TestClosed(t *testing.T) {
 	ensure(t, f, Door{DoorID: knock.DoorID{Name: "b"}, Ports: ports(t, "tcp/22-23, udp/60000, tcp/25-26")})
 	want(Options{}, "tcp/22-23, tcp/25", "tcp/20-21, tcp/24, udp/53")
 	want(Options{Mode: Mark}, "", "")
-	want(Options{Table: Table{DefaultTable.Family, "other"}}, "", all)
+	want(Options{Table: knock.Table{Family: DefaultTable.Family, Name: "other"}}, "", all)
 	f.Close()
 	want(Options{}, "tcp/22-23, tcp/25", "tcp/20-21, tcp/24, udp/53")
 	server.Run("nft", "add table inet knockd { flags dormant; }")

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"knockd/internal/knock"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -15,7 +17,7 @@ import (
 // those that own one, and other runs of this program that watch the rules and
 // would put it back. Of an owner that is not to be seen from here, it returns
 // the table.
-func Keepers() (pids []int, unseen []Table, err error) {
+func Keepers() (pids []int, unseen []knock.Table, err error) {
 	k, err := dial(0)
 	if err != nil {
 		return nil, nil, err
@@ -25,14 +27,14 @@ func Keepers() (pids []int, unseen []Table, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	owners := map[uint32]Table{}
+	owners := map[uint32]knock.Table{}
 	for _, t := range tables {
 		sets, err := k.sets(t)
 		if err != nil {
-			return nil, nil, fmt.Errorf("list the sets of table %s: %w", tableOf(t), reason(err))
+			return nil, nil, fmt.Errorf("list the sets of table %s: %w", TableOf(t), reason(err))
 		}
 		if t.Owner != 0 && isOurTable(sets) {
-			owners[t.Owner] = tableOf(t)
+			owners[t.Owner] = TableOf(t)
 		}
 	}
 	sockets, err := netfilterSockets()
@@ -48,7 +50,7 @@ func Keepers() (pids []int, unseen []Table, err error) {
 
 // keepersOf looks for the processes that hold sockets of owners, which it takes
 // out of the map, or that are this program and watch.
-func keepersOf(owners map[uint32]Table, sockets map[string]netlinkSocket) (pids []int) {
+func keepersOf(owners map[uint32]knock.Table, sockets map[string]netlinkSocket) (pids []int) {
 	own := programOf(os.Getpid())
 	links, _ := filepath.Glob("/proc/[0-9]*/fd/*")
 	for _, link := range links {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"knockd/internal/knock"
+
 	"github.com/google/nftables"
 )
 
@@ -20,10 +22,10 @@ type present struct {
 func (f *Firewall) present(doors map[kernelName]*spec) (map[setKey]present, error) {
 	now := f.now()
 	have := map[setKey]present{}
-	seen := map[SetName]bool{}
+	seen := map[knock.SetName]bool{}
 	for _, s := range doors {
 		for _, t := range s.targets() {
-			name := SetName{t.table, t.name}
+			name := knock.SetName{Table: t.table, Name: t.name}
 			if seen[name] {
 				continue
 			}

@@ -27,7 +27,7 @@ type mode struct {
 	// translates: an opening leads its port elsewhere, and to one place only.
 	translates bool
 	// advice returns what Advice does.
-	advice func(o Options, t Table, chain string, r knock.PortRange) string
+	advice func(o Options, t knock.Table, chain string, r knock.PortRange) string
 }
 
 // ModeNamed returns the mode that a configuration names: "guard", "mark" or
@@ -52,7 +52,7 @@ func (m Mode) Closes() bool { return m.closes }
 
 // Advice returns the end of a sentence that says that a chain of the host's
 // rules drops a knocker's packets to a range of ports: what to do about it.
-func (m Mode) Advice(o Options, t Table, chain string, r knock.PortRange) string {
+func (m Mode) Advice(o Options, t knock.Table, chain string, r knock.PortRange) string {
 	return m.advice(o, t, chain, r)
 }
 

@@ -19,11 +19,11 @@ var Guard = Mode{&mode{
 		return append(source(t), verdict(expr.VerdictAccept))
 	},
 	closes: true,
-	advice: func(_ Options, t Table, _ string, r knock.PortRange) string {
+	advice: func(_ Options, t knock.Table, _ string, r knock.PortRange) string {
 		switch {
 		case t.Name == firewalld:
 			return fmt.Sprintf("; guard can only take away: allow %s in firewalld's zone", r)
-		case t.Iptables() != "":
+		case Iptables(t) != "":
 			return fmt.Sprintf("; guard can only take away: accept %s there, or use nft_mode = mark", r)
 		}
 		return fmt.Sprintf("; guard can only take away: accept %s there, or use nft_mode = set or mark", r)

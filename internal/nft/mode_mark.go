@@ -17,7 +17,7 @@ var Mark = Mode{&mode{
 		// ip saddr @door4_ssh meta mark set meta mark | 0x00100000
 		return append(source(t), setMark(o.Mark, 1)...)
 	},
-	advice: func(o Options, t Table, chain string, r knock.PortRange) string {
+	advice: func(o Options, t knock.Table, chain string, r knock.PortRange) string {
 		if t.Name == firewalld {
 			return useGuard(r)
 		}
@@ -26,8 +26,8 @@ var Mark = Mode{&mode{
 }}
 
 // acceptMark is the rule that lets through what bears our mark.
-func acceptMark(o Options, t Table, chain string, _ knock.PortRange) string {
-	if tool := t.Iptables(); tool != "" {
+func acceptMark(o Options, t knock.Table, chain string, _ knock.PortRange) string {
+	if tool := Iptables(t); tool != "" {
 		return fmt.Sprintf("; add: %s -I %s -m mark --mark %v -j ACCEPT", tool, chain, o.Mark)
 	}
 	return fmt.Sprintf("; add: nft 'insert rule %s %s meta mark & %#x == %#x accept'", t, chain, o.Mark.Mask, o.Mark.Value)

@@ -5,7 +5,7 @@ import "knockd/internal/knock"
 // Set puts openings into sets of the host's own rules, and has no table.
 var Set = Mode{&mode{
 	name: "set",
-	advice: func(_ Options, t Table, _ string, r knock.PortRange) string {
+	advice: func(_ Options, t knock.Table, _ string, r knock.PortRange) string {
 		if t.Name == firewalld {
 			return useGuard(r)
 		}

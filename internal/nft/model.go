@@ -63,7 +63,7 @@ func newModel(o *Options, doors []*spec, segments []segment) *model {
 // flags interval; comment "knockd:ports"; }
 func portsMap(o *Options) *nftables.Set {
 	return &nftables.Set{
-		Table: o.Table.nf(), Name: mapName(o.Mode), IsMap: true, Interval: true, Concatenation: true,
+		Table: nfTable(o.Table), Name: mapName(o.Mode), IsMap: true, Interval: true, Concatenation: true,
 		KeyType:  nftables.MustConcatSetType(nftables.TypeInetProto, nftables.TypeInetService),
 		DataType: nftables.TypeVerdict, Comment: marker + "ports",
 	}
@@ -72,7 +72,7 @@ func portsMap(o *Options) *nftables.Set {
 // portChain is where the packets to a range of ports go: through the sets of
 // all doors that open them, and to the end if the mode closes ports.
 func (m *model) portChain(s segment) *chain {
-	c := &chain{nf: &nftables.Chain{Name: chainName(m.opt.Mode, s.PortRange), Table: m.opt.Table.nf()}}
+	c := &chain{nf: &nftables.Chain{Name: chainName(m.opt.Mode, s.PortRange), Table: nfTable(m.opt.Table)}}
 	for _, d := range s.doors {
 		for _, t := range d.targets() {
 			c.rules = append(c.rules, m.opt.Mode.open(t, m.opt))
@@ -85,10 +85,10 @@ func (m *model) portChain(s segment) *chain {
 	return c
 }
 
-func baseChain(t Table, name string, hook *nftables.ChainHook, priority nftables.ChainPriority) *chain {
+func baseChain(t knock.Table, name string, hook *nftables.ChainHook, priority nftables.ChainPriority) *chain {
 	accept := nftables.ChainPolicyAccept
 	return &chain{nf: &nftables.Chain{
-		Name: name, Table: t.nf(), Type: nftables.ChainTypeFilter,
+		Name: name, Table: nfTable(t), Type: nftables.ChainTypeFilter,
 		Hooknum: hook, Priority: &priority, Policy: &accept,
 	}}
 }

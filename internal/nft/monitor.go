@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"knockd/internal/event"
+	"knockd/internal/knock"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/net/bpf"
@@ -59,7 +60,7 @@ func notFrom(port uint32) []bpf.RawInstruction {
 // watched is what the monitor looks at.
 type watched struct {
 	port   uint32 // changes by this connection are our own
-	tables []Table
+	tables []knock.Table
 }
 
 // monitor tells the Firewall when somebody else has changed what it has made.
@@ -99,7 +100,7 @@ func (f *Firewall) watchTables() {
 	}
 	w := &watched{port: f.k.port()}
 	if f.opt.Mode.HasTable() {
-		w.tables = []Table{f.opt.Table}
+		w.tables = []knock.Table{f.opt.Table}
 	} else {
 		for _, s := range f.doors {
 			for _, t := range s.targets() {
@@ -239,7 +240,7 @@ func (m *monitor) concerns(msg netlink.Message) bool {
 		}
 		name := ad.String()
 		for _, t := range w.tables {
-			if byte(t.Family) == msg.Data[0] && t.Name == name {
+			if byte(families[t.Family]) == msg.Data[0] && t.Name == name {
 				return true
 			}
 		}

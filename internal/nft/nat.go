@@ -17,17 +17,13 @@ import (
 const natSuffix = "_nat"
 
 // NATTable returns the table for mode NAT beside another.
-func NATTable(t Table) Table { return Table{t.Family, t.Name + natSuffix} }
-
-// Target is a range of ports of some hosts that NAT leads to.
-type Target struct {
-	Net   netip.Prefix
-	Ports knock.PortRange
+func NATTable(t knock.Table) knock.Table {
+	return knock.Table{Family: t.Family, Name: t.Name + natSuffix}
 }
 
 // masquerade: meta mark & 0x100000 == 0x100000 ip daddr 10.0.0.0/24
 // meta l4proto tcp th dport 22-23 masquerade.
-func (m *model) masquerade(t Target) rule {
+func (m *model) masquerade(t knock.NATTarget) rule {
 	a := t.Net.Masked().Addr()
 	family, offset, length := byte(unix.NFPROTO_IPV4), uint32(16), uint32(4)
 	if a.Is6() {
@@ -64,7 +60,7 @@ func (m *model) masquerade(t Target) rule {
 }
 
 // hasMark: meta mark & MASK == VALUE.
-func hasMark(m Marking) rule {
+func hasMark(m knock.Mark) rule {
 	return rule{
 		// [ meta load mark => reg 1 ]
 		&expr.Meta{Key: expr.MetaKeyMARK, Register: 1},
@@ -82,7 +78,7 @@ func hasMark(m Marking) rule {
 // A rule ends at a lookup that finds nothing. The first one is there for those
 // who read or save the rules as text, where the mark would seem to be set
 // before the other; oneLookup leaves it out.
-func translation(t *target, m Marking, oneLookup bool) rule {
+func translation(t *target, m knock.Mark, oneLookup bool) rule {
 	key := source(t)
 	lookup := len(key) - 1
 	asked := rule{}

@@ -28,7 +28,7 @@ func natSite(t testing.TB) (client, box, inner *nettest.Host) {
 // natDoor hides knockers over IPv6.
 func natDoor(t testing.TB, timeout time.Duration) Door {
 	return Door{DoorID: knock.DoorID{Name: "nat"}, Ports: ports(t, "tcp/2200-2210"), OnePort: true, Timeout: timeout,
-		Masquerade: true, NAT: []Target{{netip.MustParsePrefix("fd09::/64"), ports(t, "tcp/22-23")[0]}}}
+		Masquerade: true, NAT: []knock.NATTarget{{Net: netip.MustParsePrefix("fd09::/64"), Ports: ports(t, "tcp/22-23")[0]}}}
 }
 
 func natFirewall(t testing.TB, box *nettest.Host, n *notices) *Firewall {

@@ -209,7 +209,7 @@ func (f *Firewall) send(all []*request, now time.Time) error {
 // one that is not there fails; so it is add, delete, add.
 func (f *Firewall) additions(all []*request, free func(setKey) bool, now time.Time) batch {
 	var order []*target
-	lists := map[SetName][]nftables.SetElement{}
+	lists := map[knock.SetName][]nftables.SetElement{}
 	at := map[setKey]int{}
 	ends := map[setKey]time.Time{}
 	for _, r := range all {
@@ -238,7 +238,7 @@ func (f *Firewall) additions(all []*request, free func(setKey) bool, now time.Ti
 	}
 	var b batch
 	for _, t := range order {
-		b = append(b, refresh(t.nf(), lists[SetName{t.table, t.name}])...)
+		b = append(b, refresh(t.nf(), lists[knock.SetName{Table: t.table, Name: t.name}])...)
 	}
 	return b
 }

@@ -1,7 +1,6 @@
 package nft
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -27,14 +26,8 @@ const (
 // String returns "input" or "prerouting".
 func (h Hook) String() string { return [...]string{"input", "prerouting"}[h] }
 
-// Table names a table of the kernel.
-type Table struct {
-	Family nftables.TableFamily
-	Name   string
-}
-
 // DefaultTable is the table of guard and mark mode if no other is asked for.
-var DefaultTable = Table{nftables.TableFamilyINet, "knockd"}
+var DefaultTable = knock.Table{Family: "inet", Name: "knockd"}
 
 var families = map[string]nftables.TableFamily{
 	"inet": nftables.TableFamilyINet, "ip": nftables.TableFamilyIPv4, "ip6": nftables.TableFamilyIPv6,
@@ -50,43 +43,22 @@ func familyName(f nftables.TableFamily) string {
 	return strconv.Itoa(int(f))
 }
 
-// String returns the table as nft writes it: "inet knockd".
-func (t Table) String() string { return familyName(t.Family) + " " + t.Name }
-
 // Iptables returns the program whose table of iptables-nft it is, "" if it is
 // none: "iptables" or "ip6tables".
-func (t Table) Iptables() string {
+func Iptables(t knock.Table) string {
 	if !slices.Contains([]string{"filter", "mangle", "raw", "nat", "security"}, t.Name) {
 		return ""
 	}
-	return map[nftables.TableFamily]string{
-		nftables.TableFamilyIPv4: "iptables", nftables.TableFamilyIPv6: "ip6tables",
-	}[t.Family]
+	return map[string]string{"ip": "iptables", "ip6": "ip6tables"}[t.Family]
 }
 
-func (t Table) nf() *nftables.Table { return &nftables.Table{Family: t.Family, Name: t.Name} }
-
-// SetName names a set of the host's own rules. The zero value is none.
-type SetName struct {
-	Table Table
-	Name  string
+func nfTable(t knock.Table) *nftables.Table {
+	return &nftables.Table{Family: families[t.Family], Name: t.Name}
 }
 
-// String returns the set as nft writes it: "inet filter ssh_allowed".
-func (s SetName) String() string { return s.Table.String() + " " + s.Name }
-
-// IsZero reports whether no set is named.
-func (s SetName) IsZero() bool { return s == SetName{} }
-
-// Marking is the bits that [Mark] sets: Value within Mask.
-type Marking struct{ Value, Mask uint32 }
-
-// DefaultMarking is one bit that neither Docker, Kubernetes, Tailscale nor
+// DefaultMark is one bit that neither Docker, Kubernetes, Tailscale nor
 // the usual policy routing use.
-var DefaultMarking = Marking{0x100000, 0x100000}
-
-// String returns the marking as iptables takes it: "0x100000/0x100000".
-func (m Marking) String() string { return fmt.Sprintf("%#x/%#x", m.Value, m.Mask) }
+var DefaultMark = knock.Mark{Value: 0x100000, Mask: 0x100000}
 
 // Door is a door that opens ports natively.
 type Door struct {
@@ -103,11 +75,11 @@ type Door struct {
 	PrefixLen4, PrefixLen6 int
 	// Set4 and Set6 are the host's sets, in mode Set only. Without the one
 	// the door does not open for addresses of that version.
-	Set4, Set6 SetName
+	Set4, Set6 knock.SetName
 	// NAT is where openings of mode NAT may lead; with OnePort. In the other
 	// modes ports of this host to which NAT leads can be opened too, but a
 	// guard does not close them for that.
-	NAT []Target
+	NAT []knock.NATTarget
 	// Masquerade: the hosts to which NAT leads are to see connections as
 	// coming from this host. In mode NAT.
 	Masquerade bool
@@ -130,10 +102,10 @@ type Element struct {
 
 // Options are what a Firewall needs to know beside its doors.
 type Options struct {
-	Mode  Mode    // the zero value means Guard
-	Table Table   // guard, mark and NAT; the zero value means DefaultTable
-	Hook  Hook    // guard
-	Mark  Marking // mark and NAT; the zero value means DefaultMarking
+	Mode  Mode        // the zero value means Guard
+	Table knock.Table // guard, mark and NAT; the zero value means DefaultTable
+	Hook  Hook        // guard
+	Mark  knock.Mark  // mark and NAT; the zero value means DefaultMark
 	// Listening reports whether knocks can be heard now; nil: they can. While they
 	// cannot, a guard closes only what is closed already. See Firewall.Shut.
 	Listening func() bool
@@ -154,11 +126,11 @@ func (o Options) WithDefaults() Options {
 	if o.Mode == (Mode{}) {
 		o.Mode = Guard
 	}
-	if o.Table == (Table{}) {
+	if o.Table == (knock.Table{}) {
 		o.Table = DefaultTable
 	}
-	if o.Mark == (Marking{}) {
-		o.Mark = DefaultMarking
+	if o.Mark == (knock.Mark{}) {
+		o.Mark = DefaultMark
 	}
 	return o
 }

@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/nftables"
-
 	"knockd/internal/event"
 	"knockd/internal/knock"
 	"knockd/internal/nettest"
@@ -227,7 +225,7 @@ func TestCleanup(t *testing.T) {
 	server.Load(userSets)
 	host := ruleset(server)
 	// Three generations of configurations, all of which are gone.
-	for _, o := range []Options{{}, {Mode: Mark, Table: Table{nftables.TableFamilyINet, "other"}}, {Mode: Set}} {
+	for _, o := range []Options{{}, {Mode: Mark, Table: knock.Table{Family: "inet", Name: "other"}}, {Mode: Set}} {
 		f := firewall(t, server, o)
 		d := Door{DoorID: knock.DoorID{Name: "ssh"}, Ports: ports(t, "tcp/22"), Timeout: time.Hour}
 		if o.Mode == Set {

@@ -111,7 +111,7 @@ func (p *plan) compare() {
 
 func (p *plan) table() {
 	if p.addTable {
-		t := p.opt.Table.nf()
+		t := nfTable(p.opt.Table)
 		t.Flags = p.flags
 		// add table inet knockd { flags owner,persist; }
 		p.add(func(c *nftables.Conn) { c.AddTable(t) })

@@ -3,6 +3,8 @@ package nft
 import (
 	"encoding/binary"
 
+	"knockd/internal/knock"
+
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"github.com/mdlayher/netlink"
@@ -35,7 +37,7 @@ func (r *Reader) Chains() ([]*nftables.Chain, error) {
 func (r *Reader) Rules(c *nftables.Chain) ([]*nftables.Rule, error) { return r.k.rules(c) }
 
 // Sets returns the sets and maps of a table.
-func (r *Reader) Sets(t *nftables.Table) ([]*nftables.Set, error) { return r.k.sets(t) }
+func (r *Reader) Sets(t knock.Table) ([]*nftables.Set, error) { return r.k.sets(nfTable(t)) }
 
 // Elements returns the elements of a set. Those of a verdict map have their
 // VerdictData.
@@ -51,17 +53,17 @@ func (r *Reader) Elements(s *nftables.Set) ([]nftables.SetElement, error) {
 
 // Sets returns the sets that openings of the door go to, for IPv4 and IPv6. In
 // mode Set the zero value says that it does not open for a version.
-func (d Door) Sets(o Options) (v4, v6 SetName, err error) {
+func (d Door) Sets(o Options) (v4, v6 knock.SetName, err error) {
 	o = o.WithDefaults()
 	specs, err := newSpecs(&o, []Door{d})
 	if err != nil {
-		return SetName{}, SetName{}, err
+		return knock.SetName{}, knock.SetName{}, err
 	}
 	if t := specs[0].v4; t != nil {
-		v4 = SetName{t.table, t.name}
+		v4 = knock.SetName{Table: t.table, Name: t.name}
 	}
 	if t := specs[0].v6; t != nil {
-		v6 = SetName{t.table, t.name}
+		v6 = knock.SetName{Table: t.table, Name: t.name}
 	}
 	return v4, v6, nil
 }

@@ -26,7 +26,7 @@ var forever = time.Unix(1<<40, 0)
 // setKey names an element of a set. In a set of the host's own several
 // openings may need the same element.
 type setKey struct {
-	set SetName
+	set knock.SetName
 	key string
 }
 
@@ -108,7 +108,7 @@ func (s *spec) elements(k openingKey) (t *target, needs []setKey) {
 	if t = s.targetOf(k.prefix.Addr()); t == nil {
 		return nil, nil
 	}
-	set := SetName{t.table, t.name}
+	set := knock.SetName{Table: t.table, Name: t.name}
 	if t.kind == keyAddr || s.OnePort {
 		return t, []setKey{{set, string(t.key(k.prefix, uint8(k.proto), k.port))}}
 	}

@@ -89,7 +89,7 @@ func (f *Firewall) repair(emptied bool) (changed bool, err error) {
 func keysOf(was *tableState) map[setKey]bool {
 	have := map[setKey]bool{}
 	for name, elements := range was.elements {
-		set := SetName{Table{was.table.Family, was.table.Name}, name}
+		set := knock.SetName{Table: TableOf(was.table), Name: name}
 		for _, e := range elements {
 			have[setKey{set, string(e.Key)}] = true
 		}

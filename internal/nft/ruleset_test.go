@@ -22,7 +22,7 @@ var rulesets = []struct {
 	{"guard", Options{}, threeDoors},
 	{"guard-prerouting", Options{Hook: Prerouting}, threeDoors},
 	{"mark", Options{Mode: Mark}, threeDoors},
-	{"mark-mask", Options{Mode: Mark, Mark: Marking{0x20, 0xf0}, Table: Table{1, "other"}}, threeDoors},
+	{"mark-mask", Options{Mode: Mark, Mark: knock.Mark{Value: 0x20, Mask: 0xf0}, Table: knock.Table{Family: "inet", Name: "other"}}, threeDoors},
 	{"guard-prefix", Options{}, func(t testing.TB) []Door {
 		return []Door{{DoorID: knock.DoorID{Name: "vpn"}, Ports: ports(t, "udp/51820"), Timeout: time.Minute, PrefixLen4: 24, PrefixLen6: 64}}
 	}},
@@ -35,7 +35,7 @@ var rulesets = []struct {
 	{"guard-inner", Options{}, func(t testing.TB) []Door {
 		return []Door{
 			{DoorID: knock.DoorID{Name: "ssh"}, Ports: ports(t, "tcp/22"), Timeout: time.Minute},
-			{DoorID: knock.DoorID{Name: "nat"}, Ports: ports(t, "tcp/2200-2210"), NAT: []Target{{Ports: ports(t, "tcp/20-30")[0]}, {Ports: ports(t, "udp/53")[0]}}, Timeout: time.Minute, OnePort: true},
+			{DoorID: knock.DoorID{Name: "nat"}, Ports: ports(t, "tcp/2200-2210"), NAT: []knock.NATTarget{{Ports: ports(t, "tcp/20-30")[0]}, {Ports: ports(t, "udp/53")[0]}}, Timeout: time.Minute, OnePort: true},
 		}
 	}},
 	{"nat", Options{Mode: NAT, Table: NATTable(DefaultTable)}, natDoors},
@@ -45,9 +45,9 @@ var rulesets = []struct {
 func natDoors(t testing.TB) []Door {
 	return []Door{
 		{DoorID: knock.DoorID{Name: "nat"}, Ports: ports(t, "tcp/2200-2210, udp/53"), Timeout: time.Minute, OnePort: true},
-		{DoorID: knock.DoorID{Name: "office"}, Ports: ports(t, "tcp/2210-2220"), Timeout: time.Minute, OnePort: true, PrefixLen4: 24, PrefixLen6: 64, Masquerade: true, NAT: []Target{
-			{netip.MustParsePrefix("10.9.0.0/24"), ports(t, "tcp/22")[0]},
-			{netip.MustParsePrefix("fd09::/64"), ports(t, "udp/53-54")[0]},
+		{DoorID: knock.DoorID{Name: "office"}, Ports: ports(t, "tcp/2210-2220"), Timeout: time.Minute, OnePort: true, PrefixLen4: 24, PrefixLen6: 64, Masquerade: true, NAT: []knock.NATTarget{
+			{Net: netip.MustParsePrefix("10.9.0.0/24"), Ports: ports(t, "tcp/22")[0]},
+			{Net: netip.MustParsePrefix("fd09::/64"), Ports: ports(t, "udp/53-54")[0]},
 		}},
 	}
 }

@@ -22,7 +22,7 @@ const (
 // target is a set that openings of a door go to: one of our own table, or
 // one of the host's.
 type target struct {
-	table   Table
+	table   knock.Table
 	name    string
 	kind    keyKind
 	v6      bool
@@ -60,7 +60,7 @@ func (t *target) keyType() nftables.SetDatatype {
 // in it; each element brings one (see left).
 func (t *target) nf() *nftables.Set {
 	return &nftables.Set{
-		Table: t.table.nf(), Name: t.name, KeyType: t.keyType(), Concatenation: t.kind != keyAddr,
+		Table: nfTable(t.table), Name: t.name, KeyType: t.keyType(), Concatenation: t.kind != keyAddr,
 		HasTimeout: !t.untimed, Size: t.size,
 		IsMap: t.nat, DataType: t.dataType(),
 	}

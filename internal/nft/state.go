@@ -27,7 +27,7 @@ type tableState struct {
 
 // readTable reads a table, and all that is in it if it is ours. With claim it
 // is ours whatever is in it.
-func readTable(k kernel, t Table, claim bool) (*tableState, error) {
+func readTable(k kernel, t knock.Table, claim bool) (*tableState, error) {
 	s := &tableState{
 		chains: map[string]*nftables.Chain{}, rules: map[string][]*nftables.Rule{},
 		sets: map[string]*nftables.Set{}, elements: map[string][]nftables.SetElement{},
@@ -54,26 +54,26 @@ func listTables(k kernel) ([]*nftables.Table, error) {
 	return tables, nil
 }
 
-func findTable(k kernel, t Table) (*nftables.Table, error) {
+func findTable(k kernel, t knock.Table) (*nftables.Table, error) {
 	tables, err := listTables(k)
 	if err != nil {
 		return nil, err
 	}
 	for _, have := range tables {
-		if have.Name == t.Name && have.Family == t.Family {
+		if TableOf(have) == t {
 			return have, nil
 		}
 	}
 	return nil, nil
 }
 
-func (s *tableState) readInside(k kernel, t Table) error {
+func (s *tableState) readInside(k kernel, t knock.Table) error {
 	chains, err := k.chains()
 	if err != nil {
 		return err
 	}
 	for _, c := range chains {
-		if c.Table.Name == t.Name && c.Table.Family == t.Family {
+		if TableOf(c.Table) == t {
 			s.chains[c.Name] = c
 		}
 	}

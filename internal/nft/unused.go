@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"knockd/internal/event"
+	"knockd/internal/knock"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -15,10 +16,10 @@ func (f *Firewall) unusedSets(specs []*spec) (doubts []event.Event) {
 	if err != nil {
 		return []event.Event{event.Fault{Err: fmt.Errorf("whether rules refer to the sets was not examined: list the chains: %w", reason(err))}}
 	}
-	seen := map[SetName]bool{}
+	seen := map[knock.SetName]bool{}
 	for _, s := range specs {
 		for _, t := range s.targets() {
-			name := SetName{t.table, t.name}
+			name := knock.SetName{Table: t.table, Name: t.name}
 			if seen[name] {
 				continue
 			}
@@ -34,9 +35,9 @@ func (f *Firewall) unusedSets(specs []*spec) (doubts []event.Event) {
 	return doubts
 }
 
-func (f *Firewall) isUsed(name SetName, chains []*nftables.Chain) (bool, error) {
+func (f *Firewall) isUsed(name knock.SetName, chains []*nftables.Chain) (bool, error) {
 	for _, c := range chains {
-		if c.Table.Family != name.Table.Family || c.Table.Name != name.Table.Name {
+		if TableOf(c.Table) != name.Table {
 			continue
 		}
 		rules, err := f.k.rules(c)

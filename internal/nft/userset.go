@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"knockd/internal/event"
+	"knockd/internal/knock"
 
 	"github.com/google/nftables"
 )
@@ -79,7 +80,7 @@ func (s *spec) lacking() []event.Event {
 
 // checkSet finds the set that a target names and says what is wrong with it.
 func (f *Firewall) checkSet(s *spec, t *target) error {
-	name := SetName{t.table, t.name}
+	name := knock.SetName{Table: t.table, Name: t.name}
 	table, err := findTable(f.k, t.table)
 	if err != nil {
 		return err
@@ -111,7 +112,7 @@ func (t *target) declaration(s *spec) string {
 }
 
 // fit takes over what a set is like, or says why it will not do.
-func (t *target) fit(s *spec, name SetName, have *nftables.Set) error {
+func (t *target) fit(s *spec, name knock.SetName, have *nftables.Set) error {
 	var ok bool
 	for _, t.kind = range []keyKind{keyAddr, keyAddrPort, keyAddrProtoPort} {
 		if ok = have.KeyType.Name == t.keyType().Name; ok {
@@ -136,7 +137,7 @@ func (t *target) fit(s *spec, name SetName, have *nftables.Set) error {
 	return t.checkPorts(s, name)
 }
 
-func (t *target) wrongKey(name SetName, have string) error {
+func (t *target) wrongKey(name knock.SetName, have string) error {
 	addr := "ipv4_addr"
 	if t.v6 {
 		addr = "ipv6_addr"
@@ -146,7 +147,7 @@ func (t *target) wrongKey(name SetName, have string) error {
 }
 
 // checkPorts reports whether the set's key suits the door's ports.
-func (t *target) checkPorts(s *spec, name SetName) error {
+func (t *target) checkPorts(s *spec, name knock.SetName) error {
 	if t.kind == keyAddr || s.OnePort {
 		return nil
 	}
@@ -207,11 +208,11 @@ func (f *Firewall) sweepSets(old, doors map[kernelName]*spec) error {
 		s := doors[id]
 		return s != nil && slices.ContainsFunc(s.targets(), func(u *target) bool { return u.table == t.table && u.name == t.name })
 	}
-	seen := map[SetName]bool{}
+	seen := map[knock.SetName]bool{}
 	for _, all := range []map[kernelName]*spec{old, doors} {
 		for _, s := range all {
 			for _, t := range s.targets() {
-				name := SetName{t.table, t.name}
+				name := knock.SetName{Table: t.table, Name: t.name}
 				if seen[name] {
 					continue
 				}

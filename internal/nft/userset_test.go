@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/nftables"
-
 	"knockd/internal/knock"
 	"knockd/internal/nettest"
 )
@@ -17,8 +15,8 @@ import (
 //go:embed testdata/user-sets.nft
 var userSets string
 
-func filterSet(name string) SetName {
-	return SetName{Table{nftables.TableFamilyINet, "filter"}, name}
+func filterSet(name string) knock.SetName {
+	return knock.SetName{Table: knock.Table{Family: "inet", Name: "filter"}, Name: name}
 }
 
 func TestUserSets(t *testing.T) {
@@ -64,7 +62,7 @@ func TestUserSetFaults(t *testing.T) {
 		want string
 	}{
 		{Door{Timeout: time.Minute}, "mode set needs nft_set or nft_set_6"},
-		{Door{Timeout: time.Minute, Set4: SetName{Table{nftables.TableFamilyINet, "nofilter"}, "s"}},
+		{Door{Timeout: time.Minute, Set4: knock.SetName{Table: knock.Table{Family: "inet", Name: "nofilter"}, Name: "s"}},
 			"set inet nofilter s: there is no table inet nofilter; add to the host's rules: table inet nofilter { set s { type ipv4_addr; flags timeout; } }"},
 		{Door{Timeout: time.Minute, Set6: filterSet("other")}, "set inet filter other: there is no such set; add to table inet filter: set other { type ipv6_addr; flags timeout; }"},
 		{Door{Set4: filterSet("other")}, "set inet filter other: there is no such set; add to table inet filter: set other { type ipv4_addr; }"},

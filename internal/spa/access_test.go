@@ -13,7 +13,7 @@ import (
 // accessDoors turns a scenario's access.conf into doors: as much of the format
 // as the scenarios use.
 // anywhere permits NAT as fwknopd does where it is enabled.
-var anywhere = []NATRule{{netip.MustParsePrefix("0.0.0.0/0"), knock.PortRange{Proto: knock.TCP, First: 1, Last: 65535}}, {netip.MustParsePrefix("0.0.0.0/0"), knock.PortRange{Proto: knock.UDP, First: 1, Last: 65535}}}
+var anywhere = []knock.NATTarget{{Net: netip.MustParsePrefix("0.0.0.0/0"), Ports: knock.PortRange{Proto: knock.TCP, First: 1, Last: 65535}}, {Net: netip.MustParsePrefix("0.0.0.0/0"), Ports: knock.PortRange{Proto: knock.UDP, First: 1, Last: 65535}}}
 
 func accessDoors(t *testing.T, access, server string) []*Door {
 	var doors []*Door

@@ -22,7 +22,7 @@ type Door struct {
 	Open          []knock.PortRange // what may be asked for; empty is nothing
 	AllowPorts    []knock.PortRange // what may be asked for, too, and only commands open
 	DenyPorts     []knock.PortRange // what may not, even if Open holds it
-	NAT           []NATRule         // where NAT messages may lead; empty refuses them
+	NAT           []knock.NATTarget // where NAT messages may lead; empty refuses them
 	NoForward     bool              // refuse NAT messages that lead to other hosts
 	NoLocal       bool              // refuse those that lead to other ports of this one
 	Timeout       time.Duration     // cmd_timeout: if the client asks for no time; 0 is for ever
@@ -32,12 +32,6 @@ type Door struct {
 	RequireSource bool              // the message must name the address
 	Expires       time.Time         // zero: never
 	IPv6          bool              // IPv6 senders, and IPv6 addresses in messages
-}
-
-// NATRule permits NAT messages to lead to ports of some hosts.
-type NATRule struct {
-	To   netip.Prefix
-	Port knock.PortRange
 }
 
 // ListenOn returns what a door listens on that has these numbers in spa_port:

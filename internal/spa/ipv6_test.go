@@ -22,7 +22,7 @@ func TestIPv6Extension(t *testing.T) {
 			decide := func(ipv6 bool) Verdict {
 				door := wideDoor(c)
 				door.IPv6 = ipv6
-				door.NAT = append([]NATRule{{netip.MustParsePrefix("2001:db8:9::/64"), knock.PortRange{Proto: knock.TCP, First: 22, Last: 22}}}, anywhere...)
+				door.NAT = append([]knock.NATTarget{{Net: netip.MustParsePrefix("2001:db8:9::/64"), Ports: knock.PortRange{Proto: knock.TCP, First: 22, Last: 22}}}, anywhere...)
 				return NewVerifier([]*Door{door}, memory{}).Decide(packet(octets(v.Packet), v.Src), time.Unix(v.Timestamp, 0))
 			}
 			if got := ipv6Text(decide(true)); got != v.Expect {

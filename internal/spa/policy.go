@@ -128,7 +128,7 @@ func (d *Door) nat(m *Message, target NATTarget, opened netip.Addr) error {
 	}
 	to := knock.Step{Proto: m.Ports[0].Proto, Port: target.Port}
 	for _, rule := range d.NAT {
-		if rule.To.Contains(target.Addr) && rule.Port.Has(to) {
+		if rule.Net.Contains(target.Addr) && rule.Ports.Has(to) {
 			return nil
 		}
 	}

@@ -66,7 +66,7 @@ func TestPolicy(t *testing.T) {
 	localNAT.Type, localNAT.Timeout = LocalNATTimed, time.Minute
 	natTwo := nat
 	natTwo.Ports, _ = ParsePorts("tcp/1,tcp/2")
-	inner := []NATRule{{netip.MustParsePrefix("10.5.5.0/24"), knock.PortRange{Proto: knock.TCP, First: 22, Last: 22}}}
+	inner := []knock.NATTarget{{Net: netip.MustParsePrefix("10.5.5.0/24"), Ports: knock.PortRange{Proto: knock.TCP, First: 22, Last: 22}}}
 	long := access("10.1.2.3", "tcp/22")
 	long.Type, long.Timeout = AccessTimed, time.Hour
 	short := long
@@ -131,7 +131,7 @@ func TestPolicy(t *testing.T) {
 		{"NAT to a name", func(d *Door) { d.NAT = inner }, natName, "192.0.2.1", "denied: door a it asks for NAT to a name; only addresses are taken"},
 		{"NAT of two ports", func(d *Door) { d.NAT = inner }, natTwo, "192.0.2.1", "denied: door a it asks for NAT of more than one port"},
 		{"NAT elsewhere", func(d *Door) {
-			d.NAT = []NATRule{{netip.MustParsePrefix("10.5.5.5/32"), knock.PortRange{Proto: knock.TCP, First: 80, Last: 80}}}
+			d.NAT = []knock.NATTarget{{Net: netip.MustParsePrefix("10.5.5.5/32"), Ports: knock.PortRange{Proto: knock.TCP, First: 80, Last: 80}}}
 		}, nat, "192.0.2.1",
 			"denied: door a it asks for NAT to 10.5.5.5 tcp/22, which is not in nat_allow"},
 	} {

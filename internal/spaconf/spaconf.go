@@ -76,7 +76,7 @@ func door(d *config.Door, clients []spa.Client) *spa.Door {
 	}
 	g.NoForward, g.NoLocal = s.NATOnly == config.NATLocal, s.NATOnly == config.NATForward
 	for _, n := range s.NATAllow {
-		g.NAT = append(g.NAT, spa.NATRule{To: n.Net, Port: n.Ports})
+		g.NAT = append(g.NAT, n)
 	}
 	return g
 }

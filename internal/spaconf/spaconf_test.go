@@ -75,7 +75,7 @@ open = tcp/22
 		Open:      []knock.PortRange{{Proto: knock.TCP, First: 22, Last: 22}, {Proto: knock.UDP, First: 60001, Last: 60010}},
 		DenyPorts: []knock.PortRange{{Proto: knock.UDP, First: 60005, Last: 60005}},
 		NoForward: true,
-		NAT:       []spa.NATRule{{To: pre("10.0.0.0/24"), Port: knock.PortRange{Proto: knock.TCP, First: 22, Last: 22}}},
+		NAT:       []knock.NATTarget{{Net: pre("10.0.0.0/24"), Ports: knock.PortRange{Proto: knock.TCP, First: 22, Last: 22}}},
 		Timeout:   30 * time.Second, MaxTimeout: 10 * time.Minute, MaxAge: time.Minute,
 		RequireUser: "alice", RequireSource: true, Expires: time.Date(2027, 1, 31, 0, 0, 0, 0, time.Local), IPv6: true,
 	}

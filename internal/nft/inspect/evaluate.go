@@ -68,7 +68,7 @@ func (x *inspector) chain(p packet, c *nftables.Chain) outcome {
 func (x *inspector) chainOnce(p packet, c *nftables.Chain) outcome {
 	left := false // the packet may have left the chain
 	for _, r := range x.rules[keyOf(c)] {
-		m := x.match(p, tableOf(c.Table), r)
+		m := x.match(p, nft.TableOf(c.Table), r)
 		if m.certainty == no || m.verdict == nil {
 			continue
 		}
@@ -139,7 +139,7 @@ func index(reg uint32) uint32 {
 }
 
 // match evaluates a rule's expressions.
-func (x *inspector) match(p packet, t nft.Table, r *nftables.Rule) matching {
+func (x *inspector) match(p packet, t knock.Table, r *nftables.Rule) matching {
 	m := matching{certainty: yes}
 	regs := registers{}
 	for _, e := range r.Exprs {

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"knockd/internal/knock"
+	"knockd/internal/nft"
 )
 
 // The target evaluates made-up chains as the inspector does, and again in a way
@@ -185,7 +186,7 @@ func (m *madeUp) inspector() *inspector {
 	for port := uint16(1001); port < 1100; port += 2 {
 		odd.elements = append(odd.elements, nftables.SetElement{Key: binary.BigEndian.AppendUint16(nil, port)})
 	}
-	x.sets[setKey{tableOf(madeTable), "odd"}] = odd
+	x.sets[setKey{nft.TableOf(madeTable), "odd"}] = odd
 	for i, chain := range m.chains {
 		c := &nftables.Chain{Table: madeTable, Name: fmt.Sprint(i)}
 		for _, r := range chain {

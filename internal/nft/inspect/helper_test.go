@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/nftables"
-
 	"knockd/internal/knock"
 	"knockd/internal/nettest"
 	"knockd/internal/nft"
@@ -63,8 +61,8 @@ func ports(t testing.TB, s string) []knock.PortRange {
 
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
 
-func filterSet(name string) nft.SetName {
-	return nft.SetName{Table: nft.Table{Family: nftables.TableFamilyINet, Name: "filter"}, Name: name}
+func filterSet(name string) knock.SetName {
+	return knock.SetName{Table: knock.Table{Family: "inet", Name: "filter"}, Name: name}
 }
 
 func lines(list []string) string { return strings.Join(list, "\n") }

@@ -47,7 +47,7 @@ func examine(r *nft.Reader, o nft.Options, doors []nft.Door, procNet string) ([]
 // door is a door and the sets that its openings are in.
 type door struct {
 	nft.Door
-	v4, v6 nft.SetName // the zero value: it does not open for this version
+	v4, v6 knock.SetName // the zero value: it does not open for this version
 }
 
 func newDoor(d nft.Door, o nft.Options) (*door, error) {
@@ -73,7 +73,7 @@ func legacyTables(procNet string) (warnings []string) {
 
 // chainKey and setKey name chains and sets.
 type chainKey struct {
-	table nft.Table
+	table knock.Table
 	name  string
 }
 
@@ -104,12 +104,12 @@ func (x *inspector) read() error {
 		return err
 	}
 	for _, c := range chains {
-		if t := tableOf(c.Table); t == x.opt.Table && x.opt.Mode.HasTable() || t == nft.NATTable(x.opt.Table) {
+		if t := nft.TableOf(c.Table); t == x.opt.Table && x.opt.Mode.HasTable() || t == nft.NATTable(x.opt.Table) {
 			continue // our own
 		}
 		rules, err := x.reader.Rules(c)
 		if err != nil {
-			x.warn("chain %s of table %s was not examined: %v", c.Name, tableOf(c.Table), err)
+			x.warn("chain %s of table %s was not examined: %v", c.Name, nft.TableOf(c.Table), err)
 			continue
 		}
 		x.chains = append(x.chains, c)
@@ -119,9 +119,7 @@ func (x *inspector) read() error {
 	return nil
 }
 
-func tableOf(t *nftables.Table) nft.Table { return nft.Table{Family: t.Family, Name: t.Name} }
-
-func keyOf(c *nftables.Chain) chainKey { return chainKey{tableOf(c.Table), c.Name} }
+func keyOf(c *nftables.Chain) chainKey { return chainKey{nft.TableOf(c.Table), c.Name} }
 
 func priority(c *nftables.Chain) nftables.ChainPriority {
 	if c.Priority == nil {
@@ -173,7 +171,7 @@ func (x *inspector) openToAll(s *door, r knock.PortRange, p packet) {
 
 // blocked warns of a base chain that drops the packet of a knocker.
 func (x *inspector) blocked(s *door, r knock.PortRange, c *nftables.Chain) {
-	t := tableOf(c.Table)
+	t := nft.TableOf(c.Table)
 	x.warn("door %s: %s stays closed: chain %s of table %s drops it%s", s.Name, r, c.Name, t, x.opt.Mode.Advice(x.opt, t, c.Name, r))
 }
 
@@ -182,7 +180,7 @@ func (x *inspector) translated(s *door, r knock.PortRange, c *nftables.Chain) {
 	if x.opt.Mode.Closes() && x.opt.Hook == nft.Prerouting {
 		return
 	}
-	where := fmt.Sprintf("door %s: chain %s of table %s forwards %s elsewhere", s.Name, c.Name, tableOf(c.Table), r)
+	where := fmt.Sprintf("door %s: chain %s of table %s forwards %s elsewhere", s.Name, c.Name, nft.TableOf(c.Table), r)
 	if x.opt.Mode.Closes() {
 		x.warn("%s, past the guard at hook input: set guard_hook = prerouting", where)
 		return

@@ -14,7 +14,7 @@ import (
 // and then it is not named any more.
 func TestNATExamine(t *testing.T) {
 	t.Parallel()
-	doors := []nft.Door{{DoorID: knock.DoorID{Name: "nat"}, Ports: ports(t, "tcp/2200"), OnePort: true, NAT: []nft.Target{
+	doors := []nft.Door{{DoorID: knock.DoorID{Name: "nat"}, Ports: ports(t, "tcp/2200"), OnePort: true, NAT: []knock.NATTarget{
 		{Net: netip.MustParsePrefix("10.9.0.0/24"), Ports: ports(t, "tcp/22")[0]},
 		{Net: netip.MustParsePrefix("10.7.0.2/32"), Ports: ports(t, "tcp/22")[0]},
 	}}}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/nftables/xt"
 
 	"knockd/internal/knock"
+	"knockd/internal/nft"
 )
 
 // oddRule is a rule of expressions in any order, with any registers and lengths.
@@ -76,7 +77,7 @@ func oddSets() map[setKey]*contents {
 		{&nftables.Set{KeyType: nftables.TypeInetService, Interval: true}, []nftables.SetElement{{Key: port(0), IntervalEnd: true}, {Key: port(20)}, {Key: port(30), IntervalEnd: true}}},
 		{&nftables.Set{KeyType: nftables.TypeMark, IsMap: true}, []nftables.SetElement{{Key: native(1), Val: []byte{1}}, {Key: native(0), VerdictData: &expr.Verdict{Kind: expr.VerdictJump, Chain: "1"}}}},
 	} {
-		sets[setKey{tableOf(madeTable), fmt.Sprint("set", i)}] = c
+		sets[setKey{nft.TableOf(madeTable), fmt.Sprint("set", i)}] = c
 	}
 	return sets
 }

@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"slices"
 
+	"knockd/internal/knock"
+
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
-
-	"knockd/internal/nft"
 )
 
 // contents is a set as far as it can be read.
@@ -17,13 +17,13 @@ type contents struct {
 	elements []nftables.SetElement
 }
 
-func (x *inspector) contents(t nft.Table, name string) *contents {
+func (x *inspector) contents(t knock.Table, name string) *contents {
 	key := setKey{t, name}
 	if c, ok := x.sets[key]; ok {
 		return c
 	}
 	var c *contents
-	sets, err := x.reader.Sets(&nftables.Table{Family: t.Family, Name: t.Name})
+	sets, err := x.reader.Sets(t)
 	if i := slices.IndexFunc(sets, func(s *nftables.Set) bool { return s.Name == name }); err == nil && i >= 0 {
 		if elements, err := x.reader.Elements(sets[i]); err == nil {
 			c = &contents{sets[i], elements}
@@ -34,8 +34,8 @@ func (x *inspector) contents(t nft.Table, name string) *contents {
 }
 
 // lookup finds the packet in a set or map.
-func (x *inspector) lookup(p packet, t nft.Table, e *expr.Lookup, regs registers, m *matching) certainty {
-	if p.opened != nil && p.opened.goesTo(nft.SetName{Table: t, Name: e.SetName}) && !e.Invert {
+func (x *inspector) lookup(p packet, t knock.Table, e *expr.Lookup, regs registers, m *matching) certainty {
+	if p.opened != nil && p.opened.goesTo(knock.SetName{Table: t, Name: e.SetName}) && !e.Invert {
 		m.port = true
 		return yes
 	}
@@ -71,7 +71,7 @@ func (x *inspector) anyVerdict(c *contents) *expr.Verdict {
 }
 
 // goesTo reports whether openings of the door are elements of a set.
-func (s *door) goesTo(name nft.SetName) bool { return s.v4 == name || s.v6 == name }
+func (s *door) goesTo(name knock.SetName) bool { return s.v4 == name || s.v6 == name }
 
 // key joins the registers that make up a set's key.
 func (x *inspector) key(set *nftables.Set, reg uint32, regs registers, m *matching) (key []byte, known bool) {
