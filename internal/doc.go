@@ -11,16 +11,17 @@
 //
 // # The rooms
 //
-//   - command runs one shell command of a door: /bin/sh -c, in a process group of its own, bounded in time.
-//   - nft opens and closes doors, and leads ports elsewhere, in a table that the daemon keeps in the kernel's
+//   - action/command runs one shell command of a door: /bin/sh -c, in a process group of its own, bounded in time.
+//   - action/nft opens and closes doors, and leads ports elsewhere, in a table that the daemon keeps in the kernel's
 //     nf_tables.
-//   - xtrecent opens a door by writing an address to a list of the match recent: rules of iptables that name the list
-//     let it in.
+//   - action/xtrecent opens a door by writing an address to a list of the match recent: rules of iptables that name
+//     the list let it in.
 //   - capture is where packets come from: an AF_PACKET socket with a filter in the kernel, or a capture file.
 //   - cli is how the project's commands speak: errors, hints, warnings and versions in one way for all of them.
 //   - client is what happens on the knocker's side: find the address, send the hits of a sequence, wait until the door
 //     is open, and carry on the connection that was made meanwhile.
-//   - plan joins what the command line, the profile and .fwknoprc say into what to send to whom, and what to wait for.
+//   - client/plan joins what the command line, the profile and .fwknoprc say into what to send to whom, and what to
+//     wait for.
 //   - config reads knockd.conf: text in, a checked Config out, or every fault of the file at once, each with its place
 //     and the rule it breaks.
 //   - conformance is for tests alone: it says what knockd 0.8 decides.
@@ -44,13 +45,13 @@
 //     listen and dial.
 //   - nft is the native firewall: it opens and closes addresses in the kernel's nf_tables through netlink, without a
 //     shell or a program.
-//   - inspect says what the host's own rules would do with a packet: whether they spoil a native door, or let
+//   - nft/inspect says what the host's own rules would do with a packet: whether they spoil a native door, or let
 //     everybody reach what it opens.
 //   - onetime reads and marks files of one-time sequences, in knockd 0.8's format: a sequence on each line, and a line
 //     whose first character is # is used, or a comment.
 //   - openings keeps the openings of doors: runs the start command, waits, and runs the stop command that belongs to
 //     it.
-//   - journal remembers openings beyond the daemon's end: what has to be closed after a crash.
+//   - openings/journal remembers openings beyond the daemon's end: what has to be closed after a crash.
 //   - packet turns the octets of an IP packet into a hit: who sent what to which port.
 //   - profile reads the client's configuration: what there is to know about a host, so that its name suffices.
 //   - replaycache remembers what may be used once: tokens with a time of their own, and a floor, at or below which
@@ -73,10 +74,19 @@
 // a door that is open for one address, until a time; the start and stop command
 // open and close it. A gateway is a host that runs knockd.
 //
-// # How to add an action
+// # How to add
 //
-// A further way to open and close is a package beside those in action, a row
-// made by actionKey in config, and its line in the map of daemon/actions.go.
+//   - A key of the file: its row in config (keys_*.go, options.go or doors.go), its field in config.go or types.go, and
+//     the room that heeds it. The manual knows it, or a test fails.
+//   - An action, a further way to open and close: a package beside those in action, a row made by actionKey in config,
+//     and its line in the map of daemon/actions.go.
+//   - A mode of the kernel's table: nft/mode_NAME.go, its name in nft/mode.go and in config/types.go, a sentence in
+//     nft/doc.go.
+//   - A way for a message to arrive: spa/transport.go, the switch in spa/door.go, its word in config/types.go,
+//     spaconf/spaconf.go, and client/spa.go for the sender.
+//   - A place that log lines go to: a Sink in eventlog, cmd/knockd/outputs.go, and the row in config that asks for it.
+//   - A kind of event: a type with its words in event, and its line in the table of event's test.
+//   - A backend of rulesets without a daemon: a file in ruleset, and its line in ruleset/backend.go.
 //
 // # What always holds
 //

@@ -25,7 +25,7 @@ var mayImport = map[string]string{
 	"config":           "knock statefile gopkg.in/ini.v1",
 	"conformance":      "knock nettest github.com/google/gopacket",
 	"daemon":           "action/command action/nft action/xtrecent capture config event eventlog firewall knock netstate nft onetime openings replaycache spa spaconf statefile",
-	"firewall":         "config event knock netstate nft nft/inspect github.com/google/nftables",
+	"firewall":         "config event knock netstate nft nft/inspect",
 	"demo":             "github.com/vishvananda/netlink github.com/vishvananda/netns",
 	"openings":         "event knock openings/journal",
 	"openings/journal": "event knock statefile",
@@ -147,6 +147,8 @@ func TestMap(t *testing.T) {
 			continue
 		}
 		duty := strings.TrimPrefix(strings.TrimPrefix(new(doc.Package).Synopsis(comment), "Package "), "Command ")
+		_, duty, _ = strings.Cut(duty, " ")
+		duty = strings.TrimPrefix(path, "knockd/internal/") + " " + duty
 		if duty == "" || !strings.Contains(text, "- "+duty) {
 			t.Errorf("doc.go lacks the sentence of %s: %q", path, duty)
 		}

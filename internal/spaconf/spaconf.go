@@ -75,8 +75,6 @@ func door(d *config.Door, clients []spa.Client) *spa.Door {
 		g.HTTP = g.HTTP || t == config.TransportHTTP
 	}
 	g.NoForward, g.NoLocal = s.NATOnly == config.NATLocal, s.NATOnly == config.NATForward
-	for _, n := range s.NATAllow {
-		g.NAT = append(g.NAT, n)
-	}
+	g.NAT = s.NATAllow
 	return g
 }
