@@ -213,7 +213,7 @@ func readFlags(d *rawDoor, value string) (trace []string, err error) {
 		bare, clear := strings.CutPrefix(name, "!")
 		flag, ok := knock.ParseFlag(bare)
 		if !ok {
-			return trace, fmt.Errorf("flag %q: must be fin, syn, rst, psh, ack or urg, or one of them after a !", name)
+			return trace, fmt.Errorf("flag %q: must be fin, syn, rst, psh, ack or urg, or one of them after a %s", name, "!")
 		}
 		d.Flags = d.Flags.Add(flag, !clear)
 		trace = append(trace, "tcp flag: "+strings.ToUpper(name))
