@@ -43,7 +43,7 @@ type host struct {
 	clock  time.Time
 	keys   spa.Client
 	kernel kernel
-	log    strings.Builder
+	log    said
 	d      *Daemon
 	lines  *eventlog.Log
 }

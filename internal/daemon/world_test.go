@@ -171,6 +171,15 @@ func (s *said) Write(p []byte) (int, error) {
 	return s.text.Write(p)
 }
 
+func (s *said) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
+// Len returns how many octets were written.
+func (s *said) Len() int { return len(s.String()) }
+
 func (s *said) take() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
