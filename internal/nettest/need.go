@@ -14,6 +14,11 @@ import (
 // inside marks the process that Run has put into a user namespace.
 const inside = "NETTEST_INSIDE"
 
+// Umask has what the tests make be writable for its owner alone, whatever the
+// umask of who runs them: what others can write is refused. Call it from
+// TestMain, unless Main or Run is called there.
+func Umask() { syscall.Umask(0o022) }
+
 // Main runs a package's tests and ends the process; call it from TestMain.
 func Main(m *testing.M) { os.Exit(Run(m)) }
 
@@ -23,6 +28,7 @@ func Main(m *testing.M) { os.Exit(Run(m)) }
 // the user who runs the tests.
 func Run(m *testing.M) int {
 	rootsPath()
+	Umask()
 	if os.Getenv(inside) != "" {
 		loopbackUp() // tests of one host alone use it; each says what it misses
 		return m.Run()

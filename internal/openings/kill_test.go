@@ -31,6 +31,7 @@ import (
 const childEnv = "DOORS_TEST_CHILD"
 
 func TestMain(m *testing.M) {
+	nettest.Umask()
 	if what := os.Getenv(childEnv); what != "" {
 		os.Unsetenv(childEnv)
 		child(strings.Fields(what))

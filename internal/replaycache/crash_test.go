@@ -13,11 +13,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"knockd/internal/nettest"
 )
 
 const crashEnv = "ONCE_TEST_CRASH"
 
 func TestMain(m *testing.M) {
+	nettest.Umask()
 	if path := os.Getenv(crashEnv); path != "" {
 		useForEver(path)
 	}
