@@ -36,6 +36,7 @@ func TestSPANothingAnswers(t *testing.T) {
 		fwknop(t, client, "", "-A", "tcp/22", "-a", "10.7.0.1", "--key-rijndael", spaKey, "--key-hmac", spaHMAC, "-D", to)
 		d.waitFor("10.7.0.1: ssh: OPEN SESAME", n+1)
 		opens(t, client, ssh4)
+		d.waitFor("ssh: closed for 10.7.0.1", n+1)
 		closes(t, client, ssh4)
 		for line := range strings.Lines(client.Run("iptables", "-w", "-nvxL", "INPUT")) {
 			if strings.Contains(line, "ACCEPT") && !strings.HasPrefix(line, "Chain") && strings.Fields(line)[0] != "0" {
