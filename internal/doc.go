@@ -3,7 +3,7 @@
 //
 // # The way of a packet
 //
-//	interface --> capture --> packet --> tracker --> openings --> action: command, nft, xtrecent
+//	interface --> capture --> packet --> engine --> openings --> action: command, nft, xtrecent
 //
 // From left to right, never back. A hit that matters takes one pass through
 // one goroutine, the daemon's loop; whatever can block (commands, netlink, DNS,
@@ -28,12 +28,15 @@
 //   - daemon joins the rooms of knockd: packets go from the capture through the tracker to the doors, left to right;
 //     lines go to the log.
 //   - demo shows a door on two hosts of its own: private network namespaces, joined by a virtual cable.
+//   - engine decides: it takes hits and messages and says what they lead to, which doors open, which openings end, and
+//     what happened.
 //   - event is what happened, as values, and knockd's words for each kind.
 //   - eventlog writes what people and their scripts read: knockd's log lines, in knockd 0.8's format, to the log file,
 //     syslog, standard error or standard output.
 //   - firewall says which tables of nf_tables the native doors of a configuration need, and what the host's own
 //     firewall would do to them.
 //   - fwknop reads the files of fwknop 2.6: the server's access.conf and fwknopd.conf, the client's .fwknoprc.
+//   - hostnames looks up the host names of knockers, in the background.
 //   - kernellog hears what compiled rulesets say: each packet that took a step comes from the kernel through NFLOG,
 //     with the prefix its rule gave it.
 //   - knock is the domain: which packets make up a knock, who has knocked what so far, and when a door opens.
@@ -47,6 +50,7 @@
 //     shell or a program.
 //   - nft/inspect says what the host's own rules would do with a packet: whether they spoil a native door, or let
 //     everybody reach what it opens.
+//   - offline decides on the packets of a capture file as the daemon decides on live ones.
 //   - onetime reads and marks files of one-time sequences, in knockd 0.8's format: a sequence on each line, and a line
 //     whose first character is # is used, or a comment.
 //   - openings keeps the openings of doors: runs the start command, waits, and runs the stop command that belongs to
@@ -60,8 +64,6 @@
 //     of one nftables table, or of an iptables-restore file.
 //   - spa is single-packet authorization, compatible with fwknop 2.6 in both directions: the packet's codec and
 //     cryptography, key files, what a client asks for, and the Verifier, which decides what one packet opens.
-//   - spaconf makes the doors of a spa.Verifier from the configuration: it joins what config has read with the key
-//     files.
 //   - statefile opens files that root believes or writes: without waiting for a pipe, a terminal or a file system that
 //     does not answer, of bounded size, and with one rule of who may write what root reads.
 //
@@ -83,7 +85,7 @@
 //   - A mode of the kernel's table: nft/mode_NAME.go, its name in nft/mode.go and in config/types.go, a sentence in
 //     nft/doc.go.
 //   - A way for a message to arrive: spa/transport.go, the switch in spa/door.go, its word in config/types.go,
-//     spaconf/spaconf.go, and client/spa.go for the sender.
+//     engine/keys.go, and client/spa.go for the sender.
 //   - A place that log lines go to: a Sink in eventlog, cmd/knockd/outputs.go, and the row in config that asks for it.
 //   - A kind of event: a type with its words in event, and its line in the table of event's test.
 //   - A backend of rulesets without a daemon: a file in ruleset, and its line in ruleset/backend.go.

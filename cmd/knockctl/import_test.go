@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"knockd/internal/config"
-	"knockd/internal/spaconf"
+	"knockd/internal/engine"
 )
 
 // importRun calls the command and returns the status and what it printed, with
@@ -62,7 +62,8 @@ func TestImportWrite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	doors, err := spaconf.Doors(c.Doors)
+	ready, _, err := engine.Prepare(c)
+	doors := engine.SPADoors(ready)
 	if err != nil || len(doors) != 2 {
 		t.Fatalf("%v, %v", doors, err)
 	}

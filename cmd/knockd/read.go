@@ -9,9 +9,10 @@ import (
 	"knockd/internal/capture"
 	"knockd/internal/cli"
 	"knockd/internal/config"
-	"knockd/internal/daemon"
 	"knockd/internal/event"
 	"knockd/internal/eventlog"
+	"knockd/internal/netstate"
+	"knockd/internal/offline"
 )
 
 // replay is --read: the log of a capture file, on standard output or in the
@@ -37,7 +38,7 @@ func (o *options) replay(conf *config.Config, stdout io.Writer) error {
 		sink = file
 	}
 	var failed error
-	r := daemon.Replay{Local: local, OnlyIPv4: o.onlyV4,
+	r := offline.Replay{Local: local, OnlyIPv4: o.onlyV4,
 		Event: func(at time.Time, e event.Event) {
 			if err := sink.Write(eventlog.NewRecord(at, e)); failed == nil {
 				failed = err
@@ -53,7 +54,7 @@ func (o *options) replay(conf *config.Config, stdout io.Writer) error {
 func (o *options) localAddresses(conf *config.Config) ([]netip.Addr, error) {
 	if len(o.addresses) == 0 {
 		names, _ := o.interfacesOf(conf)
-		local, err := daemon.AddressesOf(names)
+		local, err := addressesOf(names)
 		if err != nil {
 			return nil, cli.WithHint(err, "say with --address which addresses are local")
 		}
@@ -68,4 +69,25 @@ func (o *options) localAddresses(conf *config.Config) ([]netip.Addr, error) {
 		local = append(local, a)
 	}
 	return local, nil
+}
+
+// addressesOf returns the addresses that the named interfaces, or labels, have
+// now; of all interfaces of the host for "any".
+func addressesOf(names []string) ([]netip.Addr, error) {
+	state, err := netstate.Read()
+	if err != nil {
+		return nil, fmt.Errorf("read the network's state: %w", err)
+	}
+	var all []netip.Addr
+	for _, name := range names {
+		if name == config.AnyInterface {
+			return state.Addrs(nil), nil
+		}
+		_, addrs, ok := state.Named(name)
+		if !ok {
+			return nil, fmt.Errorf("read the addresses of %s: no such network interface", name)
+		}
+		all = append(all, addrs...)
+	}
+	return all, nil
 }

@@ -22,7 +22,7 @@ type action interface {
 	Needs() uint64
 }
 
-// The actions that no key names: openings.Opening.Kind.
+// The actions that no key names: knock.Opening.Action.
 const (
 	nftKind = "nft" // opens ports
 	natKind = "nat" // leads a port elsewhere

@@ -69,7 +69,7 @@ func (d *Daemon) dropCapabilities() {
 // needsMore reports whether closing an opening takes more than these
 // capabilities. Nobody knows what a command takes.
 func needsMore(o openings.Pending, keep uint64) bool {
-	a, ok := stopped()[o.Kind]
+	a, ok := stopped()[o.Action]
 	return !ok || a.Needs()&^keep != 0
 }
 

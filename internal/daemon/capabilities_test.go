@@ -72,13 +72,13 @@ func TestCapabilitiesWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, dir)
 		w.write("k.conf", "[a]\nsequence = 1\n")
-		w.held = []openings.Opening{{Door: knock.DoorID{Name: "old"}, Addr: local4, Start: "open-old", Stop: "close-old", Timeout: time.Hour}}
+		w.held = []knock.Opening{{Door: knock.DoorID{Name: "old"}, Addr: local4, Args: knock.Arguments{Start: "open-old", Stop: "close-old"}, Timeout: time.Hour}}
 		w.start()
 		time.Sleep(5 * dropAgain)
 		if synctest.Wait(); w.kept != nil {
 			t.Error("given up while a stop command has to run")
 		}
-		w.d.manager.Close(func(*openings.Opening) bool { return true }, "the test says so")
+		w.d.manager.Close(func(*knock.Opening) bool { return true }, "the test says so")
 		time.Sleep(5 * dropAgain)
 		if synctest.Wait(); len(w.kept) != 1 {
 			t.Errorf("given up %d times, want once", len(w.kept))
@@ -126,7 +126,7 @@ func TestNeedsMore(t *testing.T) {
 		{"xt_recent", change, false},
 		{nftKind, sniff, true},
 	} {
-		if got := needsMore(openings.Pending{Opening: openings.Opening{Kind: c.kind}}, c.keep); got != c.want {
+		if got := needsMore(openings.Pending{Opening: knock.Opening{Action: c.kind}}, c.keep); got != c.want {
 			t.Errorf("kind %q with %x: %v", c.kind, c.keep, got)
 		}
 	}

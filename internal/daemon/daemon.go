@@ -12,8 +12,10 @@ import (
 	"knockd/internal/action/command"
 	"knockd/internal/capture"
 	"knockd/internal/config"
+	"knockd/internal/engine"
 	"knockd/internal/event"
 	"knockd/internal/eventlog"
+	"knockd/internal/hostnames"
 	"knockd/internal/nft"
 	"knockd/internal/openings"
 	"knockd/internal/replaycache"
@@ -70,13 +72,13 @@ type source interface {
 type Daemon struct {
 	Options
 	conf      *config.Config
-	decisions *decisions
+	engine    *engine.Engine
 	manager   *openings.Manager
 	firewall  atomic.Pointer[nft.Firewall] // nil without native doors
 	nat       atomic.Pointer[nft.Firewall] // nil without doors that lead elsewhere
 	source    source
 	listening capture.Listening
-	drops     tally       // packets that the kernel has dropped
+	drops     event.Tally // packets that the kernel has dropped
 	limited   bool        // capabilities have been given up
 	hears     atomic.Bool // something is listened on
 	shutting  bool        // the guard is being closed, outside of the loop
@@ -100,25 +102,22 @@ type marks struct {
 // New readies the firewall and opens the capture. Its error is about one-time
 // sequences, the firewall or the capture.
 func New(conf *config.Config, o Options) (*Daemon, error) {
-	list, doubts, err := Prepare(conf)
+	doors, doubts, err := engine.Prepare(conf)
 	if err != nil {
 		return nil, err
 	}
 	d := &Daemon{Options: o, conf: conf, calls: make(chan func()), ended: make(chan struct{}),
 		admitting: make(chan struct{}, maxAdmitting)}
-	d.decisions = newDecisions(conf, o.OnlyIPv4, d)
-	d.decisions.verbose = o.Verbose || o.Debug
-	d.decisions.tellFailures(conf)
 	d.fillIn()
-	if o.Lookup {
-		d.decisions.names = newNames(d.post)
-	}
-	d.decisions.doors.set(list, d.decisions.tracker)
-	if err := d.openOnce(list); err != nil {
+	if err := d.openOnce(doors); err != nil {
 		return nil, err
 	}
 	d.waitForOnce()
-	d.decisions.gate = d.gateOf(list)
+	settings := engine.Options{OnlyIPv4: o.OnlyIPv4, Verbose: o.Verbose || o.Debug, Effects: effects{d}}
+	if o.Lookup {
+		settings.Names = hostnames.New(d.post)
+	}
+	d.engine = engine.New(conf, doors, d.once(), settings)
 	if err := d.listen(); err != nil {
 		return nil, err
 	}
@@ -230,7 +229,7 @@ func (d *Daemon) shutDown(ctx context.Context) {
 	}
 }
 
-// loop is the one goroutine that owns the tracker.
+// loop is the one goroutine that owns the engine.
 func (d *Daemon) loop(ctx context.Context, reload <-chan os.Signal) error {
 	feed := startFeed(d.source)
 	defer feed.stop()
@@ -250,7 +249,7 @@ func (d *Daemon) loop(ctx context.Context, reload <-chan os.Signal) error {
 		case now := <-d.source.Changes():
 			d.changed(now)
 		case <-timer.C:
-			d.decisions.expire(d.Now())
+			d.engine.Expire(d.Now())
 			d.sayDrops()
 		case call := <-d.calls:
 			call()
@@ -289,10 +288,10 @@ func (d *Daemon) post(call func()) {
 	}
 }
 
-// setTimer has the loop woken when decisions have something to do.
+// setTimer has the loop woken when there is something to do.
 func (d *Daemon) setTimer(timer *time.Timer) {
-	at, ok := d.decisions.next()
-	if due, more := d.drops.due(); more && (!ok || due.Before(at)) {
+	at, ok := d.engine.Next()
+	if due, more := d.drops.Due(); more && (!ok || due.Before(at)) {
 		at, ok = due, true
 	}
 	if ok {
@@ -306,26 +305,29 @@ func (d *Daemon) setTimer(timer *time.Timer) {
 // never goes back, as the capture's time stamps may.
 func (d *Daemon) batch(batch []capture.Captured) {
 	now := d.Now()
-	d.decisions.begin(batch)
+	messages := 0
 	for i := range batch {
-		d.debugPacket(&batch[i], now)
-		d.decisions.packet(&batch[i], now)
-		if d.Debug && (d.decisions.gate == nil || !d.decisions.mayHoldMessage(&batch[i])) {
-			d.Log.Event(event.Judged{Verdict: d.decisions.tracker.Verdict()})
+		if d.engine.MayHoldMessage(&batch[i].Hit, batch[i].Payload) {
+			messages++
 		}
 	}
-	d.decisions.end(now)
+	d.engine.Begin(messages, len(batch) >= capture.MaxBatch)
+	for i := range batch {
+		p := &batch[i]
+		if d.Debug {
+			d.Log.Event(event.Packet{At: now, Hit: p.Hit})
+		}
+		d.engine.Packet(&p.Hit, p.Payload, now)
+		if d.Debug && !d.engine.MayHoldMessage(&p.Hit, p.Payload) {
+			d.Log.Event(event.Judged{Verdict: d.engine.Verdict()})
+		}
+	}
+	d.engine.End(now)
 }
 
 // verbosely tells those who watch.
 func (d *Daemon) verbosely(e event.Event) {
 	if d.Verbose {
 		d.Log.Event(e)
-	}
-}
-
-func (d *Daemon) debugPacket(p *capture.Captured, now time.Time) {
-	if d.Debug {
-		d.Log.Event(event.Packet{At: now, Hit: p.Hit})
 	}
 }

@@ -3,7 +3,6 @@ package daemon
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"knockd/internal/capture"
 	"knockd/internal/event"
@@ -27,7 +26,7 @@ func (d *Daemon) listen() error {
 func (d *Daemon) listens(now capture.Listening) {
 	d.listening = now
 	d.hears.Store(now.Active())
-	d.decisions.tracker.SetLocal(now.Local)
+	d.engine.SetLocal(now.Local)
 }
 
 // sayListening writes how it begins: what is listened on, in knockd 0.8's
@@ -76,33 +75,34 @@ func (d *Daemon) unheard() error {
 func (d *Daemon) sayDrops() {
 	if d.source.HasDrops() {
 		if total, err := d.source.Drops(); err == nil {
-			d.drops.total = total
+			d.drops.Total = total
 		}
 	}
-	if _, more := d.drops.due(); !more {
-		return
+	if _, more := d.drops.Due(); more {
+		d.sayLost(d.drops.Take(d.Now()))
 	}
-	if n := d.drops.take(d.Now()); n > 0 {
-		d.Log.Event(event.PacketsLost{Packets: n})
+}
+
+func (d *Daemon) sayLost(packets uint64) {
+	if packets > 0 {
+		d.Log.Event(event.PacketsLost{Packets: packets})
 	}
 }
 
 // sayRest says what else would be said later.
 func (d *Daemon) sayRest() {
-	for _, t := range []*tally{&d.drops, &d.decisions.crowded, &d.decisions.untried} {
-		t.next = time.Time{}
-	}
 	d.sayDrops()
-	d.decisions.sayTallies(d.Now())
+	d.sayLost(d.drops.Rest(d.Now()))
+	d.engine.SayRest(d.Now())
 }
 
 // wanted describes what the doors can use, for the kernel's filter.
 func (d *Daemon) wanted() *capture.FilterSpec {
-	w := &capture.FilterSpec{OnlyIPv4: d.OnlyIPv4, AnyFlags: d.decisions.verbose || d.decisions.logFailures}
-	for _, door := range d.decisions.doors.list {
-		w.AddDoor(&door.Door.Door)
-		if door.keys != nil {
-			w.Matches = append(w.Matches, keyMatches(door.keys)...)
+	w := &capture.FilterSpec{OnlyIPv4: d.OnlyIPv4, AnyFlags: d.engine.AnyFlags()}
+	for _, door := range d.engine.Doors() {
+		w.AddDoor(&door.Door)
+		if keys := door.Keys(); keys != nil {
+			w.Matches = append(w.Matches, keyMatches(keys)...)
 		}
 	}
 	return w

@@ -1,38 +1,25 @@
 package daemon
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"net/netip"
-	"strings"
-	"sync/atomic"
 	"testing"
-	"testing/synctest"
-	"time"
+
+	"knockd/internal/engine"
 )
 
 // TestLookup: no line waits for a name; the first step asks for none.
 func TestLookup(t *testing.T) {
 	inWorld(t, "[a]\nsequence = 1,2,3\ncmd_timeout = 3600\n", func(w *world) {
-		asked := 0
-		w.d.decisions.names = newNames(w.d.post)
-		w.d.decisions.names.lookup = func(ctx context.Context, addr string) ([]string, error) {
-			asked++
-			select {
-			case <-time.After(time.Second):
-				return []string{"knocker.example."}, nil
-			case <-ctx.Done():
-				return nil, ctx.Err()
-			}
-		}
+		names := &fakeNames{}
+		w.d.engine = engine.New(w.d.conf, w.d.engine.Doors(), nil, engine.Options{Names: names, Effects: effects{w.d}})
+		w.d.engine.SetLocal([]netip.Addr{local4})
 		w.said()
 		w.knock("192.0.2.1", 1)
-		if asked != 0 {
+		if names.asked != 0 {
 			t.Error("asked for a name at the first stage")
 		}
 		w.knock("192.0.2.1", 2)
-		time.Sleep(2 * time.Second)
+		names.name = "knocker.example"
 		w.knock("192.0.2.1", 3)
 		w.says(`
 192.0.2.1: a: Stage 1
@@ -40,98 +27,22 @@ func TestLookup(t *testing.T) {
 192.0.2.1 (knocker.example): a: Stage 3
 192.0.2.1 (knocker.example): a: OPEN SESAME
 `)
-		if asked != 1 {
-			t.Errorf("asked %d times, want 1", asked)
+		if names.asked != 1 {
+			t.Errorf("asked %d times, want 1", names.asked)
 		}
 	})
 }
 
-// TestNames: what is asked, what is remembered, and for how long.
-func TestNames(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		calls := make(chan func(), 1000)
-		n := newNames(func(call func()) { calls <- call })
-		var asked, most, running atomic.Int32
-		n.lookup = func(ctx context.Context, addr string) ([]string, error) {
-			asked.Add(1)
-			most.Store(max(most.Load(), running.Add(1)))
-			defer running.Add(-1)
-			switch {
-			case strings.HasPrefix(addr, "10."): // hangs
-				<-ctx.Done()
-				return nil, ctx.Err()
-			case strings.HasPrefix(addr, "172."):
-				return nil, errors.New("no such host")
-			}
-			return []string{"h-" + strings.ReplaceAll(addr, ".", "-") + "."}, nil
-		}
-		settle := func() {
-			time.Sleep(lookupTimeout)
-			synctest.Wait()
-			for len(calls) > 0 {
-				(<-calls)()
-			}
-		}
-		is := func(addr, want string, wantAsked int32) {
-			t.Helper()
-			if got := n.of(netip.MustParseAddr(addr)); got != want || asked.Load() != wantAsked {
-				t.Errorf("%s is %q, asked %d times; want %q, %d", addr, got, asked.Load(), want, wantAsked)
-			}
-		}
-		want := func(addr string) { n.want(netip.MustParseAddr(addr)) }
-
-		want("192.0.2.1")
-		want("192.0.2.1")
-		is("192.0.2.1", "", asked.Load())
-		settle()
-		is("192.0.2.1", "h-192-0-2-1", 1)
-		want("192.0.2.1")
-		settle()
-		is("192.0.2.1", "h-192-0-2-1", 1)
-		time.Sleep(nameAge)
-		want("192.0.2.1")
-		is("192.0.2.1", "h-192-0-2-1", asked.Load()) // the old one until there is a new one
-		settle()
-		is("192.0.2.1", "h-192-0-2-1", 2)
-
-		want("172.16.0.1")
-		settle()
-		want("172.16.0.1") // to be asked again
-		settle()
-		is("172.16.0.1", "", 4)
-
-		asked.Store(0)
-		for i := range 100 {
-			want(fmt.Sprintf("10.0.0.%d", i))
-		}
-		settle()
-		is("10.0.0.1", "", maxLookups)
-		if most.Load() != maxLookups {
-			t.Errorf("%d at once, want %d", most.Load(), maxLookups)
-		}
-		for i := range 3 * maxNames {
-			want(fmt.Sprintf("198.18.%d.%d", i/256, i%256))
-			settle()
-			if len(n.known) > maxNames+maxLookups {
-				t.Fatalf("%d names are held", len(n.known))
-			}
-		}
-	})
+// fakeNames has one name for everybody, once it has been asked.
+type fakeNames struct {
+	asked int
+	name  string
 }
 
-func TestCleanName(t *testing.T) {
-	for _, c := range [][2]string{
-		{"a-b_c.Example9", "a-b_c.Example9"},
-		{"", ""},
-		{"a b", ""},
-		{"a\nb", ""},
-		{"a)b", ""},
-		{"a\x1b[2Jb", ""},
-		{"bücher.example", ""},
-		{"$(reboot)", ""},
-	} {
-		if got := cleanName(c[0]); got != c[1] {
-			t.Errorf("%q becomes %q, want %q", c[0], got, c[1])
-		}
+func (f *fakeNames) Of(netip.Addr) string { return f.name }
+
+func (f *fakeNames) Want(netip.Addr) {
+	if f.name == "" {
+		f.asked++
 	}
 }

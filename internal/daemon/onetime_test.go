@@ -159,7 +159,8 @@ func TestReloadWhileMarking(t *testing.T) {
 	inOneTimeWorld(t, " 1,2\n 3,4\n", func(w *world) {
 		w.slow = make(chan struct{})
 		w.reload(oneTimeDoor) // waits
-		file, disk := w.d.decisions.doors.list[0].oneTime.file, make(chan struct{})
+		file, _ := w.d.engine.Doors()[0].OneTime()
+		disk := make(chan struct{})
 		parse := file.Parse
 		file.Parse = func(text string) ([]knock.Step, error) { <-disk; return parse(text) }
 		w.knock("192.0.2.1", 1, 2) // waits

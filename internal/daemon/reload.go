@@ -2,14 +2,12 @@ package daemon
 
 import (
 	"fmt"
-	"reflect"
-	"slices"
 	"strings"
 
 	"knockd/internal/config"
+	"knockd/internal/engine"
 	"knockd/internal/event"
 	"knockd/internal/knock"
-	"knockd/internal/openings"
 )
 
 // reload reads the configuration again, outside of the loop, and swaps it in
@@ -29,9 +27,9 @@ func (d *Daemon) reload() {
 func (d *Daemon) read() {
 	begun := d.marks.begun
 	d.marking.Go(func() {
-		conf, list, doubts, err := d.readied()
+		conf, doors, doubts, err := d.readied()
 		d.post(func() {
-			d.unlessMarked(begun, func() { d.reopened(begun, conf, list, doubts, err) })
+			d.unlessMarked(begun, func() { d.reopened(begun, conf, doors, doubts, err) })
 		})
 	})
 }
@@ -51,12 +49,12 @@ func (d *Daemon) unlessMarked(begun int, goOn func()) {
 }
 
 // reopened opens the log file again, before anything is said of what was read.
-func (d *Daemon) reopened(begun int, conf *config.Config, list []*door, doubts []event.Event, err error) {
+func (d *Daemon) reopened(begun int, conf *config.Config, doors []*engine.Door, doubts []event.Event, err error) {
 	d.marking.Go(func() {
 		d.ReopenLog(conf)
 		d.post(func() {
 			d.unlessMarked(begun, func() {
-				d.reloaded(conf, list, doubts, err)
+				d.reloaded(conf, doors, doubts, err)
 				d.trim()
 				if d.reloading = false; d.again {
 					d.again = false
@@ -69,44 +67,40 @@ func (d *Daemon) reopened(begun int, conf *config.Config, list []*door, doubts [
 
 // readied reads the configuration and makes all ready that it needs, the
 // firewall last: what comes before may find a fault.
-func (d *Daemon) readied() (conf *config.Config, list []*door, doubts []event.Event, err error) {
+func (d *Daemon) readied() (conf *config.Config, doors []*engine.Door, doubts []event.Event, err error) {
 	if conf, err = d.Load(); err != nil {
 		return nil, nil, nil, err
 	}
 	if err = d.refuse(conf); err != nil {
 		return nil, nil, nil, err
 	}
-	if list, doubts, err = Prepare(conf); err != nil {
+	if doors, doubts, err = engine.Prepare(conf); err != nil {
 		return nil, nil, nil, err
 	}
 	if d.used == nil {
-		if err = d.openOnce(list); err != nil {
+		if err = d.openOnce(doors); err != nil {
 			return nil, nil, nil, err
 		}
 	}
 	if err = d.ensure(conf); err != nil {
 		return nil, nil, nil, err
 	}
-	return conf, list, append(doubts, examine(conf)...), nil
+	return conf, doors, append(doubts, examine(conf)...), nil
 }
 
-func (d *Daemon) reloaded(conf *config.Config, list []*door, doubts []event.Event, err error) {
+func (d *Daemon) reloaded(conf *config.Config, doors []*engine.Door, doubts []event.Event, err error) {
 	if err == nil {
-		err = d.openOnce(list)
+		err = d.openOnce(doors)
 	}
 	if err != nil {
 		d.Log.Event(event.ReloadRefused{Err: err})
 		return
 	}
 	d.tellAll(append(event.Findings(conf.Warnings), doubts...))
-	if changed, _ := d.conf.OptionsChanged(conf); slices.Contains(changed, "max_failures") || slices.Contains(changed, "never_ignore") {
-		d.decisions.limitFailures(conf)
-	}
-	d.decisions.tellFailures(conf)
 	d.conf = conf
 	d.Log.SetRate(conf.LogRate)
 	d.manager.SetKeep(conf.KeepOnStop)
-	d.swap(list)
+	d.swap(doors)
 	d.tellAll(d.guardUnheard())
 	d.closeGuard()
 	d.Status(d.status())
@@ -128,41 +122,11 @@ func (d *Daemon) refuse(conf *config.Config) error {
 }
 
 // swap puts the doors of a new configuration in place of the old ones. A door
-// that is written as before keeps its attempts; a door that is gone closes at
-// once for everybody.
-func (d *Daemon) swap(list []*door) {
-	old := map[knock.DoorID]*door{}
-	for _, was := range d.decisions.doors.list {
-		old[was.ID()] = was
-	}
-	for i, now := range list {
-		id := now.ID()
-		if was := old[id]; was != nil && was.same(now) {
-			list[i] = was
-		}
-		delete(old, id)
-	}
-	d.decisions.doors.set(list, d.decisions.tracker)
-	d.decisions.gate = d.gateOf(list)
+// that is gone closes at once for everybody.
+func (d *Daemon) swap(doors []*engine.Door) {
+	gone := d.engine.Swap(d.conf, doors, d.once())
 	d.setFilter()
-	if len(old) > 0 {
-		d.manager.Close(func(o *openings.Opening) bool {
-			return old[o.Door] != nil
-		}, "door removed")
+	if len(gone) > 0 {
+		d.manager.Close(func(o *knock.Opening) bool { return gone[o.Door] }, "door removed")
 	}
-}
-
-// same says whether a door was written as before, and waits for the same
-// sequence, or has the same keys.
-func (d *door) same(o *door) bool {
-	if !reflect.DeepEqual(d.keys, o.keys) {
-		return false
-	}
-	if (d.oneTime == nil) != (o.oneTime == nil) {
-		return false
-	}
-	if d.oneTime == nil {
-		return d.Door.Equal(o.Door)
-	}
-	return d.oneTime.line.Same(o.oneTime.line) && d.Door.Equal(o.Door)
 }

@@ -1,10 +1,11 @@
 package daemon
 
 import (
+	"errors"
 	"fmt"
-	"slices"
 	"time"
 
+	"knockd/internal/engine"
 	"knockd/internal/event"
 	"knockd/internal/replaycache"
 	"knockd/internal/spa"
@@ -12,13 +13,8 @@ import (
 
 // openOnce opens the store of used messages if a door has keys, or tells it
 // how old messages may be now.
-func (d *Daemon) openOnce(list []*door) error {
-	var keyed []*spa.Door
-	for _, door := range list {
-		if door.keys != nil {
-			keyed = append(keyed, door.keys)
-		}
-	}
+func (d *Daemon) openOnce(doors []*engine.Door) error {
+	keyed := engine.SPADoors(doors)
 	switch age := spa.LargestAge(keyed); {
 	case len(keyed) == 0:
 		return nil
@@ -49,42 +45,35 @@ func (d *Daemon) waitForOnce() {
 	}
 }
 
-// gateOf returns the gate of the doors with keys, nil without any.
-func (d *Daemon) gateOf(list []*door) *gate {
+// once returns the store as the engine knows it, nil if there is none.
+func (d *Daemon) once() spa.Once {
 	if d.used == nil {
 		return nil
 	}
-	return newGate(d.conf, list, d.used)
+	return d.used
 }
+
+// errNoStore: replayed packets could not be told from new ones.
+var errNoStore = errors.New("doors with spa_key_file need a StateDir that can be written: it keeps what was used")
 
 // maxAdmitting bounds the requests that wait for the disk at once. Each is new
 // and has passed the HMAC, so only holders of keys can get here.
 const maxAdmitting = 256
 
-// admit implements outcomes. The disk is waited for outside of the loop; the
-// loop opens, so that no reload comes between. A request that cannot wait is
-// used up all the same, else whoever has heard it could send it again.
-func (d *Daemon) admit(at time.Time, g *gate, r *spa.Request) {
+// Admit implements engine.Effects. The disk is waited for outside of the loop;
+// the loop opens, so that no reload comes between.
+func (d effects) Admit(at time.Time, a *engine.Admission) {
 	select {
 	case d.admitting <- struct{}{}:
 	default:
-		if d.allows() {
-			d.tell(at, r.Refuse("too many wait for the disk; this one is used up, send another").Event())
+		if d.Allows() {
+			d.Tell(at, a.Refused("too many wait for the disk; this one is used up, send another"))
 		}
 		return
 	}
 	d.marking.Go(func() {
 		defer func() { <-d.admitting }()
-		decision := g.Admit(r, at)
-		d.post(func() { d.decided(at, g, decision) })
+		a.Await()
+		d.post(func() { d.engine.Admitted(a) })
 	})
-}
-
-// decided carries out what the gate has decided, unless a reload has taken or
-// changed the door since.
-func (d *Daemon) decided(at time.Time, g *gate, decision spa.Verdict) {
-	if decision.Outcome == spa.Opened && !slices.Contains(d.decisions.doors.list, g.doors[decision.By]) {
-		decision.Outcome, decision.Reason = spa.Denied, "the door was changed meanwhile"
-	}
-	admitted(d, at, g, decision)
 }

@@ -17,7 +17,6 @@ import (
 	"knockd/internal/config"
 	"knockd/internal/eventlog"
 	"knockd/internal/knock"
-	"knockd/internal/openings"
 )
 
 // world is a daemon at work in a synctest bubble, where packets, network and
@@ -31,9 +30,9 @@ type world struct {
 	shell  *fakeShell
 	log    said
 	status []string
-	reopen []bool             // for each: whether for a new configuration
-	held   []openings.Opening // of an earlier run
-	kept   []uint64           // each time that capabilities were given up: the rest
+	reopen []bool          // for each: whether for a new configuration
+	held   []knock.Opening // of an earlier run
+	kept   []uint64        // each time that capabilities were given up: the rest
 	loads  int
 	slow   chan struct{} // if set, each load of the configuration waits for a value
 

@@ -15,8 +15,8 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"knockd/internal/config"
+	"knockd/internal/engine"
 	"knockd/internal/spa"
-	"knockd/internal/spaconf"
 )
 
 var update = flag.Bool("update", false, "rewrite the expected results")
@@ -148,11 +148,11 @@ func doors(t testing.TB, i *Import) []*spa.Door {
 			t.Errorf("[%s]: the commands are read as %q", d.Name, got)
 		}
 	}
-	all, err := spaconf.Doors(c.Doors)
+	all, _, err := engine.Prepare(c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return all
+	return engine.SPADoors(all)
 }
 
 // noKeys checks that keys stand in key files alone.

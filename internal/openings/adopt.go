@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"knockd/internal/event"
+	"knockd/internal/knock"
 	"knockd/internal/openings/journal"
 )
 
@@ -40,8 +41,8 @@ func (m *Manager) Adopt() int {
 func (s *schedule) adopt(f *journal.Opening, survivor int, now time.Time) {
 	e := &entry{Opening: adopted(&f.Record), id: f.ID, mayHaveRun: f.Stopping, survivor: survivor}
 	s.keep(e)
-	if !e.byCommand() {
-		s.natives[e.key()] = e
+	if !byCommand(&e.Opening) {
+		s.natives[keyOf(&e.Opening)] = e
 	}
 	switch {
 	case !f.SameBoot:
@@ -58,22 +59,24 @@ func (s *schedule) adopt(f *journal.Opening, survivor int, now time.Time) {
 }
 
 // record is what the journal keeps of an opening.
-func (o *Opening) record() journal.Record {
+func record(o *knock.Opening) journal.Record {
 	v := &o.Vars
 	return journal.Record{
-		Door: o.Door, Addr: o.Addr, Host: o.Host, Timeout: o.Timeout, Stop: o.Stop,
+		Door: o.Door, Addr: o.Addr, Host: o.Host, Timeout: o.Timeout, Stop: o.Args.Stop,
 		IP: v.IP, Port: v.Port, Proto: v.Proto, Client: v.Client, Src: v.Src, Dst: v.Dst,
-		Kind: o.Kind, What: o.What, Args: o.Args,
+		Kind: o.Action, What: o.What, Args: o.Args,
 	}
 }
 
 // adopted is the opening of a record.
-func adopted(r *journal.Record) Opening {
-	return Opening{
-		Door: r.Door, Addr: r.Addr, Host: r.Host, Timeout: r.Timeout, Stop: r.Stop,
-		Vars: Vars{IP: r.IP, Door: r.Door.Name, Port: r.Port, Proto: r.Proto, Client: r.Client, Src: r.Src, Dst: r.Dst},
-		Kind: r.Kind, What: r.What, Args: r.Args,
+func adopted(r *journal.Record) knock.Opening {
+	o := knock.Opening{
+		Door: r.Door, Addr: r.Addr, Host: r.Host, Timeout: r.Timeout,
+		Vars:   knock.Vars{IP: r.IP, Door: r.Door.Name, Port: r.Port, Proto: r.Proto, Client: r.Client, Src: r.Src, Dst: r.Dst},
+		Action: r.Kind, What: r.What, Args: r.Args,
 	}
+	o.Args.Stop = r.Stop
+	return o
 }
 
 // recordStart writes down an opening before it begins.
@@ -82,8 +85,8 @@ func (m *Manager) recordStart(e *entry) {
 	if j == nil {
 		return
 	}
-	if e.closes() && e.survivor == 0 {
-		j.Begin(e.id, e.record())
+	if closes(&e.Opening) && e.survivor == 0 {
+		j.Begin(e.id, record(&e.Opening))
 	}
 	if e.before != nil {
 		j.Ended(e.before.id)
@@ -118,7 +121,7 @@ func (m *Manager) ended(e *entry) {
 // environment is what the commands of an opening are told beside the daemon's
 // own environment. KNOCK_OPENING lets a later daemon find them.
 func (m *Manager) environment(e *entry) []string {
-	env := e.Vars.environment()
+	env := e.Vars.Environment()
 	if j := m.o.Journal; j != nil {
 		env = append(env, marker(j, e.id))
 	}

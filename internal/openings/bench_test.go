@@ -27,13 +27,13 @@ func (s idleShell) Run(context.Context, string, []string, time.Duration) (int, e
 // benchOpenings is as many openings of one door as can be held.
 const benchOpenings = MaxWaiting / 2
 
-func benchOpening(i int) Opening {
+func benchOpening(i int) knock.Opening {
 	addr := netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
-	v := Vars{IP: addr.String(), Door: "ssh"}
-	return Opening{
+	v := knock.Vars{IP: addr.String(), Door: "ssh"}
+	return knock.Opening{
 		Door: knock.DoorID{Name: "ssh"}, Addr: addr, Vars: v, Timeout: time.Hour,
-		Start: v.Expand("/sbin/iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT"),
-		Stop:  v.Expand("/sbin/iptables -D INPUT -s %IP% -p tcp --dport 22 -j ACCEPT"),
+		Args: knock.Arguments{Start: v.Expand("/sbin/iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT"),
+			Stop: v.Expand("/sbin/iptables -D INPUT -s %IP% -p tcp --dport 22 -j ACCEPT")},
 	}
 }
 
@@ -132,7 +132,7 @@ func BenchmarkJournal(b *testing.B) {
 			n := id
 			mu.Unlock()
 			o := benchOpening(int(n))
-			j.Begin(n, o.record())
+			j.Begin(n, record(&o))
 			j.Opened(n)
 			j.Stopping(n)
 			j.Ended(n)

@@ -6,15 +6,17 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"knockd/internal/knock"
 )
 
 // TestDelays: a start that the system could not run is tried again. What never
 // ran is not stopped; what may have, is.
 func TestDelays(t *testing.T) {
-	always := func(*Opening) bool { return true }
+	always := func(*knock.Opening) bool { return true }
 	for _, c := range []struct {
 		name string
-		o    Opening
+		o    knock.Opening
 		fail int // that many calls of the kernel
 		then func(t *testing.T, m *Manager)
 		ran  string

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"knockd/internal/event"
+	"knockd/internal/knock"
 )
 
 // Dry takes openings as a Manager does and runs nothing: it says which
@@ -22,7 +23,7 @@ func NewDry(log func(now time.Time, e event.Event)) *Dry {
 }
 
 // Open is Manager.Open. Call Advance first.
-func (d *Dry) Open(o Opening, now time.Time, announce func()) bool {
+func (d *Dry) Open(o knock.Opening, now time.Time, announce func()) bool {
 	if d.s.full(&o) {
 		d.log(now, d.s.refusal(&o, 0))
 		return false
@@ -36,7 +37,7 @@ func (d *Dry) Open(o Opening, now time.Time, announce func()) bool {
 }
 
 // CloseFor is Manager.CloseFor. Call Advance first.
-func (d *Dry) CloseFor(a netip.Addr, match func(*Opening) bool, why string, now time.Time) int {
+func (d *Dry) CloseFor(a netip.Addr, match func(*knock.Opening) bool, why string, now time.Time) int {
 	n := d.s.closeFor(a, match, why)
 	d.perform(now)
 	return n

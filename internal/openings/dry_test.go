@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"knockd/internal/event"
+	"knockd/internal/knock"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -45,7 +46,7 @@ func TestDry(t *testing.T) {
 }
 
 func TestExpand(t *testing.T) {
-	v := Vars{IP: "2001:db8::1", Door: "%IP%", Port: "22", Proto: "tcp"}
+	v := knock.Vars{IP: "2001:db8::1", Door: "%IP%", Port: "22", Proto: "tcp"}
 	got := v.Expand("%IP% %%IP%% %DOOR% %PORT%/%PROTO% %ip% % %IP")
 	if want := "2001:db8::1 %2001:db8::1% %IP% 22/tcp %ip% % %IP"; got != want {
 		t.Errorf("got %q, want %q", got, want)
@@ -57,20 +58,20 @@ func TestDryAsLive(t *testing.T) {
 	seed := rand.Uint64()
 	r := rand.New(rand.NewPCG(seed, 0))
 	commands := []string{"", "a", "b"}
-	type knock struct {
+	type arrival struct {
 		at time.Duration
-		o  Opening
+		o  knock.Opening
 	}
-	var knocks []knock
+	var knocks []arrival
 	for i := range 300 {
 		o := opening(commands[r.IntN(3)], commands[r.IntN(3)], time.Duration(r.IntN(20))*time.Second)
 		o.Addr = netip.AddrFrom4([4]byte{192, 0, 2, byte(r.IntN(4))})
 		if r.IntN(3) == 0 {
-			o.Kind, o.What = "nft", "tcp/22"
+			o.Action, o.What = "nft", "tcp/22"
 		}
 		// Never two things at one time: their order is free.
 		o.Timeout += time.Duration(i) * time.Microsecond
-		knocks = append(knocks, knock{time.Duration(i)*time.Second/3 + time.Duration(r.IntN(1e6))*time.Nanosecond, o})
+		knocks = append(knocks, arrival{time.Duration(i)*time.Second/3 + time.Duration(r.IntN(1e6))*time.Nanosecond, o})
 	}
 	synctest.Test(t, func(t *testing.T) {
 		k := &fakeKernel{t: t, begin: time.Now(), open: map[string]bool{}, busy: map[string]bool{}}

@@ -48,7 +48,7 @@ func TestEarlierBuild(t *testing.T) {
 			}
 			synctest.Test(t, func(t *testing.T) {
 				begin := time.Now()
-				got := map[string]*Opening{}
+				got := map[string]*knock.Opening{}
 				var mu sync.Mutex
 				var m *Manager
 				var shell *fakeShell
@@ -56,7 +56,7 @@ func TestEarlierBuild(t *testing.T) {
 					mu.Lock()
 					defer mu.Unlock()
 					for _, p := range m.Openings() {
-						if p.Kind == kind && *p.native() == *o {
+						if p.Action == kind && p.Opening == *o {
 							got[what+kind] = &p.Opening
 						}
 					}
@@ -94,19 +94,19 @@ func TestEarlierBuild(t *testing.T) {
 					t.Errorf("stop commands (-want +got):\n%s", diff)
 				}
 				addr := netip.MustParseAddr("192.0.2.2")
-				want := map[string]*Opening{
-					"close nft": {Door: knock.DoorID{Name: "native", N: 1}, Vars: Vars{Port: "7042", Proto: "tcp"}, What: "tcp/22",
+				want := map[string]*knock.Opening{
+					"close nft": {Door: knock.DoorID{Name: "native", N: 1}, Vars: knock.Vars{Port: "7042", Proto: "tcp"}, What: "tcp/22",
 						Args: knock.Arguments{Version: 1}},
-					"close xt_recent": {Door: knock.DoorID{Name: "list", N: 1}, Vars: Vars{Port: "7052", Proto: "tcp"}, What: "list KNOCKED",
+					"close xt_recent": {Door: knock.DoorID{Name: "list", N: 1}, Vars: knock.Vars{Port: "7052", Proto: "tcp"}, What: "list KNOCKED",
 						Args: knock.Arguments{Version: 1, Value: "KNOCKED"}},
-					"close nat": {Door: knock.DoorID{Name: "web", N: 1}, Vars: Vars{Client: "default", Src: "192.0.2.2", Dst: "192.0.2.1"}, What: "tcp/2200 to 10.9.0.2:22",
+					"close nat": {Door: knock.DoorID{Name: "web", N: 1}, Vars: knock.Vars{Client: "default", Src: "192.0.2.2", Dst: "192.0.2.1"}, What: "tcp/2200 to 10.9.0.2:22",
 						Args: knock.Arguments{Version: 1, Port: knock.Step{Proto: knock.TCP, Port: 2200}, To: netip.MustParseAddrPort("10.9.0.2:22")}},
 				}
 				for what, o := range want {
-					o.Kind = what[len("close "):]
+					o.Action = what[len("close "):]
 					o.Addr, o.Vars.IP, o.Vars.Door, o.Timeout = addr, "192.0.2.2", o.Door.Name, 600*time.Second
 				}
-				equal := cmp.Comparer(func(a, b Opening) bool { return a == b })
+				equal := cmp.Comparer(func(a, b knock.Opening) bool { return a == b })
 				if diff := cmp.Diff(want, got, equal); diff != "" {
 					t.Errorf("natives (-want +got):\n%s", diff)
 				}

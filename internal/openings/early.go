@@ -4,17 +4,18 @@ import (
 	"net/netip"
 
 	"knockd/internal/event"
+	"knockd/internal/knock"
 )
 
 // closeEarly closes the openings that match at once, whatever their time, and
 // returns how many. Those whose start command still waits are dropped; those
 // whose start command runs are closed when it has ended.
-func (s *schedule) closeEarly(match func(*Opening) bool, why string) (n int) {
+func (s *schedule) closeEarly(match func(*knock.Opening) bool, why string) (n int) {
 	return s.closeThese(s.those(func(e *entry) bool { return e.closable() && match(&e.Opening) }), why)
 }
 
 // closeFor is closeEarly for those openings that are for an address.
-func (s *schedule) closeFor(a netip.Addr, match func(*Opening) bool, why string) (n int) {
+func (s *schedule) closeFor(a netip.Addr, match func(*knock.Opening) bool, why string) (n int) {
 	var some []*entry
 	s.knockers.each(a, func(e *entry) {
 		if e.closable() && match(&e.Opening) {
@@ -34,7 +35,7 @@ func (s *schedule) closeThese(some []*entry, why string) int {
 		switch e.state {
 		case queued, delayed:
 			if s.drop(e, why) {
-				s.say(event.Dropped{Opening: e.described(), Why: why})
+				s.say(event.Dropped{Opening: described(&e.Opening), Why: why})
 			}
 		case starting:
 			e.why = why
@@ -69,6 +70,6 @@ func (s *schedule) drain(keep bool, why string) (dropped int) {
 		s.timers.remove(e)
 		s.close(e)
 	}
-	s.closeEarly(func(*Opening) bool { return true }, why)
+	s.closeEarly(func(*knock.Opening) bool { return true }, why)
 	return dropped
 }

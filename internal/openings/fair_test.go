@@ -14,7 +14,7 @@ import (
 )
 
 // at returns an opening of one of many doors.
-func at(door string, occurrence int, o Opening) Opening {
+func at(door string, occurrence int, o knock.Opening) knock.Opening {
 	o.Door, o.Vars.Door = knock.DoorID{Name: door, N: occurrence}, door
 	return o
 }
@@ -90,7 +90,7 @@ func TestHangingHoldsUpNobody(t *testing.T) {
 	hangs := native(0)
 	hangs.Args.Value = "hang"
 	hangs.Timeout = time.Second // and so its stops hang, too
-	for name, guest := range map[string]Opening{
+	for name, guest := range map[string]knock.Opening{
 		"starts": opening("hang", "true", 0), "stops": opening("true", "hang", 0), "kernel": hangs,
 	} {
 		for _, doors := range []int{1, 3} {
@@ -135,7 +135,7 @@ func TestWaiting(t *testing.T) {
 			m.Open(at(door, 0, opening(fmt.Sprintf("sleep 1s; %s%d", door, i), "", 0)), nil)
 			time.Sleep(time.Millisecond)
 		}
-		m.Close(func(o *Opening) bool { return strings.HasSuffix(o.Start, "a7") }, "test")
+		m.Close(func(o *knock.Opening) bool { return strings.HasSuffix(o.Args.Start, "a7") }, "test")
 		time.Sleep(time.Minute)
 		wantText(t, log.String(), `
 0 a: running command: sleep 1s; a0
@@ -170,10 +170,10 @@ func TestWaitingCostsNoMemory(t *testing.T) {
 			o.Addr = netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
 			m.Open(o, nil)
 			if i%2 == 0 {
-				m.Close(func(p *Opening) bool { return p.Addr == o.Addr }, "test")
+				m.Close(func(p *knock.Opening) bool { return p.Addr == o.Addr }, "test")
 			}
 			if i > 10 && i%2 == 1 { // one in the middle
-				m.Close(func(p *Opening) bool {
+				m.Close(func(p *knock.Opening) bool {
 					return p.Addr == netip.AddrFrom4([4]byte{10, 0, byte((i - 10) >> 8), byte(i - 10)})
 				}, "test")
 			}
@@ -198,13 +198,13 @@ func TestGuestFillsHisShare(t *testing.T) {
 		natives := map[string]Native{"nft": k}
 		j := mustOpen(t, dir, "boot")
 		m, shell, _ := fakes(Options{Natives: natives, Journal: j})
-		guest := func(i int) Opening {
+		guest := func(i int) knock.Opening {
 			o := at("guest", 0, native(time.Hour))
 			o.Addr = netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
 			o.Vars.IP = o.Addr.String()
 			return o
 		}
-		try := func(m *Manager, o Opening, want bool) {
+		try := func(m *Manager, o knock.Opening, want bool) {
 			t.Helper()
 			if got := m.Open(o, nil); got != want {
 				t.Errorf("%s for %s: opened %v", o.Door, o.Addr, got)

@@ -121,11 +121,11 @@ func fakes(o Options) (*Manager, *fakeShell, *fakeLog) {
 	return New(o), shell, log
 }
 
-func opening(start, stop string, timeout time.Duration) Opening {
-	return Opening{
+func opening(start, stop string, timeout time.Duration) knock.Opening {
+	return knock.Opening{
 		Door: knock.DoorID{Name: "ssh"}, Addr: netip.MustParseAddr("192.0.2.1"),
-		Start: start, Stop: stop, Timeout: timeout,
-		Vars: Vars{IP: "192.0.2.1", Door: "ssh"},
+		Args: knock.Arguments{Start: start, Stop: stop}, Timeout: timeout,
+		Vars: knock.Vars{IP: "192.0.2.1", Door: "ssh"},
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"knockd/internal/knock"
 	"knockd/internal/openings/journal"
 
 	"github.com/google/go-cmp/cmp"
@@ -56,7 +57,7 @@ func TestAdopt(t *testing.T) {
 	const boot = "boot"
 	for _, c := range []struct {
 		name  string
-		o     Opening
+		o     knock.Opening
 		alive time.Duration // of the first daemon
 		boot  string        // of the second one
 		pause time.Duration // between them
@@ -91,7 +92,7 @@ func TestAdopt(t *testing.T) {
 				m2 := New(Options{Runner: shell, Log: &fakeLog{begin: time.Now()}, Journal: j2, Now: time.Now})
 				m2.Adopt()
 				time.Sleep(3 * time.Hour)
-				if c.o.Stop == "fork" {
+				if c.o.Args.Stop == "fork" {
 					if n := len(shell.stops()); n < 20 {
 						t.Errorf("%d tries", n)
 					}
@@ -231,7 +232,7 @@ func TestTorn(t *testing.T) {
 	text := written(t, func(j Journal) {
 		for id := uint64(1); id <= 3; id++ {
 			o := opening("", fmt.Sprintf("stop %d \xff", id), time.Minute)
-			j.Begin(id, o.record())
+			j.Begin(id, record(&o))
 			j.Opened(id)
 		}
 		j.Stopping(2)
@@ -260,7 +261,7 @@ func TestTorn(t *testing.T) {
 				t.Fatalf("cut at %d (-want +got):\n%s", cut, diff)
 			}
 			o := opening("", "next", time.Minute)
-			j.Begin(99, o.record()) // what is written after a torn line is found again
+			j.Begin(99, record(&o)) // what is written after a torn line is found again
 			j.Close()
 			j = mustOpen(t, dir, "boot")
 			if f := j.Found(); len(f) != 1 || f[0].Stop != "next" || j.Damaged() != 0 {
@@ -276,8 +277,8 @@ func TestDamaged(t *testing.T) {
 	dir := t.TempDir()
 	text := written(t, func(j Journal) {
 		a, b := opening("", "stop a", 0), opening("", "stop b", 0)
-		j.Begin(1, a.record())
-		j.Begin(2, b.record())
+		j.Begin(1, record(&a))
+		j.Begin(2, record(&b))
 	})
 	flip := bytes.IndexByte(text, '\n') - 4
 	text[flip] ^= 1

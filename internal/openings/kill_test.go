@@ -82,7 +82,7 @@ func (discard) Event(event.Event) {}
 //
 // Status 1 of iptables, that there is no such rule, is none of the stop: else
 // it would be tried again, and that takes its time.
-func numbered(dir string, n int, iptables bool) Opening {
+func numbered(dir string, n int, iptables bool) knock.Opening {
 	addr := netip.AddrFrom4([4]byte{10, 0, byte(n >> 8), byte(n)})
 	rule, unrule := "", "true"
 	if iptables {
@@ -90,10 +90,10 @@ func numbered(dir string, n int, iptables bool) Opening {
 		unrule = fmt.Sprintf("iptables -w -D INPUT -s %s -p tcp --dport 22 -j ACCEPT", addr)
 	}
 	pause := fmt.Sprintf("sleep 0.%03d; ", rand.IntN(60))
-	return Opening{
+	return knock.Opening{
 		Door: knock.DoorID{Name: "door"}, Addr: addr, Timeout: time.Duration(rand.IntN(400)) * time.Millisecond,
-		Start: fmt.Sprintf("%s%secho start %d >> %s/out", pause, rule, n, dir),
-		Stop:  fmt.Sprintf("%s%s 2>/dev/null; s=$?; echo stop %d >> %s/out; test $s = 1 || exit $s", pause, unrule, n, dir),
+		Args: knock.Arguments{Start: fmt.Sprintf("%s%secho start %d >> %s/out", pause, rule, n, dir),
+			Stop: fmt.Sprintf("%s%s 2>/dev/null; s=$?; echo stop %d >> %s/out; test $s = 1 || exit $s", pause, unrule, n, dir)},
 	}
 }
 

@@ -17,19 +17,10 @@ func newKnockers() knockers {
 	return knockers{map[netip.Prefix]*entry{}, map[width]int{}}
 }
 
-// network is for whom the door is open: the knocker alone, or the network
-// around it.
-func (o *Opening) network() netip.Prefix {
-	if p, err := netip.ParsePrefix(o.Vars.IP); err == nil {
-		return p.Masked()
-	}
-	return netip.PrefixFrom(o.Addr, o.Addr.BitLen())
-}
-
 func widthOf(p netip.Prefix) width { return width{p.Addr().BitLen(), p.Bits()} }
 
 func (k *knockers) add(e *entry) {
-	p := e.network()
+	p := e.Network()
 	if e.next = k.first[p]; e.next != nil {
 		e.next.prev = e
 	}
@@ -38,7 +29,7 @@ func (k *knockers) add(e *entry) {
 }
 
 func (k *knockers) remove(e *entry) {
-	p := e.network()
+	p := e.Network()
 	if e.next != nil {
 		e.next.prev = e.prev
 	}

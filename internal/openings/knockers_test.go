@@ -9,10 +9,12 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"knockd/internal/knock"
 )
 
 // randomOpening is for one of few addresses, or a network around it.
-func randomOpening(r *rand.Rand, i int) Opening {
+func randomOpening(r *rand.Rand, i int) knock.Opening {
 	o := at([]string{"a", "b"}[r.IntN(2)], 0, opening(fmt.Sprintf("open %d", i), fmt.Sprintf("close %d", i), time.Hour))
 	o.Addr = randomAddr(r)
 	o.Vars.IP = o.Addr.String()
@@ -54,7 +56,7 @@ func TestCloseFor(t *testing.T) {
 					want++
 				}
 			}
-			if got := m.CloseFor(a, func(o *Opening) bool { return o.Door.Name == door }, "test"); got != want {
+			if got := m.CloseFor(a, func(o *knock.Opening) bool { return o.Door.Name == door }, "test"); got != want {
 				t.Fatalf("seed %d: %d closed for %s, want %d", seed, got, a, want)
 			}
 			synctest.Wait()
@@ -79,7 +81,7 @@ func TestCloseForInOrder(t *testing.T) {
 		}
 		synctest.Wait()
 		m.s.commands.stops.limit = 1 // one after the other
-		m.CloseFor(netip.MustParseAddr("192.0.2.1"), func(*Opening) bool { return true }, "test")
+		m.CloseFor(netip.MustParseAddr("192.0.2.1"), func(*knock.Opening) bool { return true }, "test")
 		time.Sleep(time.Minute)
 		var got []string
 		for _, line := range shell.lines()[5:] {
@@ -101,7 +103,7 @@ func BenchmarkCloseFor(b *testing.B) {
 	}
 	knocker := netip.MustParseAddr("192.0.2.1")
 	for b.Loop() {
-		m.CloseFor(knocker, func(*Opening) bool { return true }, "a knock")
+		m.CloseFor(knocker, func(*knock.Opening) bool { return true }, "a knock")
 	}
 	m.Shutdown(b.Context())
 }

@@ -21,7 +21,7 @@ const wakeAtLeast = 30 * time.Second
 type Options struct {
 	Runner Runner
 	Log    Log
-	// Natives are who opens and closes doors without a shell, by Opening.Kind.
+	// Natives are who opens and closes doors without a shell, by Opening.Action.
 	Natives map[string]Native
 	// Journal remembers openings beyond the daemon's end; nil: nothing does.
 	Journal Journal
@@ -79,7 +79,7 @@ func New(o Options) *Manager {
 // one for each. So it does once Shutdown has begun, without a line. Announce
 // (may be nil) is called before the start command begins: it is the place to
 // log OPEN SESAME. It must be quick and must not call the Manager.
-func (m *Manager) Open(o Opening, announce func()) (opened bool) {
+func (m *Manager) Open(o knock.Opening, announce func()) (opened bool) {
 	m.do(func() {
 		if m.refuse(&o) {
 			return
@@ -96,14 +96,14 @@ func (m *Manager) Open(o Opening, announce func()) (opened bool) {
 // Close closes the openings that match before their time, each with its own
 // stop command, and says why in the log. It returns how many there were.
 // Match must be quick and must not call the Manager.
-func (m *Manager) Close(match func(*Opening) bool, why string) (n int) {
+func (m *Manager) Close(match func(*knock.Opening) bool, why string) (n int) {
 	m.do(func() { n = m.s.closeEarly(match, why) })
 	return n
 }
 
 // CloseFor is Close for the openings that are for an address: its own, and those
 // for the network that it is in. It does not look at others.
-func (m *Manager) CloseFor(a netip.Addr, match func(*Opening) bool, why string) (n int) {
+func (m *Manager) CloseFor(a netip.Addr, match func(*knock.Opening) bool, why string) (n int) {
 	m.do(func() { n = m.s.closeFor(a, match, why) })
 	return n
 }
@@ -125,7 +125,7 @@ func (m *Manager) Holds(knocker netip.Addr) bool {
 
 // Pending is an opening that is held.
 type Pending struct {
-	Opening
+	knock.Opening
 	// Closes is the time left until it closes; 0 while its start or stop
 	// command waits or runs.
 	Closes time.Duration
@@ -197,11 +197,11 @@ func (m *Manager) runStart(e *entry) {
 	var r Result
 	switch {
 	case e.survivor != 0:
-		r = m.outlive(m.starts, e, e.StartLimit)
-	case !e.byCommand():
+		r = m.outlive(m.starts, e, e.Args.StartLimit)
+	case !byCommand(&e.Opening):
 		r = m.openNative(e)
 	default:
-		r.Status, r.Err = m.o.Runner.Run(m.starts, e.Start, m.environment(e), e.StartLimit)
+		r.Status, r.Err = m.o.Runner.Run(m.starts, e.Args.Start, m.environment(e), e.Args.StartLimit)
 	}
 	m.recordStarted(e, r)
 	m.do(func() { m.s.started(e, r, m.o.Now()) })
@@ -216,10 +216,10 @@ func (m *Manager) runStop(e *entry) {
 		j.Stopping(e.id)
 	}
 	var r Result
-	if !e.byCommand() {
+	if !byCommand(&e.Opening) {
 		r = m.closeNative(e)
 	} else {
-		r.Status, r.Err = m.o.Runner.Run(m.stops, e.Stop, m.environment(e), StopLimit)
+		r.Status, r.Err = m.o.Runner.Run(m.stops, e.Args.Stop, m.environment(e), StopLimit)
 	}
 	if j := m.o.Journal; j != nil && !r.ok() && r.Err == nil && !e.mayHaveRun {
 		j.Failed(e.id)
@@ -228,7 +228,7 @@ func (m *Manager) runStop(e *entry) {
 }
 
 // refuse reports whether an opening has to be refused. The lock is held.
-func (m *Manager) refuse(o *Opening) bool {
+func (m *Manager) refuse(o *knock.Opening) bool {
 	if m.s.draining || !m.s.full(o) {
 		return m.s.draining
 	}

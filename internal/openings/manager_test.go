@@ -11,13 +11,14 @@ import (
 	"time"
 
 	"knockd/internal/event"
+	"knockd/internal/knock"
 )
 
 // TestLines: the lines and their times, as knockd 0.8 has them.
 func TestLines(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		o    Opening
+		o    knock.Opening
 		want string
 	}{
 		{"start, wait, stop", opening("sleep 1s", "sleep 1s", 10*time.Second), `
@@ -69,7 +70,7 @@ func TestStartLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, _, log := fakes(Options{})
 		o := opening("hang", "true", time.Second)
-		o.StartLimit, o.Host = 5*time.Second, "host.example"
+		o.Args.StartLimit, o.Host = 5*time.Second, "host.example"
 		m.Open(o, nil)
 		time.Sleep(time.Minute)
 		wantText(t, log.String(), `
@@ -133,7 +134,7 @@ func TestClose(t *testing.T) {
 		m.Open(opening("open ssh", "close ssh", time.Minute), nil)
 		m.Open(opening("sleep 10s", "close slow", time.Minute), nil)
 		time.Sleep(time.Second)
-		isSSH := func(o *Opening) bool { return o.Door.Name == "ssh" }
+		isSSH := func(o *knock.Opening) bool { return o.Door.Name == "ssh" }
 		if n := m.Close(isSSH, "the door was removed"); n != 2 {
 			t.Errorf("closed %d", n)
 		}

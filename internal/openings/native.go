@@ -21,33 +21,44 @@ type Native interface {
 	Close(ctx context.Context, o *knock.Opening) error
 }
 
-// native is what the native opener is told of an opening.
-func (o *Opening) native() *knock.Opening {
-	return &knock.Opening{Door: o.Door, Addr: o.Addr, Timeout: o.Timeout, Args: o.Args}
+// byCommand reports whether commands open and close it, and no Native.
+func byCommand(o *knock.Opening) bool { return o.Action == "" }
+
+// closes reports whether the opening has to be closed by us. With a Native a
+// Timeout of 0 means that nothing of ours closes the door.
+func closes(o *knock.Opening) bool {
+	if !byCommand(o) {
+		return o.Timeout > 0
+	}
+	return o.Args.Stop != ""
 }
+
+// empty reports whether there is nothing to open. A stop command without a
+// start command does nothing, as in knockd 0.8.
+func empty(o *knock.Opening) bool { return o.Args.Start == "" && byCommand(o) }
 
 // nativeKey is what makes two native openings the same.
 type nativeKey struct {
-	door knock.DoorID
-	whom string
-	kind string
-	args knock.Arguments
+	door   knock.DoorID
+	open   string
+	action string
+	args   knock.Arguments
 }
 
-func (o *Opening) key() nativeKey {
-	return nativeKey{o.Door, o.whom(), o.Kind, o.Args}
+func keyOf(o *knock.Opening) nativeKey {
+	return nativeKey{o.Door, o.For(), o.Action, o.Args}
 }
 
 // replaceNative makes e the opening of its key: the one before it ends without
 // being closed. While something is done to that one e waits; if that one waits
 // itself, it does as well as e.
 func (s *schedule) replaceNative(e *entry) {
-	old := s.natives[e.key()]
+	old := s.natives[keyOf(&e.Opening)]
 	if old != nil && old.state == queued {
 		s.forget(e)
 		return
 	}
-	s.natives[e.key()] = e
+	s.natives[keyOf(&e.Opening)] = e
 	switch {
 	case old == nil:
 		s.queue(e)
@@ -61,7 +72,7 @@ func (s *schedule) replaceNative(e *entry) {
 
 // mayBeOpen reports whether the kernel may hold an opening that did not open
 // well.
-func (e *entry) mayBeOpen() bool { return !e.byCommand() && !e.delays.first.IsZero() }
+func (e *entry) mayBeOpen() bool { return !byCommand(&e.Opening) && !e.delays.first.IsZero() }
 
 // handOver ends an opening without closing it: e goes on with it.
 func (s *schedule) handOver(old, e *entry) {
@@ -82,7 +93,7 @@ func (m *Manager) openNative(e *entry) Result {
 	if err == nil {
 		ctx, cancel := context.WithTimeout(m.starts, StopLimit)
 		defer cancel()
-		err = n.Open(ctx, e.native())
+		err = n.Open(ctx, &e.Opening)
 	}
 	return Result{Err: err}
 }
@@ -92,14 +103,14 @@ func (m *Manager) closeNative(e *entry) Result {
 	if err == nil {
 		ctx, cancel := context.WithTimeout(m.stops, StopLimit)
 		defer cancel()
-		err = n.Close(ctx, e.native())
+		err = n.Close(ctx, &e.Opening)
 	}
 	return Result{Err: err}
 }
 
 func (m *Manager) native(e *entry) (Native, error) {
-	if n, ok := m.o.Natives[e.Kind]; ok {
+	if n, ok := m.o.Natives[e.Action]; ok {
 		return n, nil
 	}
-	return nil, fmt.Errorf("nothing here closes openings of kind %q", e.Kind)
+	return nil, fmt.Errorf("nothing here closes openings of kind %q", e.Action)
 }

@@ -88,9 +88,9 @@ func (k *fakeKernel) stillOpen() (n int) {
 	return n
 }
 
-func native(timeout time.Duration) Opening {
+func native(timeout time.Duration) knock.Opening {
 	o := opening("", "", timeout)
-	o.Kind, o.What, o.Args = "nft", "tcp/22", knock.Arguments{Version: 1, Value: "x"}
+	o.Action, o.What, o.Args = "nft", "tcp/22", knock.Arguments{Version: 1, Value: "x"}
 	return o
 }
 
@@ -178,7 +178,7 @@ func TestNativeStorm(t *testing.T) {
 				case "shutdown":
 					m.Shutdown(t.Context())
 				case "close":
-					m.Close(func(*Opening) bool { return true }, "test")
+					m.Close(func(*knock.Opening) bool { return true }, "test")
 					time.Sleep(time.Second)
 				case "crash":
 					k.kill(true)

@@ -103,7 +103,7 @@ func (t *tries) note(r Result, now time.Time) {
 // wherever the system lacked something.
 func (s *schedule) delay(e *entry, r Result, now time.Time) (pause time.Duration, ok bool) {
 	replaced := e.after != nil && e.after.state == queued
-	if s.draining || replaced || e.why != "" || !(r.neverRan() || !e.byCommand() && r.lacked()) {
+	if s.draining || replaced || e.why != "" || !(r.neverRan() || !byCommand(&e.Opening) && r.lacked()) {
 		return 0, false
 	}
 	before := e.delays

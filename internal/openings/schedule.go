@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"knockd/internal/event"
+	"knockd/internal/knock"
 )
 
 // Bounds of what is done at once, for all doors together. They are generous
@@ -32,7 +33,7 @@ const (
 
 // entry is an opening on its way.
 type entry struct {
-	Opening
+	knock.Opening
 	id    uint64 // counts up; also its name in the journal
 	state state
 	waits bool      // in the line of its door for a worker
@@ -108,7 +109,7 @@ type lane struct {
 func newLane(workers int) lane { return lane{starts: newPool(workers), stops: newPool(workers)} }
 
 func (s *schedule) lane(e *entry) *lane {
-	if !e.byCommand() {
+	if !byCommand(&e.Opening) {
 		return &s.kernel
 	}
 	return &s.commands
@@ -116,21 +117,21 @@ func (s *schedule) lane(e *entry) *lane {
 
 // full reports whether a further opening is refused. One that goes on with
 // another, or is over at once, needs no place.
-func (s *schedule) full(o *Opening) bool {
-	if o.empty() || !o.byCommand() && s.natives[o.key()] != nil {
+func (s *schedule) full(o *knock.Opening) bool {
+	if empty(o) || !byCommand(o) && s.natives[keyOf(o)] != nil {
 		return false
 	}
 	return !s.places.admits(s.places.has(o.Door))
 }
 
 // open begins an opening, and says so if it has to wait.
-func (s *schedule) open(o Opening) {
-	if o.empty() || s.draining {
+func (s *schedule) open(o knock.Opening) {
+	if empty(&o) || s.draining {
 		return
 	}
 	e := s.hold(o)
 	e.state = queued
-	if o.byCommand() {
+	if byCommand(&o) {
 		s.queue(e)
 	} else {
 		s.replaceNative(e)
@@ -141,7 +142,7 @@ func (s *schedule) open(o Opening) {
 	}
 }
 
-func (s *schedule) hold(o Opening) *entry {
+func (s *schedule) hold(o knock.Opening) *entry {
 	s.lastID++
 	e := &entry{Opening: o, id: s.lastID}
 	s.keep(e)
@@ -187,7 +188,7 @@ func (s *schedule) opened(e *entry, r Result, now time.Time) {
 	switch {
 	case e.after != nil && e.after.state == queued:
 		s.handOver(e, e.after)
-	case !e.closes(), r.neverRan():
+	case !closes(&e.Opening), r.neverRan():
 		s.end(e)
 	case e.why != "":
 		s.close(e)
@@ -306,8 +307,8 @@ func (s *schedule) drop(e *entry, why string) (ended bool) {
 func (s *schedule) end(e *entry) {
 	e.state = ended
 	s.release(e)
-	if !e.byCommand() && s.natives[e.key()] == e {
-		delete(s.natives, e.key())
+	if !byCommand(&e.Opening) && s.natives[keyOf(&e.Opening)] == e {
+		delete(s.natives, keyOf(&e.Opening))
 	}
 	s.actions = append(s.actions, action{do: end, entry: e})
 }

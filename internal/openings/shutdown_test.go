@@ -6,26 +6,28 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"knockd/internal/knock"
 )
 
 func TestShutdown(t *testing.T) {
 	for _, c := range []struct {
 		name  string
-		open  []Opening
+		open  []knock.Opening
 		left  int
 		after float64 // seconds, until it returned
 		ran   []string
 	}{
 		{"nothing open", nil, 0, 0, nil},
-		{"open doors close at once", []Opening{opening("true", "close", time.Hour)},
+		{"open doors close at once", []knock.Opening{opening("true", "close", time.Hour)},
 			0, 0, []string{"0 true", "1 close"}},
-		{"a running start has 15 s", []Opening{opening("sleep 10s", "close", time.Hour)},
+		{"a running start has 15 s", []knock.Opening{opening("sleep 10s", "close", time.Hour)},
 			0, 9, []string{"0 sleep 10s", "10 close"}},
-		{"and not more", []Opening{opening("hang", "close", time.Hour), opening("true", "close 2", time.Hour)},
+		{"and not more", []knock.Opening{opening("hang", "close", time.Hour), opening("true", "close 2", time.Hour)},
 			0, 15, []string{"0 hang", "0 true", "1 close 2", "16 close"}},
-		{"a stop that fails", []Opening{opening("true", "exit 1", time.Hour)},
+		{"a stop that fails", []knock.Opening{opening("true", "exit 1", time.Hour)},
 			0, 4, []string{"0 true", "1 exit 1", "3 exit 1", "5 exit 1"}},
-		{"a stop that hangs", []Opening{opening("true", "hang", time.Hour)},
+		{"a stop that hangs", []knock.Opening{opening("true", "hang", time.Hour)},
 			1, 55, []string{"0 true", "1 hang"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

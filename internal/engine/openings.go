@@ -1,19 +1,23 @@
-package daemon
+package engine
 
 import (
 	"net/netip"
 	"strconv"
-	"time"
 
 	"knockd/internal/event"
 	"knockd/internal/knock"
-	"knockd/internal/openings"
+)
+
+// The actions that no key names: knock.Opening.Action.
+const (
+	nftAction = "nft" // opens ports
+	natAction = "nat" // leads a port elsewhere
 )
 
 // appendOpenings appends what a knock opens: native ones first, then the
 // commands of the knocker's address family, with everything filled in. A door
 // that opens nothing still has one opening, of no command.
-func appendOpenings(list []openings.Opening, d *door, e *knock.Decision, host string) []openings.Opening {
+func appendOpenings(list []knock.Opening, d *Door, e *knock.Decision, host string) []knock.Opening {
 	base := d.openingFor(e.Src)
 	base.Host = host
 	port := e.Port // that the knock named, else the last one hit
@@ -24,22 +28,22 @@ func appendOpenings(list []openings.Opening, d *door, e *knock.Decision, host st
 	before := len(list)
 	for _, proto := range d.OpenNamed {
 		port := knock.Step{Proto: proto, Port: e.Port}
-		list = append(list, native(base, nftKind, port.Ports().String(), knock.Arguments{Port: port}))
+		list = append(list, native(base, nftAction, port.Ports().String(), knock.Arguments{Port: port}))
 	}
 	if len(d.Open) > 0 {
-		list = append(list, native(base, nftKind, event.Ports(d.Open), knock.Arguments{}))
+		list = append(list, native(base, nftAction, event.Ports(d.Open), knock.Arguments{}))
 	}
 	for _, a := range d.Actions {
-		list = append(list, native(base, a.Key, a.String(), argumentsOf(a)))
+		list = append(list, native(base, a.Key, a.String(), knock.Arguments{Value: a.Value}))
 	}
-	if o := withCommands(base, d); o.Start != "" || len(list) == before {
+	if o := withCommands(base, d); o.Args.Start != "" || len(list) == before {
 		list = append(list, o)
 	}
 	return list
 }
 
 // protoOf is the protocol of the step that named the port, else of the last.
-func (d *door) protoOf(e *knock.Decision) knock.Protocol {
+func (d *Door) protoOf(e *knock.Decision) knock.Protocol {
 	for _, s := range e.Door.Sequence {
 		if s.Port == 0 {
 			return s.Proto
@@ -50,7 +54,7 @@ func (d *door) protoOf(e *knock.Decision) knock.Protocol {
 
 // openingFor is an opening of the door for a knocker, or for the prefix around
 // it, without what it opens.
-func (d *door) openingFor(knocker netip.Addr) openings.Opening {
+func (d *Door) openingFor(knocker netip.Addr) knock.Opening {
 	ip, bits := knocker.String(), d.OpenPrefix4
 	if !knocker.Is4() {
 		bits = d.OpenPrefix6
@@ -60,32 +64,24 @@ func (d *door) openingFor(knocker netip.Addr) openings.Opening {
 			ip = p.String()
 		}
 	}
-	return openings.Opening{
+	return knock.Opening{
 		Door: d.ID(), Addr: knocker,
-		Vars: openings.Vars{IP: ip, Door: d.Name}, Timeout: d.CmdTimeout,
+		Vars: knock.Vars{IP: ip, Door: d.Name}, Timeout: d.CmdTimeout,
 	}
 }
 
-// closeOther ends the knocker's openings of the door that this one closes.
-func closeOther(out outcomes, at time.Time, d *door, knocker netip.Addr) {
-	if d.Close == "" {
-		return
-	}
-	out.close(at, knocker, func(o *openings.Opening) bool { return o.Door.Name == d.Close }, "knock at "+d.Name)
-}
-
-func native(o openings.Opening, kind, what string, args knock.Arguments) openings.Opening {
+func native(o knock.Opening, action, what string, args knock.Arguments) knock.Opening {
 	args.Version = 1
-	o.Kind, o.What, o.Args = kind, what, args
+	o.Action, o.What, o.Args = action, what, args
 	return o
 }
 
-func withCommands(o openings.Opening, d *door) openings.Opening {
+func withCommands(o knock.Opening, d *Door) knock.Opening {
 	start, stop := d.StartCommand, d.StopCommand
 	if !o.Addr.Is4() {
 		start, stop = d.StartCommand6, d.StopCommand6
 	}
-	o.Start, o.Stop = o.Vars.Expand(start), o.Vars.Expand(stop)
-	o.StartLimit = d.StartLimit
+	o.Args.Start, o.Args.Stop = o.Vars.Expand(start), o.Vars.Expand(stop)
+	o.Args.StartLimit = d.StartLimit
 	return o
 }

@@ -1,4 +1,4 @@
-package spaconf
+package engine
 
 import (
 	"fmt"
@@ -25,6 +25,12 @@ func parse(t *testing.T, text string) []*config.Door {
 	return c.Doors
 }
 
+func spaDoors(t *testing.T, doors []*config.Door) ([]*spa.Door, error) {
+	t.Helper()
+	ready, _, err := Prepare(&config.Config{Doors: doors})
+	return SPADoors(ready), err
+}
+
 func keyFile(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "keys")
@@ -36,7 +42,7 @@ func keyFile(t *testing.T, text string) string {
 
 func TestDoors(t *testing.T) {
 	path := keyFile(t, "[laptop]\nKEY a\nHMAC_KEY b\n[phone]\nKEY c\nHMAC_KEY d\nHMAC_DIGEST_TYPE md5\n")
-	doors, err := Doors(parse(t, `[knock]
+	doors, err := spaDoors(t, parse(t, `[knock]
 sequence = 7000
 command = true
 [all]
@@ -100,7 +106,7 @@ open = tcp/22
 
 func TestFaults(t *testing.T) {
 	a, b := keyFile(t, "KEY a\n"), keyFile(t, "KEYS x\n")
-	_, err := Doors(parse(t, "[a]\nspa_key_file = "+a+"\nopen = tcp/22\n[b]\nspa_key_file = "+b+"\nopen = tcp/22\n"))
+	_, err := spaDoors(t, parse(t, "[a]\nspa_key_file = "+a+"\nopen = tcp/22\n[b]\nspa_key_file = "+b+"\nopen = tcp/22\n"))
 	want := "knockd.conf:1: [a] spa_key_file: " + a + ":1: client default has no HMAC_KEY; spa_hmac = none would take packets without\n" +
 		"knockd.conf:4: [b] spa_key_file: " + b + ":1: unknown name; known are KEY, KEY_BASE64, HMAC_KEY, HMAC_KEY_BASE64, HMAC_DIGEST_TYPE, ENCRYPTION_MODE"
 	if err == nil || err.Error() != want {
@@ -110,11 +116,11 @@ func TestFaults(t *testing.T) {
 
 func TestAdvice(t *testing.T) {
 	doors := parse(t, "[a]\nspa_hmac = none\nspa_key_file = "+keyFile(t, "[old]\nKEY a\n")+"\nopen = tcp/22\n")
-	d, err := Door(doors[0])
+	d, err := spaDoor(doors[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := Advice(doors[0], d)
+	got := adviceOn(doors[0], d)
 	if len(got) != 2 || !strings.HasPrefix(got[0], "knockd.conf:1: [a] spa_key_file: client old: KEY is a passphrase:") ||
 		!strings.HasPrefix(got[1], "knockd.conf:1: [a] spa_key_file: client old: packets have no HMAC:") {
 		t.Errorf("%q", got)

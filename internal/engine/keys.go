@@ -1,44 +1,25 @@
-package spaconf
+package engine
 
 import (
-	"errors"
 	"fmt"
 
 	"knockd/internal/config"
 	"knockd/internal/spa"
 )
 
-// Door returns the gate's door of one that has keys in place of a sequence, with
-// the clients of its key file. The error holds every fault of that file, each
-// with its line, and no key.
-func Door(c *config.Door) (*spa.Door, error) {
+// spaDoor returns a door that has keys in place of a sequence as messages see it,
+// with the clients of its key file. The error holds every fault of that file,
+// each with its line, and no key.
+func spaDoor(c *config.Door) (*spa.Door, error) {
 	clients, err := spa.LoadKeys(c.SPA.KeyFile, hmac(c.SPA))
 	if err != nil {
 		return nil, &config.Fault{Place: c.Place, Section: c.Name, Key: "spa_key_file", Err: err}
 	}
-	return door(c, clients), nil
+	return withClients(c, clients), nil
 }
 
-// Doors returns the gate's doors of a configuration, in file order, or the faults
-// of all their key files.
-func Doors(all []*config.Door) ([]*spa.Door, error) {
-	var doors []*spa.Door
-	var faults []error
-	for _, c := range all {
-		if c.SPA == nil {
-			continue
-		}
-		d, err := Door(c)
-		doors, faults = append(doors, d), append(faults, err)
-	}
-	if err := errors.Join(faults...); err != nil {
-		return nil, err
-	}
-	return doors, nil
-}
-
-// Advice says what would be safer about a door's keys, a sentence each.
-func Advice(c *config.Door, d *spa.Door) []string {
+// adviceOn says what would be safer about a door's keys, a sentence each.
+func adviceOn(c *config.Door, d *spa.Door) []string {
 	var advice []string
 	for _, client := range d.Clients {
 		for _, text := range client.Advice() {
@@ -58,7 +39,7 @@ func hmac(s *config.SPA) spa.Hash {
 	return h
 }
 
-func door(d *config.Door, clients []spa.Client) *spa.Door {
+func withClients(d *config.Door, clients []spa.Client) *spa.Door {
 	s := d.SPA
 	g := &spa.Door{
 		DoorID: d.ID(), Clients: clients, Proxies: s.TrustedProxies,

@@ -1,4 +1,5 @@
-package daemon
+// Package hostnames looks up the host names of knockers, in the background.
+package hostnames
 
 import (
 	"context"
@@ -16,9 +17,9 @@ const (
 	nameAge       = time.Hour // then a name is asked for again
 )
 
-// names looks host names up, in the background. It belongs to the loop's
-// goroutine.
-type names struct {
+// Names is what is known of host names. It belongs to one goroutine, the loop
+// that post runs functions in.
+type Names struct {
 	known   map[netip.Addr]hostName
 	running int
 	post    func(func()) // runs a function in the loop
@@ -31,16 +32,17 @@ type hostName struct {
 	until time.Time // zero while it is being looked up
 }
 
-func newNames(post func(func())) *names {
-	return &names{known: map[netip.Addr]hostName{}, post: post, lookup: net.DefaultResolver.LookupAddr}
+// New returns Names that know nothing yet. Post has the loop run a function.
+func New(post func(func())) *Names {
+	return &Names{known: map[netip.Addr]hostName{}, post: post, lookup: net.DefaultResolver.LookupAddr}
 }
 
-// of returns the name of an address, if it is known.
-func (n *names) of(addr netip.Addr) string { return n.known[addr].name }
+// Of returns the name of an address, "" if it is not known.
+func (n *Names) Of(addr netip.Addr) string { return n.known[addr].name }
 
-// want asks for the name of an address. Beyond what may run at once nothing
+// Want asks for the name of an address. Beyond what may run at once nothing
 // happens: a name is not worth waiting for.
-func (n *names) want(addr netip.Addr) {
+func (n *Names) Want(addr netip.Addr) {
 	was, asked := n.known[addr]
 	fresh := asked && (was.until.IsZero() || time.Now().Before(was.until))
 	if fresh || n.running >= maxLookups {
@@ -62,7 +64,7 @@ func (n *names) want(addr netip.Addr) {
 	}()
 }
 
-func (n *names) ask(addr netip.Addr) string {
+func (n *Names) ask(addr netip.Addr) string {
 	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
 	defer cancel()
 	found, err := n.lookup(ctx, addr.String())

@@ -6,46 +6,50 @@ import (
 	"slices"
 	"time"
 
+	"knockd/internal/engine"
 	"knockd/internal/event"
 	"knockd/internal/knock"
 	"knockd/internal/netstate"
 	"knockd/internal/onetime"
-	"knockd/internal/openings"
 	"knockd/internal/statefile"
 )
 
-// allows implements outcomes.
-func (d *Daemon) allows() bool { return d.Log.Allows() }
+// effects is what decisions lead to: engine.Effects.
+type effects struct{ *Daemon }
 
-// tell implements outcomes.
-func (d *Daemon) tell(_ time.Time, e event.Event) { d.Log.Event(e) }
+// Allows implements engine.Effects.
+func (d effects) Allows() bool { return d.Log.Allows() }
 
-// open implements outcomes.
-func (d *Daemon) open(_ time.Time, o openings.Opening, announce func()) bool {
+// Tell implements engine.Effects.
+func (d effects) Tell(_ time.Time, e event.Event) { d.Log.Event(e) }
+
+// Open implements engine.Effects.
+func (d effects) Open(_ time.Time, o knock.Opening, announce func()) bool {
 	return d.manager.Open(o, announce)
 }
 
-// close implements outcomes.
-func (d *Daemon) close(_ time.Time, knocker netip.Addr, match func(*openings.Opening) bool, why string) {
+// Close implements engine.Effects.
+func (d effects) Close(_ time.Time, knocker netip.Addr, match func(*knock.Opening) bool, why string) {
 	d.manager.CloseFor(knocker, match, why)
 }
 
-// holds implements outcomes.
-func (d *Daemon) holds(knocker netip.Addr) bool { return d.manager.Holds(knocker) }
+// Holds implements engine.Effects.
+func (d effects) Holds(knocker netip.Addr) bool { return d.manager.Holds(knocker) }
 
-// isLocal implements outcomes.
-func (d *Daemon) isLocal(a netip.Addr) bool { return slices.Contains(netstate.OwnAddrs(), a) }
+// IsLocal implements engine.Effects.
+func (d effects) IsLocal(a netip.Addr) bool { return slices.Contains(netstate.OwnAddrs(), a) }
 
-// use implements outcomes. The disk is waited for outside of the loop; until
+// Use implements engine.Effects. The disk is waited for outside of the loop; until
 // the line is marked the door has no sequence, so that nobody uses it twice.
-func (d *Daemon) use(_ time.Time, old *door, then func()) {
-	waiting := old.with(onetime.Line{})
+func (d effects) Use(_ time.Time, old *engine.Door, then func()) {
+	file, line := old.OneTime()
+	waiting := old.With(onetime.Line{})
 	d.changeDoor(old, waiting)
 	d.marks.begun++
 	d.marks.running++
 	d.marking.Go(func() {
-		err := old.oneTime.file.Use(old.oneTime.line)
-		next, nextErr := old.oneTime.file.Next()
+		err := file.Use(line)
+		next, nextErr := file.Next()
 		if err != nil {
 			d.Log.Event(event.SequenceNotMarked{Door: old.ID(), Err: err})
 		} else {
@@ -55,7 +59,7 @@ func (d *Daemon) use(_ time.Time, old *door, then func()) {
 		d.post(func() {
 			switch {
 			case nextErr == nil:
-				d.changeDoor(waiting, old.with(next))
+				d.changeDoor(waiting, old.With(next))
 			case errors.Is(nextErr, statefile.ErrNoAnswer):
 				// The next knock asks again. A line that is marked by now opens nothing.
 				d.changeDoor(waiting, old)
@@ -80,7 +84,7 @@ func (d *Daemon) sayNext(door knock.DoorID, err error) {
 
 // changeDoor puts another state of a door in its place, for the tracker and
 // for the kernel's filter.
-func (d *Daemon) changeDoor(old, now *door) {
-	d.decisions.doors.replace(old, now, d.decisions.tracker)
+func (d *Daemon) changeDoor(old, now *engine.Door) {
+	d.engine.Replace(old, now)
 	d.setFilter()
 }

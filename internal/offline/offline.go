@@ -1,4 +1,6 @@
-package daemon
+// Package offline decides on the packets of a capture file as the daemon decides
+// on live ones. Nothing is run, written or marked: commands are told only.
+package offline
 
 import (
 	"errors"
@@ -9,34 +11,38 @@ import (
 
 	"knockd/internal/capture"
 	"knockd/internal/config"
+	"knockd/internal/engine"
 	"knockd/internal/event"
+	"knockd/internal/knock"
 	"knockd/internal/onetime"
 	"knockd/internal/openings"
 	"knockd/internal/replaycache"
 	"knockd/internal/spa"
 )
 
-// Replay decides on the packets of a capture file as the daemon decides on
-// live ones, and tells every event with the packets' time. Nothing is run,
-// written or marked: commands are logged only. At the end of the file the
-// clock runs on until the last expiry and the last stop command.
+// Replay takes a capture file for the network. Every event is told with the
+// packets' time; at the end of the file the clock runs on until the last expiry
+// and the last stop command.
 type Replay struct {
 	Local    []netip.Addr // the addresses that count as the host's own
 	OnlyIPv4 bool
 	Event    func(at time.Time, e event.Event)
 
-	decisions *decisions
-	dry       *openings.Dry
-	unused    map[string][]onetime.Line // of each one-time door, by its file
+	engine *engine.Engine
+	dry    *openings.Dry
+	unused map[string][]onetime.Line // of each one-time door, by its file
 }
 
 // Run decides on all packets of the source.
 func (r *Replay) Run(conf *config.Config, source capture.Source) error {
-	list, doubts, err := Prepare(conf)
+	doors, doubts, err := engine.Prepare(conf)
 	if err != nil {
 		return err
 	}
-	r.start(list, conf)
+	r.dry = openings.NewDry(r.Event)
+	r.unused = map[string][]onetime.Line{}
+	r.engine = engine.New(conf, doors, usedInMemory{}, engine.Options{OnlyIPv4: r.OnlyIPv4, Effects: effects{r}})
+	r.engine.SetLocal(r.Local)
 	batch, err := source.Next()
 	if len(batch) > 0 {
 		for _, e := range doubts {
@@ -55,23 +61,20 @@ func (r *Replay) Run(conf *config.Config, source capture.Source) error {
 
 // batch decides on packets that came together, each at its own time.
 func (r *Replay) batch(batch []capture.Captured) {
-	r.decisions.begin(batch)
+	messages := 0
+	for i := range batch {
+		if r.engine.MayHoldMessage(&batch[i].Hit, batch[i].Payload) {
+			messages++
+		}
+	}
+	r.engine.Begin(messages, len(batch) >= capture.MaxBatch)
 	var at time.Time
 	for i := range batch {
 		at = batch[i].Time
 		r.passTime(at)
-		r.decisions.packet(&batch[i], at)
+		r.engine.Packet(&batch[i].Hit, batch[i].Payload, at)
 	}
-	r.decisions.end(at)
-}
-
-func (r *Replay) start(list []*door, conf *config.Config) {
-	r.dry = openings.NewDry(r.Event)
-	r.unused = map[string][]onetime.Line{}
-	r.decisions = newDecisions(conf, r.OnlyIPv4, r)
-	r.decisions.tracker.SetLocal(r.Local)
-	r.decisions.doors.set(list, r.decisions.tracker)
-	r.decisions.gate = newGate(conf, list, usedInMemory{})
+	r.engine.End(at)
 }
 
 // passTime lets expiries and stop commands that are due by now happen, each
@@ -83,7 +86,7 @@ func (r *Replay) passTime(now time.Time) {
 			break
 		}
 		r.dry.Advance(at)
-		r.decisions.expire(at)
+		r.engine.Expire(at)
 	}
 	r.dry.Advance(now)
 }
@@ -101,7 +104,7 @@ func (r *Replay) runOn() {
 
 // next is when the next expiry or stop command is due.
 func (r *Replay) next() (time.Time, bool) {
-	a, okA := r.decisions.next()
+	a, okA := r.engine.Next()
 	b, okB := r.dry.Next()
 	if okA && (!okB || a.Before(b)) {
 		return a, true
@@ -109,53 +112,50 @@ func (r *Replay) next() (time.Time, bool) {
 	return b, okB
 }
 
-// allows implements outcomes.
-func (r *Replay) allows() bool { return true }
+// effects is what decisions lead to: engine.Effects.
+type effects struct{ *Replay }
 
-// tell implements outcomes.
-func (r *Replay) tell(at time.Time, e event.Event) { r.Event(at, e) }
+func (effects) Allows() bool { return true }
 
-// open implements outcomes.
-func (r *Replay) open(at time.Time, o openings.Opening, announce func()) bool {
+func (r effects) Tell(at time.Time, e event.Event) { r.Event(at, e) }
+
+func (r effects) Open(at time.Time, o knock.Opening, announce func()) bool {
 	return r.dry.Open(o, at, announce)
 }
 
-// close implements outcomes.
-func (r *Replay) close(at time.Time, knocker netip.Addr, match func(*openings.Opening) bool, why string) {
+func (r effects) Close(at time.Time, knocker netip.Addr, match func(*knock.Opening) bool, why string) {
 	r.dry.CloseFor(knocker, match, why, at)
 }
 
-// holds implements outcomes.
-func (r *Replay) holds(knocker netip.Addr) bool { return r.dry.Holds(knocker) }
+func (r effects) Holds(knocker netip.Addr) bool { return r.dry.Holds(knocker) }
 
-// isLocal implements outcomes.
-func (r *Replay) isLocal(a netip.Addr) bool { return slices.Contains(r.Local, a) }
+func (r effects) IsLocal(a netip.Addr) bool { return slices.Contains(r.Local, a) }
 
-// use implements outcomes; it marks nothing, and goes on to the next line of
-// the file as it was at the first use.
-func (r *Replay) use(at time.Time, d *door, then func()) {
-	path := d.oneTime.file.Path
-	lines, known := r.unused[path]
+// Use marks nothing, and goes on to the next line of the file as it was at the
+// first use.
+func (r effects) Use(at time.Time, d *engine.Door, then func()) {
+	file, _ := d.OneTime()
+	lines, known := r.unused[file.Path]
 	if !known {
-		lines, _ = d.oneTime.file.Lines()
+		lines, _ = file.Lines()
 	}
 	if len(lines) > 0 {
 		lines = lines[1:]
 	}
-	r.unused[path] = lines
-	next := d.with(onetime.Line{})
+	r.unused[file.Path] = lines
+	next := onetime.Line{}
 	if len(lines) > 0 {
-		next = d.with(lines[0])
+		next = lines[0]
 	} else {
 		defer r.Event(at, event.SequencesExhausted{Door: d.ID()})
 	}
-	r.decisions.doors.replace(d, next, r.decisions.tracker)
+	r.engine.Replace(d, d.With(next))
 	then()
 }
 
-// admit implements outcomes.
-func (r *Replay) admit(at time.Time, g *gate, request *spa.Request) {
-	admitted(r, at, g, g.Admit(request, at))
+func (r effects) Admit(_ time.Time, a *engine.Admission) {
+	a.Await()
+	r.engine.Admitted(a)
 }
 
 // usedInMemory is a spa.Once that forgets all at the end of the file.
