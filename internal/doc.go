@@ -25,6 +25,8 @@
 //   - config reads knockd.conf: text in, a checked Config out, or every fault of the file at once, each with its place
 //     and the rule it breaks.
 //   - conformance is for tests alone: it says what knockd 0.8 decides.
+//   - control is what the control socket says: the Varlink interface knockd.control, its types, its errors, and which
+//     events a reader may see.
 //   - daemon joins the rooms of knockd: packets go from the capture through the tracker to the doors, left to right;
 //     lines go to the log.
 //   - demo shows a door on two hosts of its own: private network namespaces, joined by a virtual cable.

@@ -1,0 +1,100 @@
+package control
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Error is an error of the interface: it has a name there, and its fields are
+// its parameters.
+type Error interface {
+	error
+	// Name is the error as a reply names it.
+	Name() string
+}
+
+// NotAllowed says that the caller's rank is too low.
+type NotAllowed struct {
+	Method string `json:"method"`
+}
+
+// NoSuchDoor says that no door bears a name.
+type NoSuchDoor struct {
+	Door string `json:"door"`
+}
+
+// NotForced says that something takes force.
+type NotForced struct {
+	Reason string `json:"reason"`
+}
+
+// CannotOpen says that a door cannot be opened now.
+type CannotOpen struct {
+	Door   string `json:"door"`
+	Reason string `json:"reason"`
+}
+
+// ReloadRefused says that a new configuration is not used.
+type ReloadRefused struct {
+	Faults  []string `json:"faults"`
+	Restart []string `json:"restart"` // what only a restart can change
+}
+
+// TooMany says that no more calls of a method go on at a time.
+type TooMany struct {
+	Method string `json:"method"`
+	Limit  int    `json:"limit"`
+}
+
+// Ending says that knockd ends.
+type Ending struct{}
+
+// Name implements Error.
+func (*NotAllowed) Name() string { return Interface + ".NotAllowed" }
+
+// Name implements Error.
+func (*NoSuchDoor) Name() string { return Interface + ".NoSuchDoor" }
+
+// Name implements Error.
+func (*NotForced) Name() string { return Interface + ".NotForced" }
+
+// Name implements Error.
+func (*CannotOpen) Name() string { return Interface + ".CannotOpen" }
+
+// Name implements Error.
+func (*ReloadRefused) Name() string { return Interface + ".ReloadRefused" }
+
+// Name implements Error.
+func (*TooMany) Name() string { return Interface + ".TooMany" }
+
+// Name implements Error.
+func (*Ending) Name() string { return Interface + ".Ending" }
+
+func (e *NotAllowed) Error() string {
+	return strings.TrimPrefix(e.Method, Interface+".") + ": for root and ControlAdmins alone"
+}
+
+func (e *NoSuchDoor) Error() string { return fmt.Sprintf("no door is called %q", e.Door) }
+
+func (e *NotForced) Error() string { return e.Reason }
+
+func (e *CannotOpen) Error() string { return e.Door + ": not opened: " + e.Reason }
+
+func (e *ReloadRefused) Error() string {
+	text := strings.Join(e.Faults, "\n")
+	if len(e.Restart) > 0 {
+		text = strings.TrimPrefix(text+"\nonly a restart can change: "+strings.Join(e.Restart, ", "), "\n")
+	}
+	return text
+}
+
+func (e *TooMany) Error() string {
+	return fmt.Sprintf("%s: %d at a time, no more", strings.TrimPrefix(e.Method, Interface+"."), e.Limit)
+}
+
+func (*Ending) Error() string { return "knockd ends" }
+
+// Errors returns one of each, to be filled in from a reply.
+func Errors() []Error {
+	return []Error{&NotAllowed{}, &NoSuchDoor{}, &NotForced{}, &CannotOpen{}, &ReloadRefused{}, &TooMany{}, &Ending{}}
+}
