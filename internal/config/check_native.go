@@ -15,7 +15,7 @@ func (p *parser) checkNative(d *rawDoor) {
 		p.fault(d.fault("cmd_timeout", fmt.Errorf("0: must be at least 1 second, since the kernel would keep the door open for ever")))
 	}
 	for _, a := range d.Actions {
-		if doorKeys.find(a.Key).single && d.has("open_prefix_4", "open_prefix_6") {
+		if doorKeys.find(a.Key).single && (d.OpenPrefix4 < 32 || d.OpenPrefix6 < 128) {
 			p.fault(d.fault(a.Key, fmt.Errorf("holds single addresses: cannot be with open_prefix_4 or open_prefix_6")))
 		}
 	}
@@ -34,8 +34,8 @@ func (p *parser) checkNative(d *rawDoor) {
 	case d.NftSet6 == SetName{}:
 		p.warn(d.fault("open", fmt.Errorf("opens nothing for IPv6: there is no nft_set_6")))
 	}
-	for _, key := range []string{"open_prefix_4", "open_prefix_6"} {
-		if sets && d.OpensPorts() && d.has(key) {
+	for key, network := range map[string]bool{"open_prefix_4": d.OpenPrefix4 < 32, "open_prefix_6": d.OpenPrefix6 < 128} {
+		if sets && d.OpensPorts() && network {
 			p.advise(d.fault(key, fmt.Errorf("with nft_mode = set the set gets the network's first address: the rule must look up the masked one, as ip saddr & 255.255.255.0 @set")))
 		}
 	}

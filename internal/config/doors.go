@@ -59,7 +59,7 @@ var (
 var ownKeys = []key[*rawDoor]{
 	{
 		names: []string{"sequence"}, read: readSequence, fields: oneField(func(d *rawDoor) *[]knock.Step { return &d.Sequence }),
-		facts: facts{spelled: "Sequence", follow: sequenceComment, only: sequenceDoors, doc: "the steps that open the door"},
+		facts: facts{spelled: "Sequence", secret: true, follow: sequenceComment, only: sequenceDoors, doc: "the steps that open the door"},
 	},
 	{
 		names: []string{"one_time_sequences"}, read: readOneTimeFile, fields: oneField(func(d *rawDoor) *string { return &d.OneTimeFile }),
@@ -78,11 +78,11 @@ var ownKeys = []key[*rawDoor]{
 	commandKey(func(d *rawDoor) *string { return &d.StartCommand }, "start_command", "command").
 		is(facts{spelled: "Start_Command", doc: "what opens the door"}),
 	commandKey(func(d *rawDoor) *string { return &d.StartCommand6 }, "start_command_6", "command_6").
-		is(facts{spelled: "Start_Command_6", doc: "what opens it for IPv6 addresses"}),
+		is(facts{spelled: "Start_Command_6", inherits: "start_command", doc: "what opens it for IPv6 addresses"}),
 	commandKey(func(d *rawDoor) *string { return &d.StopCommand }, "stop_command").
 		is(facts{spelled: "Stop_Command", doc: "what closes the door"}),
 	commandKey(func(d *rawDoor) *string { return &d.StopCommand6 }, "stop_command_6").
-		is(facts{spelled: "Stop_Command_6", doc: "what closes it for IPv6 addresses"}),
+		is(facts{spelled: "Stop_Command_6", inherits: "stop_command", doc: "what closes it for IPv6 addresses"}),
 
 	valueKey(func(_ *rawDoor, value string) error { // what it means is dropInDoor's
 		_, err := parseYes(value)

@@ -25,6 +25,10 @@ type key[T any] struct {
 
 	// fields are pointers to what read sets.
 	fields func(t T) []any
+
+	// write returns the value as a file would give it; false if no value means
+	// what is set. Nil: that of the one field, by its type.
+	write func(t T) (string, bool)
 }
 
 // facts are what a key means beside its value.
@@ -34,7 +38,9 @@ type facts struct {
 	follow  follow // what may stand behind the value
 
 	needs    string   // the key without which this one has no effect
-	excludes []string // the keys that cannot stand beside it
+	excludes []string // the keys that it stands for, which cannot stand beside it
+	inherits string   // the key that it is like if it is not given
+	secret   bool     // who reads it can open the door
 	only     form     // the doors that it is for
 	single   bool     // opens for single addresses alone, not for networks
 
@@ -106,6 +112,20 @@ func textKey[T any](label string, field func(T) *string, names ...string) key[T]
 	}}
 }
 
+// choice is a key that says which of two words holds.
+func choice[T any](field func(T) *bool, off, on string, names ...string) key[T] {
+	k := parsed(field, func(text string) (bool, error) {
+		word, err := oneOf(off, on)(text)
+		return word == on, err
+	}, names...)
+	return k.written(func(t T) (string, bool) {
+		if *field(t) {
+			return on, true
+		}
+		return off, true
+	})
+}
+
 // oneField is the fields of a key that sets one.
 func oneField[T, V any](field func(T) *V) func(T) []any {
 	return func(t T) []any { return []any{field(t)} }
@@ -114,5 +134,11 @@ func oneField[T, V any](field func(T) *V) func(T) []any {
 // sets adds what a key sets whose reading is not a field's alone.
 func (k key[T]) sets(fields func(T) []any) key[T] {
 	k.fields = fields
+	return k
+}
+
+// written adds how its value is written, if the type of a field does not say it.
+func (k key[T]) written(write func(T) (string, bool)) key[T] {
+	k.write = write
 	return k
 }

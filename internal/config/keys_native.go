@@ -25,7 +25,7 @@ var nativeOptions = []key[*Config]{
 
 // nativeKeys say what a door opens without a command.
 var nativeKeys = []key[*rawDoor]{
-	valueKey(readOpen, "open").sets(func(d *rawDoor) []any { return []any{&d.Open, &d.OpenNamed} }).
+	valueKey(readOpen, "open").sets(func(d *rawDoor) []any { return []any{&d.Open, &d.OpenNamed} }).written(writeOpen).
 		is(facts{follow: listComment, doc: "the ports that the door opens without a command"}),
 	parsed(func(d *rawDoor) *SetName { return &d.NftSet }, parseSet("ip6"), "nft_set").
 		is(facts{doc: "the host's set for IPv4"}),
@@ -62,7 +62,14 @@ func actionKey(what string, parse func(string) (string, error), name string) key
 			d.Actions = append(d.Actions, Action{name, value, what})
 		}
 		return err
-	}, name).sets(func(d *rawDoor) []any { return []any{&d.Actions} })
+	}, name).sets(func(d *rawDoor) []any { return []any{&d.Actions} }).written(func(d *rawDoor) (string, bool) {
+		for _, a := range d.Actions {
+			if a.Key == name {
+				return a.Value, true
+			}
+		}
+		return "", false
+	})
 	k.action = true
 	return k
 }

@@ -20,7 +20,7 @@ var ruleKeys = []key[*rawDoor]{
 		is(facts{only: sequenceDoors, doc: "whether any other port fails an attempt"}),
 	parsed(func(d *rawDoor) *[]PortRange { return &d.StrictIgnore }, list(parsePorts), "strict_ignore").
 		is(facts{follow: listComment, needs: "strict", doc: "ports that do not fail an attempt"}),
-	parsed(func(d *rawDoor) *bool { return &d.ForgiveRepeats }, parseRepeats, "repeats").
+	choice(func(d *rawDoor) *bool { return &d.ForgiveRepeats }, "fail", "forgive", "repeats").
 		is(facts{only: sequenceDoors, doc: "whether a further hit on the latest step fails"}),
 	parsed(func(d *rawDoor) *[]netip.Prefix { return &d.Allow }, list(parsePrefix), "allow").
 		is(facts{doc: "who may knock"}),
@@ -28,22 +28,12 @@ var ruleKeys = []key[*rawDoor]{
 		is(facts{doc: "who may not, even if allow has them"}),
 	parsed(func(d *rawDoor) *time.Duration { return &d.Cooldown }, parseSeconds, "cooldown").
 		is(facts{follow: unitAndComment, only: sequenceDoors, ruleset: noRuleset, doc: "how long hits do nothing after an opening"}),
-	parsed(func(d *rawDoor) *bool { return &d.CooldownForAll }, parseScope, "cooldown_scope").
+	choice(func(d *rawDoor) *bool { return &d.CooldownForAll }, "address", "door", "cooldown_scope").
 		is(facts{only: sequenceDoors, needs: "cooldown", doc: "whose hits these are"}),
 	parsed(func(d *rawDoor) *Lengths { return &d.PacketLength }, parseLengths, "packet_length").
 		is(facts{follow: comment, only: sequenceDoors, ruleset: noRuleset, doc: "how long a hit must be"}),
 	parsed(func(d *rawDoor) *[]PortRange { return &d.OpenPorts }, parseOpenPorts, "open_ports").
 		is(facts{follow: listComment, only: sequenceDoors, doc: "the ports that a step * takes"}),
-}
-
-func parseRepeats(text string) (forgive bool, err error) {
-	word, err := oneOf("fail", "forgive")(text)
-	return word == "forgive", err
-}
-
-func parseScope(text string) (forAll bool, err error) {
-	word, err := oneOf("address", "door")(text)
-	return word == "door", err
 }
 
 // parseOpenPorts reads ranges of ports that do not overlap.

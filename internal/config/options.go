@@ -36,7 +36,7 @@ var ownOptions = []key[*Config]{
 
 	parsed(func(c *Config) *string { return &c.StateDir }, parsePath, "statedir").
 		is(facts{spelled: "StateDir", reload: never, doc: "where the journal and the used messages are kept"}),
-	parsed(func(c *Config) *bool { return &c.KeepOnStop }, parseOnStop, "onstop").
+	choice(func(c *Config) *bool { return &c.KeepOnStop }, "close", "keep", "onstop").
 		is(facts{spelled: "OnStop", doc: "whether a stop closes the doors or keeps them"}),
 	parsed(func(c *Config) *time.Duration { return &c.StartLimit }, parseSeconds, "start_limit").
 		is(facts{spelled: "Start_Limit", follow: unitAndComment, reload: byDoors, doc: "how long a start command may run, where its door does not say"}),
@@ -54,11 +54,6 @@ const (
 	maxAttempts = 1 << 24
 	maxLogRate  = 1_000_000
 )
-
-func parseOnStop(text string) (keep bool, err error) {
-	word, err := oneOf("close", "keep")(text)
-	return word == "keep", err
-}
 
 // Interface names that are none.
 const (

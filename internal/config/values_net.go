@@ -95,6 +95,17 @@ func readOpen(d *rawDoor, text string) error {
 	return nil
 }
 
+func writeOpen(d *rawDoor) (string, bool) {
+	var ports []string
+	for _, proto := range d.OpenNamed {
+		ports = append(ports, proto.String()+"/*")
+	}
+	for _, r := range d.Open {
+		ports = append(ports, r.String())
+	}
+	return strings.Join(ports, ", "), len(ports) > 0
+}
+
 // overlapping returns two ranges that have a port in common, if there are any.
 func overlapping(list []PortRange) (a, b PortRange, found bool) {
 	sorted := sortedPorts(list)

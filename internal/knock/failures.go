@@ -1,6 +1,7 @@
 package knock
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 )
@@ -21,6 +22,11 @@ const newIgnoredTime = time.Minute
 type FailureLimit struct {
 	Count       int // 1-10,000
 	Within, For time.Duration
+}
+
+// String returns the limit as the configuration writes it: "20 / 60s, 600s".
+func (l FailureLimit) String() string {
+	return fmt.Sprintf("%d / %.0fs, %.0fs", l.Count, l.Within.Seconds(), l.For.Seconds())
 }
 
 // failures is who has failed lately, and who is ignored for it.

@@ -69,6 +69,21 @@ type FlagMatch struct {
 	Set, Clear Flags
 }
 
+// String returns the match as the configuration writes it: "syn,!ack"; "" if it
+// takes any packet.
+func (m FlagMatch) String() string {
+	var names []string
+	for i, n := range flagNames {
+		switch bit := Flags(1) << i; {
+		case m.Set&bit != 0:
+			names = append(names, n)
+		case m.Clear&bit != 0:
+			names = append(names, "!"+n)
+		}
+	}
+	return strings.Join(names, ",")
+}
+
 // Add returns the match with one more mention of a flag; of several mentions
 // of one flag the last counts, as in knockd 0.8.
 func (m FlagMatch) Add(f Flags, set bool) FlagMatch {

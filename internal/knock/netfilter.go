@@ -37,3 +37,6 @@ type NATTarget struct {
 	Net   netip.Prefix
 	Ports PortRange
 }
+
+// String returns the target as the configuration writes it: "10.0.0.0/24 tcp/22".
+func (t NATTarget) String() string { return t.Net.String() + " " + t.Ports.String() }

@@ -135,5 +135,14 @@ func ParsePortRanges(text string) ([]PortRange, error) {
 // if none was asked for.
 type Lengths struct{ Min, Max int }
 
+// String returns the range as the configuration writes it: "10-1200", or "10"
+// without a Max.
+func (l Lengths) String() string {
+	if l.Max == 0 {
+		return strconv.Itoa(l.Min)
+	}
+	return fmt.Sprintf("%d-%d", l.Min, l.Max)
+}
+
 // has says whether a length is one of the range's.
 func (l Lengths) has(n int) bool { return l.Min <= n && (l.Max == 0 || n <= l.Max) }
