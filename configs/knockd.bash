@@ -24,7 +24,7 @@ _knockd() {
     -c | --config | -p | --pidfile | -g | --logfile | -r | --read) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
     --address) ;;
     *) _knockd_choose "-i --interface -d --daemon -c --config -D --debug -l --lookup -p --pidfile -g --logfile -v --verbose
-        -4 --only-ip-v4 -t --check -r --read --address --close-all --force --guard --cleanup -V --version -h --help" ;;
+        -4 --only-ip-v4 -t --check -T --effective -r --read --address --close-all --force --guard --cleanup -V --version -h --help" ;;
     esac
 }
 

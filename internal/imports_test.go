@@ -37,7 +37,7 @@ var mayImport = map[string]string{
 	"knock":            "",
 	"livetest":         "",
 	"netstate":         "github.com/mdlayher/netlink",
-	"nettest":          "",
+	"nettest":          "github.com/google/go-cmp github.com/rogpeppe/go-internal",
 	"nft":              "event knock github.com/google/nftables github.com/mdlayher/netlink",
 	"nft/inspect":      "knock nft github.com/google/nftables",
 	"offline":          "capture config engine event knock onetime openings replaycache spa",

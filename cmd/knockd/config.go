@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -55,6 +56,17 @@ func (o *options) sayChecked(conf *config.Config, stdout, stderr io.Writer) erro
 	nothing := o.checkInterfacesNow(conf, stderr)
 	fmt.Fprintf(stdout, "%s: %s\n", o.config, o.verdict(len(conf.Doors), nothing))
 	return nil
+}
+
+// sayEffective prints what a daemon with these options would go by. What was
+// not said has the value that the program gives it.
+func (o *options) sayEffective(conf *config.Config, stdout io.Writer) error {
+	conf.Interfaces, _ = o.interfacesOf(conf)
+	conf.LogFile = cmp.Or(conf.LogFile, o.logFile)
+	conf.PidFile = cmp.Or(conf.PidFile, o.pidFile)
+	conf.StateDir = cmp.Or(conf.StateDir, config.DefaultStateDir)
+	_, err := io.WriteString(stdout, conf.Effective())
+	return err
 }
 
 func advise(stderr io.Writer, texts ...string) {

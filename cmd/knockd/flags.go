@@ -30,6 +30,7 @@ type options struct {
 	onlyV4     bool
 	version    bool
 	check      bool
+	effective  bool
 	read       string
 	addresses  []string
 	closeAll   bool
@@ -61,6 +62,7 @@ func parseFlags(args []string) (*options, error) {
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "say on standard output what happens")
 	f.BoolVarP(&o.onlyV4, "only-ip-v4", "4", false, "ignore IPv6")
 	f.BoolVarP(&o.check, "check", "t", false, "check the configuration and exit")
+	f.BoolVarP(&o.effective, "effective", "T", false, "print the configuration as it takes effect, without secrets, and exit")
 	f.StringVarP(&o.read, "read", "r", "", "decide on the packets of a capture `file`; run nothing")
 	f.StringSliceVar(&o.addresses, "address", nil, "with --read: a local `address` (default: those of the interface)")
 	f.BoolVar(&o.closeAll, "close-all", false, "close every door that a stopped daemon has left open, and exit")
@@ -89,14 +91,16 @@ func parseFlags(args []string) (*options, error) {
 // conflict says which options do not go together.
 func (o *options) conflict() error {
 	instead := 0
-	for _, given := range []bool{o.check, o.read != "", o.closeAll, o.guard, o.cleanup} {
+	for _, given := range []bool{o.check, o.effective, o.read != "", o.closeAll, o.guard, o.cleanup} {
 		if given {
 			instead++
 		}
 	}
 	switch {
 	case instead > 1:
-		return errors.New("only one of --check, --read, --close-all, --guard and --cleanup can be done at a time")
+		return errors.New("only one of --check, --effective, --read, --close-all, --guard and --cleanup can be done at a time")
+	case o.effective && o.debug:
+		return errors.New("--debug shows the sequences, which --effective leaves out: one or the other")
 	case len(o.addresses) > 0 && o.read == "":
 		return errors.New("--address goes with --read")
 	case o.force && !o.closeAll && !o.cleanup:
@@ -107,7 +111,7 @@ func (o *options) conflict() error {
 
 // serves reports whether the daemon is to run, and nothing else is asked for.
 func (o *options) serves() bool {
-	return !o.check && o.read == "" && !o.closeAll && !o.guard && !o.cleanup
+	return !o.check && !o.effective && o.read == "" && !o.closeAll && !o.guard && !o.cleanup
 }
 
 func usage(o *options) string {

@@ -97,6 +97,8 @@ func (o *options) do(ctx context.Context, stdout, stderr io.Writer) error {
 	switch {
 	case o.check:
 		return o.sayChecked(conf, stdout, stderr)
+	case o.effective:
+		return o.sayEffective(conf, stdout)
 	case o.read != "":
 		return o.replay(conf, stdout)
 	case o.guard:
