@@ -94,9 +94,10 @@ func (s *tableState) closes() []knock.PortRange {
 
 // partsIn returns what segments and ranges have in common.
 func partsIn(all []segment, ranges []knock.PortRange) []segment {
+	ranges = knock.JoinPorts(ranges)
 	var out []segment
 	for _, s := range all {
-		for _, r := range knock.JoinPorts(ranges) {
+		for _, r := range ranges {
 			part := s
 			part.First, part.Last = max(s.First, r.First), min(s.Last, r.Last)
 			if r.Proto == s.Proto && part.First <= part.Last {
@@ -109,10 +110,11 @@ func partsIn(all []segment, ranges []knock.PortRange) []segment {
 
 // partsOutside returns what segments have and ranges do not.
 func partsOutside(all []segment, ranges []knock.PortRange) []segment {
+	ranges = knock.JoinPorts(ranges)
 	var others []knock.PortRange
 	for _, s := range all {
 		first := int(s.First)
-		for _, r := range knock.JoinPorts(ranges) {
+		for _, r := range ranges {
 			if r.Proto != s.Proto || r.Last < s.First || r.First > s.Last {
 				continue
 			}
