@@ -19,40 +19,39 @@ import (
 // that cannot work with them, or that close nothing, and which mode would
 // help.
 func Examine(o nft.Options, doors []nft.Door) (warnings []string, err error) {
+	warnings, err = examine(o, doors, (*inspector).open)
+	if err != nil {
+		return nil, err
+	}
+	return append(warnings, legacyTables("/proc/thread-self/net")...), nil
+}
+
+// examine reads the host's rules and looks at each door with one of the
+// inspector's methods.
+func examine(o nft.Options, doors []nft.Door, look func(*inspector, *door)) (warnings []string, err error) {
 	r, err := nft.NewReader(o.NetNS)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	return examine(r, o, doors, "/proc/thread-self/net")
-}
-
-func examine(r *nft.Reader, o nft.Options, doors []nft.Door, procNet string) ([]string, error) {
 	x, err := newInspector(r, o)
 	if err != nil {
 		return nil, err
 	}
 	for _, d := range doors {
-		s, err := newDoor(d, x.opt)
+		v4, v6, err := d.Sets(x.opt)
 		if err != nil {
 			return nil, err
 		}
-		for _, ports := range s.Ports {
-			x.door(s, ports)
-		}
+		look(x, &door{d, v4, v6})
 	}
-	return append(x.warnings, legacyTables(procNet)...), nil
+	return x.warnings, nil
 }
 
 // door is a door and the sets that its openings are in.
 type door struct {
 	nft.Door
 	v4, v6 knock.SetName // the zero value: it does not open for this version
-}
-
-func newDoor(d nft.Door, o nft.Options) (*door, error) {
-	v4, v6, err := d.Sets(o)
-	return &door{d, v4, v6}, err
 }
 
 // legacyTables names what iptables-legacy has loaded: nf_tables does not show
@@ -134,9 +133,16 @@ func (x *inspector) warn(format string, args ...any) {
 	}
 }
 
-// door examines one range of a door's ports, by its first port, in IPv4 and
+// open examines the ports that a door opens.
+func (x *inspector) open(s *door) {
+	for _, ports := range s.Ports {
+		x.ports(s, ports)
+	}
+}
+
+// ports examines one range of a door's ports, by its first port, in IPv4 and
 // IPv6.
-func (x *inspector) door(s *door, r knock.PortRange) {
+func (x *inspector) ports(s *door, r knock.PortRange) {
 	for _, v6 := range []bool{false, true} {
 		if v6 && s.v6.IsZero() || !v6 && s.v4.IsZero() {
 			continue

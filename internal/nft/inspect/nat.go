@@ -16,20 +16,7 @@ import (
 // what to add, for each that drops what the doors lead elsewhere. The options
 // are those of the mode beside NAT. Own are the addresses of this host.
 func ExamineNAT(o nft.Options, doors []nft.Door, own []netip.Addr) (warnings []string, err error) {
-	r, err := nft.NewReader(o.NetNS)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	x, err := newInspector(r, o)
-	if err != nil {
-		return nil, err
-	}
-	for _, d := range doors {
-		s, err := newDoor(d, x.opt)
-		if err != nil {
-			return nil, err
-		}
+	return examine(o, doors, func(x *inspector, s *door) {
 		for _, t := range s.NAT {
 			if t.Net.IsSingleIP() && slices.Contains(own, t.Net.Addr()) {
 				x.local(s, t)
@@ -37,8 +24,7 @@ func ExamineNAT(o nft.Options, doors []nft.Door, own []netip.Addr) (warnings []s
 				x.forward(s, t)
 			}
 		}
-	}
-	return x.warnings, nil
+	})
 }
 
 // forward examines the way to another host and back.
