@@ -12,7 +12,7 @@ import (
 	"knockd/internal/knock"
 )
 
-// Once remembers what was used. *once.Store is one.
+// Once remembers what was used. *replaycache.Store is one.
 type Once interface {
 	// Enter enters a token with its own time and does not wait: from then on it
 	// is used. The function that it returns waits until that is safe on disk, or
@@ -34,7 +34,7 @@ type Packet struct {
 // Outcome is the kind of a Verdict.
 type Outcome uint8
 
-// The verdicts. Any stranger can cause Junk and Unknown, and whoever can
+// The outcomes. Any stranger can cause Junk and Unknown, and whoever can
 // listen Replay; the others need the keys, or fail for reasons of our own.
 const (
 	// Junk is no packet for any door; nothing is logged.
@@ -57,7 +57,7 @@ const (
 
 var outcomeNames = [...]string{"junk", "unknown", "faulty", "untimely", "replay", "store-fault", "denied", "opened"}
 
-// String returns the verdict as a word for counters: "junk" to "opened".
+// String returns the outcome as a word for counters: "junk" to "opened".
 func (v Outcome) String() string { return outcomeNames[v] }
 
 // Verdict is what becomes of one packet.
