@@ -4,7 +4,9 @@ import (
 	"go/doc"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -131,6 +133,43 @@ func TestDomainIsPure(t *testing.T) {
 		if !slices.Contains(pure, name) {
 			t.Errorf("knock must not import %s", name)
 		}
+	}
+}
+
+// TestImportOrder: the imports of a file stand in groups, with a line between
+// them: the standard library, other people's modules, the project.
+func TestImportOrder(t *testing.T) {
+	group := func(path string) int {
+		first, _, _ := strings.Cut(path, "/")
+		switch {
+		case first == "knockd":
+			return 2
+		case strings.Contains(first, "."):
+			return 1
+		}
+		return 0
+	}
+	err := filepath.WalkDir("..", func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() || filepath.Ext(path) != ".go" {
+			return err
+		}
+		files := token.NewFileSet()
+		file, err := parser.ParseFile(files, path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for i, next := range file.Imports[min(1, len(file.Imports)):] {
+			last := file.Imports[i]
+			was, is := group(strings.Trim(last.Path.Value, `"`)), group(strings.Trim(next.Path.Value, `"`))
+			apart := files.Position(next.Pos()).Line - files.Position(last.End()).Line
+			if was > is || was == is && apart > 1 || was < is && apart != 2 {
+				t.Errorf("%s: %s is not in its group: standard library, other modules, knockd", files.Position(next.Pos()), next.Path.Value)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -10,10 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"knockd/internal/event"
 	"knockd/internal/nettest"
-
-	"golang.org/x/sys/unix"
 )
 
 // TestFollowManyChanges makes random changes while a client knocks without a

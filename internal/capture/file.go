@@ -11,10 +11,10 @@ import (
 	"slices"
 	"time"
 
-	"knockd/internal/packet"
-
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/pcapgo"
+
+	"knockd/internal/packet"
 )
 
 // File is a Source that reads a capture file in pcap or pcapng format.

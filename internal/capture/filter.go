@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"sort"
 
+	"golang.org/x/net/bpf"
+
 	"knockd/internal/knock"
 	"knockd/internal/packet"
-
-	"golang.org/x/net/bpf"
 )
 
 // maxInstructions is the size above which a filter is made coarser. The

@@ -6,9 +6,9 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"knockd/internal/knock"
-
 	"golang.org/x/net/bpf"
+
+	"knockd/internal/knock"
 )
 
 // wantedPorts is a FilterSpec with n different ports.

@@ -11,11 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"knockd/internal/knock"
-	"knockd/internal/packet"
-
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"knockd/internal/knock"
+	"knockd/internal/packet"
 )
 
 // seed returns the seed of a random test: KNOCKD_TEST_SEED, or a new one.

@@ -7,11 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"knockd/internal/event"
 	"knockd/internal/knock"
 	"knockd/internal/nettest"
-
-	"golang.org/x/sys/unix"
 )
 
 // flood sends n first knocks, each from another address, as fast as it can.

@@ -8,10 +8,10 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"knockd/internal/event"
 	"knockd/internal/netstate"
-
-	"golang.org/x/sys/unix"
 )
 
 // Followed is a Live whose interfaces are named. It follows them as they come

@@ -9,12 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+
 	"knockd/internal/event"
 	"knockd/internal/knock"
 	"knockd/internal/nettest"
-
-	"golang.org/x/net/bpf"
-	"golang.org/x/sys/unix"
 )
 
 // TestAttachFinest checks what is done when the kernel finds a filter too large.

@@ -10,10 +10,10 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"knockd/internal/knock"
 	"knockd/internal/nettest"
-
-	"golang.org/x/sys/unix"
 )
 
 // inject sends a frame from an interface of a host as it is.

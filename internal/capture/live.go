@@ -10,10 +10,10 @@ import (
 	"syscall"
 	"time"
 
-	"knockd/internal/event"
-
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"knockd/internal/event"
 )
 
 // Live is a Source that reads from a packet socket (packet(7)). The kernel

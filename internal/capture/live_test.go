@@ -10,11 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"knockd/internal/event"
 	"knockd/internal/knock"
 	"knockd/internal/nettest"
-
-	"golang.org/x/sys/unix"
 )
 
 func TestMain(m *testing.M) { nettest.Main(m) }

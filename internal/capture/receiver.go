@@ -4,9 +4,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"knockd/internal/packet"
-
 	"golang.org/x/sys/unix"
+
+	"knockd/internal/packet"
 )
 
 // MaxBatch is how many packets a Source hands over at once. More may wait behind

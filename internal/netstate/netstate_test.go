@@ -11,11 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"knockd/internal/nettest"
-
 	"github.com/mdlayher/netlink"
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"knockd/internal/nettest"
 )
 
 func TestMain(m *testing.M) { nettest.Main(m) }

@@ -7,11 +7,11 @@ import (
 	"slices"
 	"time"
 
-	"knockd/internal/event"
-	"knockd/internal/knock"
-
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
+
+	"knockd/internal/event"
+	"knockd/internal/knock"
 )
 
 // Cleanup takes out of the kernel all that this package ever put there, by

@@ -7,9 +7,9 @@ import (
 	"slices"
 	"time"
 
-	"knockd/internal/knock"
-
 	"github.com/google/nftables"
+
+	"knockd/internal/knock"
 )
 
 // ErrNoDoor is the cause when a door is not, or no longer, native: then it has

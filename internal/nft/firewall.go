@@ -8,10 +8,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"knockd/internal/event"
-
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
+
+	"knockd/internal/event"
 )
 
 // ErrForeign is the cause when the table is not ours to use.

@@ -1,9 +1,9 @@
 package nft
 
 import (
-	"knockd/internal/knock"
-
 	"github.com/google/nftables"
+
+	"knockd/internal/knock"
 )
 
 // coverage is what a guard closes now, and what it leaves open until knocks

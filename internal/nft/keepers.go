@@ -8,9 +8,9 @@ import (
 	"strconv"
 	"strings"
 
-	"knockd/internal/knock"
-
 	"golang.org/x/sys/unix"
+
+	"knockd/internal/knock"
 )
 
 // Keepers returns the processes that keep tables of ours from being taken out:

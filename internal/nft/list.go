@@ -6,9 +6,9 @@ import (
 	"slices"
 	"time"
 
-	"knockd/internal/knock"
-
 	"github.com/google/nftables"
+
+	"knockd/internal/knock"
 )
 
 // present is an element that is in the kernel.

@@ -3,10 +3,10 @@ package nft
 import (
 	"fmt"
 
-	"knockd/internal/knock"
-
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
+
+	"knockd/internal/knock"
 )
 
 // Guard closes the doors' ports to all but opened addresses, in a table of our

@@ -3,10 +3,10 @@ package nft
 import (
 	"slices"
 
-	"knockd/internal/knock"
-
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
+
+	"knockd/internal/knock"
 )
 
 // model is what our own table is to look like.

@@ -9,12 +9,12 @@ import (
 	"sync/atomic"
 	"time"
 
-	"knockd/internal/event"
-	"knockd/internal/knock"
-
 	"github.com/mdlayher/netlink"
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"knockd/internal/event"
+	"knockd/internal/knock"
 )
 
 // events is where word of changed rules comes from.

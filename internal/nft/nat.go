@@ -5,12 +5,12 @@ import (
 	"net/netip"
 	"time"
 
-	"knockd/internal/knock"
-
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
+
+	"knockd/internal/knock"
 )
 
 // natSuffix is what the table's name has behind that of the other.

@@ -3,12 +3,12 @@ package nft
 import (
 	"encoding/binary"
 
-	"knockd/internal/knock"
-
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"knockd/internal/knock"
 )
 
 // Reader reads the rules that are in nf_tables, everybody's, and changes none.

@@ -6,10 +6,10 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/nftables"
+
 	"knockd/internal/event"
 	"knockd/internal/knock"
-
-	"github.com/google/nftables"
 )
 
 // changed is called by the monitor when somebody else has changed rules that

@@ -3,11 +3,11 @@ package nft
 import (
 	"fmt"
 
-	"knockd/internal/event"
-	"knockd/internal/knock"
-
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
+
+	"knockd/internal/event"
+	"knockd/internal/knock"
 )
 
 // unusedSets finds sets that no rule asks.

@@ -7,10 +7,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/nftables"
+
 	"knockd/internal/event"
 	"knockd/internal/knock"
-
-	"github.com/google/nftables"
 )
 
 // maxRange is how many ports a door may open in a set that is keyed by port:

@@ -9,10 +9,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"knockd/internal/event"
 	"knockd/internal/knock"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 func TestDry(t *testing.T) {

@@ -11,10 +11,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"knockd/internal/knock"
 	"knockd/internal/openings/journal"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // mustOpen opens the journal "test" in a directory, as if under a boot: this

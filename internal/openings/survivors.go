@@ -10,9 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"knockd/internal/openings/journal"
-
 	"golang.org/x/sys/unix"
+
+	"knockd/internal/openings/journal"
 )
 
 // A daemon that is killed leaves its commands running. An opening's stop must

@@ -4,10 +4,10 @@ import (
 	"encoding/binary"
 	"net/netip"
 
-	"knockd/internal/knock"
-
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
+
+	"knockd/internal/knock"
 )
 
 const (

@@ -5,10 +5,10 @@ import (
 	"net/netip"
 	"sync"
 
-	"knockd/internal/knock"
-
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
+
+	"knockd/internal/knock"
 )
 
 // Packet is a TCP segment or UDP datagram.

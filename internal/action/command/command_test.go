@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"knockd/internal/action/command"
-
 	"golang.org/x/sys/unix"
+
+	"knockd/internal/action/command"
 )
 
 var shell command.Shell

@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"slices"
 
-	"knockd/internal/knock"
-
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
+
+	"knockd/internal/knock"
 )
 
 // contents is a set as far as it can be read.

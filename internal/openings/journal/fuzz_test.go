@@ -5,9 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"knockd/internal/knock"
-
 	"github.com/google/go-cmp/cmp"
+
+	"knockd/internal/knock"
 )
 
 var comparable1 = cmp.AllowUnexported(Opening{})
