@@ -210,7 +210,8 @@ func TestNoSecrets(t *testing.T) {
 func harmless(t *testing.T, typ reflect.Type, at string) {
 	switch typ {
 	case reflect.TypeFor[knock.DoorID](), reflect.TypeFor[knock.PortRange](), reflect.TypeFor[knock.Hit](), reflect.TypeFor[knock.Protocol](), reflect.TypeFor[knock.Verdict](),
-		reflect.TypeFor[netip.Addr](), reflect.TypeFor[netip.AddrPort](), reflect.TypeFor[netip.Prefix](), reflect.TypeFor[time.Time](), reflect.TypeFor[time.Duration](), reflect.TypeFor[error]():
+		reflect.TypeFor[netip.Addr](), reflect.TypeFor[netip.AddrPort](), reflect.TypeFor[netip.Prefix](), reflect.TypeFor[time.Time](), reflect.TypeFor[time.Duration](), reflect.TypeFor[error](),
+		reflect.TypeFor[*uint32](): // a user id
 		return
 	}
 	switch kind := typ.Kind(); {

@@ -15,6 +15,11 @@ type Opening struct {
 	For     string // whom the door is open for: the knocker, or the prefix around it
 	Native  bool   // no command opens it
 	What    string // what a native one opens: "tcp/22"
+	Stays   bool   // nothing of knockd's closes it
+
+	// Who had it opened, if no knock did.
+	Client string  // whose message
+	UID    *uint32 // the user who did so by hand
 }
 
 // at names knocker and door.

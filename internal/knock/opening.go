@@ -13,6 +13,7 @@ type Opening struct {
 	Addr netip.Addr // the knocker
 	Host string     // the knocker's name, for the log; may be empty
 	Vars Vars       // what an action may be told
+	UID  *uint32    // the user who had it opened by hand; nil: nobody did
 
 	// Timeout (cmd_timeout) is how long it stays open: the time from the end of
 	// its beginning to its close, 0 or more.

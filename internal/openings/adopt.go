@@ -64,7 +64,7 @@ func record(o *knock.Opening) journal.Record {
 	return journal.Record{
 		Door: o.Door, Addr: o.Addr, Host: o.Host, Timeout: o.Timeout, Stop: o.Args.Stop,
 		IP: v.IP, Port: v.Port, Proto: v.Proto, Client: v.Client, Src: v.Src, Dst: v.Dst,
-		Kind: o.Action, What: o.What, Args: o.Args,
+		Kind: o.Action, What: o.What, Args: o.Args, UID: o.UID,
 	}
 }
 
@@ -73,7 +73,7 @@ func adopted(r *journal.Record) knock.Opening {
 	o := knock.Opening{
 		Door: r.Door, Addr: r.Addr, Host: r.Host, Timeout: r.Timeout,
 		Vars:   knock.Vars{IP: r.IP, Door: r.Door.Name, Port: r.Port, Proto: r.Proto, Client: r.Client, Src: r.Src, Dst: r.Dst},
-		Action: r.Kind, What: r.What, Args: r.Args,
+		Action: r.Kind, What: r.What, Args: r.Args, UID: r.UID,
 	}
 	o.Args.Stop = r.Stop
 	return o

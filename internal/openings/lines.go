@@ -14,6 +14,7 @@ func (s *schedule) say(e event.Event) { s.actions = append(s.actions, action{do:
 func described(o *knock.Opening) event.Opening {
 	return event.Opening{
 		Door: o.Door, Knocker: event.Knocker{Addr: o.Addr, Host: o.Host}, For: o.For(), Native: !byCommand(o), What: o.What,
+		Stays: !closes(o), Client: o.Vars.Client, UID: o.UID,
 	}
 }
 

@@ -47,13 +47,19 @@ func FuzzRecord(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stop, door string, timeout int64) {
 		r := closedBy(stop, time.Duration(timeout))
 		r.Door.Name, r.Kind, r.Args = door, "xt_recent", knock.Arguments{Version: 1, Value: stop}
+		uid := uint32(timeout)
+		r.UID = &uid
 		text := appendLine(nil, (&Opening{ID: 1, Record: r}).line())
 		p := replay(text)
 		r.Timeout = max(r.Timeout, 0)
 		if p.damaged != 0 || p.size != int64(len(text)) || len(p.live) != 1 {
 			t.Fatalf("%q: %+v", text, p)
 		}
-		if got := p.live[1].Record; got != r {
+		got := p.live[1].Record
+		if got.UID == nil || *got.UID != uid {
+			t.Errorf("user %v, want %d", got.UID, uid)
+		}
+		if got.UID = r.UID; got != r {
 			t.Errorf("got %+v, want %+v", got, r)
 		}
 	})

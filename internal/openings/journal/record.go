@@ -50,6 +50,7 @@ type line struct {
 	Kind       rawText    `json:"kind,omitempty"`
 	What       rawText    `json:"what,omitempty"`
 	Args       *arguments `json:"args,omitempty"`
+	UID        *uint32    `json:"uid,omitempty"`
 	Data       rawText    `json:"data,omitempty"` // in place of Args, of builds that knew none
 }
 
@@ -105,6 +106,7 @@ type Record struct {
 	Kind string // who closes it without a command
 	What string // what is open, for the log
 	Args knock.Arguments
+	UID  *uint32 // who had it opened by hand; nil: nobody did
 }
 
 // Opening is an opening as the journal knows it.
@@ -139,7 +141,7 @@ func (o *Opening) line() line {
 		Timeout: int64(o.Timeout), Stop: rawText(o.Stop),
 		IP: rawText(o.IP), Port: rawText(o.Port), Proto: rawText(o.Proto),
 		Client: rawText(o.Client), Src: rawText(o.Src), Dst: rawText(o.Dst),
-		Kind: rawText(o.Kind), What: rawText(o.What), Args: argumentsOf(&o.Record),
+		Kind: rawText(o.Kind), What: rawText(o.What), Args: argumentsOf(&o.Record), UID: o.UID,
 	}
 }
 
@@ -154,7 +156,7 @@ func (l *line) opening() (o *Opening, ok bool) {
 			Timeout: max(time.Duration(l.Timeout), 0), Stop: string(l.Stop),
 			IP: string(l.IP), Port: string(l.Port), Proto: string(l.Proto),
 			Client: string(l.Client), Src: string(l.Src), Dst: string(l.Dst),
-			Kind: string(l.Kind), What: string(l.What), Args: args,
+			Kind: string(l.Kind), What: string(l.What), Args: args, UID: l.UID,
 		},
 	}, ok
 }
