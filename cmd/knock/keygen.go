@@ -135,13 +135,9 @@ func (k *keyPair) defaultName() string {
 	return name
 }
 
-// ports is the list of the door's ports.
+// ports returns the list of the door's ports.
 func (k *keyPair) ports(separator string) string {
-	var all []string
-	for _, p := range k.access {
-		all = append(all, p.Ports().String())
-	}
-	return strings.Join(all, separator)
+	return knock.PortNames(knock.PortsOf(k.access), separator)
 }
 
 // text is all that is printed where nothing is written, but the QR code.

@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"strings"
 	"time"
 
 	"knockd/internal/cli"
 	"knockd/internal/client"
 	"knockd/internal/client/plan"
+	"knockd/internal/knock"
 )
 
 // runKnock is the command without a subcommand: knock, and wait if asked to.
@@ -130,11 +130,7 @@ func printPlan(p *plan.Plan, r *report, hosts []netip.Addr) error {
 
 // rehearseSPA says what would be sent.
 func rehearseSPA(p *plan.Plan, r *report) {
-	var ports []string
-	for _, port := range p.SPA.Access {
-		ports = append(ports, port.Ports().String())
-	}
-	text := "would ask for " + strings.Join(ports, ", ")
+	text := "would ask for " + knock.PortNames(knock.PortsOf(p.SPA.Access), ", ")
 	if p.SPA.Timeout > 0 {
 		text += fmt.Sprintf(" for %d s", p.SPA.Timeout/time.Second)
 	}

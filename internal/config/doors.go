@@ -3,10 +3,8 @@ package config
 import (
 	"errors"
 	"fmt"
-	"math"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -164,14 +162,6 @@ func severalPorts(text string, err error) error {
 		return fmt.Errorf("text behind a port: a comment begins with a blank and # or ;")
 	}
 	return err
-}
-
-func parsePort(text string) (uint16, error) {
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > math.MaxUint16 {
-		return 0, portFault(text, err == nil || errors.Is(err, strconv.ErrRange))
-	}
-	return uint16(n), nil
 }
 
 // describe names what is wrong. What holds a digit and is no number may be a whole

@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"net/netip"
@@ -31,40 +32,31 @@ func list[T any](parse func(string) (T, error)) func(string) ([]T, error) {
 
 // parsePortRange reads "22" or "60001-60010".
 func parsePortRange(text string) (PortRange, error) {
-	first, last, isRange := strings.Cut(text, "-")
-	if !isRange {
-		last = first
+	if strings.Contains(text, "/") {
+		return PortRange{}, portFault(text, false)
 	}
-	low, err := parsePort(trim(first))
-	if err != nil {
-		return PortRange{}, err
-	}
-	high, err := parsePort(trim(last))
-	if err == nil && high < low {
-		err = fmt.Errorf("ports %d-%d: the first must not be above the last", low, high)
-	}
-	return PortRange{First: low, Last: high}, err
-}
-
-func parseProtocol(text string) (knock.Protocol, error) {
-	for _, p := range []knock.Protocol{knock.TCP, knock.UDP} {
-		if strings.EqualFold(text, p.String()) {
-			return p, nil
-		}
-	}
-	return 0, fmt.Errorf("%q: must be tcp/PORT or udp/PORT", text)
+	r, err := knock.ParsePortRange(text)
+	return r, rangeFault(err)
 }
 
 // parsePorts reads "tcp/22" or "udp/60001-60010".
 func parsePorts(text string) (PortRange, error) {
-	proto, ports, _ := strings.Cut(text, "/")
-	p, err := parseProtocol(trim(proto))
-	if err != nil {
-		return PortRange{}, fmt.Errorf("%q: must be tcp/PORT or udp/PORT", text)
+	r, err := knock.ParsePortRange(text)
+	if fault := (*knock.StepError)(nil); !strings.Contains(text, "/") || errors.As(err, &fault) && fault.BadProtocol {
+		return PortRange{}, noPorts(text)
 	}
-	r, err := parsePortRange(trim(ports))
-	return PortRange{Proto: p, First: r.First, Last: r.Last}, err
+	return r, rangeFault(err)
 }
+
+// rangeFault says what is wrong with a range of ports.
+func rangeFault(err error) error {
+	if fault := (*knock.StepError)(nil); errors.As(err, &fault) {
+		return portFault(fault.Port, fault.Number)
+	}
+	return err
+}
+
+func noPorts(text string) error { return fmt.Errorf("%q: must be tcp/PORT or udp/PORT", text) }
 
 // readOpen reads what a door opens: distinct ports, or "tcp/*".
 func readOpen(d *rawDoor, text string) error {
@@ -72,9 +64,9 @@ func readOpen(d *rawDoor, text string) error {
 	var named []knock.Protocol
 	for field := range strings.SplitSeq(text, ",") {
 		if proto, ok := strings.CutSuffix(trim(field), "/*"); ok {
-			p, err := parseProtocol(trim(proto))
-			if err != nil {
-				return err
+			p, known := knock.ParseProtocol(trim(proto))
+			if !known {
+				return noPorts(trim(proto))
 			}
 			if slices.Contains(named, p) {
 				return fmt.Errorf("%v/* and %v/* overlap: each port must be named once", p, p)

@@ -55,13 +55,4 @@ func Texts(events []Event) (texts []string) {
 }
 
 // Ports names ranges of ports as the configuration does: "tcp/22, udp/53".
-func Ports(ports []knock.PortRange) string {
-	text := ""
-	for i, p := range ports {
-		if i > 0 {
-			text += ", "
-		}
-		text += p.String()
-	}
-	return text
-}
+func Ports(ports []knock.PortRange) string { return knock.PortNames(ports, ", ") }

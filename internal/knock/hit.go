@@ -26,6 +26,18 @@ func (p Protocol) String() string {
 	return "unknown"
 }
 
+// ParseProtocol reads "tcp" or "udp" in any case; ok is false if the text is
+// anything else.
+func ParseProtocol(text string) (p Protocol, ok bool) {
+	switch {
+	case strings.EqualFold(text, "tcp"):
+		return TCP, true
+	case strings.EqualFold(text, "udp"):
+		return UDP, true
+	}
+	return 0, false
+}
+
 // Flags are the control bits of a TCP header's 14th octet (RFC 9293, 3.1).
 type Flags uint8
 

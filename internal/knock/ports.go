@@ -26,6 +26,16 @@ func PortsOf(steps []Step) []PortRange {
 	return ports
 }
 
+// PortNames returns ranges as the configuration writes them, with sep between
+// them: "tcp/22, udp/60001-60010".
+func PortNames(ports []PortRange, sep string) string {
+	names := make([]string, len(ports))
+	for i, p := range ports {
+		names[i] = p.String()
+	}
+	return strings.Join(names, sep)
+}
+
 // Has reports whether a port is in the range.
 func (r PortRange) Has(s Step) bool {
 	return (r.Proto == 0 || r.Proto == s.Proto) && r.First <= s.Port && s.Port <= r.Last
@@ -96,41 +106,6 @@ func comparePorts(a, b PortRange) int {
 	return cmp.Or(cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.First, b.First))
 }
 
-// ParsePortRange reads "tcp/22" or "udp/60001-60010"; ok is false if the text
-// is anything else.
-func ParsePortRange(text string) (r PortRange, ok bool) {
-	proto, ports, _ := strings.Cut(text, "/")
-	switch strings.ToLower(strings.TrimSpace(proto)) {
-	case "tcp":
-		r.Proto = TCP
-	case "udp":
-		r.Proto = UDP
-	default:
-		return r, false
-	}
-	first, last, ranged := strings.Cut(ports, "-")
-	if !ranged {
-		last = first
-	}
-	a, errA := strconv.ParseUint(strings.TrimSpace(first), 10, 16)
-	b, errB := strconv.ParseUint(strings.TrimSpace(last), 10, 16)
-	r.First, r.Last = uint16(a), uint16(b)
-	return r, errA == nil && errB == nil && a > 0 && a <= b
-}
-
-// ParsePortRanges reads a list of ranges, as in "tcp/22, udp/60001-60010".
-func ParsePortRanges(text string) ([]PortRange, error) {
-	var list []PortRange
-	for _, word := range strings.Split(text, ",") {
-		r, ok := ParsePortRange(strings.TrimSpace(word))
-		if !ok {
-			return nil, fmt.Errorf("%q: must be PROTOCOL/PORT or PROTOCOL/FIRST-LAST, with tcp or udp and ports from 1 to 65535", strings.TrimSpace(word))
-		}
-		list = append(list, r)
-	}
-	return list, nil
-}
-
 // Lengths is a range of lengths of a transport payload, in octets. Max is 0
 // if none was asked for.
 type Lengths struct{ Min, Max int }
@@ -144,5 +119,5 @@ func (l Lengths) String() string {
 	return fmt.Sprintf("%d-%d", l.Min, l.Max)
 }
 
-// has says whether a length is one of the range's.
+// has reports whether a length is one of the range's.
 func (l Lengths) has(n int) bool { return l.Min <= n && (l.Max == 0 || n <= l.Max) }

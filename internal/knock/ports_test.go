@@ -1,32 +1,41 @@
 package knock_test
 
 import (
-	"fmt"
+	"errors"
 	"testing"
 
 	"knockd/internal/knock"
 )
 
-func TestParsePortRanges(t *testing.T) {
+func TestParsePortRange(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		in, want string
-		bad      bool
+		step     bool // the error is a *StepError
 	}{
-		{"tcp/22, UDP/60001-60010", "[tcp/22 udp/60001-60010]", false},
-		{"22", `"22": must be PROTOCOL/PORT or PROTOCOL/FIRST-LAST, with tcp or udp and ports from 1 to 65535`, true},
-		{"tcp/22,", `"": must be PROTOCOL/PORT or PROTOCOL/FIRST-LAST, with tcp or udp and ports from 1 to 65535`, true},
-		{"tcp/0", `"tcp/0": must be PROTOCOL/PORT or PROTOCOL/FIRST-LAST, with tcp or udp and ports from 1 to 65535`, true},
-		{"tcp/30-20", `"tcp/30-20": must be PROTOCOL/PORT or PROTOCOL/FIRST-LAST, with tcp or udp and ports from 1 to 65535`, true},
-		{"tcp/65536", `"tcp/65536": must be PROTOCOL/PORT or PROTOCOL/FIRST-LAST, with tcp or udp and ports from 1 to 65535`, true},
+		{"tcp/22", "tcp/22", false},
+		{" UDP / 60001 - 60010 ", "udp/60001-60010", false},
+		{"22", "22", false},
+		{"60001-60010", "60001-60010", false},
+		{"tcp/7-7", "tcp/7", false},
+		{"", `port "": must be a number between 1 and 65535`, true},
+		{"tcp/", `port "": must be a number between 1 and 65535`, true},
+		{"/22", `protocol "": must be tcp or udp`, true},
+		{"icmp/22", `protocol "icmp": must be tcp or udp`, true},
+		{"tcp/0", "port 0: must be between 1 and 65535", true},
+		{"tcp/1-65536", "port 65536: must be between 1 and 65535", true},
+		{"tcp/1-x", `port "x": must be a number between 1 and 65535`, true},
+		{"tcp/1-2-3", `port "2-3": must be a number between 1 and 65535`, true},
+		{"tcp/30-20", "ports 30-20: the first must not be above the last", false},
 	} {
-		list, err := knock.ParsePortRanges(tt.in)
-		got := fmt.Sprint(list)
+		r, err := knock.ParsePortRange(tt.in)
+		got := r.String()
 		if err != nil {
 			got = err.Error()
 		}
-		if got != tt.want || (err != nil) != tt.bad {
-			t.Errorf("%q: %s, want %s", tt.in, got, tt.want)
+		var fault *knock.StepError
+		if got != tt.want || errors.As(err, &fault) != tt.step {
+			t.Errorf("%q: %s, %v; want %s", tt.in, got, errors.As(err, &fault), tt.want)
 		}
 	}
 }

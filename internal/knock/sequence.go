@@ -71,22 +71,58 @@ func ParseSequence(text string, wild bool) ([]Step, error) {
 // step of TCP. With wild the port may be "*". An error is a *StepError.
 func ParseStep(text string, wild bool) (Step, error) {
 	port, proto, named := strings.Cut(text, ":")
-	e := &StepError{Port: strings.Trim(port, blanks), Protocol: strings.Trim(proto, blanks)}
-	s := Step{Proto: TCP}
-	switch {
-	case strings.EqualFold(e.Protocol, "udp"):
-		s.Proto = UDP
-	case named && !strings.EqualFold(e.Protocol, "tcp"):
-		e.BadProtocol = true
+	s, e := Step{Proto: TCP}, &StepError{Port: strings.Trim(port, blanks)}
+	if named {
+		s.Proto = e.readProtocol(proto)
 	}
 	if !wild || e.Port != "*" {
-		n, err := strconv.Atoi(e.Port)
-		e.Number = err == nil || errors.Is(err, strconv.ErrRange)
-		e.BadPort = err != nil || n < 1 || n > math.MaxUint16
-		s.Port = uint16(n)
+		s.Port = e.readPort(port)
 	}
 	if e.BadPort || e.BadProtocol {
 		return Step{}, e
 	}
 	return s, nil
+}
+
+func (e *StepError) readProtocol(text string) Protocol {
+	e.Protocol = strings.Trim(text, blanks)
+	p, ok := ParseProtocol(e.Protocol)
+	e.BadProtocol = !ok
+	return p
+}
+
+func (e *StepError) readPort(text string) uint16 {
+	e.Port = strings.Trim(text, blanks)
+	n, err := strconv.Atoi(e.Port)
+	e.Number = err == nil || errors.Is(err, strconv.ErrRange)
+	e.BadPort = err != nil || n < 1 || n > math.MaxUint16
+	return uint16(n)
+}
+
+// ParsePortRange reads "tcp/22" or "udp/60001-60010", and without a protocol
+// "22" or "60001-60010". What is wrong with a protocol or a port is a
+// *StepError.
+func ParsePortRange(text string) (PortRange, error) {
+	var r PortRange
+	var e StepError
+	proto, ports, named := strings.Cut(text, "/")
+	if !named {
+		ports = text
+	} else if r.Proto = e.readProtocol(proto); e.BadProtocol {
+		return PortRange{}, &e
+	}
+	first, last, several := strings.Cut(ports, "-")
+	if !several {
+		last = first
+	}
+	if r.First = e.readPort(first); e.BadPort {
+		return PortRange{}, &e
+	}
+	if r.Last = e.readPort(last); e.BadPort {
+		return PortRange{}, &e
+	}
+	if r.First > r.Last {
+		return PortRange{}, fmt.Errorf("ports %d-%d: the first must not be above the last", r.First, r.Last)
+	}
+	return r, nil
 }

@@ -51,8 +51,8 @@ func (l *line) arguments() (a knock.Arguments, ok bool) {
 	}
 	a = knock.Arguments{Version: stored.Version, To: stored.To, Value: string(stored.List)}
 	if stored.Port != "" {
-		ports, ok := knock.ParsePortRange(stored.Port)
-		if !ok || ports.Len() != 1 {
+		ports, err := knock.ParsePortRange(stored.Port)
+		if err != nil || ports.Proto == 0 || ports.Len() != 1 {
 			return a, false
 		}
 		a.Port = knock.Step{Proto: ports.Proto, Port: ports.First}
