@@ -42,7 +42,7 @@ func TestFilterChangesNoDecision(t *testing.T) {
 		for n := range uint32(300) {
 			b := packetOfFew(r, doors, n)
 			now = now.Add(time.Duration(r.IntN(1000)) * time.Millisecond)
-			p, ok := packet.Decode(b)
+			p, ok := new(packet.Decoder).Decode(b, len(b))
 			if !ok {
 				t.Fatalf("%x is no packet", b)
 			}

@@ -250,7 +250,7 @@ func TestFilterPassesVisible(t *testing.T) {
 			if k := kernel.run(t, b); k != min(got, len(b)) {
 				t.Fatalf("the kernel lets pass %d octets, the interpreter %d, of %x", k, got, b)
 			}
-			p, ok := packet.Decode(b)
+			p, ok := new(packet.Decoder).Decode(b, len(b))
 			see := ok && oracle.visible(p.Hit) && !(w.OnlyIPv4 && p.Src.Is6())
 			packets++
 			if got > 0 {

@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"knockd/internal/event"
 	"knockd/internal/knock"
 	"knockd/internal/nettest"
 )
@@ -73,14 +72,8 @@ func BenchmarkFlood(b *testing.B) {
 	run()
 	for b.Loop() {
 		without, _ := run()
-		var l *Live
 		w := &FilterSpec{Matches: []Match{{Proto: knock.TCP, First: 7000, Last: 7000, Flags: knock.FlagMatch{Set: knock.SYN}}}}
-		if err := server.Do(func() (err error) {
-			l, err = Open("eth0", w, func(e event.Event) { b.Log(e.Text()) })
-			return err
-		}); err != nil {
-			b.Fatal(err)
-		}
+		l := listen(b, server, "eth0", w)
 		var got, batches atomic.Int64
 		done := make(chan struct{})
 		go func() {

@@ -65,7 +65,7 @@ func FuzzFilter(f *testing.F) {
 			}
 			length = min(length, len(b))
 			want, got := all.Expire(now), passed.Expire(now)
-			p, ok := packet.Decode(b)
+			p, ok := new(packet.Decoder).Decode(b, len(b))
 			if ok && !(w.OnlyIPv4 && p.Src.Is6()) {
 				want = append(slices.Clone(want), all.Observe(p.Hit, now)...)
 				keysSee(t, w, p, &decoder, b[:length], len(b))

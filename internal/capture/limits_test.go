@@ -65,14 +65,7 @@ func TestLiveLittleMemory(t *testing.T) {
 	w := wantedPorts(rand.New(rand.NewPCG(1, 1)), 5000)
 	w.Matches = append(w.Matches, wantUDP(7000).Matches...)
 	var logged []string
-	var l *Live
-	if err := server.Do(func() (err error) {
-		l, err = Open("eth0", w, func(e event.Event) { logged = append(logged, e.Text()) })
-		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
+	l := listenAndTell(t, server, "eth0", w, func(e event.Event) { logged = append(logged, e.Text()) })
 	for range 3 {
 		if err := l.SetFilter(w); err != nil {
 			t.Fatal(err)

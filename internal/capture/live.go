@@ -3,7 +3,6 @@ package capture
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"slices"
 	"sync"
@@ -64,39 +63,8 @@ func Listen(name string, w *FilterSpec, log func(event.Event)) (*Live, error) {
 	return l, nil
 }
 
-// Open listens for what is wanted on the interface of the given name, or on
-// all interfaces if the name is "any".
-func Open(name string, w *FilterSpec, log func(event.Event)) (*Live, error) {
-	var indexes []int
-	if name != Any {
-		i, err := net.InterfaceByName(name)
-		if err != nil {
-			return nil, fmt.Errorf("open %s for capture: %w", name, unwrapped(err))
-		}
-		indexes = []int{i.Index}
-	}
-	l, err := Listen(name, w, log)
-	if err != nil {
-		return nil, err
-	}
-	if err := l.Bind(indexes); err != nil {
-		l.Close()
-		return nil, err
-	}
-	return l, nil
-}
-
 // Any is the name that stands for all interfaces, as for libpcap.
 const Any = "any"
-
-// unwrapped drops the net package's words around an error.
-func unwrapped(err error) error {
-	var op *net.OpError
-	if errors.As(err, &op) {
-		return op.Err
-	}
-	return err
-}
 
 func (l *Live) failed(doing string, err error) error {
 	return fmt.Errorf("%s %s for capture: %w", doing, l.name, err)

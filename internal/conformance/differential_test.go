@@ -189,7 +189,8 @@ func agree(t *testing.T, trace *Trace) {
 		t.Errorf("doors: here -, package config +:\n%s", diff)
 	}
 	for i, p := range trace.Packets {
-		got, ok := packet.Decode(Frame(p.Hit)[14:])
+		ip := Frame(p.Hit)[14:]
+		got, ok := new(packet.Decoder).Decode(ip, len(ip))
 		if !ok || got.Hit != p.Hit {
 			t.Fatalf("packet %d: here %+v, package packet %+v (%v)", i, p.Hit, got.Hit, ok)
 		}

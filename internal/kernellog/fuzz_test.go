@@ -37,7 +37,7 @@ func FuzzEntry(f *testing.F) {
 		}
 		before := time.Now()
 		e, ok := entry(a)
-		p, isPacket := packet.Decode(payload)
+		p, isPacket := new(packet.Decoder).Decode(payload, len(payload))
 		switch {
 		case !ok && has&3 == 3 && isPacket && untagged(payload, p):
 			t.Fatalf("%x: left out, and it is a packet of %v", payload, p.Src)

@@ -3,7 +3,6 @@ package packet
 import (
 	"encoding/binary"
 	"net/netip"
-	"sync"
 
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
@@ -31,23 +30,12 @@ type Decoder struct {
 	fixed [ip6Len]byte // a header without its options
 }
 
-var decoders = sync.Pool{New: func() any { return new(Decoder) }}
-
-// Decode decodes one whole packet that begins with the first octet of its IP
-// header. The result is false if it is no well-formed TCP segment or UDP
-// datagram.
-func Decode(ip []byte) (Packet, bool) {
-	d := decoders.Get().(*Decoder)
-	p, ok := d.Decode(ip, len(ip))
-	decoders.Put(d)
-	return p, ok
-}
-
-// Decode is like the function Decode for a packet of wire octets of which
-// only the first len(ip) were captured: the fixed part of all headers has to
-// be among them. The octets may begin with up to two VLAN tags, each without
-// its leading EtherType: what a packet socket delivers for frames that are
-// tagged more than once.
+// Decode decodes a packet of wire octets, of which the first len(ip) were
+// captured, from the first octet of its IP header on. The result is false if it
+// is no well-formed TCP segment or UDP datagram, or if the fixed part of one of
+// its headers was not captured. The octets may begin with up to two VLAN tags,
+// each without its leading EtherType: what a packet socket delivers for frames
+// that are tagged more than once.
 func (d *Decoder) Decode(ip []byte, wire int) (Packet, bool) {
 	for tags := 0; ; tags++ {
 		if p, ok := d.decode(ip, wire); ok {
