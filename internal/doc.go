@@ -28,6 +28,8 @@
 //   - control is what the control socket says: the Varlink interface knockd.control, its types, its errors, and which
 //     events a reader may see.
 //   - control/client asks a running knockd, through its control socket.
+//   - control/server answers those who connect to the control socket: it speaks Varlink with them, knows their ranks,
+//     and bounds what they can cost.
 //   - daemon joins the rooms of knockd: packets go from the capture through the tracker to the doors, left to right;
 //     lines go to the log.
 //   - demo shows a door on two hosts of its own: private network namespaces, joined by a virtual cable.

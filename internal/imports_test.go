@@ -26,6 +26,7 @@ var mayImport = map[string]string{
 	"client/plan":      "client fwknop knock profile spa",
 	"config":           "knock statefile gopkg.in/ini.v1",
 	"control":          "",
+	"control/server":   "control statefile",
 	"control/client":   "control github.com/varlink/go",
 	"conformance":      "knock nettest github.com/google/gopacket",
 	"daemon":           "action/command action/nft action/xtrecent capture config engine event eventlog firewall hostnames knock netstate nft onetime openings replaycache spa statefile",

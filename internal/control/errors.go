@@ -40,10 +40,15 @@ type ReloadRefused struct {
 	Restart []string `json:"restart"` // what only a restart can change
 }
 
-// TooMany says that no more calls of a method go on at a time.
+// Failed says that what was asked for failed.
+type Failed struct {
+	Reason string `json:"reason"`
+}
+
+// TooMany says that no more of something go on at a time.
 type TooMany struct {
-	Method string `json:"method"`
-	Limit  int    `json:"limit"`
+	What  string `json:"what"`
+	Limit int    `json:"limit"`
 }
 
 // Ending says that knockd ends.
@@ -63,6 +68,9 @@ func (*CannotOpen) Name() string { return Interface + ".CannotOpen" }
 
 // Name implements Error.
 func (*ReloadRefused) Name() string { return Interface + ".ReloadRefused" }
+
+// Name implements Error.
+func (*Failed) Name() string { return Interface + ".Failed" }
 
 // Name implements Error.
 func (*TooMany) Name() string { return Interface + ".TooMany" }
@@ -88,13 +96,15 @@ func (e *ReloadRefused) Error() string {
 	return text
 }
 
+func (e *Failed) Error() string { return e.Reason }
+
 func (e *TooMany) Error() string {
-	return fmt.Sprintf("%s: %d at a time, no more", strings.TrimPrefix(e.Method, Interface+"."), e.Limit)
+	return fmt.Sprintf("too many %s: at most %d at a time", e.What, e.Limit)
 }
 
 func (*Ending) Error() string { return "knockd ends" }
 
 // Errors returns one of each, to be filled in from a reply.
 func Errors() []Error {
-	return []Error{&NotAllowed{}, &NoSuchDoor{}, &NotForced{}, &CannotOpen{}, &ReloadRefused{}, &TooMany{}, &Ending{}}
+	return []Error{&NotAllowed{}, &NoSuchDoor{}, &NotForced{}, &CannotOpen{}, &ReloadRefused{}, &Failed{}, &TooMany{}, &Ending{}}
 }

@@ -241,14 +241,15 @@ func TestErrorTexts(t *testing.T) {
 		{&CannotOpen{"ssh", "it has no sequence left"}, "ssh: not opened: it has no sequence left"},
 		{&ReloadRefused{[]string{"a", "b"}, nil}, "a\nb"},
 		{&ReloadRefused{nil, []string{"Interface", "PidFile"}}, "only a restart can change: Interface, PidFile"},
-		{&TooMany{MethodExplain, 2}, "Explain: 2 at a time, no more"},
+		{&Failed{"knockd is busy"}, "knockd is busy"},
+		{&TooMany{"live explanations", 2}, "too many live explanations: at most 2 at a time"},
 		{&Ending{}, "knockd ends"},
 	} {
 		if got := c.err.Error(); got != c.want {
 			t.Errorf("%s: %q, want %q", c.err.Name(), got, c.want)
 		}
 	}
-	if n := len(Errors()); n != 7 {
+	if n := len(Errors()); n != 8 {
 		t.Error(fmt.Sprint(n), "errors")
 	}
 }
