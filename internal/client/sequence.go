@@ -8,10 +8,6 @@ import (
 	"knockd/internal/knock"
 )
 
-// DefaultDelay is the pause between two hits if nothing else is asked for. It
-// exceeds the 40 ms by which packets overtake each other on a jittery path.
-const DefaultDelay = 50 * time.Millisecond
-
 // Pace is how the hits of a sequence follow each other.
 type Pace struct {
 	Sender

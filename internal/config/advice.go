@@ -2,9 +2,11 @@ package config
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"knockd/internal/knock"
 )
@@ -16,7 +18,8 @@ func (p *parser) adviseDoor(d *rawDoor) {
 	}
 	if d.SPA == nil {
 		p.adviseFlags(d)
-		p.adviseExample(d)
+		p.adviseSequence(d)
+		p.advisePace(d)
 	}
 	opens := d.OpensPorts() || len(d.Actions) > 0 || d.Close != ""
 	if d.has("cmd_timeout") && d.StopCommand == "" && d.StopCommand6 == "" && !opens {
@@ -41,21 +44,32 @@ func (d *rawDoor) keyFile() string {
 	return d.SPA.KeyFile
 }
 
+func (d *rawDoor) hasTCP() bool {
+	return slices.ContainsFunc(d.Sequence, func(s knock.Step) bool { return s.Proto == knock.TCP })
+}
+
+// opensAgain reports whether every packet of a connection opens the door.
+func (d *rawDoor) opensAgain() bool {
+	return len(d.Sequence) == 1 && d.hasTCP() && d.Cooldown == 0 && takesEstablished(d.Flags)
+}
+
 // adviseFlags looks for doors that ordinary clients cannot open, or that open
 // again and again.
 func (p *parser) adviseFlags(d *rawDoor) {
-	tcp := slices.ContainsFunc(d.Sequence, func(s knock.Step) bool { return s.Proto == knock.TCP })
-	again := len(d.Sequence) == 1 && d.Cooldown == 0 && takesEstablished(d.Flags)
 	switch {
-	case !tcp:
-	case again:
+	case !d.hasTCP():
+	case d.opensAgain():
 		key := "sequence"
 		if d.has("tcpflags") {
 			key = "tcpflags"
 		}
 		p.advise(d.fault(key, fmt.Errorf("one step, whose flags every packet of a connection has, so that each opens the door again: say tcpflags = syn,!ack, and cooldown")))
-	case d.Flags.Set&knock.ACK != 0:
-		p.advise(d.fault("tcpflags", fmt.Errorf("ack: no ordinary client sends it in a packet that begins a connection: say syn,!ack")))
+	case d.Flags.Set&^knock.SYN != 0:
+		p.advise(d.fault("tcpflags", fmt.Errorf("%v: no ordinary client sends it in a packet that begins a connection: say syn,!ack", d.Flags.Set&^knock.SYN)))
+	case d.Flags.Clear&knock.SYN != 0:
+		p.advise(d.fault("tcpflags", fmt.Errorf("!syn: no ordinary client begins a connection without it: say syn,!ack")))
+	case takesEstablished(d.Flags):
+		p.advise(d.fault("tcpflags", fmt.Errorf("does not ask for syn: packets of connections that there are, those of this host's own among them, count as hits too: say syn,!ack")))
 	}
 }
 
@@ -65,18 +79,57 @@ var published = [][]uint16{
 	{10001, 10002, 10003}, {10003, 10002, 10001}, {5040, 6010, 6500}, {4040, 5050, 8080}, {571, 290, 911}, {911, 290, 571},
 }
 
-func (p *parser) adviseExample(d *rawDoor) {
+// adviseSequence looks for sequences that others find: known ones, and those that
+// a port scan takes. A single step with a cooldown is no secret, but the port of
+// something that is to be woken.
+func (p *parser) adviseSequence(d *rawDoor) {
 	ports := make([]uint16, len(d.Sequence))
 	for i, s := range d.Sequence {
 		ports[i] = s.Port
 	}
-	if slices.ContainsFunc(published, func(e []uint16) bool { return slices.Equal(e, ports) }) {
-		p.advise(d.fault("sequence", fmt.Errorf("is a published example, which is tried first: choose ports of your own")))
+	n, what := len(ports), ""
+	switch {
+	case slices.ContainsFunc(published, func(e []uint16) bool { return slices.Equal(e, ports) }):
+		what = "is a published example, which is tried first: choose ports of your own"
+	case n == 0 || d.Strict:
+	case n == 1 && d.Cooldown == 0 && !d.opensAgain():
+		what = "one step: any port scan opens the door; at least three are harder to find"
+	case n == 2:
+		what = "two steps: a scan of all ports in random order opens the door every second time; take more, or say strict = yes"
+	case n > 2 && inOrder(d.Sequence):
+		what = "its ports only rise or only fall: a scan of all ports in this order opens the door; let them do both, or say strict = yes"
+	}
+	if what != "" {
+		p.advise(d.fault("sequence", fmt.Errorf("%s", what)))
 	}
 }
 
-// adviseTwins looks for doors that one knock opens together. Of many, a door
-// is compared with the latest few.
+// inOrder reports whether the ports of steps of one protocol only rise or only
+// fall.
+func inOrder(steps []knock.Step) bool {
+	rises, falls := true, true
+	for i := 1; i < len(steps); i++ {
+		a, b := steps[i-1], steps[i]
+		if a.Proto != b.Proto || a.Port == 0 || b.Port == 0 {
+			return false
+		}
+		rises, falls = rises && a.Port < b.Port, falls && a.Port > b.Port
+	}
+	return rises || falls
+}
+
+// advisePace looks for a seq_timeout that leaves knock little more than the
+// pauses that it makes.
+func (p *parser) advisePace(d *rawDoor) {
+	takes := time.Duration(max(0, len(d.Sequence)-1)) * knock.DefaultDelay
+	if d.Timeout < 2*takes {
+		p.advise(d.fault("seq_timeout", fmt.Errorf("%.0f s: knock takes %v for %d steps, and a slow path takes longer: say at least %.0f",
+			d.Timeout.Seconds(), takes, len(d.Sequence), math.Ceil((2*takes).Seconds()))))
+	}
+}
+
+// adviseTwins looks for doors that one knock opens together, or one on the way
+// to the other. Of many, a door is compared with the latest few.
 func (p *parser) adviseTwins() {
 	const compared = 8
 	seen := map[string][]*rawDoor{}
@@ -84,24 +137,39 @@ func (p *parser) adviseTwins() {
 		if len(d.Sequence) == 0 {
 			continue
 		}
-		knock := FormatSequence(d.Sequence)
-		if len(d.OpenPorts) > 0 || d.Target.IsValid() {
-			knock += fmt.Sprint(d.OpenPorts, d.Target)
-		}
-		others := seen[knock]
+		key := d.knock(len(d.Sequence))
+		others := seen[key]
 		if i := slices.IndexFunc(others, d.sharesKnock); i >= 0 {
 			p.advise(d.fault("sequence", fmt.Errorf("is that of [%s] at %v too: one knock runs both doors, in no order that can be relied on", printable(others[i].Name), others[i].Place)))
 		}
-		seen[knock] = append(others[max(0, len(others)-compared+1):], d)
+		seen[key] = append(others[max(0, len(others)-compared+1):], d)
 	}
+	for _, d := range p.doors {
+		for n := 1; n < len(d.Sequence); n++ {
+			others := seen[d.knock(n)]
+			if i := slices.IndexFunc(others, d.sharesKnock); i >= 0 {
+				p.advise(d.fault("sequence", fmt.Errorf("begins with that of [%s] at %v: a knock at this door opens that one on its way", printable(others[i].Name), others[i].Place)))
+				break
+			}
+		}
+	}
+}
+
+// knock is a door's first steps as a text, with all else that says which packets
+// they are.
+func (d *rawDoor) knock(steps int) string {
+	text := FormatSequence(d.Sequence[:steps])
+	if d.Target.IsValid() || wildSteps(d.Sequence[:steps]) > 0 {
+		text += fmt.Sprint(d.OpenPorts, d.Target)
+	}
+	return text
 }
 
 // sharesKnock reports whether a packet for one of two doors with the same steps
 // can be for the other too.
 func (d *rawDoor) sharesKnock(o *rawDoor) bool {
 	contradict := d.Flags.Set&o.Flags.Clear != 0 || d.Flags.Clear&o.Flags.Set != 0
-	tcp := slices.ContainsFunc(d.Sequence, func(s knock.Step) bool { return s.Proto == knock.TCP })
-	return !(tcp && contradict) && overlap(d.Allow, o.Allow)
+	return !(d.hasTCP() && contradict) && overlap(d.Allow, o.Allow)
 }
 
 // overlap reports whether an address can be in both lists, of which an empty one

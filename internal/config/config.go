@@ -53,8 +53,8 @@ type Config struct {
 
 	Doors    []*Door  // in file order, those that only drop-ins have last
 	Warnings []string // what is allowed and probably not meant, with its place
-	Advice   []string // what would be safer, with its place; for --check
-	Trace    Trace    // what -D prints; nil unless asked for
+	Advice   []string // what would be safer, with its place; see Extras
+	Trace    Trace    // what -D prints; see Extras
 }
 
 // Door is a section of the file: what the tracker knows of it, and what

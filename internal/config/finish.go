@@ -31,8 +31,10 @@ func (p *parser) finish() {
 		p.warn(&Fault{Place: Place{File: p.main}, Err: fmt.Errorf("no door: nothing can ever open")})
 	}
 	p.checkSetOptions()
-	p.adviseOptions()
-	p.adviseTwins()
+	if p.with.Advice {
+		p.adviseOptions()
+		p.adviseTwins()
+	}
 }
 
 func (p *parser) finishDoor(d *rawDoor) {
@@ -49,7 +51,9 @@ func (p *parser) finishDoor(d *rawDoor) {
 	p.checkCommands(d)
 	p.checkNative(d)
 	p.checkClose(d)
-	p.adviseDoor(d)
+	if p.with.Advice {
+		p.adviseDoor(d)
+	}
 }
 
 // inherit fills in what follows from other keys and from [options].

@@ -19,23 +19,24 @@ const maxFile = 64 << 20
 // Load reads a file and its drop-ins, FILE.d/*.conf in the order of their
 // names. Run by root, it refuses drop-ins that others could have written; for
 // the main file that is a warning, since knockd 0.8 takes it, and so are
-// sequences that everybody can read. There is no
-// Trace: it takes more memory than all doors.
-func Load(path string) (*Config, error) {
-	l := loader{root: os.Geteuid() == 0}
-	return l.load(path)
-}
+// sequences that everybody can read. There is no Trace and no Advice: these take
+// more memory than all doors.
+func Load(path string) (*Config, error) { return LoadWith(path, Extras{}) }
 
-// LoadTraced is Load with a Trace.
-func LoadTraced(path string) (*Config, error) {
-	l := loader{root: os.Geteuid() == 0, traced: true}
+// Extras are what a Config has beside what a daemon goes by.
+type Extras struct{ Trace, Advice bool }
+
+// LoadWith is Load with extras.
+func LoadWith(path string, with Extras) (*Config, error) {
+	l := loader{root: os.Geteuid() == 0, with: with}
 	return l.load(path)
 }
 
 type loader struct {
-	root, traced bool
-	faults       []*Fault
-	exposed      []string // files with sequences that everybody can read
+	root    bool
+	with    Extras
+	faults  []*Fault
+	exposed []string // files with sequences that everybody can read
 }
 
 func (l *loader) load(path string) (*Config, error) {
@@ -46,7 +47,7 @@ func (l *loader) load(path string) (*Config, error) {
 	l.expose(path, text, info)
 	dropIns := l.dropIns(path + ".d")
 	p := newParser(path)
-	p.faults, p.traced = l.faults, l.traced
+	p.faults, p.with = l.faults, l.with
 	c, err := p.parse(source{path, text}, dropIns)
 	if err != nil {
 		return nil, err

@@ -15,7 +15,7 @@ import (
 )
 
 // notRoot loads as an ordinary user does, whoever owns the files of testdata.
-func notRoot(path string) (*Config, error) { return (&loader{traced: true}).load(path) }
+func notRoot(path string) (*Config, error) { return (&loader{with: Extras{Trace: true}}).load(path) }
 
 func TestLoad(t *testing.T) {
 	dir := t.TempDir()
@@ -33,7 +33,7 @@ func TestLoad(t *testing.T) {
 	if err != nil || len(c.Doors) != 1 || c.Doors[0].Place != (Place{path, 1}) || c.Trace != nil {
 		t.Errorf("%+v, %v", c, err)
 	}
-	if c, err := LoadTraced(path); err != nil || len(c.Trace) != 2 {
+	if c, err := LoadWith(path, Extras{Trace: true}); err != nil || len(c.Trace) != 2 {
 		t.Errorf("%+v, %v", c, err)
 	}
 }

@@ -73,8 +73,11 @@ func TestAdvice(t *testing.T) {
 		{"8101,*\nopen_ports = 8000-8100", differ},
 		{"8050,*\nopen_ports = 8000-8100", differ},
 		{"8200,*\nopen_ports = 8000-8100", ""},
+		{"8013,*\nopen_ports = 9005", ""}, // which nmap does not scan
 	} {
-		if got := strings.Join(parse(t, "[a]\nsequence = "+c.sequence+"\n").Advice, "\n"); got != c.want {
+		all := parse(t, "[a]\nsequence = "+c.sequence+"\n").Advice
+		got := strings.Join(slices.DeleteFunc(all, func(a string) bool { return !strings.Contains(a, "steps 1 and 2") }), "\n")
+		if got != c.want {
 			t.Errorf("%s: advises\n%s\nwant\n%s", c.sequence, got, c.want)
 		}
 	}

@@ -16,7 +16,7 @@ import (
 // Config.
 func Parse(name string, src []byte) (*Config, error) {
 	p := newParser(name)
-	p.traced = true
+	p.with = Extras{Trace: true, Advice: true}
 	return p.parse(source{name, src}, nil)
 }
 
@@ -47,7 +47,7 @@ type parser struct {
 	named   map[string][]*rawDoor // the same, by name
 	options keyPlaces             // where each option stands
 	faults  []*Fault
-	traced  bool // traces are kept
+	with    Extras
 
 	proposals int      // made for unknown keys
 	advice    []*Fault // for Config.Advice
@@ -87,7 +87,7 @@ func (p *parser) result() (*Config, error) {
 		for _, f := range p.advice {
 			p.config.Advice = append(p.config.Advice, f.Error())
 		}
-		if p.traced {
+		if p.with.Trace {
 			p.config.Trace = p.traceUntil(nil)
 		}
 		return p.config, nil
@@ -119,10 +119,14 @@ func (p *parser) warn(f *Fault) {
 	p.config.Warnings = append(p.config.Warnings, f.Error())
 }
 
-func (p *parser) advise(f *Fault) { p.advice = append(p.advice, f) }
+func (p *parser) advise(f *Fault) {
+	if p.with.Advice {
+		p.advice = append(p.advice, f)
+	}
+}
 
 func (p *parser) trace(place Place, prefix string, lines ...string) {
-	if !p.traced {
+	if !p.with.Trace {
 		return
 	}
 	for _, line := range lines {

@@ -72,9 +72,10 @@ func strays(ignored []PortRange) int {
 }
 
 // scanNeighbours reports whether a scan of nmap's 1,000 most common TCP ports,
-// in order, goes from one port to the other without a third between them.
+// in order, goes from one port to the other without a third between them. Of a
+// step that takes any port nothing is known.
 func scanNeighbours(a, b knock.Step) bool {
-	if a.Proto != knock.TCP || b.Proto != knock.TCP || a.Port == b.Port {
+	if a.Proto != knock.TCP || b.Proto != knock.TCP || a.Port == b.Port || a.Port == 0 || b.Port == 0 {
 		return false
 	}
 	next := topPorts()

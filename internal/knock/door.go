@@ -13,6 +13,11 @@ const MaxSteps = 32
 // DefaultTimeout is the seq_timeout of a door that names none, as in knockd 0.8.
 const DefaultTimeout = 25 * time.Second
 
+// DefaultDelay is the pause between two hits that the client makes if nothing
+// else is asked for. It exceeds the 40 ms by which packets overtake each other on
+// a jittery path.
+const DefaultDelay = 50 * time.Millisecond
+
 // Step is one hit of a sequence.
 type Step struct {
 	Proto Protocol

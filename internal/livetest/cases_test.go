@@ -151,7 +151,7 @@ func TestCheckLabel(t *testing.T) {
 	_, server := nettest.Pair(t)
 	server.Run("ip", "addr", "add", "10.7.0.9/24", "dev", "eth0", "label", "eth0:door")
 	conf := t.TempDir() + "/knockd.conf"
-	write(t, conf, "[a]\n\tsequence = 7111,8222\n\tcommand = true\n")
+	write(t, conf, "[a]\n\tsequence = 7111,9333,8222\n\ttcpflags = syn\n\tcommand = true\n")
 	for name, want := range map[string]string{
 		"eth0:door": "", "eth0:other": "knockd: warning: waiting for interface eth0:other: no address has this label now...",
 	} {

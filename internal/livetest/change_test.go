@@ -349,7 +349,7 @@ func TestMissingInterfaceChecked(t *testing.T) {
 	t.Parallel()
 	h := nettest.NewHost(t, "h")
 	conf := t.TempDir() + "/knockd.conf"
-	write(t, conf, "[options]\n\tStateDir = "+t.TempDir()+"/state\n[a]\n\tsequence = 7000,8000\n\tcommand = true\n")
+	write(t, conf, "[options]\n\tStateDir = "+t.TempDir()+"/state\n[a]\n\tsequence = 7111,9333,8222\n\ttcpflags = syn\n\tcommand = true\n")
 	status, stdout, stderr := outcome(t, h, program(t, "knockd"), "-t", "-c", conf, "-i", "eth7")
 	if status != 0 || stdout != conf+": 1 door, 1 warning: nothing to listen on\n" || !like("knockd: warning: waiting for interface eth7: ...\n", stderr) {
 		t.Errorf("status %d\n%s%s", status, stdout, stderr)

@@ -73,7 +73,7 @@ func (q *Request) Make(r Reporter) (*Plan, error) {
 func (b *builder) fill() {
 	q, prof, p := b.said, b.prof, b.plan
 	p.family = q.family(prof)
-	p.Pace.Delay = pick(client.DefaultDelay, q.Delay, prof.Delay)
+	p.Pace.Delay = pick(knock.DefaultDelay, q.Delay, prof.Delay)
 	p.Timeout = pick(client.DefaultTimeout, q.Timeout, prof.Timeout)
 	p.Retry = pick(client.DefaultRetry, q.Retry, prof.Retry)
 	p.Wait = cmp.Or(q.Wait, prof.Wait)
