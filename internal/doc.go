@@ -3,7 +3,7 @@
 //
 // # The way of a packet
 //
-//	interface --> capture --> packet --> engine --> openings --> action: command, nft, xtrecent
+//	interface --> capture --> packet --> engine --> openings --> action: command, nft, nat, xtrecent
 //
 // From left to right, never back. A hit that matters takes one pass through
 // one goroutine, the daemon's loop; whatever can block (commands, netlink, DNS,
@@ -12,8 +12,8 @@
 // # The rooms
 //
 //   - action/command runs one shell command of a door: /bin/sh -c, in a process group of its own, bounded in time.
-//   - action/nft opens and closes doors, and leads ports elsewhere, in a table that the daemon keeps in the kernel's
-//     nf_tables.
+//   - action/nat leads a port elsewhere for a knocker, in a table of its own in the kernel's nf_tables.
+//   - action/nft opens and closes doors in the table that the daemon keeps in the kernel's nf_tables.
 //   - action/xtrecent opens a door by writing an address to a list of the match recent: rules of iptables that name
 //     the list let it in.
 //   - capture is where packets come from: an AF_PACKET socket with a filter in the kernel, or a capture file.
@@ -86,7 +86,7 @@
 //   - A key of the file: its row in config (keys_*.go, options.go or doors.go), its field in config.go or types.go, and
 //     the room that heeds it. The manual knows it, or a test fails.
 //   - An action, a further way to open and close: a package beside those in action, a row made by actionKey in config,
-//     and its line in the map of daemon/actions.go.
+//     and its line in the map of cmd/knockd/actions.go.
 //   - A mode of the kernel's table: nft/mode_NAME.go, its name in nft/mode.go and in config/types.go, a sentence in
 //     nft/doc.go.
 //   - A way for a message to arrive: spa/transport.go, the switch in spa/door.go, its word in config/types.go,

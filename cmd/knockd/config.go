@@ -47,7 +47,7 @@ func (o *options) sayChecked(conf *config.Config, stdout, stderr io.Writer) erro
 	if err != nil {
 		return err
 	}
-	doubts, advice, err := daemon.Check(conf, state)
+	doubts, advice, err := daemon.Check(conf, stoppedActions(), state)
 	if err != nil {
 		return err
 	}

@@ -38,7 +38,7 @@ func (o *options) replay(conf *config.Config, stdout io.Writer) error {
 		sink = file
 	}
 	var failed error
-	r := offline.Replay{Local: local, OnlyIPv4: o.onlyV4,
+	r := offline.Replay{Local: local, OnlyIPv4: o.onlyV4, Actions: stoppedActions(),
 		Event: func(at time.Time, e event.Event) {
 			if err := sink.Write(eventlog.NewRecord(at, e)); failed == nil {
 				failed = err

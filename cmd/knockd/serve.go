@@ -6,12 +6,14 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"sync/atomic"
 	"syscall"
 
 	"knockd/internal/config"
 	"knockd/internal/daemon"
 	"knockd/internal/event"
 	"knockd/internal/eventlog"
+	"knockd/internal/nft"
 	"knockd/internal/statefile"
 )
 
@@ -38,7 +40,11 @@ func (o *options) serve(ctx context.Context, conf *config.Config, reload <-chan 
 	if note != "" {
 		log.Event(event.Finding{Finding: note})
 	}
+	var firewall, leading atomic.Pointer[nft.Firewall]
 	settings := daemon.Options{
+		Actions:    actions(&firewall, &leading),
+		Firewall:   &firewall,
+		NAT:        &leading,
 		ConfigFile: o.config,
 		Interfaces: names,
 		OnlyIPv4:   o.onlyV4,

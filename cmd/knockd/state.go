@@ -159,9 +159,9 @@ func withoutNft(err error) bool {
 func closeJournal(ctx context.Context, j *journal.Journal, stdout io.Writer) (left int) {
 	log := eventlog.New(eventlog.Outputs{Log: eventlog.Plain{W: stdout}}, 1)
 	defer log.Close()
-	workers, _ := daemon.Workers()
+	workers, _ := command.Workers(openings.MaxRunning)
 	_, left = openings.CloseAll(ctx, j, openings.Options{
-		Runner: command.Shell{}, Log: log, Natives: daemon.StoppedNatives(), Workers: workers,
+		Log: log, Actions: stoppedActions(), Workers: workers,
 	})
 	return left
 }

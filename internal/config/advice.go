@@ -21,7 +21,7 @@ func (p *parser) adviseDoor(d *rawDoor) {
 		p.adviseSequence(d)
 		p.advisePace(d)
 	}
-	opens := d.OpensPorts() || len(d.Actions) > 0 || d.Close != ""
+	opens := d.OpensNatively() || d.Close != ""
 	if d.has("cmd_timeout") && d.StopCommand == "" && d.StopCommand6 == "" && !opens {
 		p.advise(d.fault("cmd_timeout", fmt.Errorf("nothing closes then: that takes a stop_command, or open")))
 	}

@@ -10,7 +10,7 @@ const maxSetPorts = 64
 
 // checkNative looks at what opens without a command.
 func (p *parser) checkNative(d *rawDoor) {
-	native := d.OpensPorts() || len(d.Actions) > 0 || d.has("nft_set", "nft_set_6")
+	native := d.OpensNatively() || d.has("nft_set", "nft_set_6")
 	if native && d.CmdTimeout < time.Second {
 		p.fault(d.fault("cmd_timeout", fmt.Errorf("0: must be at least 1 second, since the kernel would keep the door open for ever")))
 	}

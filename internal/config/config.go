@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"knockd/internal/knock"
@@ -80,7 +81,7 @@ type Door struct {
 	Open            []PortRange
 	OpenNamed       []knock.Protocol // open = tcp/*: the port that the knock named, by these
 	NftSet, NftSet6 SetName          // with NftMode "set"; none if the door fills no set
-	Actions         []Action         // what else opens, in the order of the rows
+	Actions         []Action         // how the door opens and closes, in the order of the rows
 	OpenPrefix4     int              // bits of the address that count, 8-32
 	OpenPrefix6     int              // 16-128
 	Close           string           // name of the door whose openings this one ends; "" means none
@@ -89,15 +90,52 @@ type Door struct {
 	SPA *SPA
 }
 
-// Action is what a key opens, in a way that the key names.
+// Action is one way in which a door opens and closes.
 type Action struct {
-	Key   string // also names, in a journal too, who opens and closes
-	Value string
-	what  string // the value is, for the log
+	Key   string // that asks for it
+	Name  string // of the action, in a journal too
+	For   Family // of the knocker's address
+	Opens Opens
+	Ports []PortRange // with OpensPorts: what it opens
+
+	// Args are its arguments, commands before expansion. With OpensNamed Port has
+	// the protocol alone.
+	Args knock.Arguments
 }
 
-// String says what it opens, for the log.
-func (a Action) String() string { return a.what + " " + a.Value }
+// Family is a set of address families.
+type Family uint8
+
+// The families.
+const (
+	IPv4 Family = 1 << iota
+	IPv6
+)
+
+// Has reports whether the family of an address is in the set.
+func (f Family) Has(a netip.Addr) bool {
+	if a.Is4() {
+		return f&IPv4 != 0
+	}
+	return f&IPv6 != 0
+}
+
+// Opens is what an action opens.
+type Opens uint8
+
+// What the key says, all of it at once; the port that the knock named; each port
+// that a message asks for; where a message asks to be led.
+const (
+	OpensAll Opens = iota
+	OpensNamed
+	OpensAsked
+	OpensNAT
+)
+
+// OpensNatively reports whether the door opens without a command.
+func (d *Door) OpensNatively() bool {
+	return slices.ContainsFunc(d.Actions, func(a Action) bool { return a.Name != commandAction })
+}
 
 // OpensPorts reports whether the door opens ports natively.
 func (d *Door) OpensPorts() bool { return len(d.Open)+len(d.OpenNamed) > 0 }

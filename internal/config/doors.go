@@ -49,11 +49,11 @@ func (p *keyPlaces) set(name string, place Place) {
 }
 
 var (
-	doorRows = slices.Concat(ownKeys, spaKeys, ruleKeys, nativeKeys, forkKeys)
+	doorRows = slices.Concat(ownKeys, ruleKeys, nativeKeys, spaKeys, forkKeys, commandKeys)
 	doorKeys = newKeyTable(doorRows)
 )
 
-// ownKeys are those of knockd 0.8 and what commands need.
+// ownKeys are those of knockd 0.8 that say who opens the door, and for how long.
 var ownKeys = []key[*rawDoor]{
 	{
 		names: []string{"sequence"}, read: readSequence, fields: oneField(func(d *rawDoor) *[]knock.Step { return &d.Sequence }),
@@ -73,7 +73,18 @@ var ownKeys = []key[*rawDoor]{
 	},
 	parsed(func(d *rawDoor) *netip.Addr { return &d.Target }, parseTarget, "target").
 		is(facts{spelled: "Target", doc: "the destination of the hits, if it is no local address"}),
-	commandKey(func(d *rawDoor) *string { return &d.StartCommand }, "start_command", "command").
+
+	valueKey(func(_ *rawDoor, value string) error { // what it means is dropInDoor's
+		_, err := parseYes(value)
+		return err
+	}, "new").
+		is(facts{doc: "that this section of a drop-in is a door of its own"}),
+}
+
+// commandKeys say what opens and closes the door. They are the last ones: what
+// opens without a command opens first.
+var commandKeys = []key[*rawDoor]{
+	commandKey(func(d *rawDoor) *string { return &d.StartCommand }, "start_command", "command").acting(commandActions).
 		is(facts{spelled: "Start_Command", doc: "what opens the door"}),
 	commandKey(func(d *rawDoor) *string { return &d.StartCommand6 }, "start_command_6", "command_6").
 		is(facts{spelled: "Start_Command_6", inherits: "start_command", doc: "what opens it for IPv6 addresses"}),
@@ -81,12 +92,6 @@ var ownKeys = []key[*rawDoor]{
 		is(facts{spelled: "Stop_Command", doc: "what closes the door"}),
 	commandKey(func(d *rawDoor) *string { return &d.StopCommand6 }, "stop_command_6").
 		is(facts{spelled: "Stop_Command_6", inherits: "stop_command", doc: "what closes it for IPv6 addresses"}),
-
-	valueKey(func(_ *rawDoor, value string) error { // what it means is dropInDoor's
-		_, err := parseYes(value)
-		return err
-	}, "new").
-		is(facts{doc: "that this section of a drop-in is a door of its own"}),
 	parsed(func(d *rawDoor) *time.Duration { return &d.StartLimit }, parseSeconds, "start_limit").
 		is(facts{spelled: "Start_Limit", follow: unitAndComment, doc: "how long the start command may run"}),
 }

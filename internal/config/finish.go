@@ -48,6 +48,7 @@ func (p *parser) finishDoor(d *rawDoor) {
 		p.checkWild(d)
 		p.checkStrict(d)
 	}
+	d.listActions()
 	p.checkCommands(d)
 	p.checkNative(d)
 	p.checkClose(d)
@@ -70,7 +71,6 @@ func (p *parser) inherit(d *rawDoor) {
 	if !d.has("repeats") {
 		d.ForgiveRepeats = p.config.ForgiveRepeats
 	}
-	d.sortActions()
 	if d.OpensPorts() && !d.has("nft_set", "nft_set_6") && p.config.NftMode == NftSet {
 		d.NftSet, d.NftSet6 = p.config.NftSet, p.config.NftSet6
 	}

@@ -19,6 +19,10 @@ type key[T any] struct {
 	global  bool     // its trace does not begin with the door's name
 	action  bool     // it names an action: Door.Actions
 
+	// acts returns how the door opens and closes by what this key and others say;
+	// nil: not at all.
+	acts func(t T) []Action
+
 	// read checks the value and sets it. It returns what -D prints of it after
 	// "config: " and the door's name, on an error up to where it was found.
 	read func(t T, value string) (trace []string, err error)
@@ -129,6 +133,12 @@ func choice[T any](field func(T) *bool, off, on string, names ...string) key[T] 
 // oneField is the fields of a key that sets one.
 func oneField[T, V any](field func(T) *V) func(T) []any {
 	return func(t T) []any { return []any{field(t)} }
+}
+
+// acting returns the row with how a door opens by it.
+func (k key[T]) acting(acts func(T) []Action) key[T] {
+	k.acts = acts
+	return k
 }
 
 // sets adds what a key sets whose reading is not a field's alone.

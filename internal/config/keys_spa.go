@@ -40,7 +40,7 @@ var spaKeys = []key[*rawDoor]{
 		is(facts{only: keyDoors, doc: "ways for a packet beside UDP"}),
 	parsed(func(d *rawDoor) *[]netip.Prefix { return &d.keys().TrustedProxies }, list(parsePrefix), "trusted_proxies").
 		is(facts{only: keyDoors, needs: "spa_transport", doc: "whose X-Forwarded-For counts"}),
-	parsed(func(d *rawDoor) *[]NATTarget { return &d.keys().NATAllow }, list(parseNATTarget), "nat_allow").
+	parsed(func(d *rawDoor) *[]NATTarget { return &d.keys().NATAllow }, list(parseNATTarget), "nat_allow").acting(natActions).
 		is(facts{only: keyDoors, needs: "open", doc: "where NAT messages may lead"}),
 	parsed(func(d *rawDoor) *NATOnly { return &d.keys().NATOnly }, wordOf(NATForward, NATLocal), "nat_only").
 		is(facts{only: keyDoors, needs: "nat_allow", doc: "which NAT messages are taken"}),

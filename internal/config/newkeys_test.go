@@ -31,7 +31,7 @@ func TestNewKeys(t *testing.T) {
 		}
 		list := ""
 		for _, a := range d.Actions {
-			list += a.Value
+			list += a.Args.Value
 		}
 		fmt.Fprintf(&b, "open %v, sets %v, %v, recent %q, prefixes %d, %d, close %q\n",
 			open, d.NftSet, d.NftSet6, list, d.OpenPrefix4, d.OpenPrefix6, d.Close)

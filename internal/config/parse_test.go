@@ -133,6 +133,9 @@ func TestEveryKey(t *testing.T) {
 			"config: mail: start_command: x",
 		},
 	}
+	for _, d := range got.Doors {
+		d.Actions = nil // follow from the rest: TestActions
+	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 		t.Error(diff)
 	}

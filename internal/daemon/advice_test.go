@@ -13,7 +13,7 @@ func TestMarkAdvice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, advice, _ := Check(conf, true); !strings.Contains(strings.Join(advice, "\n"), "ufw has to accept") && !strings.Contains(strings.Join(advice, "\n"), "host's firewall has to accept") {
+	if _, advice, _ := Check(conf, replayActions, true); !strings.Contains(strings.Join(advice, "\n"), "ufw has to accept") && !strings.Contains(strings.Join(advice, "\n"), "host's firewall has to accept") {
 		t.Errorf("advice %q", advice)
 	}
 }

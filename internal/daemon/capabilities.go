@@ -3,6 +3,7 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -44,6 +45,9 @@ func Lacking(capability string, err error) error {
 // configuration has run.
 const dropAgain = time.Minute
 
+// allCapabilities is what an action needs of which nobody knows what it needs.
+const allCapabilities = math.MaxUint64
+
 // dropCapabilities gives up, for good, the capabilities that no door of the
 // configuration needs, and whatever an exec could give back. Commands inherit
 // what is left, and nobody knows what they need: with a door that has one
@@ -51,12 +55,12 @@ const dropAgain = time.Minute
 // needs more to be closed. A reload that goes on reckons with what there is, and
 // a thread that waits for a disk gives up nothing.
 func (d *Daemon) dropCapabilities() {
-	if d.limited || hasCommands(d.conf) {
+	keep := d.neededBy(d.conf)
+	if d.limited || keep == allCapabilities {
 		return
 	}
-	keep := neededBy(d.conf)
-	waiting := d.reloading || d.marks.running > 0 || statefile.Waiting()
-	if waiting || slices.ContainsFunc(d.manager.Openings(), func(o openings.Pending) bool { return needsMore(o, keep) }) {
+	needsMore := func(o openings.Pending) bool { return d.closing(o)&^keep != 0 }
+	if d.reloading || d.marks.running > 0 || statefile.Waiting() || slices.ContainsFunc(d.manager.Openings(), needsMore) {
 		time.AfterFunc(dropAgain, func() { d.post(d.dropCapabilities) })
 		return
 	}
@@ -66,34 +70,22 @@ func (d *Daemon) dropCapabilities() {
 	}
 }
 
-// needsMore reports whether closing an opening takes more than these
-// capabilities. Nobody knows what a command takes.
-func needsMore(o openings.Pending, keep uint64) bool {
-	a, ok := stopped()[o.Action]
-	return !ok || a.Needs()&^keep != 0
-}
-
-// hasCommands says whether a door of the configuration runs anything.
-func hasCommands(conf *config.Config) bool {
-	for _, d := range conf.Doors {
-		if d.StartCommand != "" || d.StartCommand6 != "" {
-			return true
-		}
+// closing returns the capabilities that closing an opening takes.
+func (d *Daemon) closing(o openings.Pending) uint64 {
+	if a, ok := d.Actions[o.Action]; ok {
+		return a.Needs(o.Args)
 	}
-	return false
+	return allCapabilities
 }
 
-// neededBy is the set of capabilities, as bits, that doors without commands
-// need: to sniff, to change the firewall if they do, and as root to write log
-// and state files that belong to somebody else.
-func neededBy(conf *config.Config) uint64 {
-	need, all := uint64(1)<<unix.CAP_NET_RAW, stopped()
-	for _, d := range conf.Doors {
-		if d.OpensPorts() {
-			need |= all[nftKind].Needs()
-		}
-		for _, a := range d.Actions {
-			need |= all[a.Key].Needs()
+// neededBy returns the set of capabilities, as bits, that a configuration needs:
+// to sniff, to open and close its doors, and as root to write log and state files
+// that belong to somebody else.
+func (d *Daemon) neededBy(conf *config.Config) uint64 {
+	need := uint64(1) << unix.CAP_NET_RAW
+	for _, door := range conf.Doors {
+		for _, a := range door.Actions {
+			need |= d.Actions[a.Name].Needs(a.Args)
 		}
 	}
 	if os.Geteuid() == 0 {

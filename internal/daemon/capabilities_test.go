@@ -72,7 +72,7 @@ func TestCapabilitiesWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, dir)
 		w.write("k.conf", "[a]\nsequence = 1\n")
-		w.held = []knock.Opening{{Door: knock.DoorID{Name: "old"}, Addr: local4, Args: knock.Arguments{Start: "open-old", Stop: "close-old"}, Timeout: time.Hour}}
+		w.held = []knock.Opening{{Door: knock.DoorID{Name: "old"}, Addr: local4, Action: "command", Args: knock.Arguments{Start: "open-old", Stop: "close-old"}, Timeout: time.Hour}}
 		w.start()
 		time.Sleep(5 * dropAgain)
 		if synctest.Wait(); w.kept != nil {
@@ -113,21 +113,21 @@ func TestCapabilitiesDeadDisk(t *testing.T) {
 	})
 }
 
-func TestNeedsMore(t *testing.T) {
-	const sniff, change = 1 << unix.CAP_NET_RAW, 1<<unix.CAP_NET_RAW | 1<<unix.CAP_NET_ADMIN
-	for _, c := range []struct {
-		kind string
-		keep uint64
-		want bool
-	}{
-		{"", change, true}, // a command
-		{nftKind, change, false},
-		{natKind, change, false},
-		{"xt_recent", change, false},
-		{nftKind, sniff, true},
-	} {
-		if got := needsMore(openings.Pending{Opening: knock.Opening{Action: c.kind}}, c.keep); got != c.want {
-			t.Errorf("kind %q with %x: %v", c.kind, c.keep, got)
+// needing is an action that needs these capabilities.
+type needing struct {
+	openings.Action
+	capabilities uint64
+}
+
+func (n needing) Needs(knock.Arguments) uint64 { return n.capabilities }
+
+// TestClosing: what closing takes is what the action says; of one that is not
+// known, anything.
+func TestClosing(t *testing.T) {
+	d := &Daemon{Options: Options{Actions: map[string]openings.Action{"a": needing{capabilities: 1 << unix.CAP_NET_ADMIN}}}}
+	for action, want := range map[string]uint64{"a": 1 << unix.CAP_NET_ADMIN, "other": allCapabilities} {
+		if got := d.closing(openings.Pending{Opening: knock.Opening{Action: action}}); got != want {
+			t.Errorf("action %q needs %x, want %x", action, got, want)
 		}
 	}
 }

@@ -29,7 +29,12 @@ type Options struct {
 	OnlyIPv4   bool
 	Lookup     bool // host names in the log
 	Log        *eventlog.Log
-	Journal    openings.Journal // nil: openings are not remembered over a crash
+	// Actions are the ways to open and close doors. Those that work on a table of
+	// nf_tables take it from Firewall or, what leads elsewhere, from NAT: the
+	// daemon puts it there while a door needs it.
+	Actions       map[string]openings.Action
+	Firewall, NAT *atomic.Pointer[nft.Firewall]
+	Journal       openings.Journal // nil: openings are not remembered over a crash
 	// OnceFile is where the messages that were used are kept; "" if there is
 	// no place for it.
 	OnceFile string
@@ -51,9 +56,8 @@ type Options struct {
 	// Status is told what the daemon does, in a few words, when it changes.
 	Status func(text string)
 
-	// For tests; nil: capture.Follow, command.Shell and limitCapabilities.
+	// For tests; nil: capture.Follow and limitCapabilities.
 	follow func(*capture.FilterSpec) (source, error)
-	runner openings.Runner
 	limit  func(keep uint64) error
 }
 
@@ -74,8 +78,6 @@ type Daemon struct {
 	conf      *config.Config
 	engine    *engine.Engine
 	manager   *openings.Manager
-	firewall  atomic.Pointer[nft.Firewall] // nil without native doors
-	nat       atomic.Pointer[nft.Firewall] // nil without doors that lead elsewhere
 	source    source
 	listening capture.Listening
 	drops     event.Tally // packets that the kernel has dropped
@@ -125,15 +127,14 @@ func New(conf *config.Config, o Options) (*Daemon, error) {
 		d.source.Close()
 		return nil, err
 	}
-	running, limited := Workers()
+	running, limited := command.Workers(openings.MaxRunning)
 	if limited != nil {
 		doubts = append(doubts, limited)
 	}
 	d.manager = openings.New(openings.Options{
-		Runner: d.runner, Log: o.Log, Natives: natives(actions(&d.firewall, &d.nat)),
-		Journal: o.Journal, Keep: conf.KeepOnStop, Workers: running,
+		Log: o.Log, Actions: o.Actions, Journal: o.Journal, Keep: conf.KeepOnStop, Workers: running,
 	})
-	d.tellAll(append(doubts, examine(conf)...))
+	d.tellAll(append(doubts, examine(conf, o.Actions)...))
 	return d, nil
 }
 
@@ -147,9 +148,6 @@ func (d *Daemon) trim() {
 func (d *Daemon) fillIn() {
 	if d.Now == nil {
 		d.Now = time.Now
-	}
-	if d.runner == nil {
-		d.runner = command.Shell{}
 	}
 	if d.limit == nil {
 		d.limit = limitCapabilities

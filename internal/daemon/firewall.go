@@ -12,11 +12,11 @@ import (
 // ensure makes the firewall fit the doors of a configuration, and what leads
 // elsewhere beside it.
 func (d *Daemon) ensure(conf *config.Config) error {
-	err := d.ensureOne(&d.firewall, d.firewallOptions(conf), firewall.Doors(conf))
+	err := d.ensureOne(d.Firewall, d.firewallOptions(conf), firewall.Doors(conf))
 	if err == nil {
-		err = d.ensureOne(&d.nat, firewall.NATOptions(conf, d.Log.Event), firewall.NATDoors(conf))
+		err = d.ensureOne(d.NAT, firewall.NATOptions(conf, d.Log.Event), firewall.NATDoors(conf))
 		if err != nil && conf != d.conf { // a reload that cannot change all changes nothing
-			err = errors.Join(err, d.ensureOne(&d.firewall, d.firewallOptions(d.conf), firewall.Doors(d.conf)))
+			err = errors.Join(err, d.ensureOne(d.Firewall, d.firewallOptions(d.conf), firewall.Doors(d.conf)))
 		}
 	}
 	return Lacking("CAP_NET_ADMIN", err)

@@ -15,7 +15,7 @@ import (
 // guardUnheard says what the guard means to those outside while nothing is
 // listened on.
 func (d *Daemon) guardUnheard() []event.Event {
-	fw := d.firewall.Load()
+	fw := d.Firewall.Load()
 	if fw == nil || d.hears.Load() {
 		return nil
 	}
@@ -25,7 +25,7 @@ func (d *Daemon) guardUnheard() []event.Event {
 // closeGuard has the guard close what it has left open, outside of the loop,
 // once something is listened on.
 func (d *Daemon) closeGuard() {
-	fw := d.firewall.Load()
+	fw := d.Firewall.Load()
 	if fw == nil || d.shutting || !d.hears.Load() {
 		return
 	}
@@ -74,7 +74,7 @@ func (d *Daemon) shut(fw *nft.Firewall) {
 // closed nothing does not stay.
 func (d *Daemon) leaveFirewall() {
 	d.leaveNAT()
-	fw := d.firewall.Load()
+	fw := d.Firewall.Load()
 	if fw == nil {
 		return
 	}

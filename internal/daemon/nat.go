@@ -4,7 +4,7 @@ import "knockd/internal/event"
 
 // leaveNAT lets go of what leads elsewhere. Without openings it is of no use.
 func (d *Daemon) leaveNAT() {
-	fw := d.nat.Load()
+	fw := d.NAT.Load()
 	if fw == nil {
 		return
 	}

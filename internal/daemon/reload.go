@@ -85,7 +85,7 @@ func (d *Daemon) readied() (conf *config.Config, doors []*engine.Door, doubts []
 	if err = d.ensure(conf); err != nil {
 		return nil, nil, nil, err
 	}
-	return conf, doors, append(doubts, examine(conf)...), nil
+	return conf, doors, append(doubts, examine(conf, d.Actions)...), nil
 }
 
 func (d *Daemon) reloaded(conf *config.Config, doors []*engine.Door, doubts []event.Event, err error) {
@@ -109,10 +109,11 @@ func (d *Daemon) reloaded(conf *config.Config, doors []*engine.Door, doubts []ev
 // refuse names the options that cannot change while the daemon runs.
 func (d *Daemon) refuse(conf *config.Config) error {
 	_, changed := d.conf.OptionsChanged(conf)
-	if d.limited && hasCommands(conf) {
+	switch need := d.neededBy(conf); {
+	case !d.limited:
+	case need == allCapabilities:
 		changed = append(changed, "the first start_command (capabilities were given up)")
-	}
-	if d.limited && neededBy(conf)&^neededBy(d.conf) != 0 {
+	case need&^d.neededBy(d.conf) != 0:
 		changed = append(changed, "the first native door (capabilities were given up)")
 	}
 	if len(changed) == 0 {

@@ -10,11 +10,16 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"knockd/internal/action/command"
+	"knockd/internal/action/nat"
+	nftaction "knockd/internal/action/nft"
+	"knockd/internal/action/xtrecent"
 	"knockd/internal/capture"
 	"knockd/internal/config"
 	"knockd/internal/event"
 	"knockd/internal/knock"
 	"knockd/internal/offline"
+	"knockd/internal/openings"
 )
 
 // played is a source of packets written as "SECONDS SOURCE PORT[:udp] [LENGTH]".
@@ -59,6 +64,9 @@ func (p *played) Next() ([]capture.Captured, error) {
 
 func (p *played) Close() error { return nil }
 
+// replayActions are of --read: none is done.
+var replayActions = map[string]openings.Action{"command": command.Action{}, "nft": nftaction.Action{}, "nat": nat.Action{}, "xt_recent": xtrecent.Action{}}
+
 // replay returns the lines of --read, each with its second.
 func replay(t *testing.T, conf, packets string) string {
 	t.Helper()
@@ -67,7 +75,7 @@ func replay(t *testing.T, conf, packets string) string {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	r := offline.Replay{Local: []netip.Addr{local4, local6}, Event: func(at time.Time, e event.Event) {
+	r := offline.Replay{Actions: replayActions, Local: []netip.Addr{local4, local6}, Event: func(at time.Time, e event.Event) {
 		fmt.Fprintf(&out, "%d %s\n", at.Unix(), e.Text())
 	}}
 	if err := r.Run(c, play(t, packets)); err != nil {

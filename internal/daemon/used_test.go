@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	nftaction "knockd/internal/action/nft"
 	"knockd/internal/capture"
 	"knockd/internal/config"
 	"knockd/internal/engine"
@@ -28,17 +29,18 @@ var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
 // kernel counts openings in place of a firewall.
 type kernel struct {
+	nftaction.Action
 	opened atomic.Int64
 	last   atomic.Pointer[knock.DoorID]
 }
 
-func (k *kernel) Open(_ context.Context, o *knock.Opening) error {
+func (k *kernel) Open(_ context.Context, o *knock.Opening) (int, error) {
 	k.last.Store(&o.Door)
 	k.opened.Add(1)
-	return nil
+	return 0, nil
 }
 
-func (k *kernel) Close(context.Context, *knock.Opening) error { return nil }
+func (k *kernel) Close(context.Context, *knock.Opening) (int, error) { return 0, nil }
 
 // host is a machine on which daemons follow each other: what is right of the
 // capture, with a clock that the test sets.
@@ -96,7 +98,7 @@ func (h *host) start() {
 		Options: Options{Log: h.lines, OnceFile: h.store(), Now: func() time.Time { return h.clock }},
 		conf:    &config.Config{}, calls: make(chan func()), ended: make(chan struct{}),
 		admitting: make(chan struct{}, maxAdmitting),
-		manager:   openings.New(openings.Options{Log: h.lines, Natives: map[string]openings.Native{nftKind: &h.kernel}}),
+		manager:   openings.New(openings.Options{Log: h.lines, Actions: map[string]openings.Action{"nft": &h.kernel}}),
 	}
 	h.d.engine = engine.New(h.d.conf, nil, nil, engine.Options{Effects: effects{h.d}})
 	h.d.engine.SetLocal([]netip.Addr{local4})

@@ -9,14 +9,18 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"knockd/internal/action/command"
 	"knockd/internal/capture"
 	"knockd/internal/config"
 	"knockd/internal/eventlog"
 	"knockd/internal/knock"
+	"knockd/internal/nft"
+	"knockd/internal/openings"
 )
 
 // world is a daemon at work in a synctest bubble, where packets, network and
@@ -79,7 +83,8 @@ func (w *world) start() {
 	}
 	log := eventlog.New(eventlog.Outputs{Log: eventlog.Plain{W: &w.log}}, conf.LogRate)
 	w.d, err = New(conf, Options{
-		ConfigFile: "k.conf", Log: log,
+		ConfigFile: "k.conf", Log: log, Actions: map[string]openings.Action{"command": w.shell},
+		Firewall: new(atomic.Pointer[nft.Firewall]), NAT: new(atomic.Pointer[nft.Firewall]),
 		Load: func() (*config.Config, error) {
 			if w.loads++; w.slow != nil {
 				<-w.slow
@@ -95,7 +100,6 @@ func (w *world) start() {
 		Ready:  func() {},
 		Status: func(text string) { w.status = append(w.status, text) },
 		follow: func(*capture.FilterSpec) (source, error) { return w.packet, nil },
-		runner: w.shell,
 		limit: func(keep uint64) error {
 			w.kept = append(w.kept, keep)
 			return nil
@@ -217,11 +221,20 @@ func (w *world) ends() (after time.Duration) {
 
 // fakeShell notes what it was to run.
 type fakeShell struct {
+	command.Action
 	mu  sync.Mutex
 	ran []string
 }
 
-func (f *fakeShell) Run(_ context.Context, line string, _ []string, _ time.Duration) (int, error) {
+func (f *fakeShell) Open(_ context.Context, o *knock.Opening) (int, error) {
+	return f.run(o.Args.Start)
+}
+
+func (f *fakeShell) Close(_ context.Context, o *knock.Opening) (int, error) {
+	return f.run(o.Args.Stop)
+}
+
+func (f *fakeShell) run(line string) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.ran = append(f.ran, line)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -126,13 +127,25 @@ func (v *verifier) requested(door *Door, verdict *spa.Verdict) []knock.Opening {
 	base.Timeout = g.Timeout
 	base.Vars.Client, base.Vars.Src, base.Vars.Dst = verdict.Client, verdict.Src.String(), verdict.Dst.String()
 	var list []knock.Opening
-	for _, p := range v.portsOf(door, g) {
-		list = append(list, native(base, nftAction, p.Ports().String(), knock.Arguments{Port: p}))
+	for i := range door.Actions {
+		a := &door.Actions[i]
+		switch {
+		case !a.For.Has(g.Addr):
+		case a.Opens == config.OpensAsked:
+			for _, p := range v.portsOf(door, g) {
+				args := a.Args
+				args.Port = p
+				list = append(list, by(a, base, args))
+			}
+		case a.Opens != config.OpensNAT:
+			list = appendFor(list, a, base, g.Ports)
+		case g.NAT != nil:
+			args := a.Args
+			args.Port, args.To = g.Ports[0], netip.AddrPortFrom(g.NAT.Addr, g.NAT.Port)
+			list = append(list, by(a, base, args))
+		}
 	}
-	if g.NAT != nil {
-		list = append(list, translated(base, g))
-	}
-	return append(list, commandsFor(base, door, g.Ports)...)
+	return list
 }
 
 // portsOf returns the ports of this host that a message opens without a command:
@@ -152,34 +165,16 @@ func (v *verifier) portsOf(door *Door, g *spa.Grant) []knock.Step {
 	return ports
 }
 
-// translated returns the opening that leads a port elsewhere.
-func translated(base knock.Opening, g *spa.Grant) knock.Opening {
-	to, p := netip.AddrPortFrom(g.NAT.Addr, g.NAT.Port), g.Ports[0]
-	return native(base, natAction, fmt.Sprintf("%v to %v", p.Ports(), to), knock.Arguments{Port: p, To: to})
-}
-
-// commandsFor returns the openings by command: one for each port if a command
-// names it, else one.
-func commandsFor(base knock.Opening, d *Door, ports []knock.Step) []knock.Opening {
-	if o := withCommands(base, d); o.Args.Start == "" {
-		return nil
-	}
-	if !namesPort(d, base.Addr) {
+// appendFor appends the openings by an action that opens all at once: one for
+// each port if its commands name it, else one.
+func appendFor(list []knock.Opening, a *config.Action, base knock.Opening, ports []knock.Step) []knock.Opening {
+	commands := a.Args.Start + a.Args.Stop
+	if !strings.Contains(commands, "%PORT%") && !strings.Contains(commands, "%PROTO%") {
 		ports = ports[:1]
 	}
-	var list []knock.Opening
 	for _, p := range ports {
-		o := base
-		o.Vars.Port, o.Vars.Proto = fmt.Sprint(p.Port), p.Proto.String()
-		list = append(list, withCommands(o, d))
+		base.Vars.Port, base.Vars.Proto = strconv.Itoa(int(p.Port)), p.Proto.String()
+		list = append(list, by(a, base, a.Args))
 	}
 	return list
-}
-
-func namesPort(d *Door, addr netip.Addr) bool {
-	commands := d.StartCommand + d.StopCommand
-	if !addr.Is4() {
-		commands = d.StartCommand6 + d.StopCommand6
-	}
-	return strings.Contains(commands, "%PORT%") || strings.Contains(commands, "%PROTO%")
 }

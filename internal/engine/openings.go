@@ -4,19 +4,13 @@ import (
 	"net/netip"
 	"strconv"
 
+	"knockd/internal/config"
 	"knockd/internal/event"
 	"knockd/internal/knock"
 )
 
-// The actions that no key names: knock.Opening.Action.
-const (
-	nftAction = "nft" // opens ports
-	natAction = "nat" // leads a port elsewhere
-)
-
-// appendOpenings appends what a knock opens: native ones first, then the
-// commands of the knocker's address family, with everything filled in. A door
-// that opens nothing still has one opening, of no command.
+// appendOpenings appends what a knock opens, an opening an action, with everything
+// filled in. A door that opens nothing still has one opening, of no action.
 func appendOpenings(list []knock.Opening, d *Door, e *knock.Decision, host string) []knock.Opening {
 	base := d.openingFor(e.Src)
 	base.Host = host
@@ -26,20 +20,28 @@ func appendOpenings(list []knock.Opening, d *Door, e *knock.Decision, host strin
 	}
 	base.Vars.Port, base.Vars.Proto = strconv.Itoa(int(port)), d.protoOf(e).String()
 	before := len(list)
-	for _, proto := range d.OpenNamed {
-		port := knock.Step{Proto: proto, Port: e.Port}
-		list = append(list, native(base, nftAction, port.Ports().String(), knock.Arguments{Port: port}))
+	for i := range d.Actions {
+		a := &d.Actions[i]
+		if !a.For.Has(e.Src) {
+			continue
+		}
+		args := a.Args
+		if a.Opens == config.OpensNamed {
+			args.Port.Port = e.Port
+		}
+		list = append(list, by(a, base, args))
 	}
-	if len(d.Open) > 0 {
-		list = append(list, native(base, nftAction, event.Ports(d.Open), knock.Arguments{}))
-	}
-	for _, a := range d.Actions {
-		list = append(list, native(base, a.Key, a.String(), knock.Arguments{Value: a.Value}))
-	}
-	if o := withCommands(base, d); o.Args.Start != "" || len(list) == before {
-		list = append(list, o)
+	if len(list) == before {
+		list = append(list, base)
 	}
 	return list
+}
+
+// by returns the opening by an action with these arguments.
+func by(a *config.Action, o knock.Opening, args knock.Arguments) knock.Opening {
+	o.Action, o.What, o.Args = a.Name, event.Ports(a.Ports), args
+	o.Args.Start, o.Args.Stop = o.Vars.Expand(args.Start), o.Vars.Expand(args.Stop)
+	return o
 }
 
 // protoOf is the protocol of the step that named the port, else of the last.
@@ -68,20 +70,4 @@ func (d *Door) openingFor(knocker netip.Addr) knock.Opening {
 		Door: d.ID(), Addr: knocker,
 		Vars: knock.Vars{IP: ip, Door: d.Name}, Timeout: d.CmdTimeout,
 	}
-}
-
-func native(o knock.Opening, action, what string, args knock.Arguments) knock.Opening {
-	args.Version = 1
-	o.Action, o.What, o.Args = action, what, args
-	return o
-}
-
-func withCommands(o knock.Opening, d *Door) knock.Opening {
-	start, stop := d.StartCommand, d.StopCommand
-	if !o.Addr.Is4() {
-		start, stop = d.StartCommand6, d.StopCommand6
-	}
-	o.Args.Start, o.Args.Stop = o.Vars.Expand(start), o.Vars.Expand(stop)
-	o.Args.StartLimit = d.StartLimit
-	return o
 }

@@ -20,6 +20,7 @@ type Opening struct {
 	Timeout time.Duration
 
 	Action string // names the action that opens and closes it; "": nothing does
+	Mark   string // names it for whoever looks for it after a crash; may be empty
 	What   string // what the action opens, for the log: "tcp/22"
 	Args   Arguments
 }
@@ -39,6 +40,19 @@ type Arguments struct {
 	// StartLimit (start_limit) is how long the start command may run before it
 	// is ended; 0: without limit, as knockd 0.8.
 	StartLimit time.Duration
+}
+
+// Traits are what makes actions differ for those who keep their openings.
+type Traits struct {
+	// Beside: a further opening for a knocker stands beside the one before. Else
+	// one that differs in nothing but Host and Timeout replaces it.
+	Beside bool
+	// OwnWorkers: its openings hold up none of other actions.
+	OwnWorkers bool
+	// Runs: it runs programs. Beginning and exit status of each are told; one that
+	// began may have done its work, whatever its status; start_limit bounds the
+	// one that opens, and without one that closes nothing closes.
+	Runs bool
 }
 
 // For is for whom the door is open: the knocker, or the prefix around it.

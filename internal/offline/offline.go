@@ -26,7 +26,9 @@ import (
 type Replay struct {
 	Local    []netip.Addr // the addresses that count as the host's own
 	OnlyIPv4 bool
-	Event    func(at time.Time, e event.Event)
+	// Actions are the ways to open and close doors; none is done.
+	Actions map[string]openings.Action
+	Event   func(at time.Time, e event.Event)
 
 	engine *engine.Engine
 	dry    *openings.Dry
@@ -39,7 +41,7 @@ func (r *Replay) Run(conf *config.Config, source capture.Source) error {
 	if err != nil {
 		return err
 	}
-	r.dry = openings.NewDry(r.Event)
+	r.dry = openings.NewDry(r.Actions, r.Event)
 	r.unused = map[string][]onetime.Line{}
 	r.engine = engine.New(conf, doors, usedInMemory{}, engine.Options{OnlyIPv4: r.OnlyIPv4, Effects: effects{r}})
 	r.engine.SetLocal(r.Local)

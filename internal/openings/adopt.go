@@ -2,6 +2,8 @@ package openings
 
 import (
 	"context"
+	"path/filepath"
+	"strconv"
 	"time"
 
 	"knockd/internal/event"
@@ -26,7 +28,7 @@ func (m *Manager) Adopt() int {
 	if len(found) > 0 {
 		m.o.Log.Event(event.Adopted{Openings: len(found)})
 	}
-	alive := survivors(j, found)
+	alive := m.processes(found)
 	m.do(func() {
 		now := m.o.Now()
 		for i := range found {
@@ -38,11 +40,12 @@ func (m *Manager) Adopt() int {
 }
 
 // adopt takes over one opening of the journal.
-func (s *schedule) adopt(f *journal.Opening, survivor int, now time.Time) {
-	e := &entry{Opening: adopted(&f.Record), id: f.ID, mayHaveRun: f.Stopping, survivor: survivor}
+func (s *schedule) adopt(f *journal.Opening, process int, now time.Time) {
+	e := s.entry(f.Opening, f.ID)
+	e.mayHaveRun, e.process = f.Stopping, process
 	s.keep(e)
-	if !byCommand(&e.Opening) {
-		s.natives[keyOf(&e.Opening)] = e
+	if !e.traits.Beside {
+		s.latest[identityOf(&e.Opening)] = e
 	}
 	switch {
 	case !f.SameBoot:
@@ -51,32 +54,11 @@ func (s *schedule) adopt(f *journal.Opening, survivor int, now time.Time) {
 	case f.Stopping:
 		e.why = "its stop command was interrupted"
 		s.close(e)
-	case survivor != 0:
+	case process != 0:
 		s.queue(e)
 	default:
 		s.wait(e, open, now.Add(f.Remaining(now)))
 	}
-}
-
-// record is what the journal keeps of an opening.
-func record(o *knock.Opening) journal.Record {
-	v := &o.Vars
-	return journal.Record{
-		Door: o.Door, Addr: o.Addr, Host: o.Host, Timeout: o.Timeout, Stop: o.Args.Stop,
-		IP: v.IP, Port: v.Port, Proto: v.Proto, Client: v.Client, Src: v.Src, Dst: v.Dst,
-		Kind: o.Action, What: o.What, Args: o.Args, UID: o.UID,
-	}
-}
-
-// adopted is the opening of a record.
-func adopted(r *journal.Record) knock.Opening {
-	o := knock.Opening{
-		Door: r.Door, Addr: r.Addr, Host: r.Host, Timeout: r.Timeout,
-		Vars:   knock.Vars{IP: r.IP, Door: r.Door.Name, Port: r.Port, Proto: r.Proto, Client: r.Client, Src: r.Src, Dst: r.Dst},
-		Action: r.Kind, What: r.What, Args: r.Args, UID: r.UID,
-	}
-	o.Args.Stop = r.Stop
-	return o
 }
 
 // recordStart writes down an opening before it begins.
@@ -85,8 +67,8 @@ func (m *Manager) recordStart(e *entry) {
 	if j == nil {
 		return
 	}
-	if closes(&e.Opening) && e.survivor == 0 {
-		j.Begin(e.id, record(&e.Opening))
+	if e.closes() && e.process == 0 {
+		j.Begin(e.id, e.Opening)
 	}
 	if e.before != nil {
 		j.Ended(e.before.id)
@@ -118,14 +100,39 @@ func (m *Manager) ended(e *entry) {
 	}
 }
 
-// environment is what the commands of an opening are told beside the daemon's
-// own environment. KNOCK_OPENING lets a later daemon find them.
-func (m *Manager) environment(e *entry) []string {
-	env := e.Vars.Environment()
+// marked returns the opening with its mark, by which a later daemon finds what it
+// runs.
+func (m *Manager) marked(e *entry) *knock.Opening {
+	o := e.Opening
 	if j := m.o.Journal; j != nil {
-		env = append(env, marker(j, e.id))
+		o.Mark = mark(j, e.id)
 	}
-	return env
+	return &o
+}
+
+func mark(j Journal, id uint64) string {
+	return filepath.Base(j.Path()) + ":" + strconv.FormatUint(id, 10)
+}
+
+// processes returns the programs that daemons before this one have left running
+// for openings found in the journal, by opening. It looks only if one could run.
+func (m *Manager) processes(found []journal.Opening) map[uint64]int {
+	marks, ids := map[string][]string{}, map[string]uint64{}
+	for i := range found {
+		if o := &found[i]; o.Opened == 0 || o.Stopping {
+			name := mark(m.o.Journal, o.ID)
+			marks[o.Action], ids[name] = append(marks[o.Action], name), o.ID
+		}
+	}
+	alive := map[uint64]int{}
+	for action, names := range marks {
+		if p, ok := m.o.Actions[action].(Processes); ok {
+			for name, pid := range p.Running(names) {
+				alive[ids[name]] = pid
+			}
+		}
+	}
+	return alive
 }
 
 // CloseAll runs the stop commands of everything the journal holds, all

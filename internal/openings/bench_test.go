@@ -31,7 +31,7 @@ func benchOpening(i int) knock.Opening {
 	addr := netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
 	v := knock.Vars{IP: addr.String(), Door: "ssh"}
 	return knock.Opening{
-		Door: knock.DoorID{Name: "ssh"}, Addr: addr, Vars: v, Timeout: time.Hour,
+		Door: knock.DoorID{Name: "ssh"}, Addr: addr, Vars: v, Timeout: time.Hour, Action: "command",
 		Args: knock.Arguments{Start: v.Expand("/sbin/iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT"),
 			Stop: v.Expand("/sbin/iptables -D INPUT -s %IP% -p tcp --dport 22 -j ACCEPT")},
 	}
@@ -44,7 +44,7 @@ func BenchmarkPending(b *testing.B) {
 		b.Run(fmt.Sprintf("journal=%v", journal), func(b *testing.B) {
 			var bytes, disk uint64
 			for b.Loop() {
-				o := Options{Runner: idleShell{}, Log: discard{}}
+				o := Options{Actions: withShell(nil, idleShell{}), Log: discard{}}
 				dir := b.TempDir()
 				if journal {
 					o.Journal = mustOpen(b, dir, "boot")
@@ -92,7 +92,7 @@ func BenchmarkLatency(b *testing.B) {
 	for _, journal := range []bool{false, true} {
 		b.Run(fmt.Sprintf("journal=%v", journal), func(b *testing.B) {
 			shell := idleShell{make(chan struct{})}
-			o := Options{Runner: shell, Log: discard{}}
+			o := Options{Actions: withShell(nil, shell), Log: discard{}}
 			if journal {
 				o.Journal = mustOpen(b, b.TempDir(), "boot")
 				defer o.Journal.(journalOfBoot).Close()
@@ -132,7 +132,7 @@ func BenchmarkJournal(b *testing.B) {
 			n := id
 			mu.Unlock()
 			o := benchOpening(int(n))
-			j.Begin(n, record(&o))
+			j.Begin(n, o)
 			j.Opened(n)
 			j.Stopping(n)
 			j.Ended(n)

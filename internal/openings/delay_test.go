@@ -93,7 +93,7 @@ func TestDelays(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				k := &fakeKernel{t: t, begin: time.Now(), fail: c.fail, lacks: syscall.EMFILE, open: map[string]bool{}, busy: map[string]bool{}}
 				j := mustOpen(t, dir, "boot")
-				m, shell, log := fakes(Options{Natives: map[string]Native{"nft": k}, Journal: j})
+				m, shell, log := fakes(Options{Actions: map[string]Action{"nft": k}, Journal: j})
 				m.Open(c.o, nil)
 				time.Sleep(2 * time.Second)
 				if c.then != nil {
@@ -107,8 +107,8 @@ func TestDelays(t *testing.T) {
 					t.Errorf("did %s, want %s", got, c.did)
 				}
 				wantText(t, log.String(), c.log)
-				if m.Pending() != 0 || j.Len() != 0 || len(m.s.natives) != 0 || k.stillOpen() != 0 {
-					t.Errorf("pending %d, journal %d, keys %d, open %d", m.Pending(), j.Len(), len(m.s.natives), k.stillOpen())
+				if m.Pending() != 0 || j.Len() != 0 || len(m.s.latest) != 0 || k.stillOpen() != 0 {
+					t.Errorf("pending %d, journal %d, keys %d, open %d", m.Pending(), j.Len(), len(m.s.latest), k.stillOpen())
 				}
 				j.Close()
 			})
@@ -122,9 +122,9 @@ func TestDelaysInJournal(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		k := &fakeKernel{t: t, begin: time.Now(), fail: 2, lacks: syscall.EMFILE, open: map[string]bool{}, busy: map[string]bool{}}
-		natives := map[string]Native{"nft": k}
+		natives := map[string]Action{"nft": k}
 		j := mustOpen(t, dir, "boot")
-		m, shell, _ := fakes(Options{Natives: natives, Journal: j})
+		m, shell, _ := fakes(Options{Actions: natives, Journal: j})
 		m.Open(opening("fork", "close", time.Second), nil)
 		m.Open(native(time.Minute), nil)
 		time.Sleep(2 * time.Second)
@@ -132,10 +132,10 @@ func TestDelaysInJournal(t *testing.T) {
 		m.kill(shell)
 		k.kill(false)
 		j = mustOpen(t, dir, "boot")
-		if f := j.Found(); len(f) != 1 || f[0].Kind != "nft" {
+		if f := j.Found(); len(f) != 1 || f[0].Action != "nft" {
 			t.Errorf("found %+v", f)
 		}
-		m = New(Options{Runner: shell, Log: &fakeLog{begin: time.Now()}, Journal: j, Natives: natives, Now: time.Now})
+		m = New(Options{Actions: withShell(natives, shell), Log: &fakeLog{begin: time.Now()}, Journal: j, Now: time.Now})
 		m.Adopt()
 		time.Sleep(time.Hour)
 		if got := k.calls(); got != "[0 open 192.0.2.1 1 open 192.0.2.1 61 close 192.0.2.1]" || len(shell.stops()) != 2 || j.Len() != 0 {

@@ -22,7 +22,7 @@ func TestFullDisk(t *testing.T) {
 			return
 		}
 		log := &fakeLog{begin: time.Now()}
-		m := New(Options{Runner: command.Shell{}, Log: log, Journal: j})
+		m := New(Options{Actions: map[string]Action{"command": command.Action{}}, Log: log, Journal: j})
 		_ = os.WriteFile(filepath.Join(dir, "junk"), make([]byte, 1<<20), 0o600) // as much as fits
 		out := filepath.Join(t.TempDir(), "out")
 		for range 3 {

@@ -17,9 +17,10 @@ type Dry struct {
 	log func(now time.Time, e event.Event)
 }
 
-// NewDry returns a Dry that writes its events, in time order, to log.
-func NewDry(log func(now time.Time, e event.Event)) *Dry {
-	return &Dry{s: newSchedule(math.MaxInt), log: log} // commands take no time: no worker is waited for
+// NewDry returns a Dry of these actions, none of which it calls to open or close,
+// that writes its events, in time order, to log.
+func NewDry(actions map[string]Action, log func(now time.Time, e event.Event)) *Dry {
+	return &Dry{s: newSchedule(actions, math.MaxInt), log: log} // commands take no time: no worker is waited for
 }
 
 // Open is Manager.Open. Call Advance first.
@@ -63,15 +64,15 @@ func (d *Dry) Advance(now time.Time) {
 }
 
 func (d *Dry) perform(now time.Time) {
-	for actions := d.s.take(); len(actions) > 0; actions = d.s.take() {
-		for _, a := range actions {
-			switch a.do {
+	for tasks := d.s.take(); len(tasks) > 0; tasks = d.s.take() {
+		for _, t := range tasks {
+			switch t.do {
 			case say:
-				d.log(now, a.event)
+				d.log(now, t.event)
 			case start:
-				d.s.started(a.entry, Result{}, now)
+				d.s.started(t.entry, Result{}, now)
 			case stop:
-				d.s.stopped(a.entry, Result{}, now)
+				d.s.stopped(t.entry, Result{}, now)
 			}
 		}
 	}

@@ -20,7 +20,7 @@ func TestDry(t *testing.T) {
 	at := func(s float64) time.Time { return begin.Add(time.Duration(s * float64(time.Second))) }
 	var log strings.Builder
 	write := func(now time.Time, text string) { fmt.Fprintf(&log, "%g %s\n", now.Sub(begin).Seconds(), text) }
-	d := NewDry(func(now time.Time, e event.Event) { write(now, e.Text()) })
+	d := NewDry(withShell(map[string]Action{"nft": &fakeKernel{}}, nil), func(now time.Time, e event.Event) { write(now, e.Text()) })
 	d.Open(opening("open a", "close a", 10*time.Second), at(0), func() { write(at(0), "OPEN SESAME") })
 	d.Advance(at(1))
 	d.Open(opening("open b", "close b", 2*time.Second), at(1), nil)
@@ -75,10 +75,10 @@ func TestDryAsLive(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		k := &fakeKernel{t: t, begin: time.Now(), open: map[string]bool{}, busy: map[string]bool{}}
-		m, _, log := fakes(Options{Natives: map[string]Native{"nft": k}})
+		m, _, log := fakes(Options{Actions: map[string]Action{"nft": k}})
 		begin := time.Now()
 		var dryLog fakeLog
-		d := NewDry(func(now time.Time, e event.Event) {
+		d := NewDry(withShell(map[string]Action{"nft": &fakeKernel{}}, nil), func(now time.Time, e event.Event) {
 			fmt.Fprintf(&dryLog.text, "%g %s\n", now.Sub(begin).Seconds(), e.Text())
 		})
 		for _, k := range knocks {

@@ -18,17 +18,19 @@ import (
 
 // closedNatives notes what is closed without a shell, by kind.
 type closedNatives struct {
+	missing
 	kind string
 	note func(what, kind string, o *knock.Opening)
 }
 
-func (n closedNatives) Open(_ context.Context, o *knock.Opening) error {
+func (n closedNatives) Open(_ context.Context, o *knock.Opening) (int, error) {
 	n.note("open ", n.kind, o)
-	return nil
+	return 0, nil
 }
-func (n closedNatives) Close(_ context.Context, o *knock.Opening) error {
+
+func (n closedNatives) Close(_ context.Context, o *knock.Opening) (int, error) {
 	n.note("close ", n.kind, o)
-	return nil
+	return 0, nil
 }
 
 // TestEarlierBuild: what a daemon left that was killed, of a build that kept the
@@ -55,19 +57,21 @@ func TestEarlierBuild(t *testing.T) {
 				note := func(what, kind string, o *knock.Opening) {
 					mu.Lock()
 					defer mu.Unlock()
+					unmarked := *o
+					unmarked.Mark = ""
 					for _, p := range m.Openings() {
-						if p.Action == kind && p.Opening == *o {
+						if p.Action == kind && p.Opening == unmarked {
 							got[what+kind] = &p.Opening
 						}
 					}
 				}
-				natives := map[string]Native{}
+				natives := map[string]Action{}
 				for _, kind := range []string{"nft", "nat", "xt_recent"} {
-					natives[kind] = closedNatives{kind, note}
+					natives[kind] = closedNatives{kind: kind, note: note}
 				}
 				j := mustOpen(t, dir, boot)
 				m, shell, _ = fakes(Options{
-					Journal: j, Natives: natives, Workers: 1,
+					Journal: j, Actions: natives, Workers: 1,
 					Now: func() time.Time { return time.Unix(0, opened).Add(time.Since(begin)) },
 				})
 				if n := m.Adopt(); n != 5 {

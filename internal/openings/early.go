@@ -35,7 +35,7 @@ func (s *schedule) closeThese(some []*entry, why string) int {
 		switch e.state {
 		case queued, delayed:
 			if s.drop(e, why) {
-				s.say(event.Dropped{Opening: described(&e.Opening), Why: why})
+				s.say(event.Dropped{Opening: e.described(), Why: why})
 			}
 		case starting:
 			e.why = why

@@ -97,7 +97,7 @@ func TestHangingHoldsUpNobody(t *testing.T) {
 			t.Run(fmt.Sprintf("%s of %d", name, doors), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					k := &fakeKernel{t: t, begin: time.Now(), open: map[string]bool{}, busy: map[string]bool{}}
-					m, shell, log := fakes(Options{Natives: map[string]Native{"nft": k}})
+					m, shell, log := fakes(Options{Actions: map[string]Action{"nft": k}})
 					for i := range 200 * doors {
 						o := at("guest", i%doors, guest)
 						o.Addr = netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
@@ -151,7 +151,7 @@ func TestWaiting(t *testing.T) {
 1.003 b: running command: sleep 1s; b4
 2.001 b: running command: sleep 1s; b5
 `)
-		if m.Pending() != 0 || m.s.busy() || len(m.s.commands.starts.of) != 0 || len(m.s.places.of) != 0 {
+		if m.Pending() != 0 || m.s.busy() || len(m.s.crewOf["command"].starts.of) != 0 || len(m.s.places.of) != 0 {
 			t.Errorf("%d are held, %v busy, %d shares", m.Pending(), m.s.busy(), len(m.s.places.of))
 		}
 	})
@@ -178,7 +178,7 @@ func TestWaitingCostsNoMemory(t *testing.T) {
 				}, "test")
 			}
 		}
-		if d := m.s.commands.starts.share(knock.DoorID{Name: "ssh", N: 0}); len(d.line) > 50 || m.Pending() > 150 {
+		if d := m.s.crewOf["command"].starts.share(knock.DoorID{Name: "ssh", N: 0}); len(d.line) > 50 || m.Pending() > 150 {
 			t.Errorf("%d wait, %d are held", len(d.line), m.Pending())
 		}
 		m.Shutdown(t.Context())
@@ -195,9 +195,9 @@ func TestGuestFillsHisShare(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		k := &fakeKernel{t: t, begin: time.Now(), open: map[string]bool{}, busy: map[string]bool{}}
-		natives := map[string]Native{"nft": k}
+		natives := map[string]Action{"nft": k}
 		j := mustOpen(t, dir, "boot")
-		m, shell, _ := fakes(Options{Natives: natives, Journal: j})
+		m, shell, _ := fakes(Options{Actions: natives, Journal: j})
 		guest := func(i int) knock.Opening {
 			o := at("guest", 0, native(time.Hour))
 			o.Addr = netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
@@ -229,7 +229,7 @@ func TestGuestFillsHisShare(t *testing.T) {
 		m.kill(shell)
 
 		j = mustOpen(t, dir, "boot")
-		m = New(Options{Runner: shell, Log: &fakeLog{begin: time.Now()}, Journal: j, Now: time.Now, Natives: natives})
+		m = New(Options{Actions: withShell(natives, shell), Log: &fakeLog{begin: time.Now()}, Journal: j, Now: time.Now})
 		m.Adopt()
 		try(m, guest(MaxWaiting), false)
 		try(m, guest(1), true)

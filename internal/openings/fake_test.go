@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"knockd/internal/action/command"
 	"knockd/internal/event"
 	"knockd/internal/knock"
 )
@@ -117,13 +119,53 @@ func fakes(o Options) (*Manager, *fakeShell, *fakeLog) {
 		o.Now = time.Now // the bubble's
 	}
 	shell, log := &fakeShell{begin: now}, &fakeLog{begin: now}
-	o.Runner, o.Log = shell, log
+	o.Actions, o.Log = withShell(o.Actions, shell), log
 	return New(o), shell, log
+}
+
+// runner runs a command line; ctx bounds it.
+type runner interface {
+	Run(ctx context.Context, line string, env []string, limit time.Duration) (status int, err error)
+}
+
+// fakeCommand is the action of commands with another shell.
+type fakeCommand struct {
+	command.Action
+	shell runner
+}
+
+func (c fakeCommand) Open(ctx context.Context, o *knock.Opening) (int, error) {
+	return c.shell.Run(ctx, o.Args.Start, nil, 0)
+}
+
+func (c fakeCommand) Close(ctx context.Context, o *knock.Opening) (int, error) {
+	return c.shell.Run(ctx, o.Args.Stop, nil, 0)
+}
+
+// Running finds nothing: a fake shell's commands end with their daemon.
+func (fakeCommand) Running([]string) map[string]int { return nil }
+
+// withShell returns actions and that of commands with a shell.
+func withShell(others map[string]Action, shell runner) map[string]Action {
+	all := maps.Clone(others)
+	if all == nil {
+		all = map[string]Action{}
+	}
+	all["command"] = fakeCommand{shell: shell}
+	return all
+}
+
+// actionOf is the action of a door with this start command.
+func actionOf(start string) string {
+	if start == "" {
+		return ""
+	}
+	return "command"
 }
 
 func opening(start, stop string, timeout time.Duration) knock.Opening {
 	return knock.Opening{
-		Door: knock.DoorID{Name: "ssh"}, Addr: netip.MustParseAddr("192.0.2.1"),
+		Door: knock.DoorID{Name: "ssh"}, Addr: netip.MustParseAddr("192.0.2.1"), Action: actionOf(start),
 		Args: knock.Arguments{Start: start, Stop: stop}, Timeout: timeout,
 		Vars: knock.Vars{IP: "192.0.2.1", Door: "ssh"},
 	}

@@ -89,7 +89,7 @@ func TestAdopt(t *testing.T) {
 				time.Sleep(c.pause)
 
 				j2 := mustOpen(t, dir, c.boot)
-				m2 := New(Options{Runner: shell, Log: &fakeLog{begin: time.Now()}, Journal: j2, Now: time.Now})
+				m2 := New(Options{Actions: withShell(nil, shell), Log: &fakeLog{begin: time.Now()}, Journal: j2, Now: time.Now})
 				m2.Adopt()
 				time.Sleep(3 * time.Hour)
 				if c.o.Args.Stop == "fork" {
@@ -142,7 +142,7 @@ func TestKeep(t *testing.T) {
 		if !j.Keep() {
 			t.Error("keep was forgotten")
 		}
-		m = New(Options{Runner: shell, Log: &fakeLog{}, Journal: j, Now: time.Now, Keep: true})
+		m = New(Options{Actions: withShell(nil, shell), Log: &fakeLog{}, Journal: j, Now: time.Now, Keep: true})
 		if n := m.Adopt(); n != 2 {
 			t.Errorf("adopted %d", n)
 		}
@@ -204,7 +204,7 @@ func TestCloseAll(t *testing.T) {
 		time.Sleep(time.Second)
 		m.kill(shell)
 		j = mustOpen(t, dir, "boot")
-		found, left := CloseAll(t.Context(), j, Options{Runner: shell, Log: &fakeLog{}, Now: time.Now})
+		found, left := CloseAll(t.Context(), j, Options{Actions: withShell(nil, shell), Log: &fakeLog{}, Now: time.Now})
 		if found != 200 || left != 0 || len(shell.stops()) != 200 || j.Len() != 0 {
 			t.Errorf("found %d, left %d, stops %d, journal %d", found, left, len(shell.stops()), j.Len())
 		}
@@ -232,7 +232,7 @@ func TestTorn(t *testing.T) {
 	text := written(t, func(j Journal) {
 		for id := uint64(1); id <= 3; id++ {
 			o := opening("", fmt.Sprintf("stop %d \xff", id), time.Minute)
-			j.Begin(id, record(&o))
+			j.Begin(id, o)
 			j.Opened(id)
 		}
 		j.Stopping(2)
@@ -256,15 +256,15 @@ func TestTorn(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			j := mustOpen(t, dir, "boot")
 			shell := &fakeShell{begin: time.Now()}
-			CloseAll(t.Context(), j, Options{Runner: shell, Log: &fakeLog{}, Now: time.Now})
+			CloseAll(t.Context(), j, Options{Actions: withShell(nil, shell), Log: &fakeLog{}, Now: time.Now})
 			if diff := cmp.Diff(want, sorted(shell.lines())); diff != "" {
 				t.Fatalf("cut at %d (-want +got):\n%s", cut, diff)
 			}
 			o := opening("", "next", time.Minute)
-			j.Begin(99, record(&o)) // what is written after a torn line is found again
+			j.Begin(99, o) // what is written after a torn line is found again
 			j.Close()
 			j = mustOpen(t, dir, "boot")
-			if f := j.Found(); len(f) != 1 || f[0].Stop != "next" || j.Damaged() != 0 {
+			if f := j.Found(); len(f) != 1 || f[0].Args.Stop != "next" || j.Damaged() != 0 {
 				t.Fatalf("cut at %d: found %v, %d damaged", cut, f, j.Damaged())
 			}
 			j.Close()
@@ -277,8 +277,8 @@ func TestDamaged(t *testing.T) {
 	dir := t.TempDir()
 	text := written(t, func(j Journal) {
 		a, b := opening("", "stop a", 0), opening("", "stop b", 0)
-		j.Begin(1, record(&a))
-		j.Begin(2, record(&b))
+		j.Begin(1, a)
+		j.Begin(2, b)
 	})
 	flip := bytes.IndexByte(text, '\n') - 4
 	text[flip] ^= 1
@@ -288,7 +288,7 @@ func TestDamaged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j := mustOpen(t, dir, "another")
 		shell, log := &fakeShell{begin: time.Now()}, &fakeLog{begin: time.Now()}
-		if found, left := CloseAll(t.Context(), j, Options{Runner: shell, Log: log, Now: time.Now}); found != 1 || left != 0 {
+		if found, left := CloseAll(t.Context(), j, Options{Actions: withShell(nil, shell), Log: log, Now: time.Now}); found != 1 || left != 0 {
 			t.Errorf("found %d, left %d", found, left)
 		}
 		wantText(t, strings.ReplaceAll(log.String(), dir, "DIR"), `
@@ -324,7 +324,7 @@ func TestBounded(t *testing.T) {
 		m.kill(shell)
 		j = mustOpen(t, dir, "boot")
 		f := j.Found()
-		if len(f) < 1 || f[0].Stop != "stop lasting" || j.Damaged() != 0 {
+		if len(f) < 1 || f[0].Args.Stop != "stop lasting" || j.Damaged() != 0 {
 			t.Errorf("found %d, damaged %d", len(f), j.Damaged())
 		}
 		j.Close()

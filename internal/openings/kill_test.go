@@ -52,7 +52,7 @@ func child(arg []string) {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	o := Options{Runner: command.Shell{}, Log: discard{}, Journal: j}
+	o := Options{Actions: map[string]Action{"command": command.Action{}}, Log: discard{}, Journal: j}
 	if arg[0] == "closeall" {
 		if _, left := CloseAll(context.Background(), j, o); left > 0 {
 			os.Exit(3)
@@ -92,7 +92,7 @@ func numbered(dir string, n int, iptables bool) knock.Opening {
 	pause := fmt.Sprintf("sleep 0.%03d; ", rand.IntN(60))
 	return knock.Opening{
 		Door: knock.DoorID{Name: "door"}, Addr: addr, Timeout: time.Duration(rand.IntN(400)) * time.Millisecond,
-		Args: knock.Arguments{Start: fmt.Sprintf("%s%secho start %d >> %s/out", pause, rule, n, dir),
+		Action: "command", Args: knock.Arguments{Start: fmt.Sprintf("%s%secho start %d >> %s/out", pause, rule, n, dir),
 			Stop: fmt.Sprintf("%s%s 2>/dev/null; s=$?; echo stop %d >> %s/out; test $s = 1 || exit $s", pause, unrule, n, dir)},
 	}
 }
@@ -185,7 +185,7 @@ func (k *killer) killCommands() (n int) {
 	for _, file := range files {
 		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
 		env, err := os.ReadFile(file)
-		if err == nil && bytes.Contains(env, []byte(markerName+k.name)) && running(pid) && syscall.Kill(pid, syscall.SIGKILL) == nil {
+		if err == nil && bytes.Contains(env, []byte("KNOCK_OPENING="+k.name)) && syscall.Kill(pid, syscall.SIGKILL) == nil {
 			n++
 		}
 	}

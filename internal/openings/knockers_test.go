@@ -80,7 +80,7 @@ func TestCloseForInOrder(t *testing.T) {
 			want = append(want, fmt.Sprintf("close %d; sleep 1s", i))
 		}
 		synctest.Wait()
-		m.s.commands.stops.limit = 1 // one after the other
+		m.s.crewOf["command"].stops.limit = 1 // one after the other
 		m.CloseFor(netip.MustParseAddr("192.0.2.1"), func(*knock.Opening) bool { return true }, "test")
 		time.Sleep(time.Minute)
 		var got []string
@@ -97,7 +97,7 @@ func TestCloseForInOrder(t *testing.T) {
 // BenchmarkCloseFor is a knock that closes nothing while one door is open for as
 // many as it can be.
 func BenchmarkCloseFor(b *testing.B) {
-	m := New(Options{Runner: idleShell{}, Log: discard{}})
+	m := New(Options{Actions: withShell(nil, idleShell{}), Log: discard{}})
 	for i := range benchOpenings {
 		m.Open(benchOpening(i), nil)
 	}

@@ -10,19 +10,15 @@ import (
 	"knockd/internal/openings/journal"
 )
 
-// StopLimit is how long a stop command may run.
-const StopLimit = 60 * time.Second
-
 // wakeAtLeast bounds how late a door closes after the machine was suspended:
 // timers do not count that time, the clock does.
 const wakeAtLeast = 30 * time.Second
 
 // Options is what a Manager needs.
 type Options struct {
-	Runner Runner
-	Log    Log
-	// Natives are who opens and closes doors without a shell, by Opening.Action.
-	Natives map[string]Native
+	Log Log
+	// Actions are the ways to open and close, by Opening.Action.
+	Actions map[string]Action
 	// Journal remembers openings beyond the daemon's end; nil: nothing does.
 	Journal Journal
 	// Keep (OnStop = keep) leaves openings to the journal and the next daemon
@@ -61,7 +57,7 @@ func New(o Options) *Manager {
 	if o.Workers == 0 {
 		o.Workers = MaxRunning
 	}
-	m := &Manager{o: o, changed: make(chan struct{}, 1), s: newSchedule(min(o.Workers, MaxRunning)), refused: refusals{}}
+	m := &Manager{o: o, changed: make(chan struct{}, 1), s: newSchedule(o.Actions, min(o.Workers, MaxRunning)), refused: refusals{}}
 	m.starts, m.endStarts = context.WithCancelCause(context.Background())
 	m.stops, m.endStops = context.WithCancelCause(context.Background())
 	m.timer = time.AfterFunc(time.Hour, func() { m.do(func() { m.s.tick(m.o.Now()) }) })
@@ -151,9 +147,9 @@ func (m *Manager) Openings() []Pending {
 func (m *Manager) do(change func()) {
 	m.mu.Lock()
 	change()
-	actions := m.s.take()
-	for _, a := range actions {
-		if a.do == start || a.do == stop {
+	tasks := m.s.take()
+	for _, t := range tasks {
+		if t.do == start || t.do == stop {
 			m.workers.Add(1) // here, so that Shutdown waits for it
 		}
 	}
@@ -162,8 +158,8 @@ func (m *Manager) do(change func()) {
 	// Outside the lock, so that a slow log holds up only who writes it. What
 	// belongs to one opening still happens in order: nothing more is decided
 	// of it until its command has ended.
-	for _, a := range actions {
-		m.perform(a)
+	for _, t := range tasks {
+		m.perform(t)
 	}
 	select {
 	case m.changed <- struct{}{}:
@@ -178,16 +174,16 @@ func (m *Manager) setTimer() {
 	}
 }
 
-func (m *Manager) perform(a action) {
-	switch a.do {
+func (m *Manager) perform(t task) {
+	switch t.do {
 	case say:
-		m.o.Log.Event(a.event)
+		m.o.Log.Event(t.event)
 	case start:
-		go m.runStart(a.entry)
+		go m.runStart(t.entry)
 	case stop:
-		go m.runStop(a.entry)
+		go m.runStop(t.entry)
 	case end:
-		m.ended(a.entry)
+		m.ended(t.entry)
 	}
 }
 
@@ -195,13 +191,10 @@ func (m *Manager) runStart(e *entry) {
 	defer m.workers.Done()
 	m.recordStart(e)
 	var r Result
-	switch {
-	case e.survivor != 0:
-		r = m.outlive(m.starts, e, e.Args.StartLimit)
-	case !byCommand(&e.Opening):
-		r = m.openNative(e)
-	default:
-		r.Status, r.Err = m.o.Runner.Run(m.starts, e.Args.Start, m.environment(e), e.Args.StartLimit)
+	if e.process != 0 {
+		r = m.awaitProcess(m.starts, e, e.Args.StartLimit)
+	} else {
+		r = m.open(e)
 	}
 	m.recordStarted(e, r)
 	m.do(func() { m.s.started(e, r, m.o.Now()) })
@@ -209,18 +202,13 @@ func (m *Manager) runStart(e *entry) {
 
 func (m *Manager) runStop(e *entry) {
 	defer m.workers.Done()
-	if e.survivor != 0 {
-		m.outlive(m.stops, e, StopLimit)
+	if e.process != 0 {
+		m.awaitProcess(m.stops, e, StopLimit)
 	}
 	if j := m.o.Journal; j != nil {
 		j.Stopping(e.id)
 	}
-	var r Result
-	if !byCommand(&e.Opening) {
-		r = m.closeNative(e)
-	} else {
-		r.Status, r.Err = m.o.Runner.Run(m.stops, e.Args.Stop, m.environment(e), StopLimit)
-	}
+	r := m.close(e)
 	if j := m.o.Journal; j != nil && !r.ok() && r.Err == nil && !e.mayHaveRun {
 		j.Failed(e.id)
 	}

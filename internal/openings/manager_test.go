@@ -234,6 +234,7 @@ func TestOpenings(t *testing.T) {
 		m.Open(a, nil)
 		m.Open(b, nil)
 		time.Sleep(time.Minute)
+		a.What, b.What = "a command", "a command"
 		want := []Pending{{Opening: a, Closes: 59 * time.Minute}, {Opening: b}}
 		if got := m.Openings(); !slices.Equal(got, want) {
 			t.Errorf("got %+v", got)

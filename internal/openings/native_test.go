@@ -13,9 +13,10 @@ import (
 	"knockd/internal/knock"
 )
 
-// fakeKernel is a Native that refuses what must not happen. Openings whose Data
+// fakeKernel is an Action that refuses what must not happen. Openings whose Data
 // is "hang" do.
 type fakeKernel struct {
+	missing
 	t     *testing.T
 	begin time.Time
 	slow  time.Duration // of every call
@@ -60,8 +61,15 @@ func (k *fakeKernel) call(what string, o *knock.Opening) error {
 	return nil
 }
 
-func (k *fakeKernel) Open(_ context.Context, o *knock.Opening) error  { return k.call("open", o) }
-func (k *fakeKernel) Close(_ context.Context, o *knock.Opening) error { return k.call("close", o) }
+func (k *fakeKernel) Open(_ context.Context, o *knock.Opening) (int, error) {
+	return 0, k.call("open", o)
+}
+func (k *fakeKernel) Close(_ context.Context, o *knock.Opening) (int, error) {
+	return 0, k.call("close", o)
+}
+
+// Text leaves what was said at birth.
+func (k *fakeKernel) Text(o *knock.Opening) string { return o.What }
 
 func (k *fakeKernel) kill(dead bool) {
 	k.mu.Lock()
@@ -133,7 +141,7 @@ func TestNative(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				k := &fakeKernel{t: t, begin: time.Now(), slow: c.slow, fail: c.fail, open: map[string]bool{}, busy: map[string]bool{}}
 				j := mustOpen(t, dir, "boot")
-				m, _, log := fakes(Options{Natives: map[string]Native{"nft": k}, Journal: j})
+				m, _, log := fakes(Options{Actions: map[string]Action{"nft": k}, Journal: j})
 				for _, at := range c.knock {
 					time.Sleep(at - time.Since(k.begin))
 					m.Open(native(30*time.Second), nil)
@@ -145,8 +153,8 @@ func TestNative(t *testing.T) {
 				if c.log != "" {
 					wantText(t, log.String(), c.log)
 				}
-				if m.Pending() != 0 || j.Len() != 0 || len(m.s.natives) != 0 || k.stillOpen() != 0 {
-					t.Errorf("pending %d, journal %d, keys %d, open %d", m.Pending(), j.Len(), len(m.s.natives), k.stillOpen())
+				if m.Pending() != 0 || j.Len() != 0 || len(m.s.latest) != 0 || k.stillOpen() != 0 {
+					t.Errorf("pending %d, journal %d, keys %d, open %d", m.Pending(), j.Len(), len(m.s.latest), k.stillOpen())
 				}
 				j.Close()
 			})
@@ -162,9 +170,9 @@ func TestNativeStorm(t *testing.T) {
 			dir := t.TempDir()
 			synctest.Test(t, func(t *testing.T) {
 				k := &fakeKernel{t: t, begin: time.Now(), slow: 7 * time.Millisecond, open: map[string]bool{}, busy: map[string]bool{}}
-				natives := map[string]Native{"nft": k}
+				natives := map[string]Action{"nft": k}
 				j := mustOpen(t, dir, "boot")
-				m, shell, _ := fakes(Options{Natives: natives, Journal: j})
+				m, shell, _ := fakes(Options{Actions: natives, Journal: j})
 				for i := range 3000 {
 					o := native(time.Duration(1+i%50) * time.Millisecond)
 					o.Addr = netip.AddrFrom4([4]byte{10, 0, 0, byte(i * i % 100)})
@@ -189,7 +197,7 @@ func TestNativeStorm(t *testing.T) {
 					}
 					m = nil
 					j = mustOpen(t, dir, "boot")
-					CloseAll(t.Context(), j, Options{Runner: shell, Log: &fakeLog{}, Natives: natives, Now: time.Now})
+					CloseAll(t.Context(), j, Options{Actions: withShell(natives, shell), Log: &fakeLog{}, Now: time.Now})
 				}
 				if n := k.stillOpen(); n != 0 {
 					t.Errorf("%d still open", n)

@@ -1,21 +1,12 @@
 package openings
 
 import (
-	"context"
 	"time"
 
 	"knockd/internal/event"
+	"knockd/internal/knock"
 	"knockd/internal/openings/journal"
 )
-
-// Runner runs one command line of the configuration and waits for its end.
-// Env ("NAME=value") is added to the daemon's own environment; limit bounds
-// its time, 0 does not. Status is counted as a shell counts it; an error says
-// that the command could not be run, or was ended because of the limit or ctx.
-// With the status -1 nothing of it has run.
-type Runner interface {
-	Run(ctx context.Context, line string, env []string, limit time.Duration) (status int, err error)
-}
 
 // Log takes what happens.
 type Log interface{ Event(event.Event) }
@@ -39,7 +30,7 @@ type Journal interface {
 	// Begin is called before a start command runs, Opened when it has ended;
 	// Stopping before a stop command runs, Failed when it says that it did not
 	// close; Ended when nothing is left to do.
-	Begin(id uint64, r journal.Record)
+	Begin(id uint64, o knock.Opening)
 	Opened(id uint64)
 	Stopping(id uint64)
 	Failed(id uint64)

@@ -99,11 +99,11 @@ func (t *tries) note(r Result, now time.Time) {
 }
 
 // delay says whether and when a start command is tried again: if the system
-// could not run it. A native opening can be begun twice, so it is tried again
+// could not run it. What runs no program can be begun twice, so it is tried again
 // wherever the system lacked something.
 func (s *schedule) delay(e *entry, r Result, now time.Time) (pause time.Duration, ok bool) {
 	replaced := e.after != nil && e.after.state == queued
-	if s.draining || replaced || e.why != "" || !(r.neverRan() || !byCommand(&e.Opening) && r.lacked()) {
+	if s.draining || replaced || e.why != "" || !(r.neverRan() || !e.traits.Runs && r.lacked()) {
 		return 0, false
 	}
 	before := e.delays

@@ -2,6 +2,7 @@ package openings
 
 import (
 	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -34,91 +35,127 @@ const (
 // entry is an opening on its way.
 type entry struct {
 	knock.Opening
-	id    uint64 // counts up; also its name in the journal
-	state state
-	waits bool      // in the line of its door for a worker
-	place int       // in the timers, while open, pausing or delayed
-	due   time.Time // when its command is to run, while open, pausing or delayed
-	why   string    // why it closes before its time; empty: it does not
-	tries tries     // of its stop command
+	action Action
+	traits knock.Traits
+	id     uint64 // counts up; also its name in the journal
+	state  state
+	waits  bool      // in the line of its door for a worker
+	place  int       // in the timers, while open, pausing or delayed
+	due    time.Time // when its command is to run, while open, pausing or delayed
+	why    string    // why it closes before its time; empty: it does not
+	tries  tries     // of its stop command
 	// delays is the tries of its start command that came to nothing.
 	delays tries
 	// mayHaveRun: a daemon before us may have run the stop command already.
 	// Then it runs once, and its status says nothing.
 	mayHaveRun bool
-	// survivor is a process group of a daemon before us that still runs this
-	// opening's start or stop command; 0: none.
-	survivor   int
-	before     *entry // the native opening that this one replaces
-	after      *entry // the native opening that waits until this one is closed
+	// process is of a daemon before us and still opens or closes this one; 0: none.
+	process    int
+	before     *entry // the opening that this one replaces
+	after      *entry // the opening that waits until this one is closed
 	prev, next *entry // for the same address or network
 }
 
-// action is something for the outside to do.
-type action struct {
-	do    deed
+// task is something for the outside to do.
+type task struct {
+	do    work
 	event event.Event // of say
 	entry *entry      // of the others
 }
 
-type deed uint8
+type work uint8
 
 const (
-	say   deed = iota + 1 // write an event to the log
-	start                 // run the start command, then call started
-	stop                  // run the stop command, then call stopped
+	say   work = iota + 1 // write an event to the log
+	start                 // open, then call started
+	stop                  // close, then call stopped
 	end                   // the opening is over
 )
 
 // schedule decides what happens to openings and when. It is a plain value:
-// time and results go in, actions come out, and both the running daemon and
+// time and results go in, tasks come out, and both the running daemon and
 // the reading of a capture file carry them out.
 type schedule struct {
 	lastID   uint64
-	held     map[uint64]*entry    // all that have not ended
-	places   shares               // that they have
-	byAddr   map[netip.Addr]int   // how many of them each knocker has
-	knockers knockers             // and whom they are for
-	natives  map[nativeKey]*entry // the last opening of each
-	commands lane
-	kernel   lane // native openings: no command holds them up
+	held     map[uint64]*entry  // all that have not ended
+	places   shares             // that they have
+	byAddr   map[netip.Addr]int // how many of them each knocker has
+	knockers knockers           // and whom they are for
+	actions  map[string]Action
+	latest   map[identity]*entry // of those that replace each other
+	crews    []*crew             // the last one is of all actions without workers of their own
+	crewOf   map[string]*crew    // of actions that have their own
 	timers   timers
 	draining bool // shutting down: nothing new, and failed stops hurry
-	actions  []action
+	tasks    []task
 }
 
-// newSchedule returns a schedule without openings that runs so many start
-// commands side by side, and as many stop commands.
-func newSchedule(workers int) *schedule {
-	return &schedule{
+// newSchedule returns a schedule without openings that has so many doors opened
+// side by side, and as many closed, by actions with workers of their own, and as
+// many by all others.
+func newSchedule(actions map[string]Action, workers int) *schedule {
+	s := &schedule{
 		held:     map[uint64]*entry{},
 		places:   newShares(MaxWaiting),
 		byAddr:   map[netip.Addr]int{},
 		knockers: newKnockers(),
-		natives:  map[nativeKey]*entry{},
-		commands: newLane(workers),
-		kernel:   newLane(workers),
+		actions:  actions,
+		latest:   map[identity]*entry{},
+		crewOf:   map[string]*crew{},
 	}
+	for _, name := range slices.Sorted(maps.Keys(actions)) {
+		if actions[name].Traits().OwnWorkers {
+			s.crewOf[name] = newCrew(workers)
+			s.crews = append(s.crews, s.crewOf[name])
+		}
+	}
+	s.crews = append(s.crews, newCrew(workers))
+	return s
 }
 
-// lane is the workers of one kind of opening.
-type lane struct {
+// crew is the workers of an action, or of several.
+type crew struct {
 	starts, stops pool
 }
 
-func newLane(workers int) lane { return lane{starts: newPool(workers), stops: newPool(workers)} }
+func newCrew(workers int) *crew { return &crew{starts: newPool(workers), stops: newPool(workers)} }
 
-func (s *schedule) lane(e *entry) *lane {
-	if !byCommand(&e.Opening) {
-		return &s.kernel
+func (s *schedule) crew(e *entry) *crew {
+	if c := s.crewOf[e.Action]; c != nil {
+		return c
 	}
-	return &s.commands
+	return s.crews[len(s.crews)-1]
 }
+
+// action returns what opens and closes an opening.
+func (s *schedule) action(o *knock.Opening) Action {
+	if a, ok := s.actions[o.Action]; ok {
+		return a
+	}
+	return missing(o.Action)
+}
+
+// entry returns an opening that is not kept yet.
+func (s *schedule) entry(o knock.Opening, id uint64) *entry {
+	a := s.action(&o)
+	return &entry{Opening: o, id: id, action: a, traits: a.Traits()}
+}
+
+// closes reports whether an opening by an action of these traits has to be closed
+// by us.
+func closes(o *knock.Opening, t knock.Traits) bool {
+	if t.Runs {
+		return o.Args.Stop != ""
+	}
+	return o.Timeout > 0
+}
+
+func (e *entry) closes() bool { return closes(&e.Opening, e.traits) }
 
 // full reports whether a further opening is refused. One that goes on with
 // another, or is over at once, needs no place.
 func (s *schedule) full(o *knock.Opening) bool {
-	if empty(o) || !byCommand(o) && s.natives[keyOf(o)] != nil {
+	if o.Action == "" || !s.action(o).Traits().Beside && s.latest[identityOf(o)] != nil {
 		return false
 	}
 	return !s.places.admits(s.places.has(o.Door))
@@ -126,15 +163,15 @@ func (s *schedule) full(o *knock.Opening) bool {
 
 // open begins an opening, and says so if it has to wait.
 func (s *schedule) open(o knock.Opening) {
-	if empty(&o) || s.draining {
+	if o.Action == "" || s.draining {
 		return
 	}
 	e := s.hold(o)
 	e.state = queued
-	if byCommand(&o) {
+	if e.traits.Beside {
 		s.queue(e)
 	} else {
-		s.replaceNative(e)
+		s.replace(e)
 	}
 	s.work()
 	if e.waits {
@@ -144,7 +181,8 @@ func (s *schedule) open(o knock.Opening) {
 
 func (s *schedule) hold(o knock.Opening) *entry {
 	s.lastID++
-	e := &entry{Opening: o, id: s.lastID}
+	e := s.entry(o, s.lastID)
+	e.What = e.action.Text(&e.Opening)
 	s.keep(e)
 	return e
 }
@@ -171,7 +209,7 @@ func (s *schedule) release(e *entry) {
 // started takes how a start command ended. One that could not be run is tried
 // again.
 func (s *schedule) started(e *entry, r Result, now time.Time) {
-	s.lane(e).starts.giveBack(e.Door)
+	s.crew(e).starts.giveBack(e.Door)
 	if pause, ok := s.delay(e, r, now); ok {
 		s.wait(e, delayed, now.Add(pause))
 	} else {
@@ -188,7 +226,7 @@ func (s *schedule) opened(e *entry, r Result, now time.Time) {
 	switch {
 	case e.after != nil && e.after.state == queued:
 		s.handOver(e, e.after)
-	case !closes(&e.Opening), r.neverRan():
+	case !e.closes(), r.neverRan():
 		s.end(e)
 	case e.why != "":
 		s.close(e)
@@ -199,7 +237,7 @@ func (s *schedule) opened(e *entry, r Result, now time.Time) {
 
 // stopped takes how a stop command ended.
 func (s *schedule) stopped(e *entry, r Result, now time.Time) {
-	s.lane(e).stops.giveBack(e.Door)
+	s.crew(e).stops.giveBack(e.Door)
 	s.reportStop(e, r)
 	if e.after != nil && e.after.state == queued {
 		s.handOver(e, e.after)
@@ -238,13 +276,13 @@ func (s *schedule) next() (time.Time, bool) {
 
 // busy reports whether something runs or is about to.
 func (s *schedule) busy() bool {
-	return s.commands.starts.busy() || s.commands.stops.busy() || s.kernel.starts.busy() || s.kernel.stops.busy()
+	return slices.ContainsFunc(s.crews, func(c *crew) bool { return c.starts.busy() || c.stops.busy() })
 }
 
 // halt makes sure that no further command begins.
 func (s *schedule) halt() {
-	for _, l := range []*lane{&s.commands, &s.kernel} {
-		l.starts.limit, l.stops.limit = 0, 0
+	for _, c := range s.crews {
+		c.starts.limit, c.stops.limit = 0, 0
 	}
 }
 
@@ -271,21 +309,21 @@ func (s *schedule) wait(e *entry, st state, until time.Time) {
 
 func (s *schedule) queue(e *entry) {
 	e.state = queued
-	s.lane(e).starts.add(e)
+	s.crew(e).starts.add(e)
 }
 
 func (s *schedule) close(e *entry) {
 	e.state = closing
-	s.lane(e).stops.add(e)
+	s.crew(e).stops.add(e)
 }
 
 // leave has an opening that waits do so no more.
 func (s *schedule) leave(e *entry) {
 	switch e.state {
 	case queued:
-		s.lane(e).starts.leave(e)
+		s.crew(e).starts.leave(e)
 	case closing:
-		s.lane(e).stops.leave(e)
+		s.crew(e).stops.leave(e)
 	case open, pausing, delayed:
 		s.timers.remove(e)
 	}
@@ -295,7 +333,7 @@ func (s *schedule) leave(e *entry) {
 // has, or if it may have begun, it closes.
 func (s *schedule) drop(e *entry, why string) (ended bool) {
 	s.leave(e)
-	if e.before == nil && e.survivor == 0 && !e.mayBeOpen() {
+	if e.before == nil && e.process == 0 && !e.mayBeOpen() {
 		s.end(e)
 		return true
 	}
@@ -307,31 +345,31 @@ func (s *schedule) drop(e *entry, why string) (ended bool) {
 func (s *schedule) end(e *entry) {
 	e.state = ended
 	s.release(e)
-	if !byCommand(&e.Opening) && s.natives[keyOf(&e.Opening)] == e {
-		delete(s.natives, keyOf(&e.Opening))
+	if !e.traits.Beside && s.latest[identityOf(&e.Opening)] == e {
+		delete(s.latest, identityOf(&e.Opening))
 	}
-	s.actions = append(s.actions, action{do: end, entry: e})
+	s.tasks = append(s.tasks, task{do: end, entry: e})
 }
 
 // work gives free workers to what waits.
 func (s *schedule) work() {
-	for _, l := range []*lane{&s.commands, &s.kernel} {
-		for e := l.starts.next(queued); e != nil; e = l.starts.next(queued) {
+	for _, c := range s.crews {
+		for e := c.starts.next(queued); e != nil; e = c.starts.next(queued) {
 			e.state = starting
 			s.announceStart(e)
-			s.actions = append(s.actions, action{do: start, entry: e})
+			s.tasks = append(s.tasks, task{do: start, entry: e})
 		}
-		for e := l.stops.next(closing); e != nil; e = l.stops.next(closing) {
+		for e := c.stops.next(closing); e != nil; e = c.stops.next(closing) {
 			e.state = stopping
 			s.announceStop(e)
-			s.actions = append(s.actions, action{do: stop, entry: e})
+			s.tasks = append(s.tasks, task{do: stop, entry: e})
 		}
 	}
 }
 
-// take hands the actions over, in the order in which they are to be done.
-func (s *schedule) take() []action {
-	a := s.actions
-	s.actions = nil
-	return a
+// take hands the tasks over, in the order in which they are to be done.
+func (s *schedule) take() []task {
+	t := s.tasks
+	s.tasks = nil
+	return t
 }

@@ -9,13 +9,13 @@ import (
 	"knockd/internal/action/command"
 )
 
-var _ Runner = command.Shell{}
+var _ Processes = command.Action{}
 
 // TestRealShell: a real door, opened and closed by /bin/sh.
 func TestRealShell(t *testing.T) {
 	door := filepath.Join(t.TempDir(), "door")
 	log := &fakeLog{begin: time.Now()}
-	m := New(Options{Runner: command.Shell{}, Log: log})
+	m := New(Options{Actions: map[string]Action{"command": command.Action{}}, Log: log})
 	o := opening("echo $KNOCK_IP $KNOCK_DOOR $KNOCK_PORT $KNOCK_PROTO > "+door, "rm "+door, time.Hour)
 	o.Vars.Port, o.Vars.Proto = "22", "tcp"
 	m.Open(o, nil)

@@ -27,19 +27,25 @@ const recentDir = "/proc/net/xt_recent"
 
 // Open puts an address into the list, or renews the time of one that is in
 // it. The rule's own --seconds close the door, or Close does.
-func (x Action) Open(_ context.Context, o *knock.Opening) error {
-	return x.write(o.Args.Value, "+", o.Addr)
+func (x Action) Open(_ context.Context, o *knock.Opening) (status int, err error) {
+	return 0, x.write(o.Args.Value, "+", o.Addr)
 }
 
 // Close takes an address out of the list; one that is not in it is no error,
 // nor is it that no rule has that list any more.
-func (x Action) Close(_ context.Context, o *knock.Opening) error {
-	err := x.write(o.Args.Value, "-", o.Addr)
+func (x Action) Close(_ context.Context, o *knock.Opening) (status int, err error) {
+	err = x.write(o.Args.Value, "-", o.Addr)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		err = nil
 	}
-	return err
+	return 0, err
 }
+
+// Traits implements openings.Action.
+func (Action) Traits() knock.Traits { return knock.Traits{} }
+
+// Text names the list.
+func (Action) Text(o *knock.Opening) string { return "list " + o.Args.Value }
 
 // Check says why the list cannot be written.
 func (x Action) Check(args knock.Arguments) error {
@@ -51,7 +57,7 @@ func (x Action) Check(args knock.Arguments) error {
 }
 
 // Needs is what the kernel asks of those who write lists.
-func (Action) Needs() uint64 { return 1 << unix.CAP_NET_ADMIN }
+func (Action) Needs(knock.Arguments) uint64 { return 1 << unix.CAP_NET_ADMIN }
 
 func (x Action) write(list, sign string, a netip.Addr) error {
 	a = a.Unmap().WithZone("")

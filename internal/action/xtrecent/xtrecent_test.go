@@ -16,7 +16,8 @@ func TestRecentFaults(t *testing.T) {
 	x, list := Action{dir: t.TempDir()}, knock.Arguments{Value: "SSH2"}
 	someone := netip.MustParseAddr("192.0.2.1")
 	const want = "list SSH2 of xt_recent: no rule of iptables names it: no such file or directory"
-	for _, err := range []error{x.Open(t.Context(), &knock.Opening{Addr: someone, Args: list}), x.write("SSH2", "-", someone), x.Check(list)} {
+	_, err := x.Open(t.Context(), &knock.Opening{Addr: someone, Args: list})
+	for _, err := range []error{err, x.write("SSH2", "-", someone), x.Check(list)} {
 		if err == nil || err.Error() != want {
 			t.Errorf("%v, want %s", err, want)
 		}
@@ -54,13 +55,13 @@ func TestRecent(t *testing.T) {
 		}
 		client.MustNotReach(nettest.Both("22")[i])
 		for range 2 {
-			if err := x.Open(t.Context(), o); err != nil {
+			if _, err := x.Open(t.Context(), o); err != nil {
 				t.Fatal(err)
 			}
 			client.MustReach(nettest.Both("22")[i])
 		}
 		for range 2 {
-			if err := x.Close(t.Context(), o); err != nil {
+			if _, err := x.Close(t.Context(), o); err != nil {
 				t.Fatal(err)
 			}
 			client.MustNotReach(nettest.Both("22")[i])

@@ -15,15 +15,18 @@ type arguments struct {
 	List    rawText        `json:"list,omitempty"`
 }
 
+// command is the action of records that name none: they hold a stop command.
+const command = "command"
+
 // argumentsOf returns what the journal keeps of an opening's arguments, nil of
 // a command.
-func argumentsOf(r *Record) *arguments {
-	if r.Kind == "" {
+func argumentsOf(o *knock.Opening) *arguments {
+	if o.Action == command {
 		return nil
 	}
-	a := &arguments{Version: 1, To: r.Args.To, List: rawText(r.Args.Value)}
-	if r.Args.Port != (knock.Step{}) {
-		a.Port = r.Args.Port.Ports().String()
+	a := &arguments{Version: 1, To: o.Args.To, List: rawText(o.Args.Value)}
+	if o.Args.Port != (knock.Step{}) {
+		a.Port = o.Args.Port.Ports().String()
 	}
 	return a
 }
@@ -37,7 +40,7 @@ func (l *line) arguments() (a knock.Arguments, ok bool) {
 	switch {
 	case l.Args != nil:
 		stored = *l.Args
-	case l.Kind == "xt_recent": // the name of the list
+	case l.Kind != "nft" && l.Kind != "nat": // the value of a key
 		stored.List = l.Data
 	default: // "tcp/22", or "tcp/22 10.0.0.5:22" where the port leads elsewhere
 		port, to, leads := strings.Cut(string(l.Data), " ")

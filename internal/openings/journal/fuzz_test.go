@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"knockd/internal/knock"
 )
 
 var comparable1 = cmp.AllowUnexported(Opening{})
@@ -15,7 +13,7 @@ var comparable1 = cmp.AllowUnexported(Opening{})
 // FuzzReplay: whatever the file holds, reading it does not panic, counts whole
 // lines only, and what was read reads the same when written anew.
 func FuzzReplay(f *testing.F) {
-	text := appendLine(nil, (&Opening{ID: 7, Record: closedBy("stop", time.Minute), boot: "b", Begun: 1}).line())
+	text := appendLine(nil, (&Opening{ID: 7, Opening: closedBy("stop", time.Minute), boot: "b", Begun: 1}).line())
 	text = appendLine(text, line{Do: doOpen, ID: 7, At: 2})
 	text = appendLine(text, line{Do: doStopping, ID: 7})
 	text = appendLine(text, line{Do: doKeep})
@@ -46,16 +44,17 @@ func FuzzRecord(f *testing.F) {
 	f.Add("a\n\x00\xff\u2028<>&\"\\", "\n", int64(-1))
 	f.Fuzz(func(t *testing.T, stop, door string, timeout int64) {
 		r := closedBy(stop, time.Duration(timeout))
-		r.Door.Name, r.Kind, r.Args = door, "xt_recent", knock.Arguments{Version: 1, Value: stop}
+		r.Door.Name, r.Action, r.Args.Value = door, "xt_recent", stop
+		r.Vars.Door = door
 		uid := uint32(timeout)
 		r.UID = &uid
-		text := appendLine(nil, (&Opening{ID: 1, Record: r}).line())
+		text := appendLine(nil, (&Opening{ID: 1, Opening: r}).line())
 		p := replay(text)
 		r.Timeout = max(r.Timeout, 0)
 		if p.damaged != 0 || p.size != int64(len(text)) || len(p.live) != 1 {
 			t.Fatalf("%q: %+v", text, p)
 		}
-		got := p.live[1].Record
+		got := p.live[1].Opening
 		if got.UID == nil || *got.UID != uid {
 			t.Errorf("user %v, want %d", got.UID, uid)
 		}

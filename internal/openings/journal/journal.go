@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"knockd/internal/event"
+	"knockd/internal/knock"
 	"knockd/internal/statefile"
 )
 
@@ -174,10 +175,10 @@ func (j *Journal) Reliable() bool {
 }
 
 // Begin is called before a start command runs.
-func (j *Journal) Begin(id uint64, r Record) {
+func (j *Journal) Begin(id uint64, opening knock.Opening) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	o := &Opening{ID: id, Record: r, boot: j.boot, wall: j.wall().Format(time.RFC3339), Begun: j.now().UnixNano()}
+	o := &Opening{ID: id, Opening: opening, boot: j.boot, wall: j.wall().Format(time.RFC3339), Begun: j.now().UnixNano()}
 	j.live[id] = o
 	j.append(o.line())
 }

@@ -17,10 +17,11 @@ import (
 )
 
 // closedBy is an opening that a command closes.
-func closedBy(stop string, timeout time.Duration) Record {
-	return Record{
+func closedBy(stop string, timeout time.Duration) knock.Opening {
+	return knock.Opening{
 		Door: knock.DoorID{Name: "ssh"}, Addr: netip.MustParseAddr("192.0.2.1"),
-		Stop: stop, Timeout: timeout, IP: "192.0.2.1",
+		Timeout: timeout, Vars: knock.Vars{IP: "192.0.2.1", Door: "ssh"},
+		Action: "command", Args: knock.Arguments{Version: 1, Stop: stop},
 	}
 }
 
@@ -72,7 +73,7 @@ func TestWallClock(t *testing.T) {
 	j.die()
 	// And a machine's clock since boot that has gone back (it was moved, or
 	// somebody writes journals) keeps a door open no longer than its time.
-	o := Opening{Record: Record{Timeout: time.Minute}, Begun: int64(time.Hour)}
+	o := Opening{Opening: knock.Opening{Timeout: time.Minute}, Begun: int64(time.Hour)}
 	if d := o.Remaining(time.Unix(1, 0)); d != time.Minute {
 		t.Errorf("remaining %v", d)
 	}

@@ -93,26 +93,10 @@ func (t *rawText) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, (*string)(t))
 }
 
-// Record is what has to be known of an opening to close it.
-type Record struct {
-	Door    knock.DoorID
-	Addr    netip.Addr // the knocker
-	Host    string
-	Timeout time.Duration
-	Stop    string // stop command; empty if Kind closes it
-	// What the stop command is told.
-	IP, Port, Proto, Client, Src, Dst string
-
-	Kind string // who closes it without a command
-	What string // what is open, for the log
-	Args knock.Arguments
-	UID  *uint32 // who had it opened by hand; nil: nobody did
-}
-
 // Opening is an opening as the journal knows it.
 type Opening struct {
 	ID uint64
-	Record
+	knock.Opening
 	// SameBoot: the machine has not been started since.
 	SameBoot bool
 	// Begun is when its start command was about to run, on CLOCK_BOOTTIME in
@@ -135,13 +119,17 @@ func (o *Opening) Remaining(now time.Time) time.Duration {
 
 // line is the line that begins o.
 func (o *Opening) line() line {
+	v, kind := &o.Vars, o.Action
+	if kind == command {
+		kind = ""
+	}
 	return line{
 		Do: doOpening, ID: o.ID, At: o.Begun, Boot: o.boot, Wall: o.wall,
 		Door: rawText(o.Door.Name), Occurrence: o.Door.N, Addr: o.Addr, Host: rawText(o.Host),
-		Timeout: int64(o.Timeout), Stop: rawText(o.Stop),
-		IP: rawText(o.IP), Port: rawText(o.Port), Proto: rawText(o.Proto),
-		Client: rawText(o.Client), Src: rawText(o.Src), Dst: rawText(o.Dst),
-		Kind: rawText(o.Kind), What: rawText(o.What), Args: argumentsOf(&o.Record), UID: o.UID,
+		Timeout: int64(o.Timeout), Stop: rawText(o.Args.Stop),
+		IP: rawText(v.IP), Port: rawText(v.Port), Proto: rawText(v.Proto),
+		Client: rawText(v.Client), Src: rawText(v.Src), Dst: rawText(v.Dst),
+		Kind: rawText(kind), What: rawText(o.What), Args: argumentsOf(&o.Opening), UID: o.UID,
 	}
 }
 
@@ -149,14 +137,20 @@ func (o *Opening) line() line {
 // be known how to close it.
 func (l *line) opening() (o *Opening, ok bool) {
 	args, ok := l.arguments()
+	args.Version, args.Stop = 1, string(l.Stop)
+	action := string(l.Kind)
+	if action == "" {
+		action = command
+	}
 	return &Opening{
 		ID: l.ID, boot: l.Boot, wall: l.Wall, Begun: l.At,
-		Record: Record{
+		Opening: knock.Opening{
 			Door: knock.DoorID{Name: string(l.Door), N: l.Occurrence}, Addr: l.Addr, Host: string(l.Host),
-			Timeout: max(time.Duration(l.Timeout), 0), Stop: string(l.Stop),
-			IP: string(l.IP), Port: string(l.Port), Proto: string(l.Proto),
-			Client: string(l.Client), Src: string(l.Src), Dst: string(l.Dst),
-			Kind: string(l.Kind), What: string(l.What), Args: args, UID: l.UID,
+			Timeout: max(time.Duration(l.Timeout), 0), Action: action, What: string(l.What), Args: args, UID: l.UID,
+			Vars: knock.Vars{
+				IP: string(l.IP), Door: string(l.Door), Port: string(l.Port), Proto: string(l.Proto),
+				Client: string(l.Client), Src: string(l.Src), Dst: string(l.Dst),
+			},
 		},
 	}, ok
 }

@@ -1,4 +1,4 @@
-package openings
+package command
 
 import (
 	"bytes"
@@ -11,34 +11,24 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"knockd/internal/openings/journal"
 )
 
 // A daemon that is killed leaves its commands running. An opening's stop must
 // not run before its start has ended, so the next daemon looks for them: the
-// environment of each names journal and opening.
+// environment of each bears the opening's mark.
 
-const markerName = "KNOCK_OPENING="
+const markName = "KNOCK_OPENING="
 
-func marker(j Journal, id uint64) string {
-	return markerName + filepath.Base(j.Path()) + ":" + strconv.FormatUint(id, 10)
-}
-
-// survivors finds the running commands of the openings found in a journal: the
-// number of the process group, by opening. It looks only if a command could be
-// running.
-func survivors(j Journal, found []journal.Opening) map[uint64]int {
-	could := func(o *journal.Opening) bool { return o.Kind == "" && (o.Opened == 0 || o.Stopping) }
-	alive := map[uint64]int{}
-	wanted := map[string]uint64{}
-	for i := range found {
-		if o := &found[i]; could(o) {
-			wanted[marker(j, o.ID)] = o.ID
-		}
-	}
-	if len(wanted) == 0 {
+// Running returns the commands that still open or close openings with these
+// marks: the number of the process group, by mark.
+func (Action) Running(marks []string) map[string]int {
+	alive := map[string]int{}
+	if len(marks) == 0 {
 		return alive
+	}
+	asked := make(map[string]bool, len(marks))
+	for _, m := range marks {
+		asked[m] = true
 	}
 	files, _ := filepath.Glob("/proc/[0-9]*/environ")
 	for _, file := range files {
@@ -46,22 +36,23 @@ func survivors(j Journal, found []journal.Opening) map[uint64]int {
 		if err != nil {
 			continue // gone, or not ours
 		}
-		id, ok := markedAs(env, wanted)
+		mark := markIn(env)
 		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
-		if ok && isCommand(pid) && isOurs(pid) {
-			alive[id] = pid
+		if asked[mark] && isCommand(pid) && isOurs(pid) {
+			alive[mark] = pid
 		}
 	}
 	return alive
 }
 
-func markedAs(env []byte, wanted map[string]uint64) (id uint64, ok bool) {
+// markIn returns the last mark in an environment, "" if there is none.
+func markIn(env []byte) (mark string) {
 	for v := range bytes.SplitSeq(env, []byte{0}) {
-		if bytes.HasPrefix(v, []byte(markerName)) {
-			id, ok = wanted[string(v)]
+		if m, ok := bytes.CutPrefix(v, []byte(markName)); ok {
+			mark = string(m)
 		}
 	}
-	return id, ok
+	return mark
 }
 
 // isCommand reports whether a process is the shell of a command, or what that
@@ -87,27 +78,19 @@ func isOurs(pid int) bool {
 	return string(uid) == strconv.Itoa(os.Getuid())
 }
 
-// outlive waits for the end of an opening's command that another daemon has
-// started, and ends it at a limit (0: none) or when ctx is over.
-func (m *Manager) outlive(ctx context.Context, e *entry, limit time.Duration) Result {
-	group := e.survivor
-	e.survivor = 0
-	if limit > 0 {
-		var cancel func()
-		ctx, cancel = context.WithTimeoutCause(ctx, limit, fmt.Errorf("time limit reached"))
-		defer cancel()
+// Await waits for the end of a command that another daemon has started, and ends
+// it when ctx is over.
+func (a Action) Await(ctx context.Context, pid int) (status int, err error) {
+	if waitGone(ctx, pid) {
+		return 0, nil
 	}
-	if waitGone(ctx, group) {
-		return Result{}
-	}
-	cause := context.Cause(ctx)
-	_ = unix.Kill(-group, unix.SIGTERM)
-	grace, cancel := context.WithTimeout(context.Background(), shutdownKill)
+	_ = unix.Kill(-pid, unix.SIGTERM)
+	grace, cancel := context.WithTimeout(context.Background(), Grace)
 	defer cancel()
-	if !waitGone(grace, group) {
-		_ = unix.Kill(-group, unix.SIGKILL)
+	if !waitGone(grace, pid) {
+		_ = unix.Kill(-pid, unix.SIGKILL)
 	}
-	return Result{Status: 128 + int(unix.SIGTERM), Err: cause}
+	return SignalBase + int(unix.SIGTERM), context.Cause(ctx)
 }
 
 // waitGone waits until a command has ended; false if ctx is over before. It is

@@ -1,4 +1,4 @@
-package daemon
+package command
 
 import (
 	"fmt"
@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"knockd/internal/event"
-	"knockd/internal/openings"
 )
 
 // What a worker needs. A command that runs has a descriptor, the kernel's
@@ -30,12 +29,12 @@ const (
 	fewestWorkers = 2
 )
 
-// Workers is how many commands may run side by side with the descriptors and
-// processes that we may have, and what is to be told if they are few. Go has raised the
-// limit of descriptors as far as it goes, and gives commands the one that we
-// were started with.
-func Workers() (n int, limited event.Event) {
-	n = openings.MaxRunning
+// Workers returns how many commands, most of all, may run side by side with the
+// descriptors and processes that we may have, and what is to be told if they are
+// few. Go has raised the limit of descriptors as far as it goes, and gives commands
+// the one that we were started with.
+func Workers(most int) (n int, limited event.Event) {
+	n = most
 	fit := func(most int, why string) {
 		if most = max(most, fewestWorkers); most < n {
 			n, limited = most, event.WorkersLimited{Workers: most, Why: why}

@@ -1,4 +1,4 @@
-package daemon
+package command
 
 import (
 	"os"
@@ -13,7 +13,7 @@ import (
 
 // workers is Workers with the event's words.
 func workers() (n int, note string) {
-	n, limited := Workers()
+	n, limited := Workers(openings.MaxRunning)
 	if limited != nil {
 		note = limited.Text()
 	}
