@@ -14,10 +14,10 @@ import (
 // actions are all ways to open and close doors, by the names that the rows of the
 // configuration give them. Those that work on a table of nf_tables take it from
 // here while there is one.
-func actions(firewall, leading *atomic.Pointer[nft.Firewall]) map[string]openings.Action {
+func actions(firewall, natTable *atomic.Pointer[nft.Firewall]) map[string]openings.Action {
 	return map[string]openings.Action{
 		"command":   command.Action{},
-		"nat":       nat.Action{Action: nftaction.Action{Firewall: leading}},
+		"nat":       nat.Action{Action: nftaction.Action{Firewall: natTable}},
 		"nft":       nftaction.Action{Firewall: firewall},
 		"xt_recent": xtrecent.Action{},
 	}

@@ -34,7 +34,7 @@ func (o *options) mayDetach() bool {
 func detach(ctx context.Context, args []string, stderr io.Writer) int {
 	r, w, err := os.Pipe()
 	if err != nil {
-		complain(stderr, fmt.Errorf("become a daemon: %w", err))
+		printError(stderr, fmt.Errorf("become a daemon: %w", err))
 		return exitFault
 	}
 	defer r.Close()
@@ -45,12 +45,12 @@ func detach(ctx context.Context, args []string, stderr io.Writer) int {
 	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	// Under the same number, as all that was left open for us: -c may name it.
 	if _, err := unix.FcntlInt(w.Fd(), unix.F_SETFD, 0); err != nil {
-		complain(stderr, fmt.Errorf("become a daemon: %w", err))
+		printError(stderr, fmt.Errorf("become a daemon: %w", err))
 		return exitFault
 	}
 	if err := child.Start(); err != nil {
 		w.Close()
-		complain(stderr, fmt.Errorf("become a daemon: %w", err))
+		printError(stderr, fmt.Errorf("become a daemon: %w", err))
 		return exitFault
 	}
 	w.Close()
@@ -64,9 +64,9 @@ func detach(ctx context.Context, args []string, stderr io.Writer) int {
 	return exitFault
 }
 
-// settle makes the process a daemon in all but its output: paths that the
+// daemonize makes the process a daemon in all but its output: paths that the
 // command line gave are made absolute first.
-func (o *options) settle() error {
+func (o *options) daemonize() error {
 	fd, err := strconv.Atoi(os.Getenv(detachedEnv))
 	if err != nil || !o.inherited.has(fd) { // nobody waits
 		return nil

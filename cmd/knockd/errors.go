@@ -20,9 +20,9 @@ func (o *options) warn(w io.Writer, texts ...string) {
 	}
 }
 
-// complain prints an error. The faults of a configuration stand by themselves,
+// printError prints an error. The faults of a configuration stand by themselves,
 // one a line.
-func complain(w io.Writer, err error) {
+func printError(w io.Writer, err error) {
 	var faults *config.FaultError
 	if errors.As(err, &faults) {
 		fmt.Fprintln(w, strings.TrimRight(faults.Error(), "\n"))

@@ -58,7 +58,7 @@ func (o *options) checkInterfacesNow(conf *config.Config, stderr io.Writer) (not
 	}
 	if now.Active() {
 		o.warn(stderr, waits...)
-		advise(stderr, notHeard(now.On)...)
+		advise(stderr, unlistened(now.On)...)
 		return ""
 	}
 	means, closed := firewall.Unheard(conf)
@@ -82,8 +82,8 @@ func waitsFor(name string) string {
 	return "waiting for interface " + name + ": there is none of this name now"
 }
 
-// notHeard says where knocks may come in and not be heard.
-func notHeard(on []string) (advice []string) {
+// unlistened says where knocks may come in and not be heard.
+func unlistened(on []string) (advice []string) {
 	s, err := netstate.Read()
 	if err != nil || slices.Contains(on, config.AnyInterface) {
 		return nil

@@ -48,7 +48,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprint(stdout, usage(o))
 		return exitOK
 	case err != nil:
-		complain(stderr, cli.Usage(err, "knockd --help lists the options"))
+		printError(stderr, cli.Usage(err, "knockd --help lists the options"))
 		return exitUsage
 	case o.version:
 		cli.PrintVersion(stdout, "knockd")
@@ -65,7 +65,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		speaker(stderr).Warn(err.Error(), "")
 	}
 	if err := o.do(ctx, stdout, stderr); err != nil {
-		complain(stderr, err)
+		printError(stderr, err)
 		notifyStatus("ended: " + strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; "))
 		return exitFault
 	}

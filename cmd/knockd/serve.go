@@ -19,7 +19,7 @@ import (
 
 // serve is the daemon itself.
 func (o *options) serve(ctx context.Context, conf *config.Config, reload <-chan os.Signal, stdout, stderr io.Writer) error {
-	if err := o.settle(); err != nil {
+	if err := o.daemonize(); err != nil {
 		return err
 	}
 	j, err := o.openJournal(conf.StateDir, stderr)
@@ -40,11 +40,11 @@ func (o *options) serve(ctx context.Context, conf *config.Config, reload <-chan 
 	if note != "" {
 		log.Event(event.Finding{Finding: note})
 	}
-	var firewall, leading atomic.Pointer[nft.Firewall]
+	var firewall, natTable atomic.Pointer[nft.Firewall]
 	settings := daemon.Options{
-		Actions:    actions(&firewall, &leading),
+		Actions:    actions(&firewall, &natTable),
 		Firewall:   &firewall,
-		NAT:        &leading,
+		NAT:        &natTable,
 		ConfigFile: o.config,
 		Interfaces: names,
 		OnlyIPv4:   o.onlyV4,

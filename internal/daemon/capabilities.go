@@ -60,7 +60,7 @@ func (d *Daemon) dropCapabilities() {
 		return
 	}
 	needsMore := func(o openings.Pending) bool { return d.closing(o)&^keep != 0 }
-	if d.reloading || d.marks.running > 0 || statefile.Waiting() || slices.ContainsFunc(d.manager.Openings(), needsMore) {
+	if d.reloading || d.oneTime.running > 0 || statefile.Waiting() || slices.ContainsFunc(d.manager.Openings(), needsMore) {
 		time.AfterFunc(dropAgain, func() { d.post(d.dropCapabilities) })
 		return
 	}

@@ -72,31 +72,34 @@ type source interface {
 	Drops() (uint64, error)
 }
 
-// Daemon is knockd while it runs.
+// Daemon is knockd while it runs. New makes it; then each field belongs to the
+// goroutine of Run, the loop, unless it is said otherwise. What goes on outside of
+// the loop hands its outcome over with post.
 type Daemon struct {
-	Options
+	Options   // nobody changes them
 	conf      *config.Config
 	engine    *engine.Engine
-	manager   *openings.Manager
-	source    source
+	manager   *openings.Manager // for any goroutine
+	source    source            // the feed's goroutine calls Next, the loop all else
 	listening capture.Listening
-	drops     event.Tally // packets that the kernel has dropped
-	limited   bool        // capabilities have been given up
-	hears     atomic.Bool // something is listened on
-	shutting  bool        // the guard is being closed, outside of the loop
+	drops     event.Tally        // packets that the kernel has dropped
+	used      *replaycache.Store // for any goroutine; nil without doors that have keys
+	capturing atomic.Bool        // something is listened on: the loop's, others read it
 
-	calls     chan func()        // to be run by the loop
-	ended     chan struct{}      // the loop takes no more calls
-	used      *replaycache.Store // nil without doors that have keys
-	admitting chan struct{}      // as many as requests are being admitted
-	marking   sync.WaitGroup     // what waits for the disk or the kernel, outside of the loop
-	marks     marks
-	reloading bool
-	again     bool // one more reload was asked for meanwhile
+	limited      bool // capabilities have been given up
+	closingGuard bool // in the background
+	oneTime      oneTimeUse
+	reloading    bool
+	again        bool // one more reload was asked for meanwhile
+
+	calls      chan func()    // from any goroutine, to be run by the loop
+	ended      chan struct{}  // closed by the loop when it takes no more calls
+	admitting  chan struct{}  // as many as requests are being admitted
+	background sync.WaitGroup // what waits for the disk or the kernel, outside of the loop
 }
 
-// marks counts one-time lines that are marked. It is the loop's.
-type marks struct {
+// oneTimeUse counts one-time lines that are being marked.
+type oneTimeUse struct {
 	begun, running int
 	awaited        bool // a reload goes on when none is running
 }
@@ -134,7 +137,7 @@ func New(conf *config.Config, o Options) (*Daemon, error) {
 	d.manager = openings.New(openings.Options{
 		Log: o.Log, Actions: o.Actions, Journal: o.Journal, Keep: conf.KeepOnStop, Workers: running,
 	})
-	d.tellAll(append(doubts, examine(conf, o.Actions)...))
+	d.logAll(append(doubts, examine(conf, o.Actions)...))
 	return d, nil
 }
 
@@ -159,7 +162,7 @@ func (d *Daemon) fillIn() {
 	}
 }
 
-func (d *Daemon) tellAll(events []event.Event) {
+func (d *Daemon) logAll(events []event.Event) {
 	for _, e := range events {
 		d.Log.Event(e)
 	}
@@ -177,7 +180,7 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 	err := d.loop(ctx, reload)
 	d.sayRest()
 	if err == nil {
-		err = d.unheard()
+		err = d.neverListened()
 	}
 	d.Status("closing all doors")
 	d.verbosely(event.Stopping{})
@@ -193,12 +196,12 @@ const diskLimit = 5 * time.Second
 
 var errSilent = errors.New("the disk does not answer: not waited for any longer")
 
-// settled waits for what goes on outside of the loop. It says whether all has
-// ended.
-func (d *Daemon) settled() bool {
+// waitBackground waits for what goes on outside of the loop, and reports whether
+// all has ended.
+func (d *Daemon) waitBackground() bool {
 	done := make(chan struct{})
 	go func() {
-		d.marking.Wait()
+		d.background.Wait()
 		close(done)
 	}()
 	limit := time.NewTimer(diskLimit)
@@ -213,17 +216,17 @@ func (d *Daemon) settled() bool {
 
 // shutDown closes every door and lets go of the firewall.
 func (d *Daemon) shutDown(ctx context.Context) {
-	settled := d.settled()
-	if !settled {
+	idle := d.waitBackground()
+	if !idle {
 		d.Log.Event(event.Fault{Err: errSilent})
 	}
 	if left := d.manager.Shutdown(context.WithoutCancel(ctx)); left > 0 {
 		d.Log.Event(event.LeftOpen{Openings: left, Journal: d.Journal != nil})
 	}
 	d.leaveFirewall()
-	if d.used != nil && settled { // else somebody may hold it
-		d.marking.Go(func() { d.used.Close() })
-		d.settled()
+	if d.used != nil && idle { // else somebody may hold it
+		d.background.Go(func() { d.used.Close() })
+		d.waitBackground()
 	}
 }
 

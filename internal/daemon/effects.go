@@ -45,9 +45,9 @@ func (d effects) Use(_ time.Time, old *engine.Door, then func()) {
 	file, line := old.OneTime()
 	waiting := old.With(onetime.Line{})
 	d.changeDoor(old, waiting)
-	d.marks.begun++
-	d.marks.running++
-	d.marking.Go(func() {
+	d.oneTime.begun++
+	d.oneTime.running++
+	d.background.Go(func() {
 		err := file.Use(line)
 		next, nextErr := file.Next()
 		if err != nil {
@@ -64,8 +64,8 @@ func (d effects) Use(_ time.Time, old *engine.Door, then func()) {
 				// The next knock asks again. A line that is marked by now opens nothing.
 				d.changeDoor(waiting, old)
 			}
-			if d.marks.running--; d.marks.running == 0 && d.marks.awaited {
-				d.marks.awaited = false
+			if d.oneTime.running--; d.oneTime.running == 0 && d.oneTime.awaited {
+				d.oneTime.awaited = false
 				d.read()
 			}
 		})

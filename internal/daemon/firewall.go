@@ -36,7 +36,7 @@ func (d *Daemon) ensureOne(in *atomic.Pointer[nft.Firewall], o nft.Options, list
 		}
 	}
 	doubts, err := fw.Ensure(list)
-	d.tellAll(doubts)
+	d.logAll(doubts)
 	if err == nil {
 		in.Store(fw)
 	} else if in.Load() == nil {
@@ -48,6 +48,6 @@ func (d *Daemon) ensureOne(in *atomic.Pointer[nft.Firewall], o nft.Options, list
 // firewallOptions are for the table of the mode, while the daemon runs.
 func (d *Daemon) firewallOptions(conf *config.Config) nft.Options {
 	o := firewall.Options(conf, d.Log.Event)
-	o.Listening = d.hears.Load
+	o.Listening = d.capturing.Load
 	return o
 }

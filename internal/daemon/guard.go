@@ -12,11 +12,11 @@ import (
 // daemon that does not listen locks nobody out. What it has closed, or has
 // found closed, it does not open because an interface goes.
 
-// guardUnheard says what the guard means to those outside while nothing is
+// guardNotListening says what the guard means to those outside while nothing is
 // listened on.
-func (d *Daemon) guardUnheard() []event.Event {
+func (d *Daemon) guardNotListening() []event.Event {
 	fw := d.Firewall.Load()
-	if fw == nil || d.hears.Load() {
+	if fw == nil || d.capturing.Load() {
 		return nil
 	}
 	return firewall.NotListening(fw.Guarded())
@@ -26,17 +26,17 @@ func (d *Daemon) guardUnheard() []event.Event {
 // once something is listened on.
 func (d *Daemon) closeGuard() {
 	fw := d.Firewall.Load()
-	if fw == nil || d.shutting || !d.hears.Load() {
+	if fw == nil || d.closingGuard || !d.capturing.Load() {
 		return
 	}
 	if _, open := fw.Guarded(); len(open) == 0 {
 		return
 	}
-	d.shutting = true
-	d.marking.Go(func() {
-		d.shut(fw)
+	d.closingGuard = true
+	d.background.Go(func() {
+		d.closeUntilDone(fw)
 		d.post(func() {
-			d.shutting = false
+			d.closingGuard = false
 			d.Status(d.status())
 		})
 	})
@@ -48,8 +48,8 @@ const (
 	mostPause  = 30 * time.Second
 )
 
-// shut closes the guard, and tries until that succeeds or the daemon ends.
-func (d *Daemon) shut(fw *nft.Firewall) {
+// closeUntilDone closes the guard, and tries until that succeeds or the daemon ends.
+func (d *Daemon) closeUntilDone(fw *nft.Firewall) {
 	for wait := leastPause; ; wait = min(2*wait, mostPause) {
 		err := fw.Shut()
 		closed, open := fw.Guarded()

@@ -12,7 +12,7 @@ import (
 
 // listen opens the capture. Interfaces that are not there are waited for.
 func (d *Daemon) listen() error {
-	source, err := d.follow(d.wanted())
+	source, err := d.follow(d.filterSpec())
 	if err != nil {
 		return Lacking("CAP_NET_RAW", err)
 	}
@@ -25,7 +25,7 @@ func (d *Daemon) listen() error {
 // local addresses, and live attempts go on.
 func (d *Daemon) listens(now capture.Listening) {
 	d.listening = now
-	d.hears.Store(now.Active())
+	d.capturing.Store(now.Active())
 	d.engine.SetLocal(now.Local)
 }
 
@@ -36,18 +36,18 @@ func (d *Daemon) sayListening() {
 	if len(d.listening.On) > 0 {
 		d.verbosely(event.Listening{Interfaces: d.listening.On})
 	}
-	d.tellAll(d.listening.Waits())
-	d.tellAll(d.guardUnheard())
+	d.logAll(d.listening.Waits())
+	d.logAll(d.guardNotListening())
 	d.Status(d.status())
 }
 
 // changed takes in a change of the network and says so.
 func (d *Daemon) changed(now capture.Listening) {
-	heard := d.hears.Load()
+	was := d.capturing.Load()
 	d.listens(now)
-	d.tellAll(now.News)
-	if heard {
-		d.tellAll(d.guardUnheard())
+	d.logAll(now.News)
+	if was {
+		d.logAll(d.guardNotListening())
 	}
 	d.closeGuard()
 	d.Status(d.status())
@@ -59,12 +59,12 @@ func (d *Daemon) status() string {
 	if len(d.listening.On) > 0 {
 		parts = append(parts, "listening on "+strings.Join(d.listening.On, ", "))
 	}
-	parts = append(parts, event.Texts(append(d.listening.Waits(), d.guardUnheard()...))...)
+	parts = append(parts, event.Texts(append(d.listening.Waits(), d.guardNotListening()...))...)
 	return strings.Join(parts, "; ")
 }
 
-// unheard is the error of a daemon that never had an interface to listen on.
-func (d *Daemon) unheard() error {
+// neverListened is the error of a daemon that never had an interface to listen on.
+func (d *Daemon) neverListened() error {
 	if d.source.WasActive() {
 		return nil
 	}
@@ -96,8 +96,8 @@ func (d *Daemon) sayRest() {
 	d.engine.SayRest(d.Now())
 }
 
-// wanted describes what the doors can use, for the kernel's filter.
-func (d *Daemon) wanted() *capture.FilterSpec {
+// filterSpec describes what the doors can use, for the kernel's filter.
+func (d *Daemon) filterSpec() *capture.FilterSpec {
 	w := &capture.FilterSpec{OnlyIPv4: d.OnlyIPv4, AnyFlags: d.engine.AnyFlags()}
 	for _, door := range d.engine.Doors() {
 		w.AddDoor(&door.Door)
@@ -110,7 +110,7 @@ func (d *Daemon) wanted() *capture.FilterSpec {
 
 // setFilter has the kernel let through what the doors can use now.
 func (d *Daemon) setFilter() {
-	if err := d.source.SetFilter(d.wanted()); err != nil {
+	if err := d.source.SetFilter(d.filterSpec()); err != nil {
 		d.Log.Event(event.Fault{Err: fmt.Errorf("change the filter: %w", err)})
 	}
 }

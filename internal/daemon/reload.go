@@ -25,9 +25,9 @@ func (d *Daemon) reload() {
 
 // read is the reading of a reload.
 func (d *Daemon) read() {
-	begun := d.marks.begun
-	d.marking.Go(func() {
-		conf, doors, doubts, err := d.readied()
+	begun := d.oneTime.begun
+	d.background.Go(func() {
+		conf, doors, doubts, err := d.prepare()
 		d.post(func() {
 			d.unlessMarked(begun, func() { d.reopened(begun, conf, doors, doubts, err) })
 		})
@@ -39,9 +39,9 @@ func (d *Daemon) read() {
 // is marked: it might have been read as unused.
 func (d *Daemon) unlessMarked(begun int, goOn func()) {
 	switch {
-	case d.marks.running > 0:
-		d.marks.awaited = true
-	case d.marks.begun != begun:
+	case d.oneTime.running > 0:
+		d.oneTime.awaited = true
+	case d.oneTime.begun != begun:
 		d.read()
 	default:
 		goOn()
@@ -50,7 +50,7 @@ func (d *Daemon) unlessMarked(begun int, goOn func()) {
 
 // reopened opens the log file again, before anything is said of what was read.
 func (d *Daemon) reopened(begun int, conf *config.Config, doors []*engine.Door, doubts []event.Event, err error) {
-	d.marking.Go(func() {
+	d.background.Go(func() {
 		d.ReopenLog(conf)
 		d.post(func() {
 			d.unlessMarked(begun, func() {
@@ -65,9 +65,9 @@ func (d *Daemon) reopened(begun int, conf *config.Config, doors []*engine.Door, 
 	})
 }
 
-// readied reads the configuration and makes all ready that it needs, the
+// prepare reads the configuration and makes all ready that it needs, the
 // firewall last: what comes before may find a fault.
-func (d *Daemon) readied() (conf *config.Config, doors []*engine.Door, doubts []event.Event, err error) {
+func (d *Daemon) prepare() (conf *config.Config, doors []*engine.Door, doubts []event.Event, err error) {
 	if conf, err = d.Load(); err != nil {
 		return nil, nil, nil, err
 	}
@@ -96,12 +96,12 @@ func (d *Daemon) reloaded(conf *config.Config, doors []*engine.Door, doubts []ev
 		d.Log.Event(event.ReloadRefused{Err: err})
 		return
 	}
-	d.tellAll(append(event.Findings(conf.Warnings), doubts...))
+	d.logAll(append(event.Findings(conf.Warnings), doubts...))
 	d.conf = conf
 	d.Log.SetRate(conf.LogRate)
 	d.manager.SetKeep(conf.KeepOnStop)
 	d.swap(doors)
-	d.tellAll(d.guardUnheard())
+	d.logAll(d.guardNotListening())
 	d.closeGuard()
 	d.Status(d.status())
 }

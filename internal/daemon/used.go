@@ -71,7 +71,7 @@ func (d effects) Admit(at time.Time, a *engine.Admission) {
 		}
 		return
 	}
-	d.marking.Go(func() {
+	d.background.Go(func() {
 		defer func() { <-d.admitting }()
 		a.Await()
 		d.post(func() { d.engine.Admitted(a) })

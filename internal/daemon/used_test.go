@@ -153,7 +153,7 @@ func (h *host) send(payload []byte, from string) {
 func (h *host) settle() {
 	done := make(chan struct{})
 	go func() {
-		h.d.marking.Wait()
+		h.d.background.Wait()
 		close(done)
 	}()
 	for {

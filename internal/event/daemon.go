@@ -9,7 +9,7 @@ import (
 
 // Started says that knockd runs. The words are knockd 0.8's.
 type Started struct {
-	quiet
+	logOnly
 	Interfaces []string // that are listened on now
 }
 
@@ -92,7 +92,7 @@ func (Stopping) Text() string { return "waiting for child processes..." }
 func (Ending) Text() string   { return "closing..." }
 
 // Stopped says that knockd ends.
-type Stopped struct{ quiet }
+type Stopped struct{ logOnly }
 
 func (Stopped) Text() string { return "shutting down" }
 

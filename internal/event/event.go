@@ -36,14 +36,14 @@ type (
 	notice  struct{} // the usual kind
 	limited struct{} // what strangers cause
 	warning struct{} // what somebody should look at
-	quiet   struct{} // what -v says in other words, or not
+	logOnly struct{} // what -v says in other words, or not
 	debug   struct{} // what goes on, for -v and -D
 )
 
 func (notice) Audience() Audience  { return Log | Verbose }
 func (limited) Audience() Audience { return Log | Verbose | Limited }
 func (warning) Audience() Audience { return Log | Terminal }
-func (quiet) Audience() Audience   { return Log }
+func (logOnly) Audience() Audience { return Log }
 func (debug) Audience() Audience   { return Debug }
 
 // Texts returns the words of some events.

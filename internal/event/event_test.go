@@ -66,7 +66,7 @@ var kinds = func() []struct {
 		{Waiting{Opening: command, OfDoor: 1, InAll: 2}, "2001:db8::1 (host.example): ssh: start command waits: 1 of this door run, 2 in all"},
 		{Waiting{Opening: native, OfDoor: 1, InAll: 2}, "192.0.2.7: ssh: opening waits: 1 of this door run, 2 in all"},
 		{CommandStarted{Opening: command, Command: "a b"}, "ssh: running command: a b"},
-		{CommandSurvived{Opening: command, PID: 77}, "2001:db8::1 (host.example): ssh: start command of an earlier run goes on (pid 77)"},
+		{CommandOrphaned{Opening: command, PID: 77}, "2001:db8::1 (host.example): ssh: start command of an earlier run goes on (pid 77)"},
 		{CommandEnded{Opening: command, Result: status}, "ssh: command returned non-zero status code (3)"},
 		{CommandEnded{Opening: command, Stop: true, Again: true, Result: failed}, "ssh: command ended without a status: time limit reached"},
 		{CommandEnded{Opening: command, Again: true}, "ssh: start command run at last for 2001:db8::1"},

@@ -38,7 +38,7 @@ func several(ports []knock.PortRange) bool { return len(ports) > 1 || ports[0].F
 // GuardClosed says that the guard has closed what it had left open, or stays
 // when knockd ends.
 type GuardClosed struct {
-	quiet
+	logOnly
 	Ports []knock.PortRange
 	Stays bool
 }

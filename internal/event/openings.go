@@ -83,15 +83,15 @@ type CommandStarted struct {
 
 func (e CommandStarted) Text() string { return e.Opening.Door.Name + ": running command: " + e.Command }
 
-// CommandSurvived says that the start command of an earlier run of knockd goes
+// CommandOrphaned says that the start command of an earlier run of knockd goes
 // on.
-type CommandSurvived struct {
+type CommandOrphaned struct {
 	notice
 	Opening Opening
 	PID     int
 }
 
-func (e CommandSurvived) Text() string {
+func (e CommandOrphaned) Text() string {
 	return fmt.Sprintf("%s: start command of an earlier run goes on (pid %d)", e.Opening.at(), e.PID)
 }
 

@@ -23,7 +23,7 @@ func (e *entry) described() event.Opening { return described(&e.Opening, e.trait
 func (s *schedule) announceStart(e *entry) {
 	switch {
 	case e.process != 0:
-		s.say(event.CommandSurvived{Opening: e.described(), PID: e.process})
+		s.say(event.CommandOrphaned{Opening: e.described(), PID: e.process})
 	case e.traits.Runs && e.delays.first.IsZero():
 		s.say(event.CommandStarted{Opening: e.described(), Command: e.Args.Start})
 	}

@@ -8,7 +8,7 @@ import "knockd/internal/knock"
 // identity is what makes two openings the same.
 type identity struct {
 	door   knock.DoorID
-	open   string // for whom
+	holder string // who it is open for
 	action string
 	args   knock.Arguments
 }

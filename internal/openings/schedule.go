@@ -80,7 +80,7 @@ type schedule struct {
 	held     map[uint64]*entry  // all that have not ended
 	places   shares             // that they have
 	byAddr   map[netip.Addr]int // how many of them each knocker has
-	knockers knockers           // and whom they are for
+	knockers knockers           // and who they are for
 	actions  map[string]Action
 	latest   map[identity]*entry // of those that replace each other
 	crews    []*crew             // the last one is of all actions without workers of their own
