@@ -41,6 +41,8 @@
 //   - firewall says which tables of nf_tables the native doors of a configuration need, and what the host's own
 //     firewall would do to them.
 //   - fwknop reads the files of fwknop 2.6: the server's access.conf and fwknopd.conf, the client's .fwknoprc.
+//   - history remembers who was let in: which door was open for whom, from when to when, and by what; in memory and,
+//     if it is told to, in a file.
 //   - hostnames looks up the host names of knockers, in the background.
 //   - kernellog hears what compiled rulesets say: each packet that took a step comes from the kernel through NFLOG,
 //     with the prefix its rule gave it.

@@ -37,6 +37,7 @@ var mayImport = map[string]string{
 	"eventlog":         "event statefile",
 	"firewall":         "config event knock netstate nft nft/inspect",
 	"fwknop":           "knock spa",
+	"history":          "event knock statefile",
 	"hostnames":        "",
 	"kernellog":        "github.com/florianl/go-nflog",
 	"knock":            "",

@@ -94,6 +94,10 @@ var kinds = func() []struct {
 		{LeftOpen{Openings: 2}, "doors that could not be closed: 2"},
 		{LeftOpen{Openings: 2, Journal: true}, "doors that could not be closed: 2; the next start tries again"},
 
+		{HistoryFailed{Err: full}, "history: no space left on device: who is let in is remembered in memory alone until this is over"},
+		{HistoryWritten{File: "/var/h"}, "history: /var/h: written again: all that is remembered is in it"},
+		{HistoryDamaged{File: "/var/h", Lines: 2}, "history: /var/h: damaged lines skipped: 2"},
+
 		{InterfaceMissing{Interface: "eth0"}, "waiting for interface eth0"},
 		{InterfaceMissing{}, "waiting for a default route"},
 		{InterfaceFound{Interface: "eth0"}, "listening on eth0"},
