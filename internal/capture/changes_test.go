@@ -21,7 +21,7 @@ import (
 // it hears on an interface, everything is seen from the first packet on that
 // is seen on it.
 func TestFollowManyChanges(t *testing.T) {
-	r := rand.New(rand.NewPCG(seed(t), 0))
+	r := nettest.Rand(t)
 	client, server := nettest.Pair(t)
 	files, goroutines := openFiles(t), runtime.NumGoroutine()
 

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"knockd/internal/nettest"
 )
 
 // udp4 is an IPv4 packet with a UDP datagram to the given port.
@@ -113,9 +115,7 @@ func pcapngFile(order byteOrder, ifaces []iface, frames ...frame) string {
 func readAll(t *testing.T, content string) (string, error) {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "trace")
-	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	nettest.Write(t, name, content)
 	f, err := OpenFile(name)
 	if err != nil {
 		return "", errors.New(strings.ReplaceAll(err.Error(), name, "FILE"))

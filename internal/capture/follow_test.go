@@ -80,7 +80,7 @@ func (f *followed) awaitLocal(t *testing.T, addr string, want bool) {
 
 func (f *followed) until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(nettest.Patience); ; time.Sleep(time.Millisecond) {
 		f.mu.Lock()
 		if ok() {
 			f.mu.Unlock()
@@ -231,7 +231,7 @@ func TestFollowTemporaryAddress(t *testing.T) {
 		return temporary.IsValid()
 	})
 	// It may be tentative still, and answer no neighbour's question.
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(nettest.Patience)
 	for ok := false; !ok; {
 		if time.Now().After(deadline) {
 			t.Fatal("no packet came")

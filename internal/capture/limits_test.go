@@ -91,7 +91,7 @@ func TestLiveDrops(t *testing.T) {
 		t.Fatal(err)
 	}
 	var drops uint64
-	for deadline := time.Now().Add(patience); drops == 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(nettest.Patience); drops == 0; time.Sleep(time.Millisecond) {
 		var err error
 		if drops, err = l.Drops(); err != nil || time.Now().After(deadline) {
 			t.Fatalf("%d drops, %v", drops, err)

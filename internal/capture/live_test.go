@@ -19,9 +19,6 @@ import (
 
 func TestMain(m *testing.M) { nettest.Main(m) }
 
-// patience is how long a packet may take that has to come.
-const patience = 10 * time.Second
-
 // wantUDP is what a door with the given UDP ports wants.
 func wantUDP(ports ...uint16) *FilterSpec {
 	w := &FilterSpec{}
@@ -95,7 +92,7 @@ func (r *reading) next(t *testing.T) Captured {
 		return p
 	case err := <-r.ended:
 		t.Fatalf("the source ended: %v", err)
-	case <-time.After(patience):
+	case <-time.After(nettest.Patience):
 		t.Fatal("no packet came")
 	}
 	return Captured{}
@@ -167,7 +164,7 @@ func TestLive(t *testing.T) {
 			if err != os.ErrClosed {
 				t.Errorf("the reader ended with %v", err)
 			}
-		case <-time.After(patience):
+		case <-time.After(nettest.Patience):
 			t.Fatal("Close did not wake the reader")
 		}
 		if err := l.SetFilter(wantUDP(1)); !errors.Is(err, os.ErrClosed) {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"knockd/internal/nettest"
 )
 
 // TestEffective: the text has what is inherited and no sequence, and is read to
@@ -17,13 +19,13 @@ func TestEffective(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "testdata/dropin/good.effective", dropIn.Effective())
+	nettest.Golden(t, "testdata/dropin/good.effective", dropIn.Effective())
 	src, err := os.ReadFile("testdata/newkeys.conf")
 	if err != nil {
 		t.Fatal(err)
 	}
 	all := parse(t, string(src))
-	golden(t, "testdata/newkeys.effective", all.Effective())
+	nettest.Golden(t, "testdata/newkeys.effective", all.Effective())
 	for _, secret := range []string{"7000", "8881", "7777", "9992", "9001"} {
 		if strings.Contains(all.Effective(), secret) {
 			t.Errorf("a step is shown: %s", secret)

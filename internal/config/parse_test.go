@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"net/netip"
 	"os"
@@ -15,26 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"knockd/internal/knock"
+	"knockd/internal/nettest"
 )
-
-var update = flag.Bool("update", false, "rewrite the expected texts in testdata")
-
-// golden compares with a file, or rewrites it.
-func golden(t *testing.T, path, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", path, diff)
-	}
-}
 
 func TestFaults(t *testing.T) {
 	files, err := filepath.Glob("testdata/config/bad-*.conf")
@@ -51,7 +32,7 @@ func TestFaults(t *testing.T) {
 			if err == nil || config != nil {
 				t.Fatalf("config %v, error %v", config, err)
 			}
-			golden(t, strings.TrimSuffix(file, ".conf")+".stderr", err.Error()+"\n")
+			nettest.Golden(t, strings.TrimSuffix(file, ".conf")+".stderr", err.Error()+"\n")
 		})
 	}
 }

@@ -26,7 +26,7 @@ func cable(client, server *nettest.Host) {
 func knockUntil(t *testing.T, d *daemon, client *nettest.Host, from, to string, steps ...string) {
 	t.Helper()
 	before := strings.Count(d.text(), from+": door: OPEN SESAME")
-	eventually(t, "opened for "+from, func() bool {
+	nettest.Eventually(t, "opened for "+from, func() bool {
 		syn(t, client, from, to, steps...)
 		time.Sleep(50 * time.Millisecond)
 		return strings.Count(d.text(), from+": door: OPEN SESAME") > before
@@ -71,7 +71,7 @@ func TestInterfaceGoneAndBack(t *testing.T) {
 	knockUntil(t, d, client, nettest.Client4, nettest.Server4, "7000:udp", "8000")
 	server.Run("ip", "link", "set", "eth0", "down")
 	server.Run("ip", "link", "set", "eth0", "up")
-	eventually(t, "the cable carries", func() bool { return !strings.Contains(client.Run("ip", "link", "show", "eth0"), "NO-CARRIER") })
+	nettest.Eventually(t, "the cable carries", func() bool { return !strings.Contains(client.Run("ip", "link", "show", "eth0"), "NO-CARRIER") })
 	knockUntil(t, d, client, nettest.Client4, nettest.Server4, "7000:udp", "8000")
 	if status := d.stop(syscall.SIGTERM); status != 0 {
 		t.Errorf("exit status %d", status)
@@ -105,7 +105,7 @@ func TestAddressReplaced(t *testing.T) {
 	d.waitFor("Stage 1", 1)
 	server.Run("ip", "address", "del", nettest.Server4+"/24", "dev", "eth0")
 	server.AddAddress("eth0", "10.7.0.9/24")
-	eventually(t, "stage 2 at the new address", func() bool {
+	nettest.Eventually(t, "stage 2 at the new address", func() bool {
 		syn(t, client, nettest.Client4, "10.7.0.9", "8000:udp")
 		time.Sleep(50 * time.Millisecond)
 		return strings.Contains(d.text(), "OPEN SESAME")
@@ -131,7 +131,7 @@ func TestTemporaryAddress(t *testing.T) {
 	server.Run("ip", "address", "add", "fd08::2/64", "dev", "eth0", "nodad", "mngtmpaddr")
 	client.AddAddress("eth0", "fd08::1/64")
 	var temporary string
-	eventually(t, "a temporary address", func() bool {
+	nettest.Eventually(t, "a temporary address", func() bool {
 		for line := range strings.Lines(server.Run("ip", "-6", "-o", "address", "show", "dev", "eth0", "temporary")) {
 			if f := strings.Fields(line); len(f) > 3 && !strings.Contains(line, "tentative") {
 				temporary = netip.MustParsePrefix(f[3]).Addr().String()
@@ -151,7 +151,7 @@ var changes = flag.Int("changes", 100, "changes of links and addresses")
 // has, opens the door; no other does; and nothing is left over.
 func TestManyChanges(t *testing.T) {
 	t.Parallel()
-	random := rng(t)
+	random := nettest.Rand(t)
 	s := &street{t: t, client: nettest.NewHost(t, "client"), server: nettest.NewHost(t, "server")}
 	s.watch()
 	cable(s.client, s.server)
@@ -175,7 +175,7 @@ func TestManyChanges(t *testing.T) {
 			}
 		}
 		n := strings.Count(d.text(), "OPEN SESAME")
-		if n == expected+1 && s.has[to] && s.saw(knock, patience) {
+		if n == expected+1 && s.has[to] && s.saw(knock, nettest.Patience) {
 			expected++ // on a busy machine the witness can be slower than the daemon
 		}
 		if n > expected {
@@ -349,7 +349,7 @@ func TestMissingInterfaceChecked(t *testing.T) {
 	t.Parallel()
 	h := nettest.NewHost(t, "h")
 	conf := t.TempDir() + "/knockd.conf"
-	write(t, conf, "[options]\n\tStateDir = "+t.TempDir()+"/state\n[a]\n\tsequence = 7111,9333,8222\n\ttcpflags = syn\n\tcommand = true\n")
+	nettest.Write(t, conf, "[options]\n\tStateDir = "+t.TempDir()+"/state\n[a]\n\tsequence = 7111,9333,8222\n\ttcpflags = syn\n\tcommand = true\n")
 	status, stdout, stderr := outcome(t, h, program(t, "knockd"), "-t", "-c", conf, "-i", "eth7")
 	if status != 0 || stdout != conf+": 1 door, 1 warning: nothing to listen on\n" || !like("knockd: warning: waiting for interface eth7: ...\n", stderr) {
 		t.Errorf("status %d\n%s%s", status, stdout, stderr)

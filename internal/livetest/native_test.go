@@ -49,7 +49,7 @@ func TestNativeDoor(t *testing.T) {
 		shut(t, client, bothFamilies[i])
 		syn(t, client, c[0], c[1], "7000", "9000", "8000")
 		d.waitFor("ssh: opened tcp/22 for "+c[0]+" (4 s)", 1)
-		conn, err := client.Dial("tcp", bothFamilies[i], patience)
+		conn, err := client.Dial("tcp", bothFamilies[i], nettest.Patience)
 		if err != nil {
 			t.Fatalf("%s after the knock: %v", bothFamilies[i], err)
 		}
@@ -68,7 +68,7 @@ func TestNativeDoor(t *testing.T) {
 // echoes says that a connection still carries data both ways.
 func echoes(t testing.TB, conn net.Conn, text string) {
 	t.Helper()
-	conn.SetDeadline(time.Now().Add(patience))
+	conn.SetDeadline(time.Now().Add(nettest.Patience))
 	buf := make([]byte, len(text))
 	if _, err := conn.Write([]byte(text)); err != nil {
 		t.Error(err)
@@ -127,7 +127,7 @@ func TestNativeAsNobody(t *testing.T) {
 	client, server := openSite(t)
 	dir := nobodysDir(t)
 	conf := strings.ReplaceAll(fmt.Sprintf(nativeDoor, 600), "LOG", dir+"/log")
-	write(t, dir+"/knockd.conf", strings.Replace(conf, "[ssh]", "\tStateDir = "+dir+"/state\n[ssh]", 1))
+	nettest.Write(t, dir+"/knockd.conf", strings.Replace(conf, "[ssh]", "\tStateDir = "+dir+"/state\n[ssh]", 1))
 	const caps = "+net_raw,+net_admin"
 	d := prepareCommand(t, server, dir+"/log", "setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups",
 		"--inh-caps", "-all,"+caps, "--ambient-caps", caps, "--bounding-set", "-all,"+caps, "--no-new-privs",

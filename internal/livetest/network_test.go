@@ -41,7 +41,7 @@ func (d *daemon) opened() []string {
 // other. Commands run side by side, so their order means nothing.
 func (d *daemon) opensFor(addrs ...string) {
 	d.t.Helper()
-	eventually(d.t, fmt.Sprint("opened for ", addrs), func() bool { return len(d.opened()) >= len(addrs) })
+	nettest.Eventually(d.t, fmt.Sprint("opened for ", addrs), func() bool { return len(d.opened()) >= len(addrs) })
 	if got := d.opened(); fmt.Sprint(slices.Sorted(slices.Values(got))) != fmt.Sprint(slices.Sorted(slices.Values(addrs))) {
 		d.t.Errorf("opened for %v, want %v", got, addrs)
 	}
@@ -166,7 +166,7 @@ func TestWireGuard(t *testing.T) {
 	var public [2]string
 	for i, h := range hosts {
 		key := filepath.Join(t.TempDir(), "key")
-		write(t, key, h.Run("wg", "genkey"))
+		nettest.Write(t, key, h.Run("wg", "genkey"))
 		public[i] = strings.TrimSpace(h.Run("sh", "-c", "wg pubkey <"+key))
 		h.Run("ip", "link", "add", "wg0", "type", "wireguard")
 		h.Run("wg", "set", "wg0", "private-key", key, "listen-port", "51820")

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"knockd/internal/nettest"
 )
 
 const age = 120 * time.Second
@@ -216,9 +218,7 @@ func TestDamage(t *testing.T) {
 		{"two torn lines at the end", head + line(1) + line(2)[:40] + "\n" + line(3)[:40], ""},
 		{"wrong sum at the end", head + line(1) + strings.Replace(line(2), " ", "  ", 1), ""},
 	} {
-		if err := os.WriteFile(path, []byte(c.file), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		nettest.Write(t, path, c.file)
 		s, err := Open(path, age, noon)
 		got := ""
 		if err != nil {

@@ -59,5 +59,5 @@ func TestDeadMount(t *testing.T) {
 	}
 	all.Wait()
 	free()
-	eventually(t, "nobody waits any more", func() bool { return !awaited(path) && !awaited(dir+"/") })
+	nettest.Eventually(t, "nobody waits any more", func() bool { return !awaited(path) && !awaited(dir+"/") })
 }

@@ -38,7 +38,7 @@ func (h *Host) MustNotReach(address string) {
 
 // How long to wait for what must come, and for what must not.
 const (
-	Patience = 20 * time.Second
+	Patience = 30 * time.Second
 	Moment   = 300 * time.Millisecond
 )
 
