@@ -30,7 +30,7 @@ var mayImport = map[string]string{
 	"control/server":   "control statefile",
 	"control/client":   "control github.com/varlink/go",
 	"conformance":      "knock nettest github.com/google/gopacket",
-	"daemon":           "action/command capture config engine event eventlog firewall hostnames knock netstate nft onetime openings replaycache spa statefile",
+	"daemon":           "action/command capture config engine event eventlog firewall history hostnames knock netstate nft onetime openings replaycache spa statefile",
 	"demo":             "github.com/vishvananda/netlink github.com/vishvananda/netns",
 	"engine":           "config event knock onetime spa",
 	"event":            "knock",

@@ -34,7 +34,7 @@ func (o *options) loadConfig(path string) (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, path := range []*string{&conf.LogFile, &conf.PidFile, &conf.StateDir} {
+	for _, path := range []*string{&conf.LogFile, &conf.PidFile, &conf.StateDir, &conf.HistoryFile} {
 		*path = o.path(*path)
 	}
 	for _, d := range conf.Doors {

@@ -41,6 +41,10 @@ type Config struct {
 	LogRate     int           // lines a second that strangers can cause
 	LogFailures bool          // a line for each attempt that fails
 
+	HistoryFile string // as written, perhaps relative; "" means none
+	HistorySize Size   // of the file; as much of the past as half of it is remembered
+	HistoryDays int    // after which what is over is forgotten
+
 	NftMode   NftMode
 	NftTable  Table // the daemon's own
 	GuardHook GuardHook

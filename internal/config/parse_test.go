@@ -73,7 +73,7 @@ func TestEveryKey(t *testing.T) {
 	want := &Config{
 		LogFile: "/var/log/knockd.log", PidFile: "run/knockd.pid",
 		Interfaces: []string{"eth0", "wg0"}, UseSyslog: true,
-		MaxAttempts: 262144, LogRate: 100,
+		MaxAttempts: 262144, LogRate: 100, HistorySize: 4 << 20, HistoryDays: 90,
 		NftMode: "guard", NftTable: Table{Family: "inet", Name: "knockd"}, GuardHook: "input", NftMark: Mark{Value: 0x100000, Mask: 0x100000},
 		Doors: []*Door{{
 			Door: knock.Door{
@@ -306,9 +306,9 @@ func TestOptionsChanged(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	c := parse(t, "[options]\nLogFile=/y\nPidFile=p\nInterface=eth0\nUseSyslog\nStateDir=s\nOnStop=keep\nMaxAttempts=1\nLogRate=1\n"+
-		"nft_mode=mark\nnft_table=t\nguard_hook=prerouting\nnft_mark=1\nmax_failures=1/1,1\n")
+		"HistoryFile=h\nHistorySize=1 MB\nHistoryDays=1\nnft_mode=mark\nnft_table=t\nguard_hook=prerouting\nnft_mark=1\nmax_failures=1/1,1\n")
 	want := []string{"LogFile", "PidFile", "Interface", "UseSyslog", "StateDir", "OnStop", "MaxAttempts", "LogRate",
-		"nft_mode", "nft_table", "guard_hook", "nft_mark", "max_failures", "never_ignore"}
+		"HistoryFile", "HistorySize", "HistoryDays", "nft_mode", "nft_table", "guard_hook", "nft_mark", "max_failures", "never_ignore"}
 	if got, _ := a.OptionsChanged(c); !reflect.DeepEqual(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}

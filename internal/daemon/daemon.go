@@ -15,6 +15,7 @@ import (
 	"knockd/internal/engine"
 	"knockd/internal/event"
 	"knockd/internal/eventlog"
+	"knockd/internal/history"
 	"knockd/internal/hostnames"
 	"knockd/internal/nft"
 	"knockd/internal/openings"
@@ -80,6 +81,7 @@ type Daemon struct {
 	conf      *config.Config
 	engine    *engine.Engine
 	manager   *openings.Manager // for any goroutine
+	history   *history.History  // for any goroutine
 	source    source            // the feed's goroutine calls Next, the loop all else
 	listening capture.Listening
 	drops     event.Tally        // packets that the kernel has dropped
@@ -134,6 +136,7 @@ func New(conf *config.Config, o Options) (*Daemon, error) {
 	if limited != nil {
 		doubts = append(doubts, limited)
 	}
+	d.remember()
 	d.manager = openings.New(openings.Options{
 		Log: o.Log, Actions: o.Actions, Journal: o.Journal, Keep: conf.KeepOnStop, Workers: running,
 	})
@@ -228,6 +231,7 @@ func (d *Daemon) shutDown(ctx context.Context) {
 		d.background.Go(func() { d.used.Close() })
 		d.waitBackground()
 	}
+	d.history.Close()
 }
 
 // loop is the one goroutine that owns the engine.

@@ -23,6 +23,7 @@ func Check(conf *config.Config, actions map[string]openings.Action, state bool) 
 	if rule := firewall.MarkRule(conf); rule != "" {
 		advice = append(advice, rule)
 	}
+	doubts = append(doubts, checkHistory(conf)...)
 	return append(doubts, examine(conf, actions)...), append(conf.Advice, advice...), err
 }
 
