@@ -17,6 +17,7 @@
 //   - action/xtrecent opens a door by writing an address to a list of the match recent: rules of iptables that name
 //     the list let it in.
 //   - capture is where packets come from: an AF_PACKET socket with a filter in the kernel, or a capture file.
+//   - cgroup finds the control groups that the process is in, whose limits hold for it.
 //   - cli is how the project's commands speak: errors, hints, warnings and versions in one way for all of them.
 //   - client is what happens on the knocker's side: find the address, send the hits of a sequence, wait until the door
 //     is open, and carry on the connection that was made meanwhile.

@@ -86,7 +86,7 @@ func TestLiveDrops(t *testing.T) {
 	client, server := nettest.Pair(t)
 	w := &FilterSpec{Matches: []Match{{Proto: knock.TCP, First: 7000, Last: 7000}}}
 	l := listen(t, server, "eth0", w)
-	const frames = ringSize / minFrame
+	const frames = RingSize / minFrame
 	if err := flood(client, "eth0", hardwareAddr(server, "eth0"), frames+5000); err != nil {
 		t.Fatal(err)
 	}

@@ -121,7 +121,7 @@ func send(t *testing.T, h *nettest.Host, dst string, ports ...uint16) {
 func readers(t *testing.T, f func(t *testing.T)) {
 	t.Run("ring", f)
 	t.Run("plain", func(t *testing.T) {
-		openRing = func(fd, payload int) (*ring, error) { return nil, errors.New("no ring") }
+		openRing = func(fd, payload, size int) (*ring, error) { return nil, errors.New("no ring") }
 		defer func() { openRing = newRing }()
 		f(t)
 	})

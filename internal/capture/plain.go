@@ -21,8 +21,8 @@ func newPlain(fd int) (*plain, error) {
 		return nil, os.NewSyscallError("SO_TIMESTAMPNS", err)
 	}
 	// The first takes CAP_NET_ADMIN, the second stops at net.core.rmem_max.
-	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, ringSize) != nil {
-		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, ringSize)
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, RingSize) != nil {
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, RingSize)
 	}
 	return &plain{buf: make([]byte, 1<<16), control: make([]byte, unix.CmsgSpace(int(unsafe.Sizeof(unix.Timespec{}))))}, nil
 }

@@ -41,6 +41,7 @@ type Options struct {
 	OnceFile string
 	Verbose  bool // say on standard output, beside the log, what goes on
 	Debug    bool // and every packet that could be a knock
+	Limits   Limits
 
 	// Load reads and checks the configuration again.
 	Load func() (*config.Config, error)
@@ -60,6 +61,12 @@ type Options struct {
 	// For tests; nil: capture.Follow and limitCapabilities.
 	follow func(*capture.FilterSpec) (source, error)
 	limit  func(keep uint64) error
+}
+
+// Limits are what there is memory for; what is 0 has its usual limit.
+type Limits struct {
+	Openings int // held at once
+	Ring     int // octets of packets that wait to be read
 }
 
 // source is where packets come from.
@@ -139,6 +146,7 @@ func New(conf *config.Config, o Options) (*Daemon, error) {
 	d.remember()
 	d.manager = openings.New(openings.Options{
 		Log: o.Log, Actions: o.Actions, Journal: o.Journal, Keep: conf.KeepOnStop, Workers: running,
+		Held: o.Limits.Openings,
 	})
 	d.logAll(append(doubts, examine(conf, o.Actions)...))
 	return d, nil
