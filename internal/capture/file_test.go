@@ -510,3 +510,26 @@ func FuzzFile(f *testing.F) {
 		}
 	})
 }
+
+// Test2040: a file's 32 bits of seconds have no sign.
+func Test2040(t *testing.T) {
+	const seconds = 2_214_000_000
+	name := filepath.Join(t.TempDir(), "trace")
+	for _, content := range []string{
+		pcapFile(binary.BigEndian, micro, 101, frame{time: seconds * 1e6, data: udp4(7000)}),
+		pcapngFile(binary.LittleEndian, []iface{{link: 101}}, frame{time: seconds * 1e6, data: udp4(7000)}),
+	} {
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, err := OpenFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		batch, err := f.Next()
+		if err != nil || len(batch) != 1 || batch[0].Time.Unix() != seconds || batch[0].Time.UTC().Year() != 2040 {
+			t.Errorf("%+v, %v", batch, err)
+		}
+		f.Close()
+	}
+}

@@ -127,6 +127,34 @@ func readers(t *testing.T, f func(t *testing.T)) {
 	})
 }
 
+// TestStamps: packets that waited have the time at which they came, not the one
+// at which they were read.
+func TestStamps(t *testing.T) {
+	readers(t, func(t *testing.T) {
+		client, server := nettest.Pair(t)
+		l := listen(t, server, "eth0", wantUDP(7000))
+		const packets = 10
+		for range packets {
+			send(t, client, nettest.Server4, 7000)
+		}
+		sent := time.Now()
+		var first time.Time
+		for n := 0; n < packets; {
+			batch, err := l.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n == 0 {
+				first = batch[0].Time
+			}
+			n += len(batch)
+		}
+		if first.After(sent) {
+			t.Errorf("the first of %d packets came %v after all were sent", packets, first.Sub(sent))
+		}
+	})
+}
+
 func TestLive(t *testing.T) {
 	readers(t, func(t *testing.T) {
 		client, server := nettest.Pair(t)
@@ -320,8 +348,18 @@ func TestLiveInterfaces(t *testing.T) {
 	})
 }
 
+// TestClock: with whatever seconds the kernel counts in 32 bits, before 2038,
+// after it, and when they begin again from 0.
 func TestClock(t *testing.T) {
-	start := time.Now()
+	for _, start := range []time.Time{
+		time.Now(), time.Date(2040, 2, 29, 12, 0, 0, 5e8, time.UTC),
+		time.Unix(1<<31-6, 1), time.Unix(1<<32-6, 999_999_999),
+	} {
+		testClock(t, start)
+	}
+}
+
+func testClock(t *testing.T, start time.Time) {
 	c := clock{latest: start}
 	at := func(read, stamp time.Duration) time.Duration {
 		s := start.Add(stamp)
@@ -336,7 +374,11 @@ func TestClock(t *testing.T) {
 		{8 * time.Second, 8 * time.Second, 8 * time.Second},
 	} {
 		if got := at(tt.read, tt.stamp); got != tt.want {
-			t.Errorf("%d: got %v, want %v", i, got, tt.want)
+			t.Errorf("%v, %d: got %v, want %v", start, i, got, tt.want)
 		}
+	}
+	now := start.Add(time.Hour)
+	if got := c.at(now, 0, 0); got != now { // a packet without a time
+		t.Errorf("%v: got %v", start, got)
 	}
 }
