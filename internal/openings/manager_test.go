@@ -85,7 +85,7 @@ func TestStartLimit(t *testing.T) {
 // Test2040: doors close on time with a clock beyond 2038.
 func Test2040(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ahead := time.Date(2040, 2, 29, 12, 0, 0, 0, time.UTC).Sub(time.Now())
+		ahead := time.Until(time.Date(2040, 2, 29, 12, 0, 0, 0, time.UTC))
 		m, _, log := fakes(Options{Now: func() time.Time { return time.Now().Add(ahead) }})
 		m.Open(opening("true", "false", 30*time.Second), nil)
 		time.Sleep(time.Minute)
