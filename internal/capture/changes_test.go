@@ -122,7 +122,7 @@ func change(r *rand.Rand, client, server *nettest.Host) {
 	switch r.IntN(8) {
 	case 0:
 		try("link", "del", "eth0")
-		cable(client, server, "eth0")
+		nettest.Wire(client, server, "eth0")
 	case 1:
 		try("link", "set", "eth0", "down")
 		try("link", "set", "eth0", "up")

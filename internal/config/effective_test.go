@@ -2,7 +2,6 @@ package config
 
 import (
 	"os"
-	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -136,18 +135,7 @@ func TestRowsAreWritten(t *testing.T) {
 // FuzzEffective: what is written of a configuration is a configuration, which
 // is written the same.
 func FuzzEffective(f *testing.F) {
-	files, _ := filepath.Glob("testdata/config/*.conf")
-	for _, file := range append(files, "testdata/newkeys.conf") {
-		src, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		for section := range strings.SplitSeq("\n"+string(src), "\n[") {
-			if section = "[" + section; len(section) <= maxFuzzed {
-				f.Add([]byte(section))
-			}
-		}
-	}
+	addSections(f)
 	f.Fuzz(func(t *testing.T, src []byte) {
 		if len(src) > maxFuzzed {
 			t.Skip()

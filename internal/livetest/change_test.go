@@ -15,12 +15,6 @@ import (
 	"knockd/internal/nettest"
 )
 
-// cable joins client and server, eth0 on both sides.
-func cable(client, server *nettest.Host) {
-	nettest.Join(nettest.Cable{Host: client, Interface: "eth0", Addresses: []string{nettest.Client4 + "/24", nettest.Client6 + "/64"}},
-		nettest.Cable{Host: server, Interface: "eth0", Addresses: []string{nettest.Server4 + "/24", nettest.Server6 + "/64"}})
-}
-
 // knockUntil knocks until the door has opened once more. The first knocks may
 // come before the daemon has noticed a change that the kernel has just made.
 func knockUntil(t *testing.T, d *daemon, client *nettest.Host, from, to string, steps ...string) {
@@ -38,7 +32,7 @@ func TestInterfaceLate(t *testing.T) {
 	client, server := nettest.NewHost(t, "client"), nettest.NewHost(t, "server")
 	d := prepare(t, server, program(t, "knockd"), countDoor("7000:udp,8000", ""), "-i", "eth0")
 	d.waitFor("waiting for interface eth0", 1)
-	cable(client, server)
+	nettest.Wire(client, server, "eth0")
 	d.waitFor("listening on eth0", 1)
 	knockUntil(t, d, client, nettest.Client4, nettest.Server4, "7000:udp", "8000")
 	knockUntil(t, d, client, nettest.Client6, nettest.Server6, "7000:udp", "8000")
@@ -59,7 +53,7 @@ func TestNeverListened(t *testing.T) {
 func TestInterfaceGoneAndBack(t *testing.T) {
 	t.Parallel()
 	client, server := nettest.NewHost(t, "client"), nettest.NewHost(t, "server")
-	cable(client, server)
+	nettest.Wire(client, server, "eth0")
 	d := start(t, server, countDoor("7000:udp,8000", "cmd_timeout = 3600\n\tstop_command = echo closed >> DIR/opened"))
 	knockUntil(t, d, client, nettest.Client4, nettest.Server4, "7000:udp", "8000")
 	server.Run("ip", "link", "delete", "eth0")
@@ -67,7 +61,7 @@ func TestInterfaceGoneAndBack(t *testing.T) {
 	if got := d.opened(); len(got) != 1 {
 		t.Errorf("%v", got)
 	}
-	cable(client, server)
+	nettest.Wire(client, server, "eth0")
 	knockUntil(t, d, client, nettest.Client4, nettest.Server4, "7000:udp", "8000")
 	server.Run("ip", "link", "set", "eth0", "down")
 	server.Run("ip", "link", "set", "eth0", "up")
@@ -111,8 +105,8 @@ func TestAddressReplaced(t *testing.T) {
 		return strings.Contains(d.text(), "OPEN SESAME")
 	})
 	// The old one is nobody's now.
-	mac := hardware(t, server, "eth0")
-	client.Run("ip", "neigh", "replace", nettest.Server4, "lladdr", fmt.Sprintf("%x:%x:%x:%x:%x:%x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]), "dev", "eth0")
+	mac := server.Hardware("eth0")
+	client.Run("ip", "neigh", "replace", nettest.Server4, "lladdr", mac.String(), "dev", "eth0")
 	syn(t, client, nettest.Client4, nettest.Server4, "7000:udp")
 	knockUntil(t, d, client, nettest.Client4, "10.7.0.9", "7000:udp", "8000:udp")
 	if n := strings.Count(d.text(), "Stage 1"); n != 2 {
@@ -154,7 +148,7 @@ func TestManyChanges(t *testing.T) {
 	random := nettest.Rand(t)
 	s := &street{t: t, client: nettest.NewHost(t, "client"), server: nettest.NewHost(t, "server")}
 	s.watch()
-	cable(s.client, s.server)
+	nettest.Wire(s.client, s.server, "eth0")
 	s.has = map[string]bool{nettest.Server4: true}
 	s.up = true
 	d := start(t, s.server, countDoor("7000:udp", "tcpflags = syn"))
@@ -211,7 +205,7 @@ func (s *street) change(kind int) {
 		s.up = false
 	case 1:
 		s.server.Run("ip", "link", "delete", "eth0")
-		cable(s.client, s.server)
+		nettest.Wire(s.client, s.server, "eth0")
 		s.has, s.up = map[string]bool{nettest.Server4: true}, true
 	case 2:
 		s.server.Run("ip", "link", "set", "eth0", "down")
@@ -244,7 +238,7 @@ func (s *street) change(kind int) {
 func (s *street) knock(from uint16, to string) uint16 {
 	hit := datagram(netip.MustParseAddr(nettest.Client4), netip.MustParseAddr(to), 7000)
 	hit.SrcPort = from
-	mac := hardware(s.t, s.server, "eth0")
+	mac := s.server.Hardware("eth0")
 	if err := tryInject(s.t, s.client, "eth0", mac, conformance.Frame(hit)[12:]); err != nil {
 		return 0
 	}

@@ -20,7 +20,7 @@ import (
 // pair to its server, at most so many a second.
 func forge(t *testing.T, client, server *nettest.Host, n, rate int, packet func(i int) []byte) {
 	t.Helper()
-	head := append(append(hardwareAddr(t, server), hardwareAddr(t, client)...), 8, 0)
+	head := append(append(server.Hardware("eth0"), client.Hardware("eth0")...), 8, 0)
 	err := client.Do(func() error {
 		ifc, err := net.InterfaceByName("eth0")
 		if err != nil {

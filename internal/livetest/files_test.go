@@ -211,29 +211,6 @@ func TestOwnPipeAsConfiguration(t *testing.T) {
 	}
 }
 
-// deadMount mounts a file system whose server answers nothing at a directory of
-// that name.
-func deadMount(t *testing.T, dir string) {
-	t.Helper()
-	nettest.NeedRealRoot(t)
-	server, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
-	if err != nil {
-		nettest.LacksKernel(t, fmt.Sprintf("fuse: %v", err))
-	}
-	err = os.Mkdir(dir, 0o755)
-	if err == nil {
-		err = unix.Mount("dead", dir, "fuse", 0, fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", server.Fd()))
-	}
-	if err != nil {
-		server.Close()
-		nettest.LacksKernel(t, fmt.Sprintf("fuse: %v", err))
-	}
-	t.Cleanup(func() {
-		server.Close()
-		unix.Unmount(dir, unix.MNT_DETACH)
-	})
-}
-
 // TestDeadDisk: the log file, a file of one-time sequences or the configuration
 // is on a disk that stops to answer: knocks at other doors open, each SIGHUP has
 // an answer, and SIGTERM ends the daemon.
@@ -250,7 +227,7 @@ func TestDeadDisk(t *testing.T) {
 			t.Parallel()
 			client, server := nettest.Pair(t)
 			d := start(t, server, countDoor("7000:udp", "cmd_timeout = 1\n\tstop_command = true"))
-			deadMount(t, d.file("dead"))
+			nettest.DeadMount(t, d.file("dead"))
 			_, door, _ := strings.Cut(countDoor("7000:udp", "cmd_timeout = 1\n\tstop_command = true"), "\n[")
 			d.configure(c.conf + "[" + door)
 			want := strings.ReplaceAll(c.want, "DIR", filepath.Dir(d.log))

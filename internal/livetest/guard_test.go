@@ -349,14 +349,14 @@ func TestGuardLetsNothingBegin(t *testing.T) {
 			client, server := openSite(t)
 			server.EchoTCP(":80")
 			start(t, server, strings.Replace(fmt.Sprintf(nativeDoor, 600), "[options]", "[options]\n\tguard_hook = "+hook, 1))
-			mac := net.HardwareAddr(hardware(t, client, "eth0")).String()
+			mac := client.Hardware("eth0").String()
 			for source, to := range map[string]string{"10.7.0.77": nettest.Server4, "fd07::77": nettest.Server6} {
 				server.Run("ip", "neighbour", "add", source, "lladdr", mac, "dev", "eth0")
 				for flags := range 64 {
 					for _, port := range []uint16{22, 80} {
 						h := domain.Hit{Src: netip.MustParseAddr(source), Dst: netip.MustParseAddr(to), SrcPort: uint16(10000 + flags), DstPort: port,
 							Proto: domain.TCP, Flags: domain.Flags(flags), Seq: 1}
-						inject(t, client, "eth0", hardware(t, server, "eth0"), conformance.Frame(h)[12:])
+						inject(t, client, "eth0", server.Hardware("eth0"), conformance.Frame(h)[12:])
 					}
 				}
 			}

@@ -101,7 +101,7 @@ func goesOn(t *testing.T, d *daemon, client *nettest.Host, address, from, to str
 	defer conn.Close()
 	d.waitFor("nat: closed for "+from, 1)
 	closes(t, client, address)
-	echoes(t, conn, "still there")
+	nettest.MustEcho(t, conn)
 }
 
 // TestNATLocal: a port that leads to another of the box itself, which the guard
@@ -125,7 +125,7 @@ func TestNATLocal(t *testing.T) {
 			defer conn.Close()
 			closes(t, client, nettest.Server4+":2205")
 			closes(t, client, ssh4)
-			echoes(t, conn, "still there")
+			nettest.MustEcho(t, conn)
 		})
 	}
 }

@@ -2,12 +2,10 @@ package livetest
 
 import (
 	"fmt"
-	"net"
 	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"knockd/internal/nettest"
 )
@@ -56,26 +54,13 @@ func TestNativeDoor(t *testing.T) {
 		defer conn.Close()
 		d.waitFor("ssh: closed for "+c[0], 1)
 		closes(t, client, bothFamilies[i])
-		echoes(t, conn, "still there")
+		nettest.MustEcho(t, conn)
 	}
 	if status := d.stop(syscall.SIGTERM); status != 0 {
 		t.Errorf("status %d", status)
 	}
 	d.waitFor("the guard keeps closed: tcp/22", 1)
 	shut(t, client, bothFamilies[0])
-}
-
-// echoes says that a connection still carries data both ways.
-func echoes(t testing.TB, conn net.Conn, text string) {
-	t.Helper()
-	conn.SetDeadline(time.Now().Add(nettest.Patience))
-	buf := make([]byte, len(text))
-	if _, err := conn.Write([]byte(text)); err != nil {
-		t.Error(err)
-	}
-	if _, err := conn.Read(buf); err != nil || string(buf) != text {
-		t.Errorf("%q came back, %v", buf, err)
-	}
 }
 
 // TestNativeDoorEvents: what happens to an open door.

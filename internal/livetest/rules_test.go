@@ -24,7 +24,7 @@ import (
 // can, until stop is called, which says how many they were.
 func synFlood(t *testing.T, from, to *nettest.Host) (stop func() int) {
 	h := domain.Hit{Src: netip.MustParseAddr("11.0.0.1"), Dst: netip.MustParseAddr(nettest.Server4), Proto: domain.TCP, Flags: domain.SYN}
-	frame := slices.Concat(hardware(t, to, "eth0"), hardware(t, from, "eth0"), conformance.Frame(h)[12:])
+	frame := slices.Concat(to.Hardware("eth0"), from.Hardware("eth0"), conformance.Frame(h)[12:])
 	var fd, index int
 	err := from.Do(func() (err error) {
 		ifc, err := net.InterfaceByName("eth0")

@@ -59,8 +59,9 @@ func Eventually(t testing.TB, what string, ok func() bool) {
 }
 
 // MustEcho fails the test unless what is written comes back.
-func MustEcho(t testing.TB, conn io.ReadWriter) {
+func MustEcho(t testing.TB, conn net.Conn) {
 	t.Helper()
+	conn.SetDeadline(time.Now().Add(Patience))
 	if _, err := conn.Write([]byte("hello")); err != nil {
 		t.Fatal(err)
 	}
