@@ -11,13 +11,16 @@
 //
 // # The rooms
 //
+//   - action is the list of the ways to open and close doors, by the names that the rows of the configuration give
+//     them.
 //   - action/command runs one shell command of a door: /bin/sh -c, in a process group of its own, bounded in time.
 //   - action/nat leads a port elsewhere for a knocker, in a table of its own in the kernel's nf_tables.
 //   - action/nft opens and closes doors in the table that the daemon keeps in the kernel's nf_tables.
 //   - action/xtrecent opens a door by writing an address to a list of the match recent: rules of iptables that name
 //     the list let it in.
 //   - capture is where packets come from: an AF_PACKET socket with a filter in the kernel, or a capture file.
-//   - cgroup finds the control groups that the process is in, whose limits hold for it.
+//   - check says what is wrong with a configuration on this host, and what would be safer: the one list that knockd -t
+//     and knockctl check print.
 //   - cli is how the project's commands speak: errors, hints, warnings and versions in one way for all of them.
 //   - client is what happens on the knocker's side: find the address, send the hits of a sequence, wait until the door
 //     is open, and carry on the connection that was made meanwhile.
@@ -89,7 +92,7 @@
 //   - A key of the file: its row in config (keys_*.go, options.go or doors.go), its field in config.go or types.go, and
 //     the room that heeds it. The manual knows it, or a test fails.
 //   - An action, a further way to open and close: a package beside those in action, a row made by actionKey in config,
-//     and its line in the map of cmd/knockd/actions.go.
+//     and its line in action/action.go.
 //   - A mode of the kernel's table: nft/mode_NAME.go, its name in nft/mode.go and in config/types.go, a sentence in
 //     nft/doc.go.
 //   - A way for a message to arrive: spa/transport.go, the switch in spa/door.go, its word in config/types.go,

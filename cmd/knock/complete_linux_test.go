@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -100,5 +101,13 @@ func TestCompletionsOfKnock(t *testing.T) {
 			want = append(want, "-"+f.Shorthand)
 		}
 	})
-	nettest.MustComplete(t, "knock", want)
+	slices.Sort(want)
+	for _, shell := range nettest.Shells {
+		t.Run(shell, func(t *testing.T) {
+			t.Parallel()
+			if got := nettest.CompletedOptions(t, shell, "../../configs", "knock -"); !slices.Equal(got, want) {
+				t.Errorf("configs offer %q\nwant %q", got, want)
+			}
+		})
+	}
 }

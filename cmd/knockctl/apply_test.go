@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"knockd/internal/nettest"
 	"knockd/internal/ruleset"
@@ -121,7 +123,9 @@ func TestForeignJumps(t *testing.T) {
 			ctl("--apply", "-c", more)
 			file := t.TempDir() + "/rules"
 			text := call(t, noProgram, append(append([]string{}, args...), "-c", more)...).stdout
-			nettest.Write(t, file, text)
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
 			h.Run(program+"-restore", "--noflush", file)
 			if n := strings.Count(save(), "-A INPUT -j TRAFFIC\n"); n != 2 {
 				t.Fatalf("loaded by hand a second time: %d jumps", n)
@@ -222,5 +226,10 @@ func TestKernelLog(t *testing.T) {
 
 func waitFor(t *testing.T, b *safeBuffer, text string) {
 	t.Helper()
-	nettest.Eventually(t, text, func() bool { return strings.Contains(b.String(), text) })
+	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(b.String(), text); {
+		if time.Now().After(deadline) {
+			t.Fatalf("no %q in %q", text, b)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -39,7 +40,11 @@ func call(t *testing.T, run1 ruleset.Runner, args ...string) session {
 
 func writeConf(t *testing.T, text string) string {
 	t.Helper()
-	return nettest.Write(t, filepath.Join(t.TempDir(), "knockd.conf"), text)
+	file := filepath.Join(t.TempDir(), "knockd.conf")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 func noProgram(_ context.Context, _ []byte, name string, _ ...string) (string, error) {

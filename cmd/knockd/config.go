@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"io"
 
+	"knockd/internal/action"
+	"knockd/internal/capture"
+	"knockd/internal/check"
 	"knockd/internal/cli"
 	"knockd/internal/config"
-	"knockd/internal/daemon"
-	"knockd/internal/event"
 )
 
 // load reads and checks the configuration, and says with -D what it reads.
@@ -43,36 +44,31 @@ func (o *options) trace(stdout io.Writer, t config.Trace) {
 
 // sayChecked is the answer of -t to a configuration without faults.
 func (o *options) sayChecked(conf *config.Config, stdout, stderr io.Writer) error {
-	state, err := o.checkState(conf.StateDir, stderr)
+	setup := check.Setup{Conf: conf, ConfigFile: o.path(o.config), Interfaces: o.interfaces, Actions: action.Stopped()}
+	report, err := setup.Daemon()
+	for _, f := range report.Findings {
+		if f.Level == check.Advice {
+			speaker(stderr).Say("advice: "+f.Text, "")
+		} else {
+			o.warn(stderr, f.Text)
+		}
+	}
 	if err != nil {
 		return err
 	}
-	doubts, advice, err := daemon.Check(conf, stoppedActions(), state)
-	if err != nil {
-		return err
-	}
-	o.warn(stderr, event.Texts(doubts)...)
-	advise(stderr, advice...)
-	nothing := o.checkInterfacesNow(conf, stderr)
-	fmt.Fprintf(stdout, "%s: %s\n", o.config, o.verdict(len(conf.Doors), nothing))
+	fmt.Fprintf(stdout, "%s: %s\n", o.config, o.verdict(len(conf.Doors), report.Nothing))
 	return nil
 }
 
 // sayEffective prints what a daemon with these options would go by. What was
 // not said has the value that the program gives it.
 func (o *options) sayEffective(conf *config.Config, stdout io.Writer) error {
-	conf.Interfaces, _ = o.interfacesOf(conf)
+	conf.Interfaces, _ = capture.ToListenOn(o.interfaces, conf.Interfaces)
 	conf.LogFile = cmp.Or(conf.LogFile, o.logFile)
 	conf.PidFile = cmp.Or(conf.PidFile, o.pidFile)
 	conf.StateDir = cmp.Or(conf.StateDir, config.DefaultStateDir)
 	_, err := io.WriteString(stdout, conf.Effective())
 	return err
-}
-
-func advise(stderr io.Writer, texts ...string) {
-	for _, text := range texts {
-		speaker(stderr).Say("advice: "+text, "")
-	}
 }
 
 // verdict is the last line of -t.

@@ -6,13 +6,14 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"knockd/internal/capture"
 )
 
 // Defaults of knockd 0.8.
 const (
-	defaultConfig    = "/etc/knockd.conf"
-	defaultInterface = "eth0"
-	defaultPidFile   = "/var/run/knockd.pid"
+	defaultConfig  = "/etc/knockd.conf"
+	defaultPidFile = "/var/run/knockd.pid"
 )
 
 // options is the command line.
@@ -52,7 +53,7 @@ func parseFlags(args []string) (*options, error) {
 	f.SortFlags = false
 	f.Usage = func() {}
 	f.StringSliceVarP(&o.interfaces, "interface", "i", nil,
-		"network `interface` to listen on, or several (default \""+defaultInterface+"\")")
+		"network `interface` to listen on, or several (default \""+capture.DefaultInterface+"\")")
 	f.BoolVarP(&o.daemon, "daemon", "d", false, "run as a daemon")
 	f.StringVarP(&o.config, "config", "c", defaultConfig, "use an alternate configuration `file`")
 	f.BoolVarP(&o.debug, "debug", "D", false, "say what is read, and every packet that could be a knock")

@@ -30,18 +30,10 @@ func (o *options) path(path string) string {
 // loadConfig reads the configuration from the given path, with the paths in it
 // made absolute.
 func (o *options) loadConfig(path string) (*config.Config, error) {
-	conf, err := config.LoadWith(path, config.Extras{Trace: o.debug, Advice: o.check, MaxAttempts: maxAttempts()})
+	conf, err := config.LoadWith(path, config.Extras{Trace: o.debug, Advice: o.check})
 	if err != nil {
 		return nil, err
 	}
-	for _, path := range []*string{&conf.LogFile, &conf.PidFile, &conf.StateDir, &conf.HistoryFile} {
-		*path = o.path(*path)
-	}
-	for _, d := range conf.Doors {
-		d.OneTimeFile = o.path(d.OneTimeFile)
-		if d.SPA != nil {
-			d.SPA.KeyFile = o.path(d.SPA.KeyFile)
-		}
-	}
+	conf.Absolute(o.dir)
 	return conf, nil
 }

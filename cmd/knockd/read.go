@@ -1,14 +1,16 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"net/netip"
+	"time"
 
+	"knockd/internal/action"
 	"knockd/internal/capture"
 	"knockd/internal/cli"
 	"knockd/internal/config"
+	"knockd/internal/event"
 	"knockd/internal/eventlog"
 	"knockd/internal/netstate"
 	"knockd/internal/offline"
@@ -26,7 +28,7 @@ func (o *options) replay(conf *config.Config, stdout io.Writer) error {
 		return err
 	}
 	defer source.Close()
-	out := stdout
+	sink := eventlog.Sink(eventlog.Stamped{W: stdout})
 	if o.logFile != "" {
 		file, err := eventlog.OpenFile(o.logFile)
 		if err != nil {
@@ -34,18 +36,25 @@ func (o *options) replay(conf *config.Config, stdout io.Writer) error {
 		}
 		defer file.Close()
 		file.Patience = -1
-		out = file.Output
+		sink = file
 	}
-	log := eventlog.NewRecorder(out)
-	r := offline.Replay{Local: local, OnlyIPv4: o.onlyV4, Actions: stoppedActions(), Event: log.Event, Idle: log.Flush}
-	err = r.Run(conf, source)
-	return cmp.Or(err, log.Close())
+	var failed error
+	r := offline.Replay{Local: local, OnlyIPv4: o.onlyV4, Actions: action.Stopped(),
+		Event: func(at time.Time, e event.Event) {
+			if err := sink.Write(eventlog.NewRecord(at, e)); failed == nil {
+				failed = err
+			}
+		}}
+	if err := r.Run(conf, source); err != nil {
+		return err
+	}
+	return failed
 }
 
 // localAddresses are those that --address names, else those of the interface.
 func (o *options) localAddresses(conf *config.Config) ([]netip.Addr, error) {
 	if len(o.addresses) == 0 {
-		names, _ := o.interfacesOf(conf)
+		names, _ := capture.ToListenOn(o.interfaces, conf.Interfaces)
 		local, err := addressesOf(names)
 		if err != nil {
 			return nil, cli.WithHint(err, "say with --address which addresses are local")

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"knockd/internal/action"
+	"knockd/internal/capture"
 	"knockd/internal/config"
 	"knockd/internal/daemon"
 	"knockd/internal/event"
@@ -36,13 +38,13 @@ func (o *options) serve(ctx context.Context, conf *config.Config, reload <-chan 
 	defer outputs.close()
 	log := eventlog.New(outputs.Outputs, conf.LogRate)
 	defer log.Close()
-	names, note := o.interfacesOf(conf)
+	names, note := capture.ToListenOn(o.interfaces, conf.Interfaces)
 	if note != "" {
 		log.Event(event.Finding{Finding: note})
 	}
 	var firewall, natTable atomic.Pointer[nft.Firewall]
 	settings := daemon.Options{
-		Actions:    actions(&firewall, &natTable),
+		Actions:    action.All(&firewall, &natTable),
 		Firewall:   &firewall,
 		NAT:        &natTable,
 		ConfigFile: o.config,
@@ -62,7 +64,6 @@ func (o *options) serve(ctx context.Context, conf *config.Config, reload <-chan 
 		Status:  notifyStatus,
 		Verbose: o.verbose,
 		Debug:   o.debug,
-		Limits:  memoryHere().limits(),
 	}
 	if j != nil { // else it would be a Journal that does nothing but panic
 		settings.Journal = j

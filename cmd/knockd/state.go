@@ -8,12 +8,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"knockd/internal/action"
 	"knockd/internal/action/command"
-	"knockd/internal/cli"
+	"knockd/internal/check"
 	"knockd/internal/config"
 	"knockd/internal/daemon"
 	"knockd/internal/event"
@@ -73,40 +73,18 @@ func (o *options) journal(open func(dir, name string) (*journal.Journal, error),
 		func(j *journal.Journal) { j.Close() })
 }
 
-// withoutJournal says what it means that there is no journal: a fault, or a
-// warning if nobody asked for the directory.
+// withoutJournal is check.WithoutJournal, with the warning said.
 func (o *options) withoutJournal(err error, named string, stderr io.Writer) error {
-	switch {
-	case errors.Is(err, journal.ErrUnsafe):
-		return cli.WithHint(err, "it holds what root will run: chown it to root and take write permission from others (chmod go-w)")
-	case named != "":
-		return cli.WithHint(err, "StateDir must be a directory that knockd can make or write")
+	warning, fault := check.WithoutJournal(err, named)
+	if warning != "" {
+		o.warn(stderr, warning)
 	}
-	o.warn(stderr, fmt.Sprintf("%v: doors that are open stay open if knockd crashes", err))
-	return nil
+	return fault
 }
 
-// checkState reports whether there would be a journal.
-func (o *options) checkState(named string, stderr io.Writer) (bool, error) {
-	dir, name, err := o.stateName(named)
-	if err != nil {
-		return false, err
-	}
-	if err := statefile.Do(filepath.Join(dir, name), func(context.Context) error { return journal.Check(dir, name) }); err != nil {
-		return false, o.withoutJournal(err, named, stderr)
-	}
-	return true, nil
-}
-
-// stateName is the directory of this daemon's state and the name of its files
-// in it, which daemons of another configuration or interface do not share.
+// stateName is check.StateName of this daemon.
 func (o *options) stateName(named string) (dir, name string, err error) {
-	dir = named
-	if dir == "" {
-		dir = config.DefaultStateDir
-	}
-	name, err = journal.Name(o.path(o.config), strings.Join(o.interfaces, ","))
-	return dir, name, err
+	return check.StateName(named, o.path(o.config), o.interfaces)
 }
 
 // onceFile is where used messages are kept, beside the journal and under its
@@ -161,7 +139,7 @@ func closeJournal(ctx context.Context, j *journal.Journal, stdout io.Writer) (le
 	defer log.Close()
 	workers, _ := command.Workers(openings.MaxRunning)
 	_, left = openings.CloseAll(ctx, j, openings.Options{
-		Log: log, Actions: stoppedActions(), Workers: workers,
+		Log: log, Actions: action.Stopped(), Workers: workers,
 	})
 	return left
 }

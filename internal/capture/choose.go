@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -11,6 +12,26 @@ import (
 
 // DefaultRoute is the name that stands for the interface of the default route.
 const DefaultRoute = "default-route"
+
+// DefaultInterface is what is listened on if nobody names another one, as by knockd 0.8.
+const DefaultInterface = "eth0"
+
+// ToListenOn returns what a daemon listens on: the names that its command line
+// gives, else those of its configuration, else eth0. Where nothing is named and
+// there is no eth0 it is the interface of the default route, and note says so.
+func ToListenOn(given, configured []string) (names []string, note string) {
+	switch {
+	case len(given) > 0:
+		return given, ""
+	case len(configured) > 0:
+		return configured, ""
+	}
+	if _, err := net.InterfaceByName(DefaultInterface); err == nil {
+		return []string{DefaultInterface}, ""
+	}
+	return []string{DefaultRoute},
+		"no interface is named and there is no " + DefaultInterface + ": listening on that of the default route"
+}
 
 // Listening says what a Followed listens on.
 type Listening struct {

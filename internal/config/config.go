@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -41,16 +42,11 @@ type Config struct {
 	LogRate     int           // lines a second that strangers can cause
 	LogFailures bool          // a line for each attempt that fails
 
-	HistoryFile string // as written, perhaps relative; "" means none
-	HistorySize Size   // of the file; as much of the past as half of it is remembered
-	HistoryDays int    // after which what is over is forgotten
-
 	NftMode   NftMode
 	NftTable  Table // the daemon's own
 	GuardHook GuardHook
 	NftMark   Mark
-	Rescue    []netip.Prefix // for which the guard closes nothing; nil means none
-	NftSet    SetName        // of doors that have none of their own
+	NftSet    SetName // of doors that have none of their own
 	NftSet6   SetName
 
 	MaxFailures    FailureLimit
@@ -61,6 +57,34 @@ type Config struct {
 	Warnings []string // what is allowed and probably not meant, with its place
 	Advice   []string // what would be safer, with its place; see Extras
 	Trace    Trace    // what -D prints; see Extras
+
+	places map[*Door]keyPlaces // of the keys that were given, with Advice
+}
+
+// PlaceOf returns where a key of a door stands, by its first name, or where the
+// door does. Only a configuration that was read with Advice knows it of keys.
+func (c *Config) PlaceOf(d *Door, key string) Place {
+	if place, ok := c.places[d].find(key); ok {
+		return place
+	}
+	return d.Place
+}
+
+// Absolute makes the paths of a configuration absolute that are not: they are
+// those of a directory.
+func (c *Config) Absolute(dir string) {
+	paths := []*string{&c.LogFile, &c.PidFile, &c.StateDir}
+	for _, d := range c.Doors {
+		paths = append(paths, &d.OneTimeFile)
+		if d.SPA != nil {
+			paths = append(paths, &d.SPA.KeyFile)
+		}
+	}
+	for _, p := range paths {
+		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, *p)
+		}
+	}
 }
 
 // Door is a section of the file: what the tracker knows of it, and what

@@ -2,13 +2,12 @@ package config
 
 import (
 	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
-
-	"knockd/internal/nettest"
 )
 
 // TestEffective: the text has what is inherited and no sequence, and is read to
@@ -18,13 +17,13 @@ func TestEffective(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nettest.Golden(t, "testdata/dropin/good.effective", dropIn.Effective())
+	golden(t, "testdata/dropin/good.effective", dropIn.Effective())
 	src, err := os.ReadFile("testdata/newkeys.conf")
 	if err != nil {
 		t.Fatal(err)
 	}
 	all := parse(t, string(src))
-	nettest.Golden(t, "testdata/newkeys.effective", all.Effective())
+	golden(t, "testdata/newkeys.effective", all.Effective())
 	for _, secret := range []string{"7000", "8881", "7777", "9992", "9001"} {
 		if strings.Contains(all.Effective(), secret) {
 			t.Errorf("a step is shown: %s", secret)
@@ -135,7 +134,18 @@ func TestRowsAreWritten(t *testing.T) {
 // FuzzEffective: what is written of a configuration is a configuration, which
 // is written the same.
 func FuzzEffective(f *testing.F) {
-	addSections(f)
+	files, _ := filepath.Glob("testdata/config/*.conf")
+	for _, file := range append(files, "testdata/newkeys.conf") {
+		src, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for section := range strings.SplitSeq("\n"+string(src), "\n[") {
+			if section = "[" + section; len(section) <= maxFuzzed {
+				f.Add([]byte(section))
+			}
+		}
+	}
 	f.Fuzz(func(t *testing.T, src []byte) {
 		if len(src) > maxFuzzed {
 			t.Skip()

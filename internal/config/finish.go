@@ -23,15 +23,20 @@ func (d *rawDoor) has(keys ...string) bool {
 // finish checks what keys mean together when all are read, and fills in what
 // follows from others.
 func (p *parser) finish() {
+	if p.with.Advice {
+		p.config.places = map[*Door]keyPlaces{}
+	}
 	for _, d := range p.doors {
 		p.finishDoor(d)
 		p.config.Doors = append(p.config.Doors, d.Door)
+		if p.with.Advice {
+			p.config.places[d.Door] = d.given
+		}
 	}
 	if len(p.doors) == 0 {
 		p.warn(&Fault{Place: Place{File: p.main}, Err: fmt.Errorf("no door: nothing can ever open")})
 	}
 	p.checkSetOptions()
-	p.checkRescue()
 	if p.with.Advice {
 		p.adviseOptions()
 		p.adviseTwins()

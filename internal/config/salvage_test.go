@@ -48,7 +48,9 @@ func TestStateDir(t *testing.T) {
 			}
 			path := filepath.Join(t.TempDir(), "[k].conf")
 			dropIn := path + ".d/x.conf"
-			nettest.Write(t, path, "rubbish\n"+names("/main"))
+			if err := os.WriteFile(path, []byte("rubbish\n"+names("/main")), 0o600); err != nil {
+				t.Fatal(err)
+			}
 			if err := os.Mkdir(path+".d", 0o700); err != nil {
 				t.Fatal(err)
 			}

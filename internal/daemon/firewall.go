@@ -35,16 +35,12 @@ func (d *Daemon) ensureOne(in *atomic.Pointer[nft.Firewall], o nft.Options, list
 			return err
 		}
 	}
-	was := fw.SetRescue(o.Rescue)
 	doubts, err := fw.Ensure(list)
 	d.logAll(doubts)
-	switch {
-	case err == nil:
+	if err == nil {
 		in.Store(fw)
-	case in.Load() == nil:
+	} else if in.Load() == nil {
 		fw.Close()
-	default:
-		fw.SetRescue(was)
 	}
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"knockd/internal/check"
 	"knockd/internal/config"
 	"knockd/internal/engine"
 	"knockd/internal/event"
@@ -85,7 +86,7 @@ func (d *Daemon) prepare() (conf *config.Config, doors []*engine.Door, doubts []
 	if err = d.ensure(conf); err != nil {
 		return nil, nil, nil, err
 	}
-	return conf, doors, append(doubts, examine(conf, d.Actions)...), nil
+	return conf, doors, append(doubts, check.Doubts(conf, d.Actions)...), nil
 }
 
 func (d *Daemon) reloaded(conf *config.Config, doors []*engine.Door, doubts []event.Event, err error) {
@@ -100,7 +101,6 @@ func (d *Daemon) reloaded(conf *config.Config, doors []*engine.Door, doubts []ev
 	d.conf = conf
 	d.Log.SetRate(conf.LogRate)
 	d.manager.SetKeep(conf.KeepOnStop)
-	d.history.Set(historySettings(conf))
 	d.swap(doors)
 	d.logAll(d.guardNotListening())
 	d.closeGuard()

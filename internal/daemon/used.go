@@ -1,10 +1,10 @@
 package daemon
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
+	"knockd/internal/check"
 	"knockd/internal/engine"
 	"knockd/internal/event"
 	"knockd/internal/replaycache"
@@ -22,7 +22,7 @@ func (d *Daemon) openOnce(doors []*engine.Door) error {
 		d.used.SetAge(age)
 		return nil
 	case d.OnceFile == "":
-		return errNoStore
+		return check.ErrNoStore
 	default:
 		store, err := replaycache.Open(d.OnceFile, age, d.Now())
 		if err != nil {
@@ -52,9 +52,6 @@ func (d *Daemon) once() spa.Once {
 	}
 	return d.used
 }
-
-// errNoStore: replayed packets could not be told from new ones.
-var errNoStore = errors.New("doors with spa_key_file need a StateDir that can be written: it keeps what was used")
 
 // maxAdmitting bounds the requests that wait for the disk at once. Each is new
 // and has passed the HMAC, so only holders of keys can get here.

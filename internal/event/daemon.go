@@ -63,6 +63,15 @@ func Findings(texts []string) (events []Event) {
 	return events
 }
 
+// NotExamined says that something could not be looked at.
+type NotExamined struct {
+	warning
+	What string // and that it is not examined
+	Err  error
+}
+
+func (e NotExamined) Text() string { return fmt.Sprintf("%s: %v", e.What, e.Err) }
+
 // Fault says that something failed that knockd can do without.
 type Fault struct {
 	warning

@@ -3,7 +3,6 @@ package event
 import (
 	"fmt"
 	"net/netip"
-	"strconv"
 	"time"
 
 	"knockd/internal/knock"
@@ -23,16 +22,6 @@ func (k Knocker) String() string {
 	return k.Addr.String() + " (" + k.Host + ")"
 }
 
-// at appends what happened to the knocker at a door. A flood makes so many of
-// these lines that it counts what each costs.
-func (k Knocker) at(b []byte, door knock.DoorID, what string) []byte {
-	b = k.Addr.AppendTo(b)
-	if k.Host != "" {
-		b = append(append(append(b, " ("...), k.Host...), ')')
-	}
-	return append(append(append(append(b, ": "...), door.Name...), ": "...), what...)
-}
-
 // Stage says that a knocker has taken a step.
 type Stage struct {
 	limited
@@ -41,10 +30,7 @@ type Stage struct {
 	Stage   int // 1 after the first step
 }
 
-func (e Stage) Text() string {
-	var b [128]byte
-	return string(strconv.AppendInt(e.Knocker.at(b[:0], e.Door, "Stage "), int64(e.Stage), 10))
-}
+func (e Stage) Text() string { return fmt.Sprintf("%v: %s: Stage %d", e.Knocker, e.Door.Name, e.Stage) }
 
 // Expired says that seq_timeout passed before the sequence was complete.
 type Expired struct {
@@ -55,8 +41,7 @@ type Expired struct {
 }
 
 func (e Expired) Text() string {
-	var b [128]byte
-	return string(append(strconv.AppendInt(e.Knocker.at(b[:0], e.Door, "sequence timeout (stage "), int64(e.Stage), 10), ')'))
+	return fmt.Sprintf("%v: %s: sequence timeout (stage %d)", e.Knocker, e.Door.Name, e.Stage)
 }
 
 // AttemptFailed says that a hit has ended an attempt.
@@ -97,10 +82,7 @@ type Admitted struct {
 	Knocker Knocker
 }
 
-func (e Admitted) Text() string {
-	var b [128]byte
-	return string(e.Knocker.at(b[:0], e.Door, "OPEN SESAME"))
-}
+func (e Admitted) Text() string { return fmt.Sprintf("%v: %s: OPEN SESAME", e.Knocker, e.Door.Name) }
 
 // Ignored says that a knocker has failed too often.
 type Ignored struct {

@@ -20,10 +20,11 @@ func Examine(conf *config.Config) []event.Event {
 		return found
 	}
 	warnings, err := inspect.Examine(Options(conf, nil), Doors(conf))
+	found = append(found, event.Findings(warnings)...)
 	if err != nil {
-		warnings = append(warnings, fmt.Sprintf("the host's rulesets are not examined: %v", err))
+		found = append(found, event.NotExamined{What: "the host's rulesets are not examined", Err: err})
 	}
-	return append(found, event.Findings(append(warnings, examineNAT(conf)...))...)
+	return append(found, examineNAT(conf)...)
 }
 
 // leftovers says which tables of ours this configuration does not use. Without

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"knockd/internal/config"
+	"knockd/internal/event"
 	"knockd/internal/knock"
 	"knockd/internal/netstate"
 	"knockd/internal/nft/inspect"
@@ -15,7 +16,7 @@ import (
 
 // examineNAT says what doors that lead elsewhere lack on this host: forwarding,
 // rules that let it through, and a route there and back.
-func examineNAT(conf *config.Config) []string {
+func examineNAT(conf *config.Config) (found []event.Event) {
 	list := NATDoors(conf)
 	if len(list) == 0 {
 		return nil
@@ -28,7 +29,7 @@ func examineNAT(conf *config.Config) []string {
 	}
 	warnings, err := inspect.ExamineNAT(Options(conf, nil), list, own)
 	if err != nil {
-		warnings = append(warnings, fmt.Sprintf("whether the host's rulesets let NAT through is not examined: %v", err))
+		found = append(found, event.NotExamined{What: "whether the host's rulesets let NAT through is not examined", Err: err})
 	}
 	for _, d := range conf.Doors {
 		for _, t := range targetsOf(d) {
@@ -43,7 +44,7 @@ func examineNAT(conf *config.Config) []string {
 			}
 		}
 	}
-	return warnings
+	return append(event.Findings(warnings), found...)
 }
 
 // local reports whether doors of a name lead nowhere but to this host itself.

@@ -42,7 +42,9 @@ func TestPeer(t *testing.T) {
 			_, files, conf := load(t, file, dir)
 			for path, text := range files {
 				os.MkdirAll(filepath.Dir(path), 0o700)
-				nettest.Write(t, path, text)
+				if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
 			}
 			i, err := Read(dir+"access.conf", conf, files)
 			p := peer{t, fwknopd, dir}
@@ -159,7 +161,9 @@ func (p peer) run(asks []ask, conf, port string) string {
 	if port != "" {
 		conf += "\nENABLE_UDP_SERVER N\nPCAP_FILTER udp port " + port + "\nENABLE_SPA_PACKET_AGING N\n"
 	}
-	nettest.Write(p, p.dir+"peer.conf", conf)
+	if err := os.WriteFile(p.dir+"peer.conf", []byte(conf), 0o600); err != nil {
+		p.Fatal(err)
+	}
 	p.writePackets(asks)
 	os.Mkdir(p.dir+"run", 0o700)
 	cmd := exec.Command(p.fwknopd, "-f", "-v", "-v", "-t", "-c", p.dir+"peer.conf", "-a", p.dir+"access.conf",

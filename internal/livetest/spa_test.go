@@ -38,7 +38,9 @@ func startKeyed(t testing.TB, h *nettest.Host, conf, keys string) *daemon {
 	t.Helper()
 	secrets.keyFile(keys)
 	file := t.TempDir() + "/ssh.keys"
-	nettest.Write(t, file, keys)
+	if err := os.WriteFile(file, []byte(keys), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	return start(t, h, strings.ReplaceAll(conf, "DIR/ssh.keys", file))
 }
 
@@ -48,7 +50,9 @@ func fwknop(t *testing.T, h *nettest.Host, rc string, args ...string) {
 	nettest.NeedProgram(t, "fwknop")
 	home := t.TempDir()
 	if rc != "" {
-		nettest.Write(t, home+"/.fwknoprc", rc)
+		if err := os.WriteFile(home+"/.fwknoprc", []byte(rc), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	} else {
 		args = append(args, "--no-rc-file")
 	}
@@ -189,7 +193,9 @@ func TestSPAFromOurClient(t *testing.T) {
 			}
 			shut(t, client, address)
 			keys := t.TempDir() + "/keys"
-			nettest.Write(t, keys, spaKeys)
+			if err := os.WriteFile(keys, []byte(spaKeys), 0o600); err != nil {
+				t.Fatal(err)
+			}
 			args := append(strings.Fields("spa -w tcp/22 -A tcp/22 --key-file "+keys+" "+c.args), c.address)
 			if status, stdout, stderr := outcome(t, client, program(t, "knock"), args...); status != 0 || stdout+stderr != "" {
 				t.Errorf("status %d\n%s%s\n%s", status, stdout, stderr, d.text())

@@ -56,7 +56,9 @@ func TestSPAReload(t *testing.T) {
 	keys := func(text string) {
 		t.Helper()
 		secrets.keyFile(text)
-		nettest.Write(t, file, text)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	keys(spaKeys)
 	const options = "[options]\n\tlogfile = LOG\n[knock]\n\tsequence = 7000,8000\n\tcommand = true\n"
@@ -83,7 +85,7 @@ func TestSPAReload(t *testing.T) {
 
 	keys("[phone]\n" + other.KeyLines())
 	d.reload(2)
-	nettest.Eventually(t, "the new key", func() bool {
+	eventually(t, "the new key", func() bool {
 		sendMessage(t, client, message(t, other, "10.7.0.3"))
 		return strings.Contains(d.text(), "10.7.0.3: ssh: OPEN SESAME")
 	})
@@ -104,7 +106,7 @@ func TestSPAReload(t *testing.T) {
 	sendMessage(t, client, message(t, other, "10.7.0.5"))
 	d.configure(options + door)
 	d.reload(5)
-	nettest.Eventually(t, "the door again", func() bool {
+	eventually(t, "the door again", func() bool {
 		sendMessage(t, client, message(t, other, "10.7.0.6"))
 		return strings.Contains(d.text(), "10.7.0.6: ssh: OPEN SESAME")
 	})
@@ -135,7 +137,7 @@ func TestSPAVariables(t *testing.T) {
 `, spaKeys)
 	reads := func(name, want string) {
 		t.Helper()
-		nettest.Eventually(t, name+" written", func() bool {
+		eventually(t, name+" written", func() bool {
 			data, _ := os.ReadFile(d.file(name))
 			return strings.Count(string(data), "\n") >= strings.Count(want, "\n")
 		})
@@ -189,7 +191,7 @@ func TestSPAJunk(t *testing.T) {
 	honest := func() {
 		t.Helper()
 		n := strings.Count(d.text(), "OPEN SESAME")
-		nettest.Eventually(t, "opened after a flood", func() bool {
+		eventually(t, "opened after a flood", func() bool {
 			sendMessage(t, client, message(t, laptop, "10.99.0.1"))
 			return strings.Count(d.text(), "OPEN SESAME") > n
 		})
@@ -234,7 +236,9 @@ func TestSPAProxyAndWait(t *testing.T) {
 		"keys":   spaKeys,
 	} {
 		os.MkdirAll(home+"/.config/knock", 0o700)
-		nettest.Write(t, home+"/.config/knock/"+name, text)
+		if err := os.WriteFile(home+"/.config/knock/"+name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	run := func(stdin string, args ...string) string {
 		t.Helper()

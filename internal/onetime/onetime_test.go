@@ -30,12 +30,18 @@ func parse(text string) (steps []knock.Step, err error) {
 
 func newFile(t *testing.T, text string) *File {
 	path := filepath.Join(t.TempDir(), "sequences")
-	nettest.Write(t, path, text)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	return &File{Path: path, Parse: parse}
 }
 
 func content(t *testing.T, f *File) string {
-	return nettest.Read(t, f.Path)
+	text, err := os.ReadFile(f.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 func TestTake(t *testing.T) {
@@ -94,7 +100,9 @@ func TestUse(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			nettest.Write(t, f.Path, c.edited)
+			if err := os.WriteFile(f.Path, []byte(c.edited), 0o600); err != nil {
+				t.Fatal(err)
+			}
 			err = f.Use(l)
 			if c.fault != "" {
 				if err == nil || err.Error() != f.Path+": "+c.fault {

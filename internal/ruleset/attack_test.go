@@ -35,7 +35,7 @@ func TestScans(t *testing.T) {
 	if long() {
 		random = 10
 	}
-	start := nettest.Seed(t)
+	start := seed(t)
 	eachBackEnd(t, func(t *testing.T, l *lab, b backEnd) {
 		r := rand.New(rand.NewPCG(start, 0)) // of its own: they run side by side
 		l.pin()

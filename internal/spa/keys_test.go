@@ -93,7 +93,9 @@ func manyClients(n int) string {
 func TestLoadKeys(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ssh.keys")
 	src := "KEY_BASE64: " + key32 + "\nHMAC_KEY_BASE64: " + hmac64 + "\n"
-	nettest.Write(t, path, src)
+	if err := os.WriteFile(path, []byte(src), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		mode os.FileMode
 		want string
@@ -131,7 +133,9 @@ func TestLoadKeysOfOthers(t *testing.T) {
 	}
 	nettest.NeedRoot(t)
 	os.Remove(path)
-	nettest.Write(t, path, "KEY_BASE64: "+key32+"\nHMAC_KEY_BASE64: "+hmac64+"\n")
+	if err := os.WriteFile(path, []byte("KEY_BASE64: "+key32+"\nHMAC_KEY_BASE64: "+hmac64+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	os.Chown(path, 65534, 0)
 	const want = ": belongs to user 65534: must belong to root, or to the user that knockd runs as"
 	if _, err := LoadKeys(path, SHA256); textOf(err) != path+want {

@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"knockd/internal/nettest"
 )
 
 func output(t *testing.T, path string) *Output {
@@ -116,7 +114,7 @@ func TestNobodyReads(t *testing.T) {
 	}
 	r := reader(t, path)
 	lost := 3
-	nettest.Eventually(t, "a line is taken", func() bool {
+	eventually(t, "a line is taken", func() bool {
 		lost++
 		return o.say("line") == nil
 	})
@@ -127,7 +125,7 @@ func TestNobodyReads(t *testing.T) {
 	}
 	r = reader(t, path)
 	lost = 1
-	nettest.Eventually(t, "a line is taken", func() bool {
+	eventually(t, "a line is taken", func() bool {
 		lost++
 		return o.say("line") == nil
 	})
@@ -274,7 +272,7 @@ func TestDiskDies(t *testing.T) {
 		t.Errorf("100 lines took %v", took)
 	}
 	gets(t, r, text+"\n") // came late, and counts as lost
-	nettest.Eventually(t, "a line is taken", func() bool { return o.say("line") == nil })
+	eventually(t, "a line is taken", func() bool { return o.say("line") == nil })
 	buf := make([]byte, 1000)
 	if n, err := r.Read(buf); err != nil || !strings.HasSuffix(string(buf[:n]), " lost: no answer in time\nline\n") {
 		t.Errorf("%q, %v", buf[:n], err)

@@ -1,4 +1,6 @@
-package main
+// Package action is the list of the ways to open and close doors, by the names that
+// the rows of the configuration give them.
+package action
 
 import (
 	"sync/atomic"
@@ -11,10 +13,9 @@ import (
 	"knockd/internal/openings"
 )
 
-// actions are all ways to open and close doors, by the names that the rows of the
-// configuration give them. Those that work on a table of nf_tables take it from
+// All returns all of them. Those that work on a table of nf_tables take it from
 // here while there is one.
-func actions(firewall, natTable *atomic.Pointer[nft.Firewall]) map[string]openings.Action {
+func All(firewall, natTable *atomic.Pointer[nft.Firewall]) map[string]openings.Action {
 	return map[string]openings.Action{
 		"command":   command.Action{},
 		"nat":       nat.Action{Action: nftaction.Action{Firewall: natTable}},
@@ -23,9 +24,9 @@ func actions(firewall, natTable *atomic.Pointer[nft.Firewall]) map[string]openin
 	}
 }
 
-// stoppedActions are actions while no daemon runs. What is open in nf_tables is
+// Stopped returns all of them while no daemon runs. What is open in nf_tables is
 // closed all at once, elsewhere.
-func stoppedActions() map[string]openings.Action {
+func Stopped() map[string]openings.Action {
 	var none atomic.Pointer[nft.Firewall]
-	return actions(&none, &none)
+	return All(&none, &none)
 }
