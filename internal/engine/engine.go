@@ -65,6 +65,7 @@ type Engine struct {
 	messages []spa.Packet    // of it, perhaps
 	crowded  event.Tally     // attempts that had to make room
 	untried  event.Tally     // messages, perhaps, that were dropped
+	refusals uint64          // messages that opened nothing
 }
 
 // New returns an engine for the doors that Prepare has made of a configuration.
@@ -134,6 +135,45 @@ func (e *Engine) Replace(old, now *Door) {
 		}
 	}
 	e.setDoors(e.doors)
+}
+
+// Stats counts what an Engine has decided.
+type Stats struct {
+	knock.Stats
+	RefusedMessages uint64 // that opened nothing, those of no known key included
+	UntriedMessages uint64 // perhaps messages, on which no key was tried
+}
+
+// Stats returns the counters.
+func (e *Engine) Stats() Stats {
+	return Stats{Stats: e.tracker.Stats(), RefusedMessages: e.refusals, UntriedMessages: e.untried.Total}
+}
+
+// FailedAt returns how many attempts at each door a hit has ended, without the
+// doors that had none.
+func (e *Engine) FailedAt() map[knock.DoorID]uint64 { return e.tracker.FailedAt() }
+
+// Attempts returns attempts in progress: at a door, if it has a name, and of a
+// source, if the address is valid; the newest ones, at most so many, shared evenly
+// between the doors.
+func (e *Engine) Attempts(at knock.DoorID, src netip.Addr, most int) []knock.Attempt {
+	var door *knock.Door
+	for i := range e.doors {
+		if d := &e.doors[i].Door; d.ID() == at {
+			door = d
+		}
+	}
+	switch {
+	case at.Name != "" && door == nil:
+		return nil
+	case !src.IsValid():
+		return e.tracker.Attempts(door, most)
+	}
+	list := e.tracker.AttemptsOf(src)
+	if door != nil {
+		list = slices.DeleteFunc(list, func(a knock.Attempt) bool { return a.Door != door })
+	}
+	return list[:min(len(list), most)]
 }
 
 // SetLocal says which addresses are the host's own. Live attempts go on.

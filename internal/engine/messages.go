@@ -74,6 +74,9 @@ func (e *Engine) examined(r *spa.Request, verdict spa.Verdict, at time.Time) {
 }
 
 func (e *Engine) refused(verdict spa.Verdict, at time.Time) {
+	if verdict.Outcome != spa.Junk {
+		e.refusals++
+	}
 	if verdict.Logged() && e.effects.Allows() {
 		e.effects.Tell(at, verdict.Event())
 	}

@@ -8,8 +8,9 @@ import (
 // rules is a door as the tracker asks it: with what follows from its fields.
 type rules struct {
 	*Door
-	id   int32    // of its name and occurrence; the same after SetDoors
-	from *senders // nil: everybody
+	id     int32    // of its name and occurrence; the same after SetDoors
+	from   *senders // nil: everybody
+	failed uint64   // attempts that a hit has ended, also before SetDoors
 }
 
 // begins says whether the hit, on the door's first step and at its

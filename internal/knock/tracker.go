@@ -34,6 +34,9 @@ type Tracker struct {
 // Stats counts what a Tracker holds and has given up.
 type Stats struct {
 	Attempts int    // live now
+	Begun    uint64 // at any time, those of one step included
+	Expired  uint64 // whose time passed
+	Ignored  uint64 // sources that were to be ignored for a while
 	Evicted  uint64 // removed before their time, to make room
 	Fullest  *Door  // that gave up the latest of these; nil if there is none
 	Repeats  uint64 // hits ignored as repeats of one that took a step
@@ -100,6 +103,7 @@ func (t *Tracker) SetDoors(doors []*Door) {
 
 // setRules takes the doors over, with the ids that they had.
 func (t *Tracker) setRules(doors []*Door) {
+	failed := t.FailedAt()
 	t.doors, t.strict = make([]rules, len(doors)), nil
 	ids := make(map[DoorID]int32, len(doors))
 	count := make(map[string]int, len(doors))
@@ -112,7 +116,7 @@ func (t *Tracker) setRules(doors []*Door) {
 			id = t.lastID
 		}
 		ids[name] = id
-		t.doors[i] = rules{d, id, newSenders(d)}
+		t.doors[i] = rules{d, id, newSenders(d), failed[d.ID()]}
 		if d.Strict && len(d.Sequence) > 1 {
 			t.strict.add(d)
 		}
@@ -263,11 +267,13 @@ func (t *Tracker) step(i int32, d *rules, s *sighting) {
 // fail counts an attempt that has failed.
 func (t *Tracker) fail(d *rules, s *sighting, stage int) {
 	t.stats.Failed++
+	d.failed++
 	t.verdict = Ended
 	if t.verbose {
 		t.decisions = append(t.decisions, Decision{Kind: Failed, Door: d.Door, Src: s.Src, Stage: stage, Hit: *s.Hit, Of: t.owner(d, s.Hit)})
 	}
 	if t.failures.add(s.Src, s.at) {
+		t.stats.Ignored++
 		t.decisions = append(t.decisions, Decision{Kind: Ignored, Door: d.Door, Src: s.Src, Hit: *s.Hit})
 	}
 }
@@ -306,6 +312,7 @@ func (t *Tracker) start(doors concerned, s *sighting) (took bool) {
 			t.remember(attempt{src: s.src, start: s.at, door: n, stage: 1, port: port})
 		}
 		took = true
+		t.stats.Begun++
 		t.report(d, s, 1, port)
 	})
 	return took
@@ -341,6 +348,7 @@ func (t *Tracker) expire(now int64) {
 			return
 		}
 		a := t.attempts.at(i)
+		t.stats.Expired++
 		t.decisions = append(t.decisions, Decision{
 			Kind: Expired, Door: t.doors[a.door].Door, Src: a.src.addr(), Stage: int(a.stage),
 		})
