@@ -2,6 +2,8 @@ package config
 
 import (
 	"fmt"
+	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -55,4 +57,57 @@ func (p *parser) checkSetOptions() {
 			p.fault(&Fault{place, optionsName, key, fmt.Errorf("has no effect without nft_mode = set")})
 		}
 	}
+}
+
+// maxRescue bounds the rules that each packet passes which begins something.
+const maxRescue = 64
+
+// parseRescue reads addresses and networks that together are not everybody.
+func parseRescue(text string) ([]netip.Prefix, error) {
+	all, err := list(parsePrefix)(text)
+	if err != nil {
+		return nil, err
+	}
+	if len(all) > maxRescue {
+		return nil, fmt.Errorf("%d addresses: must be at most %d", len(all), maxRescue)
+	}
+	for _, everybody := range []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")} {
+		if covered(everybody, all) {
+			return nil, fmt.Errorf("%v: lets everybody in: must be the few addresses that you can always come from", everybody)
+		}
+	}
+	return all, nil
+}
+
+// covered reports whether every address of p is in one of the networks.
+func covered(p netip.Prefix, all []netip.Prefix) bool {
+	inside := slices.DeleteFunc(slices.Clone(all), func(n netip.Prefix) bool { return !n.Overlaps(p) })
+	switch {
+	case len(inside) == 0:
+		return false
+	case slices.ContainsFunc(inside, func(n netip.Prefix) bool { return n.Bits() <= p.Bits() }):
+		return true
+	}
+	last := p.Addr().AsSlice()
+	last[p.Bits()/8] |= 0x80 >> (p.Bits() % 8)
+	second, _ := netip.AddrFromSlice(last)
+	return covered(netip.PrefixFrom(p.Addr(), p.Bits()+1), inside) && covered(netip.PrefixFrom(second, p.Bits()+1), inside)
+}
+
+// checkRescue: who relies on a way in must know that there is none.
+func (p *parser) checkRescue() {
+	place, given := p.options.find("rescue")
+	if !given {
+		return
+	}
+	fault := &Fault{Place: place, Section: optionsName, Key: "rescue"}
+	switch opens := slices.ContainsFunc(p.doors, func(d *rawDoor) bool { return d.OpensPorts() }); {
+	case p.config.NftMode != NftGuard:
+		fault.Err = fmt.Errorf("has no effect with nft_mode = %s, which closes nothing: accept these addresses in the host's own rules", p.config.NftMode)
+	case !opens:
+		fault.Err = fmt.Errorf("has no effect: no door has open, and so nothing is closed")
+	default:
+		return
+	}
+	p.warn(fault)
 }

@@ -46,7 +46,8 @@ type Config struct {
 	NftTable  Table // the daemon's own
 	GuardHook GuardHook
 	NftMark   Mark
-	NftSet    SetName // of doors that have none of their own
+	Rescue    []netip.Prefix // for which the guard closes nothing; nil means none
+	NftSet    SetName        // of doors that have none of their own
 	NftSet6   SetName
 
 	MaxFailures    FailureLimit

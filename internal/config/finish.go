@@ -37,6 +37,7 @@ func (p *parser) finish() {
 		p.warn(&Fault{Place: Place{File: p.main}, Err: fmt.Errorf("no door: nothing can ever open")})
 	}
 	p.checkSetOptions()
+	p.checkRescue()
 	if p.with.Advice {
 		p.adviseOptions()
 		p.adviseTwins()

@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -19,6 +20,8 @@ var nativeOptions = []key[*Config]{
 		is(facts{reload: never, doc: "where the guard stands"}),
 	parsed(func(c *Config) *Mark { return &c.NftMark }, parseMark, "nft_mark").
 		is(facts{follow: comment, reload: never, doc: "the mark of what native doors let in"}),
+	parsed(func(c *Config) *[]netip.Prefix { return &c.Rescue }, parseRescue, "rescue").
+		is(facts{doc: "addresses for which the guard closes nothing"}),
 	parsed(func(c *Config) *SetName { return &c.NftSet }, parseSet("ip6"), "nft_set").
 		is(facts{reload: byDoors, doc: "the host's set for IPv4, where a door names none"}),
 	parsed(func(c *Config) *SetName { return &c.NftSet6 }, parseSet("ip"), "nft_set_6").

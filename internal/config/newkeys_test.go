@@ -133,3 +133,37 @@ func TestLinesOfAFile(t *testing.T) {
 		}
 	}
 }
+
+// TestRescue: the faults of rescue, and where it has no effect.
+func TestRescue(t *testing.T) {
+	const guarded = "[a]\nsequence = 1\nopen = tcp/22\n"
+	for _, tt := range []struct{ value, rest, fault, warning string }{
+		{"198.51.100.0/24, 2001:db8::/48, 192.0.2.1", guarded, "", ""},
+		{"", guarded, `"": must be an IPv4 or IPv6 address or network, as 192.0.2.0/24`, ""},
+		{"localhost", guarded, `"localhost": must be an IPv4 or IPv6 address or network, as 192.0.2.0/24`, ""},
+		{"192.0.2.1/24", guarded, "192.0.2.1/24: has bits set behind its length, must be 192.0.2.0/24", ""},
+		{"0.0.0.0/0", guarded, "0.0.0.0/0: lets everybody in: must be the few addresses that you can always come from", ""},
+		{"192.0.2.1, ::/0", guarded, "::/0: lets everybody in: must be the few addresses that you can always come from", ""},
+		{"128.0.0.0/1, 0.0.0.0/2, 64.0.0.0/2", guarded, "0.0.0.0/0: lets everybody in: must be the few addresses that you can always come from", ""},
+		{"128.0.0.0/1, 0.0.0.0/2, 64.0.0.0/3", guarded, "", ""},
+		{strings.Repeat("192.0.2.1,", 64) + "192.0.2.1", guarded, "65 addresses: must be at most 64", ""},
+		{"192.0.2.1", "nft_mode = mark\n" + guarded, "", "has no effect with nft_mode = mark, which closes nothing: accept these addresses in the host's own rules"},
+		{"192.0.2.1", "nft_mode = set\nnft_set = inet f s\nnft_set_6 = inet f t\n" + guarded, "", "has no effect with nft_mode = set, which closes nothing: accept these addresses in the host's own rules"},
+		{"192.0.2.1", "[a]\nsequence = 1\nstart_command = x\n", "", "has no effect: no door has open, and so nothing is closed"},
+	} {
+		c, err := Parse("k.conf", []byte("[options]\nrescue = "+tt.value+"\n"+tt.rest))
+		got, warnings := "", ""
+		if err != nil {
+			got = err.Error()
+		} else {
+			warnings = strings.Join(c.Warnings, "\n")
+		}
+		const place = "k.conf:2: [options] rescue: "
+		if tt.fault != "" && got != place+tt.fault || tt.fault == "" && got != "" {
+			t.Errorf("%s: %s, want %s", tt.value, got, tt.fault)
+		}
+		if tt.warning != "" && warnings != place+tt.warning || tt.warning == "" && warnings != "" {
+			t.Errorf("%s: %s, want %s", tt.value, warnings, tt.warning)
+		}
+	}
+}

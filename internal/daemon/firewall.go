@@ -35,12 +35,16 @@ func (d *Daemon) ensureOne(in *atomic.Pointer[nft.Firewall], o nft.Options, list
 			return err
 		}
 	}
+	was := fw.SetRescue(o.Rescue)
 	doubts, err := fw.Ensure(list)
 	d.logAll(doubts)
-	if err == nil {
+	switch {
+	case err == nil:
 		in.Store(fw)
-	} else if in.Load() == nil {
+	case in.Load() == nil:
 		fw.Close()
+	default:
+		fw.SetRescue(was)
 	}
 	return err
 }

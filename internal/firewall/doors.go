@@ -26,6 +26,7 @@ func Options(conf *config.Config, notify func(event.Event)) nft.Options {
 		Table:  conf.NftTable,
 		Hook:   hooks[conf.GuardHook],
 		Mark:   conf.NftMark,
+		Rescue: conf.Rescue,
 		Notify: notify,
 	}
 }

@@ -89,12 +89,32 @@ func portMap(name string) rule {
 
 // source: ip saddr @SET, or what the set's key asks for.
 func source(t *target) rule {
-	family, offset, length := byte(unix.NFPROTO_IPV4), uint32(12), uint32(4)
 	second, third := uint32(9), uint32(10)
 	if t.v6 {
 		// An IPv6 address takes the four registers of 32 bits from 8 to 11.
-		family, offset, length = unix.NFPROTO_IPV6, 8, 16
 		second, third = 2, 13
+	}
+	r := sourceAddr(t.v6, t.bits)
+	if t.kind == keyAddrProtoPort {
+		r = append(r, protoPort(second, third)...)
+	}
+	// [ lookup reg 1 set door4_ssh ]
+	return append(r, &expr.Lookup{SourceRegister: 1, SetName: t.name})
+}
+
+// from: ip saddr NETWORK.
+func from(p netip.Prefix) rule {
+	r := sourceAddr(p.Addr().Is6(), p.Bits())
+	// [ cmp eq reg 1 0x006433c6 ]
+	return append(r, &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: p.Masked().Addr().AsSlice()})
+}
+
+// sourceAddr loads the first bits of the source address, of packets of its IP
+// version alone.
+func sourceAddr(v6 bool, bits int) rule {
+	family, offset, length := byte(unix.NFPROTO_IPV4), uint32(12), uint32(4)
+	if v6 {
+		family, offset, length = unix.NFPROTO_IPV6, 8, 16
 	}
 	r := rule{
 		// [ meta load nfproto => reg 1 ]
@@ -104,15 +124,11 @@ func source(t *target) rule {
 		// [ payload load 4b @ network header + 12 => reg 1 ]
 		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: length},
 	}
-	if t.bits < int(length)*8 {
+	if bits < int(length)*8 {
 		// [ bitwise reg 1 = ( reg 1 & 0x00ffffff ) ^ 0x00000000 ]
-		r = append(r, &expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: length, Mask: prefixMask(t.bits, int(length)), Xor: make([]byte, length)})
+		r = append(r, &expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: length, Mask: prefixMask(bits, int(length)), Xor: make([]byte, length)})
 	}
-	if t.kind == keyAddrProtoPort {
-		r = append(r, protoPort(second, third)...)
-	}
-	// [ lookup reg 1 set door4_ssh ]
-	return append(r, &expr.Lookup{SourceRegister: 1, SetName: t.name})
+	return r
 }
 
 // prefixMask returns the first bits of length octets set.

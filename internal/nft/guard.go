@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"net/netip"
+
 	"github.com/google/nftables"
 
 	"knockd/internal/knock"
@@ -29,6 +31,15 @@ func (f *Firewall) Shut() error {
 	}
 	_, err := f.repair(false)
 	return err
+}
+
+// SetRescue says for which addresses the guard closes nothing, from the next
+// Ensure on. It returns those for which it closed nothing before.
+func (f *Firewall) SetRescue(all []netip.Prefix) (was []netip.Prefix) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	was, f.opt.Rescue = f.opt.Rescue, all
+	return was
 }
 
 // Closed returns the doors' ports that are closed by a guard in the kernel

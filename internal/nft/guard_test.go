@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -51,6 +52,34 @@ func TestGuard(t *testing.T) {
 				})
 				nettest.Eventually(t, "the door closes", func() bool { return !client.Reaches(nettest.Both("22")[i], nettest.Moment) })
 			}
+		})
+	}
+}
+
+// TestRescue: for the addresses of rescue no port is closed, for any other all
+// are, and what holds can be changed.
+func TestRescue(t *testing.T) {
+	t.Parallel()
+	for _, hook := range []Hook{Input, Prerouting} {
+		t.Run(hook.String(), func(t *testing.T) {
+			t.Parallel()
+			client, server := nettest.Pair(t)
+			server.EchoTCP(":22")
+			ssh := Door{DoorID: knock.DoorID{Name: "ssh"}, Ports: ports(t, "tcp/22"), Timeout: time.Hour}
+			f := firewall(t, server, Options{Hook: hook, Rescue: []netip.Prefix{netip.MustParsePrefix(nettest.Client4 + "/32")}})
+			both := nettest.Both("22")
+			ensure(t, f, ssh)
+			client.MustReach(both[0])
+			client.MustNotReach(both[1])
+			v6 := netip.MustParsePrefix(nettest.Client6 + "/64").Masked()
+			f.SetRescue([]netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), v6})
+			ensure(t, f, ssh)
+			client.MustNotReach(both[0])
+			client.MustReach(both[1])
+			f.SetRescue(nil)
+			ensure(t, f, ssh)
+			client.MustNotReach(both[0])
+			client.MustNotReach(both[1])
 		})
 	}
 }

@@ -58,6 +58,10 @@ func guardChain(m *model) []*chain {
 		// fib daddr type != local accept
 		c.rules = append(c.rules, append(forwarded(), verdict(expr.VerdictAccept)))
 	}
+	for _, p := range m.opt.Rescue {
+		// ip saddr 198.51.100.0/24 accept
+		c.rules = append(c.rules, append(from(p), verdict(expr.VerdictAccept)))
+	}
 	// meta l4proto . th dport vmap @guard_ports
 	c.rules = append(c.rules, portMap(m.ports.Name))
 	return []*chain{c}

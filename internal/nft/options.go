@@ -106,6 +106,8 @@ type Options struct {
 	Table knock.Table // guard, mark and NAT; the zero value means DefaultTable
 	Hook  Hook        // guard
 	Mark  knock.Mark  // mark and NAT; the zero value means DefaultMark
+	// Rescue are addresses for which a guard closes nothing; see SetRescue.
+	Rescue []netip.Prefix
 	// Listening reports whether knocks can be heard now; nil: they can. While they
 	// cannot, a guard closes only what is closed already. See Firewall.Shut.
 	Listening func() bool

@@ -38,7 +38,15 @@ var rulesets = []struct {
 			{DoorID: knock.DoorID{Name: "nat"}, Ports: ports(t, "tcp/2200-2210"), NAT: []knock.NATTarget{{Ports: ports(t, "tcp/20-30")[0]}, {Ports: ports(t, "udp/53")[0]}}, Timeout: time.Minute, OnePort: true},
 		}
 	}},
+	{"guard-rescue", Options{Rescue: rescued}, threeDoors},
+	{"guard-prerouting-rescue", Options{Hook: Prerouting, Rescue: rescued}, threeDoors},
 	{"nat", Options{Mode: NAT, Table: NATTable(DefaultTable)}, natDoors},
+}
+
+// rescued are networks that end within an octet and with one, and hosts.
+var rescued = []netip.Prefix{
+	netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("10.7.0.128/25"), netip.MustParsePrefix("203.0.113.9/32"),
+	netip.MustParsePrefix("2001:db8::/48"), netip.MustParsePrefix("fd07::1/128"),
 }
 
 // natDoors lead ports elsewhere, one of them hiding the knockers.
