@@ -158,7 +158,7 @@ func (c *cleaner) drop(t *nftables.Table, nat bool) error {
 // empty takes all openings out of a table of ours.
 func (c *cleaner) empty(t *nftables.Table, sets []*nftables.Set) error {
 	for _, s := range sets {
-		if !s.HasTimeout || s.Anonymous {
+		if !s.HasTimeout || s.Anonymous || isPortsMap(s) {
 			continue
 		}
 		elements, err := listSet(c.f.k, s)

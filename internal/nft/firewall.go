@@ -38,6 +38,9 @@ type Firewall struct {
 	model   *model // of all modes but set, while there is a door; see use
 	record  *record
 
+	trial     *Trial // nil: nothing is on trial
+	confirmed bool   // what is on trial is to stay
+
 	coverage atomic.Pointer[coverage] // nil: none
 
 	monitor  *monitor
@@ -161,6 +164,7 @@ func (f *Firewall) reconcile(specs []*spec, lost func(*tableState) map[string][]
 		case errors.Is(err, unix.ERESTART): // somebody was faster
 		case f.owner(was) != 0 && (errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL)):
 			f.noOwner = true // before Linux 6.9, or a table loaded by nft
+		case m.trial != nil && errors.Is(err, unix.ENOENT): // an element's time was over before its end was put right
 		case f.opt.Mode.translates && !f.opt.oneLookup && errors.Is(err, unix.EINVAL):
 			f.opt.oneLookup = true
 		case refused(err):

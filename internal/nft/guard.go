@@ -2,6 +2,7 @@ package nft
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/google/nftables"
 
@@ -10,7 +11,7 @@ import (
 
 // coverage is what a guard closes now, and what it leaves open until knocks
 // can be heard.
-type coverage struct{ closed, open []knock.PortRange }
+type coverage struct{ closed, open, timed []knock.PortRange }
 
 // Guarded returns the ports that the guard closes, and those that it will
 // close once there is something to listen on (Options.Listening). It does not
@@ -60,7 +61,7 @@ func Closed(o Options, doors []Door) (closed, open []knock.PortRange, err error)
 		return nil, nil, err
 	}
 	all := segments(specs)
-	closed = rangesOf(partsIn(all, was.closes()))
+	closed = rangesOf(partsIn(all, slices.Concat(was.closes(), was.closesForNow())))
 	return closed, rangesOf(partsOutside(all, closed)), nil
 }
 
@@ -68,15 +69,15 @@ func Closed(o Options, doors []Door) (closed, open []knock.PortRange, err error)
 // heard, the guard closes only what it or the table it has found has closed
 // already: it locks nobody out, and opens nothing.
 func (f *Firewall) design(specs []*spec, was *tableState) *model {
-	all := segments(specs)
-	if !f.opt.Mode.closes || f.opt.Listening == nil || f.opt.Listening() {
-		return newModel(&f.opt, specs, all)
+	c := f.cover(segments(specs))
+	if f.opt.Mode.closes && f.opt.Listening != nil && !f.opt.Listening() {
+		closed := slices.Concat(was.closes(), was.closesForNow())
+		if f.model != nil {
+			closed = append(closed, rangesOf(f.model.segments)...)
+		}
+		c.lasting, c.timed = partsIn(c.lasting, closed), partsIn(c.timed, closed)
 	}
-	closed := was.closes()
-	if f.model != nil {
-		closed = append(closed, rangesOf(f.model.segments)...)
-	}
-	return newModel(&f.opt, specs, partsIn(all, closed))
+	return newModel(&f.opt, specs, c)
 }
 
 // use takes note of the model that is in the kernel; nil: there is none.
@@ -85,19 +86,27 @@ func (f *Firewall) use(m *model) {
 	c := &coverage{}
 	if m != nil && f.opt.Mode.closes {
 		c.closed = rangesOf(m.segments)
+		for _, r := range m.timed {
+			c.timed = append(c.timed, r.PortRange)
+		}
 		c.open = rangesOf(partsOutside(segments(m.doors), c.closed))
 	}
 	f.coverage.Store(c)
 }
 
-// closes returns the ports that a guard's table closes.
-func (s *tableState) closes() []knock.PortRange {
+// closes returns the ports that a guard's table closes for good.
+func (s *tableState) closes() []knock.PortRange { return s.closedBy(mapName(Guard)) }
+
+// closesForNow returns the ports that it closes while a trial lasts.
+func (s *tableState) closesForNow() []knock.PortRange { return s.closedBy(trialName) }
+
+func (s *tableState) closedBy(ports string) []knock.PortRange {
 	hooked := s.chains["guard"] != nil || s.chains["guard_prerouting"] != nil
 	if s.table == nil || s.table.Flags&nftables.TableFlagDormant != 0 || !s.ours || !hooked {
 		return nil
 	}
 	var closed []knock.PortRange
-	for r := range s.routes(mapName(Guard)) {
+	for r := range s.routes(ports) {
 		closed = append(closed, r.PortRange)
 	}
 	return closed

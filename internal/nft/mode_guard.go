@@ -64,5 +64,9 @@ func guardChain(m *model) []*chain {
 	}
 	// meta l4proto . th dport vmap @guard_ports
 	c.rules = append(c.rules, portMap(m.ports.Name))
+	if m.trial != nil {
+		// meta l4proto . th dport vmap @guard_trial
+		c.rules = append(c.rules, portMap(m.trial.Name))
+	}
 	return []*chain{c}
 }

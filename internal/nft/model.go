@@ -2,6 +2,7 @@ package nft
 
 import (
 	"slices"
+	"time"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -20,6 +21,11 @@ type model struct {
 	base     *chain
 	ports    *nftables.Set
 	routes   []route // the elements of ports
+	// trial leads to the chains of ports that are closed for a time only; nil:
+	// there are none.
+	trial  *nftables.Set
+	timed  []route       // the elements of trial
+	remain time.Duration // of their time
 }
 
 // chain is a chain of ours with all its rules. A base chain has a hook.
@@ -34,29 +40,58 @@ type route struct {
 	chain string
 }
 
-func (r route) element() nftables.SetElement {
+func (r route) element(timeout time.Duration) nftables.SetElement {
 	return nftables.SetElement{
+		Timeout:     timeout,
 		Key:         portKey(uint8(r.Proto), r.First),
 		KeyEnd:      portKey(uint8(r.Proto), r.Last),
 		VerdictData: &expr.Verdict{Kind: expr.VerdictGoto, Chain: r.chain},
 	}
 }
 
-// newModel designs the table of a mode that has one; segments are the ports to
-// look at.
-func newModel(o *Options, doors []*spec, segments []segment) *model {
-	m := &model{opt: o, doors: doors, segments: segments, ports: portsMap(o)}
+// newModel designs the table of a mode that has one, for the ports to look at.
+func newModel(o *Options, doors []*spec, c cover) *model {
+	m := &model{opt: o, doors: doors, segments: slices.Concat(c.lasting, c.timed), ports: portsMap(o)}
 	for _, d := range doors {
 		m.sets = append(m.sets, d.targets()...)
 	}
-	for _, s := range segments {
-		c := m.portChain(s)
-		m.chains = append(m.chains, c)
-		m.routes = append(m.routes, route{s.PortRange, c.nf.Name})
+	for i, s := range m.segments {
+		chain := m.portChain(s)
+		m.chains = append(m.chains, chain)
+		r := route{s.PortRange, chain.nf.Name}
+		if i >= len(c.lasting) {
+			m.timed = append(m.timed, r)
+		}
+		if i < len(c.lasting) || c.confirmed {
+			m.routes = append(m.routes, r)
+		}
+	}
+	if len(m.timed) > 0 {
+		m.trial, m.remain = trialMap(o), atLeast(c.remain)
 	}
 	m.chains = append(m.chains, o.Mode.chains(m)...)
 	m.base = m.chains[len(m.chains)-1]
 	return m
+}
+
+// verdictMap is a map from ports to chains with what is to be in it.
+type verdictMap struct {
+	set    *nftables.Set
+	routes []route
+	remain time.Duration // of the elements' time; 0: they stay
+}
+
+func (m *model) maps() []verdictMap {
+	all := []verdictMap{{set: m.ports, routes: m.routes}}
+	if m.trial != nil {
+		all = append(all, verdictMap{m.trial, m.timed, m.remain})
+	}
+	return all
+}
+
+// hasMap reports whether a map from ports to chains bears a name.
+func (m *model) hasMap(name string) bool {
+	return name == m.ports.Name || m.trial != nil && name == m.trial.Name
 }
 
 // portsMap: map guard_ports { type inet_proto . inet_service : verdict;

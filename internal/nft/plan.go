@@ -96,8 +96,10 @@ func (p *plan) compare() {
 			p.remake[t.name] = true
 		}
 	}
-	if have := p.was.sets[p.ports.Name]; have != nil && !samePorts(have, p.ports) {
-		p.remake[p.ports.Name] = true
+	for _, m := range p.maps() {
+		if have := p.was.sets[m.set.Name]; have != nil && !samePorts(have, m.set) {
+			p.remake[m.set.Name] = true
+		}
 	}
 	// What must go has to be freed of all references now.
 	p.takeover = p.takeover && len(p.remake) == 0
@@ -147,9 +149,11 @@ func (p *plan) makeSets() {
 		// add set inet knockd door4_ssh { type ipv4_addr; flags timeout; ... }
 		p.batch = append(p.batch, func(c *nftables.Conn) error { return c.AddSet(t.nf(), keep) })
 	}
-	if p.was.sets[p.ports.Name] == nil || p.remake[p.ports.Name] {
-		ports := portsMap(p.opt)
-		p.batch = append(p.batch, func(c *nftables.Conn) error { return c.AddSet(ports, nil) })
+	for _, m := range p.maps() {
+		if p.was.sets[m.set.Name] == nil || p.remake[m.set.Name] {
+			set := *m.set
+			p.batch = append(p.batch, func(c *nftables.Conn) error { return c.AddSet(&set, nil) })
+		}
 	}
 }
 
@@ -187,29 +191,31 @@ func (p *plan) makeChains() {
 	}
 }
 
-// makeRoutes changes those elements of the map of ports that differ.
+// makeRoutes changes those elements of the maps of ports that differ.
 func (p *plan) makeRoutes() {
-	have := p.was.routes(p.ports.Name)
-	if p.remake[p.ports.Name] {
-		have = nil
-	}
-	var old, fresh []nftables.SetElement
-	for r, e := range have {
-		if !slices.Contains(p.routes, r) {
-			old = append(old, nftables.SetElement{Key: e.Key, KeyEnd: e.KeyEnd})
+	for _, m := range p.maps() {
+		have := p.was.routes(m.set.Name)
+		if p.remake[m.set.Name] {
+			have = nil
 		}
-	}
-	for _, r := range p.routes {
-		if _, ok := have[r]; !ok {
-			fresh = append(fresh, r.element())
+		var old, fresh []nftables.SetElement
+		for r, e := range have {
+			if !slices.Contains(m.routes, r) || !sameTime(e, m.remain) {
+				old = append(old, nftables.SetElement{Key: e.Key, KeyEnd: e.KeyEnd})
+			}
 		}
-	}
-	if len(old) > 0 {
-		p.batch = append(p.batch, func(c *nftables.Conn) error { return c.SetDeleteElements(p.ports, old) })
-	}
-	if len(fresh) > 0 {
-		// add element inet knockd guard_ports { tcp . 22 : goto guard_tcp_22 }
-		p.batch = append(p.batch, func(c *nftables.Conn) error { return c.SetAddElements(p.ports, fresh) })
+		for _, r := range m.routes {
+			if e, ok := have[r]; !ok || !sameTime(e, m.remain) {
+				fresh = append(fresh, r.element(m.remain))
+			}
+		}
+		if len(old) > 0 {
+			p.batch = append(p.batch, func(c *nftables.Conn) error { return c.SetDeleteElements(m.set, old) })
+		}
+		if len(fresh) > 0 {
+			// add element inet knockd guard_ports { tcp . 22 : goto guard_tcp_22 }
+			p.batch = append(p.batch, func(c *nftables.Conn) error { return c.SetAddElements(m.set, fresh) })
+		}
 	}
 }
 
@@ -221,7 +227,7 @@ func (p *plan) sweep() {
 	// Maps first: their elements refer to chains.
 	var others []*nftables.Set
 	for _, name := range sorted(p.was.sets) {
-		if set := p.was.sets[name]; p.set(name) == nil && name != p.ports.Name && !set.Anonymous {
+		if set := p.was.sets[name]; p.set(name) == nil && !p.hasMap(name) && !set.Anonymous {
 			others = append(others, set)
 		}
 	}

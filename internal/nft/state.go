@@ -193,5 +193,5 @@ func sameSet(have *nftables.Set, want *target) bool {
 
 // samePorts reports whether a set is a map of ports as ours.
 func samePorts(have, want *nftables.Set) bool {
-	return have != nil && isPortsMap(have) && have.Interval && have.KeyType.Name == want.KeyType.Name
+	return have != nil && isPortsMap(have) && have.Interval && have.HasTimeout == want.HasTimeout && have.KeyType.Name == want.KeyType.Name
 }
