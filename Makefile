@@ -2,9 +2,10 @@
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 PREFIX  ?= /usr/local
-# The Go that builds: GO, or one that is new enough (.ci/findgo).
+# The Go that builds: GO, or one that is new enough (.ci/findgo). Without GOOS and
+# GOARCH it builds for this system: make GOARCH=arm GOARM=7, for example.
 GO      ?=
-go       = $(shell GO='$(GO)' sh .ci/findgo 2>/dev/null)
+go       = GO='$(GO)' sh .ci/go
 # The version is git's, above: stamping fails in somebody else's clone.
 BUILD    = CGO_ENABLED=0 $(go) build -trimpath -buildvcs=false -ldflags '-s -w -X knockd/internal/cli.Version=$(VERSION)' -o bin/
 COMMANDS = $(notdir $(wildcard cmd/*))
@@ -87,7 +88,7 @@ test: needs-go deps
 check: needs-go deps
 	@fmt=$$("$$($(go) env GOROOT)/bin/gofmt" -l cmd internal); test -z "$$fmt" || { echo "gofmt would change:"; echo "$$fmt"; exit 1; }
 	$(go) vet ./...
-	$(go) tool staticcheck -checks all ./...
+	GO='$(GO)' sh .ci/staticcheck
 	$(go) test -race -timeout 30m ./...
 
 # Two hosts on this machine, a closed port, a knock, an open one, a closed one.
@@ -139,7 +140,7 @@ test-long: needs-go deps
 
 # The client's other systems.
 cross: needs-go
-	GO=$(go) sh .ci/cross
+	GO='$(GO)' sh .ci/cross
 
 clean:
-	rm -rf bin dist
+	rm -rf bin dist .build

@@ -19,6 +19,7 @@
 //   - action/xtrecent opens a door by writing an address to a list of the match recent: rules of iptables that name
 //     the list let it in.
 //   - capture is where packets come from: an AF_PACKET socket with a filter in the kernel, or a capture file.
+//   - cgroup finds the control groups that the process is in, whose limits hold for it.
 //   - check says what is wrong with a configuration on this host, and what would be safer: the one list that knockd -t
 //     and knockctl check print.
 //   - cli is how the project's commands speak: errors, hints, warnings and versions in one way for all of them.

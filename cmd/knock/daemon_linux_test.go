@@ -37,9 +37,7 @@ func (d daemon) start(t *testing.T, h *nettest.Host, ifname, config string) stri
 	t.Helper()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "knockd.conf")
-	if err := os.WriteFile(file, []byte(fmt.Sprintf(config, dir)), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	nettest.Write(t, file, fmt.Sprintf(config, dir))
 	cmd := exec.Command(d.path, "-i", ifname, "-c", file)
 	out, err := os.Create(filepath.Join(dir, "output"))
 	if err != nil {

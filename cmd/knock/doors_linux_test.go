@@ -56,7 +56,7 @@ func TestDoors(t *testing.T) {
 						if got := knockOn(t, cli, args...); got.code != 0 || got.stderr != "" {
 							t.Errorf("%q: %+v", args, got)
 						}
-						waitFor(t, d.name, func() bool { _, err := os.Stat(file); return err == nil })
+						nettest.Eventually(t, d.name, func() bool { _, err := os.Stat(file); return err == nil })
 					}
 				}
 				server, _ := os.ReadFile(filepath.Join(opened, "server"))

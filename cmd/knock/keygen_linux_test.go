@@ -39,7 +39,7 @@ func TestKeygenToServer(t *testing.T) {
 	if got := server("", knockd.path, "-d"); got.code != 0 {
 		t.Fatalf("knockd -d: %+v", got)
 	}
-	waitFor(t, "knockd", func() bool { return packetSockets(srv) > 0 })
+	nettest.Eventually(t, "knockd", func() bool { return packetSockets(srv) > 0 })
 	block := knockAt(t, cli, dir, "keygen", "--write", "--server", nettest.Server4, "--profile", "box")
 	if block.code != 0 {
 		t.Fatalf("keygen: %+v", block)
@@ -48,7 +48,7 @@ func TestKeygenToServer(t *testing.T) {
 	if pasted.code != 0 {
 		t.Fatalf("the block: %+v", pasted)
 	}
-	waitFor(t, "the guard", func() bool { return !cli.Reaches("10.7.0.2:22", 300*time.Millisecond) })
+	nettest.Eventually(t, "the guard", func() bool { return !cli.Reaches("10.7.0.2:22", 300*time.Millisecond) })
 	if got := knockAt(t, cli, dir, "box"); got.code != 0 || got.stderr != "" {
 		log, _ := os.ReadFile(at("run/log"))
 		t.Errorf("knock box: %+v\n%s", got, log)

@@ -37,7 +37,7 @@ func TestLoopback(t *testing.T) {
 					return strings.Contains(string(log), c.host+": a: OPEN SESAME")
 				}
 				if c.seen {
-					waitFor(t, "the door", seen)
+					nettest.Eventually(t, "the door", seen)
 				} else if time.Sleep(500 * time.Millisecond); seen() {
 					t.Error("seen")
 				}

@@ -15,11 +15,7 @@ import (
 // manual is the text of our manual.
 func manual(t *testing.T) string {
 	t.Helper()
-	text, err := os.ReadFile("knock.1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
+	return nettest.Read(t, "knock.1")
 }
 
 // TestManualIsSound has mandoc look for mistakes.

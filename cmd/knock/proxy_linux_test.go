@@ -15,18 +15,6 @@ import (
 // commandTime bounds a command of a test.
 const commandTime = time.Minute
 
-// waitFor waits until something is the case.
-func waitFor(t testing.TB, what string, is func() bool) {
-	t.Helper()
-	for range 1000 {
-		if is() {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatal(what + ": waited in vain")
-}
-
 // TestProxyHalfClose ends one direction while the other goes on.
 func TestProxyHalfClose(t *testing.T) {
 	t.Parallel()

@@ -22,9 +22,7 @@ func home(t *testing.T, files map[string]string) string {
 	for name, text := range files {
 		path := filepath.Join(dir, name)
 		os.MkdirAll(filepath.Dir(path), 0o700)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		nettest.Write(t, path, text)
 	}
 	return dir
 }
@@ -47,11 +45,7 @@ func fwknopd(t *testing.T, h *nettest.Host, conf, access string) (log func() str
 	nettest.NeedRealRoot(t)
 	dir := t.TempDir()
 	write := func(name, text string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
+		return nettest.Write(t, filepath.Join(dir, name), text)
 	}
 	conf += fmt.Sprintf("\nFWKNOP_RUN_DIR %[1]s/run;\nFWKNOP_PID_FILE %[1]s/run/pid;\nDIGEST_FILE %[1]s/run/digest.cache;\n", dir)
 	if err := os.Mkdir(filepath.Join(dir, "run"), 0o700); err != nil {
@@ -76,7 +70,7 @@ func fwknopd(t *testing.T, h *nettest.Host, conf, access string) (log func() str
 			t.Logf("fwknopd:\n%s", log())
 		}
 	})
-	waitFor(t, "fwknopd", func() bool {
+	nettest.Eventually(t, "fwknopd", func() bool {
 		return strings.Contains(log(), "Starting fwknopd main event loop") || strings.Contains(log(), "Kicking off UDP server")
 	})
 	return log

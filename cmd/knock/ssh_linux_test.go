@@ -57,7 +57,7 @@ LogLevel VERBOSE
 	if err := server.Start(sshd); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "sshd", func() bool { return strings.Contains(l.log(), "Server listening on 0.0.0.0") })
+	nettest.Eventually(t, "sshd", func() bool { return strings.Contains(l.log(), "Server listening on 0.0.0.0") })
 	return l
 }
 
@@ -66,9 +66,7 @@ func (l *login) path(name string) string { return filepath.Join(l.dir, name) }
 func (l *login) write(name, text string) {
 	l.t.Helper()
 	os.MkdirAll(filepath.Dir(l.path(name)), 0o700)
-	if err := os.WriteFile(l.path(name), []byte(text), 0o600); err != nil {
-		l.t.Fatal(err)
-	}
+	nettest.Write(l.t, l.path(name), text)
 }
 
 func (l *login) log() string {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"flag"
 	"fmt"
 	"regexp"
 	"testing"
@@ -9,15 +8,13 @@ import (
 	"knockd/internal/nettest"
 )
 
-var update = flag.Bool("update", false, "rewrite the transcripts")
-
 var keyPattern = regexp.MustCompile(`(_BASE64:? )([A-Za-z0-9+/]+)=*`)
 
 // TestTranscripts: what a user sees of commands that send no packet. Keys are
 // different each time.
 func TestTranscripts(t *testing.T) {
 	nettest.Transcripts{
-		Update: *update, Program: "knock",
+		Program: "knock",
 		Run: func(_ *testing.T, dir string, words []string) nettest.Session {
 			got := tryHome(dir, words[1:]...)
 			return nettest.Session{Stdout: got.stdout, Stderr: got.stderr, Code: got.code}

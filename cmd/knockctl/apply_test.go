@@ -5,11 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"knockd/internal/nettest"
 	"knockd/internal/ruleset"
@@ -123,9 +121,7 @@ func TestForeignJumps(t *testing.T) {
 			ctl("--apply", "-c", more)
 			file := t.TempDir() + "/rules"
 			text := call(t, noProgram, append(append([]string{}, args...), "-c", more)...).stdout
-			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			nettest.Write(t, file, text)
 			h.Run(program+"-restore", "--noflush", file)
 			if n := strings.Count(save(), "-A INPUT -j TRAFFIC\n"); n != 2 {
 				t.Fatalf("loaded by hand a second time: %d jumps", n)
@@ -226,10 +222,5 @@ func TestKernelLog(t *testing.T) {
 
 func waitFor(t *testing.T, b *safeBuffer, text string) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(b.String(), text); {
-		if time.Now().After(deadline) {
-			t.Fatalf("no %q in %q", text, b)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	nettest.Eventually(t, text, func() bool { return strings.Contains(b.String(), text) })
 }

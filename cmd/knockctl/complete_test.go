@@ -59,7 +59,7 @@ func TestCompletions(t *testing.T) {
 // names, and nothing in it is run.
 func TestCompletionsOfDoors(t *testing.T) {
 	dir := t.TempDir()
-	conf := write(t, dir, "conf", "[options]\n[openSSH]\n[open web]\n[open$(touch${IFS}made)]\n")
+	conf := nettest.Write(t, filepath.Join(dir, "conf"), "[options]\n[openSSH]\n[open web]\n[open$(touch${IFS}made)]\n")
 	for line, want := range map[string]string{
 		"knockctl export nftables -c " + conf + " openS": "openSSH", "knockctl export ipt": "iptables", "knockctl import fw": "fwknop",
 		"knockctl export nftables --hook pre": "prerouting",

@@ -9,6 +9,7 @@ import (
 
 	"knockd/internal/config"
 	"knockd/internal/engine"
+	"knockd/internal/nettest"
 )
 
 // importRun calls the command and returns the status and what it printed, with
@@ -20,22 +21,13 @@ func importRun(t *testing.T, dir string, args ...string) (code int, stdout, stde
 	return code, strings.ReplaceAll(out.String(), dir, "DIR"), strings.ReplaceAll(errs.String(), dir, "DIR")
 }
 
-func write(t *testing.T, dir, name, text string) string {
-	t.Helper()
-	path := filepath.Join(dir, name)
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
 const accessConf = "SOURCE ANY\nKEY open-sesame-17\nHMAC_KEY hmac-passphrase-42\nOPEN_PORTS tcp/22\n"
 
 // TestImportDry prints the drop-in and, apart from it, the report; no key.
 func TestImportDry(t *testing.T) {
 	dir := t.TempDir()
-	access := write(t, dir, "access.conf", accessConf)
-	write(t, dir, "fwknopd.conf", "PCAP_FILTER udp port 4000\n")
+	access := nettest.Write(t, filepath.Join(dir, "access.conf"), accessConf)
+	nettest.Write(t, filepath.Join(dir, "fwknopd.conf"), "PCAP_FILTER udp port 4000\n")
 	code, stdout, stderr := importRun(t, dir, "fwknop", access)
 	if code != 0 || !strings.Contains(stdout, "[fwknop1]\n") || !strings.Contains(stdout, "= 4000\n") || !strings.Contains(stdout, "= /etc/knockd/fwknop1.keys\n") ||
 		!strings.HasPrefix(stderr, "carried over:\n  DIR/fwknopd.conf:1: PCAP_FILTER: spa_port = 4000\n") {
@@ -52,8 +44,8 @@ func TestImportDry(t *testing.T) {
 // TestImportWrite writes what knockd reads, and nothing over what is there.
 func TestImportWrite(t *testing.T) {
 	dir := t.TempDir()
-	access := write(t, dir, "access.conf", accessConf+"SOURCE 10.0.0.0/8\nKEY second\nHMAC_KEY third\n")
-	main := write(t, dir, "knockd.conf", "[options]\n[mine]\nsequence = 7000\ncommand = true\n")
+	access := nettest.Write(t, filepath.Join(dir, "access.conf"), accessConf+"SOURCE 10.0.0.0/8\nKEY second\nHMAC_KEY third\n")
+	main := nettest.Write(t, filepath.Join(dir, "knockd.conf"), "[options]\n[mine]\nsequence = 7000\ncommand = true\n")
 	code, stdout, stderr := importRun(t, dir, "fwknop", access, "--write", main+".d")
 	if code != 0 || stderr != "" || !strings.Contains(stdout, "the stanza is door [fwknop2]") {
 		t.Fatalf("%d\n%s\n%s", code, stdout, stderr)
@@ -88,7 +80,7 @@ func TestImportWrite(t *testing.T) {
 
 func TestImportFaults(t *testing.T) {
 	dir := t.TempDir()
-	bad := write(t, dir, "bad.conf", "SOURCE ANY\nKEY same\nHMAC_KEY same\n  \n")
+	bad := nettest.Write(t, filepath.Join(dir, "bad.conf"), "SOURCE ANY\nKEY same\nHMAC_KEY same\n  \n")
 	for args, want := range map[string]string{
 		"":                    "2 knockctl: import takes fwknop and at most one file\nknockctl: hint: " + importUsage + "\n",
 		"ssh":                 "2 knockctl: import takes fwknop and at most one file\nknockctl: hint: " + importUsage + "\n",
@@ -106,7 +98,7 @@ func TestImportFaults(t *testing.T) {
 // says so.
 func TestImportNothing(t *testing.T) {
 	dir := t.TempDir()
-	access := write(t, dir, "access.conf", "SOURCE ANY\nGPG_DECRYPT_ID ABCD\nGPG_ALLOW_NO_PW Y\nOPEN_PORTS tcp/22\n")
+	access := nettest.Write(t, filepath.Join(dir, "access.conf"), "SOURCE ANY\nGPG_DECRYPT_ID ABCD\nGPG_ALLOW_NO_PW Y\nOPEN_PORTS tcp/22\n")
 	const report = "cannot be carried over:\n  DIR/access.conf:1: the stanza becomes no door: it has GPG keys only, and GPG is not supported\n" +
 		"knockctl: DIR/access.conf: nothing can be carried over\n"
 	for _, args := range [][]string{{"fwknop", access}, {"fwknop", access, "--write", filepath.Join(dir, "new")}} {
@@ -122,7 +114,7 @@ func TestImportNothing(t *testing.T) {
 // TestImportNumbers: a comment behind a number does not count.
 func TestImportNumbers(t *testing.T) {
 	dir := t.TempDir()
-	access := write(t, dir, "access.conf", accessConf+"FW_ACCESS_TIMEOUT       30       # closes after half a minute\n")
+	access := nettest.Write(t, filepath.Join(dir, "access.conf"), accessConf+"FW_ACCESS_TIMEOUT       30       # closes after half a minute\n")
 	code, stdout, stderr := importRun(t, dir, "fwknop", access)
 	if code != 0 || !strings.Contains(stdout, "cmd_timeout     = 30\n") ||
 		!strings.Contains(stderr, `FW_ACCESS_TIMEOUT: 30, as fwknopd reads it; "# closes after half a minute" behind it does not count`) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -40,11 +39,7 @@ func call(t *testing.T, run1 ruleset.Runner, args ...string) session {
 
 func writeConf(t *testing.T, text string) string {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "knockd.conf")
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return file
+	return nettest.Write(t, filepath.Join(t.TempDir(), "knockd.conf"), text)
 }
 
 func noProgram(_ context.Context, _ []byte, name string, _ ...string) (string, error) {

@@ -16,16 +16,7 @@ import (
 // uninstall takes away all that install has brought but what is in /etc.
 func TestInstall(t *testing.T) {
 	nettest.NeedProgram(t, "make")
-	source, dest := t.TempDir(), t.TempDir()
-	for _, name := range []string{"Makefile", "README.md", "CHANGELOG.md", "cmd", "configs", "testdata", ".ci"} {
-		path, err := filepath.Abs("../../" + name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Symlink(path, source+"/"+name); err != nil {
-			t.Fatal(err)
-		}
-	}
+	source, dest := sourceTree(t), t.TempDir()
 	if err := os.Mkdir(source+"/bin", 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -61,6 +52,22 @@ func TestInstall(t *testing.T) {
 	if _, err := os.Stat(dest + "/usr/share/doc/knockd"); err == nil {
 		t.Error("the directory of the documents is left")
 	}
+}
+
+// sourceTree makes a directory that is the source but for what is built there.
+func sourceTree(t *testing.T) string {
+	t.Helper()
+	source := t.TempDir()
+	for _, name := range []string{"Makefile", "README.md", "CHANGELOG.md", "go.mod", "go.sum", "cmd", "configs", "internal", "testdata", ".ci"} {
+		path, err := filepath.Abs("../../" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(path, source+"/"+name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return source
 }
 
 // filesIn lists the files below a directory.

@@ -31,7 +31,7 @@ func init() { runtime.LockOSThread() }
 
 func main() {
 	atMostThreads(reading)
-	spareMemory()
+	memoryHere().spare()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := make(chan int)
 	go func() { code <- run(ctx, os.Args[1:], os.Stdout, os.Stderr) }()

@@ -30,7 +30,7 @@ func (o *options) path(path string) string {
 // loadConfig reads the configuration from the given path, with the paths in it
 // made absolute.
 func (o *options) loadConfig(path string) (*config.Config, error) {
-	conf, err := config.LoadWith(path, config.Extras{Trace: o.debug, Advice: o.check})
+	conf, err := config.LoadWith(path, config.Extras{Trace: o.debug, Advice: o.check, MaxAttempts: maxAttempts()})
 	if err != nil {
 		return nil, err
 	}

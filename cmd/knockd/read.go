@@ -1,16 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net/netip"
-	"time"
 
 	"knockd/internal/action"
 	"knockd/internal/capture"
 	"knockd/internal/cli"
 	"knockd/internal/config"
-	"knockd/internal/event"
 	"knockd/internal/eventlog"
 	"knockd/internal/netstate"
 	"knockd/internal/offline"
@@ -28,7 +27,7 @@ func (o *options) replay(conf *config.Config, stdout io.Writer) error {
 		return err
 	}
 	defer source.Close()
-	sink := eventlog.Sink(eventlog.Stamped{W: stdout})
+	out := stdout
 	if o.logFile != "" {
 		file, err := eventlog.OpenFile(o.logFile)
 		if err != nil {
@@ -36,19 +35,12 @@ func (o *options) replay(conf *config.Config, stdout io.Writer) error {
 		}
 		defer file.Close()
 		file.Patience = -1
-		sink = file
+		out = file.Output
 	}
-	var failed error
-	r := offline.Replay{Local: local, OnlyIPv4: o.onlyV4, Actions: action.Stopped(),
-		Event: func(at time.Time, e event.Event) {
-			if err := sink.Write(eventlog.NewRecord(at, e)); failed == nil {
-				failed = err
-			}
-		}}
-	if err := r.Run(conf, source); err != nil {
-		return err
-	}
-	return failed
+	log := eventlog.NewRecorder(out)
+	r := offline.Replay{Local: local, OnlyIPv4: o.onlyV4, Actions: action.Stopped(), Event: log.Event, Idle: log.Flush}
+	err = r.Run(conf, source)
+	return cmp.Or(err, log.Close())
 }
 
 // localAddresses are those that --address names, else those of the interface.

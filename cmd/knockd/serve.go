@@ -64,6 +64,7 @@ func (o *options) serve(ctx context.Context, conf *config.Config, reload <-chan 
 		Status:  notifyStatus,
 		Verbose: o.verbose,
 		Debug:   o.debug,
+		Limits:  memoryHere().limits(),
 	}
 	if j != nil { // else it would be a Journal that does nothing but panic
 		settings.Journal = j

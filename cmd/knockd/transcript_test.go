@@ -2,18 +2,15 @@ package main
 
 import (
 	"bytes"
-	"flag"
 	"testing"
 
 	"knockd/internal/nettest"
 )
 
-var update = flag.Bool("update", false, "rewrite the transcripts")
-
 // TestTranscripts: what a user sees of options that look at files alone.
 func TestTranscripts(t *testing.T) {
 	nettest.Transcripts{
-		Update: *update, Program: "knockd",
+		Program: "knockd",
 		Run: func(t *testing.T, _ string, words []string) nettest.Session {
 			var stdout, stderr bytes.Buffer
 			code := run(t.Context(), words[1:], &stdout, &stderr)

@@ -21,7 +21,7 @@ import (
 // it hears on an interface, everything is seen from the first packet on that
 // is seen on it.
 func TestFollowManyChanges(t *testing.T) {
-	r := rand.New(rand.NewPCG(seed(t), 0))
+	r := nettest.Rand(t)
 	client, server := nettest.Pair(t)
 	files, goroutines := openFiles(t), runtime.NumGoroutine()
 
@@ -122,7 +122,7 @@ func change(r *rand.Rand, client, server *nettest.Host) {
 	switch r.IntN(8) {
 	case 0:
 		try("link", "del", "eth0")
-		cable(client, server, "eth0")
+		nettest.Wire(client, server, "eth0")
 	case 1:
 		try("link", "set", "eth0", "down")
 		try("link", "set", "eth0", "up")

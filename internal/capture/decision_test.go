@@ -10,6 +10,7 @@ import (
 	"golang.org/x/net/bpf"
 
 	"knockd/internal/knock"
+	"knockd/internal/nettest"
 	"knockd/internal/packet"
 )
 
@@ -17,7 +18,7 @@ import (
 // trackers, one of which gets only what the filter lets pass: both decide
 // alike, be it that attempts go on or that stray packets fail them.
 func TestFilterChangesNoDecision(t *testing.T) {
-	r := rand.New(rand.NewPCG(seed(t), 2))
+	r := rand.New(rand.NewPCG(nettest.Seed(t), 2))
 	kernel := newKernel(t)
 	var refused, packets, events int
 	for range 150 {

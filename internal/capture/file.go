@@ -17,6 +17,9 @@ import (
 	"knockd/internal/packet"
 )
 
+// maxPayloads is about how many octets all payloads of a batch may have.
+const maxPayloads = 1 << 20
+
 // File is a Source that reads a capture file in pcap or pcapng format.
 type File struct {
 	name    string
@@ -28,6 +31,7 @@ type File struct {
 	dedup   *dedup
 	batch   []Captured
 	ahead   []Captured // came later than the batch; one at most
+	live    bool       // a pipe, perhaps: who writes it may pause
 	err     error      // returned by Next from now on
 }
 
@@ -36,12 +40,17 @@ type packetReader interface {
 	ReadPacketData() ([]byte, gopacket.CaptureInfo, error)
 }
 
+// Stdin is the name under which OpenFile reads standard input.
+const Stdin = "-"
+
 // OpenFile opens a capture file: Ethernet with or without VLAN tags, Linux
 // cooked (both versions), raw IP, null or loop. Errors name the file; one that
 // a fault within the file causes says where it is.
 func OpenFile(name string) (*File, error) {
-	f, err := os.Open(name)
-	if err != nil {
+	f, err := os.Stdin, error(nil)
+	if name == Stdin {
+		name = "standard input"
+	} else if f, err = os.Open(name); err != nil {
 		return nil, err
 	}
 	c, err := newFile(name, f)
@@ -49,7 +58,8 @@ func OpenFile(name string) (*File, error) {
 		f.Close()
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
-	c.closer = f
+	info, err := f.Stat()
+	c.closer, c.live = f, err != nil || !info.Mode().IsRegular()
 	return c, nil
 }
 
@@ -122,11 +132,12 @@ func recovered(err *error) {
 
 // Next implements Source: it returns packets that came together, as Live does in
 // a flood, when it lets them gather. No time is less than that of the packet
-// before.
+// before. Packets that a pipe has brought do not wait for others. They have no
+// Octets; their payloads stay valid.
 func (c *File) Next() ([]Captured, error) {
 	c.batch = append(c.batch[:0], c.ahead...)
 	c.ahead = c.ahead[:0]
-	for len(c.batch) < MaxBatch {
+	for held := 0; len(c.batch) < MaxBatch && held < maxPayloads; held += len(c.batch[len(c.batch)-1].Payload) {
 		p, ok := c.packet()
 		if !ok {
 			break
@@ -136,6 +147,9 @@ func (c *File) Next() ([]Captured, error) {
 			break
 		}
 		c.batch = append(c.batch, p)
+		if c.live && !c.frames.ready() {
+			break
+		}
 	}
 	if len(c.batch) == 0 {
 		return nil, c.err
@@ -152,7 +166,7 @@ func (c *File) packet() (p Captured, ok bool) {
 			break
 		}
 		if p, ok := c.decode(frame, info); ok {
-			p.Payload = bytes.Clone(p.Payload) // keeps no frame, however large
+			p.Payload, p.Octets = bytes.Clone(p.Payload), nil // keeps no frame, however large
 			return p, true
 		}
 	}

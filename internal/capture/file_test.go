@@ -12,6 +12,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"knockd/internal/nettest"
 )
 
 // udp4 is an IPv4 packet with a UDP datagram to the given port.
@@ -113,9 +117,7 @@ func pcapngFile(order byteOrder, ifaces []iface, frames ...frame) string {
 func readAll(t *testing.T, content string) (string, error) {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "trace")
-	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	nettest.Write(t, name, content)
 	f, err := OpenFile(name)
 	if err != nil {
 		return "", errors.New(strings.ReplaceAll(err.Error(), name, "FILE"))
@@ -301,6 +303,10 @@ func TestFileFaults(t *testing.T) {
 		{"packet cut short", pcap[:len(pcap)-1], line4, "read FILE: cut short: the record at octet 68 is not complete"},
 		{"huge packet", pcap[:24+44+8] + "\xff\xff\xff\xff" + pcap[24+44+12:], line4,
 			"read FILE: before octet 68: malformed: the record at octet 68 claims 4294967311 octets"},
+		{"pcapng, too many interfaces", pcapngFile(binary.LittleEndian, make([]iface, 4097), two...), "",
+			"read FILE: before octet 81948: malformed: the record at octet 81948 is of one interface too many: at most 4096 are read"},
+		{"pcapng, large interface", ng[:28+4] + "\x04\x00\x10\x00" + ng[28+8:], "",
+			"read FILE: before octet 28: malformed: the record at octet 28 claims 1048580 octets"},
 		{"large packet", pcap[:24+44+8] + "\xff\xff\xff\x07" + pcap[24+44+12:], line4,
 			"read FILE: cut short: the record at octet 68 is not complete"},
 		{"more captured than sent", pcap[:24+44+12] + "\x01" + pcap[24+44+13:], line4,
@@ -343,6 +349,45 @@ func TestFileMissing(t *testing.T) {
 	}
 }
 
+// TestFileLarge: a record that is too large for a packet of ours is passed over.
+func TestFileLarge(t *testing.T) {
+	large := frame{time: 2e6, data: udp4(1) + strings.Repeat("x", frameLimit)}
+	frames := []frame{{time: 1e6, data: udp4(7000)}, large, large, {time: 1e6, data: udp4(7000)}}
+	for format, content := range map[string]string{
+		"pcap":   pcapFile(binary.LittleEndian, micro, 101, frames...),
+		"pcapng": pcapngFile(binary.LittleEndian, []iface{{link: 101}}, frames...),
+	} {
+		if got, err := readAll(t, content); err != nil || got != line4+line4 {
+			t.Errorf("%s: got %q, %v", format, got, err)
+		}
+	}
+}
+
+// TestFileHeld: what a batch holds is bounded, too.
+func TestFileHeld(t *testing.T) {
+	var frames []frame
+	for range 100 {
+		data := []byte(udp4(1) + strings.Repeat("x", 60_000))
+		binary.BigEndian.PutUint16(data[2:], 60_028)
+		binary.BigEndian.PutUint16(data[24:], 60_008)
+		frames = append(frames, frame{data: string(data)})
+	}
+	c, err := newFile("FILE", strings.NewReader(pcapFile(binary.LittleEndian, micro, 101, frames...)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for left := len(frames); left > 0; {
+		batch, err := c.Next()
+		if want := min(left, maxPayloads/60_000+1); err != nil || len(batch) != want {
+			t.Fatalf("%d packets of %d, want %d; %v", len(batch), left, want, err)
+		}
+		if p := batch[0]; len(p.Payload) != 60_000 || p.Octets != nil {
+			t.Fatalf("%d octets of payload, and %d of the frame", len(p.Payload), len(p.Octets))
+		}
+		left -= len(batch)
+	}
+}
+
 // TestFileBatches: packets that came within four milliseconds come together, 256
 // at most, each with its own payload.
 func TestFileBatches(t *testing.T) {
@@ -382,6 +427,36 @@ func TestFileBatches(t *testing.T) {
 	}
 	if want := []int{3, 2, 1, 2, 256, 256, 88}; !slices.Equal(sizes, want) {
 		t.Errorf("batches of %v packets, want %v", sizes, want)
+	}
+}
+
+// TestFilePipe: what came through a pipe is there before the next packet comes.
+func TestFilePipe(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "pipe")
+	if err := unix.Mkfifo(name, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content := pcapngFile(binary.LittleEndian, []iface{{link: 101}}, frame{data: udp4(1)}, frame{data: udp4(2)}, frame{data: udp4(3)})
+	third := len(content) - 60
+	if _, err := w.WriteString(content[:third+50]); err != nil {
+		t.Fatal(err)
+	}
+	f, err := OpenFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, want := range []int{2, 1} {
+		if batch, err := f.Next(); err != nil || len(batch) != want {
+			t.Fatalf("%d packets, %v; want %d", len(batch), err, want)
+		}
+		if _, err := w.WriteString(content[third+50:]); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -434,4 +509,27 @@ func FuzzFile(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Test2040: a file's 32 bits of seconds have no sign.
+func Test2040(t *testing.T) {
+	const seconds = 2_214_000_000
+	name := filepath.Join(t.TempDir(), "trace")
+	for _, content := range []string{
+		pcapFile(binary.BigEndian, micro, 101, frame{time: seconds * 1e6, data: udp4(7000)}),
+		pcapngFile(binary.LittleEndian, []iface{{link: 101}}, frame{time: seconds * 1e6, data: udp4(7000)}),
+	} {
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, err := OpenFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		batch, err := f.Next()
+		if err != nil || len(batch) != 1 || batch[0].Time.Unix() != seconds || batch[0].Time.UTC().Year() != 2040 {
+			t.Errorf("%+v, %v", batch, err)
+		}
+		f.Close()
+	}
 }

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -15,21 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"knockd/internal/knock"
+	"knockd/internal/nettest"
 	"knockd/internal/packet"
 )
-
-// seed returns the seed of a random test: KNOCKD_TEST_SEED, or a new one.
-func seed(t testing.TB) uint64 {
-	n := uint64(time.Now().UnixNano())
-	if s := os.Getenv("KNOCKD_TEST_SEED"); s != "" {
-		var err error
-		if n, err = strconv.ParseUint(s, 0, 64); err != nil {
-			t.Fatalf("KNOCKD_TEST_SEED: %v", err)
-		}
-	}
-	t.Logf("KNOCKD_TEST_SEED=%d", n)
-	return n
-}
 
 var (
 	local4 = netip.MustParseAddr("192.0.2.2")
@@ -215,7 +201,7 @@ func (k kernel) run(t testing.TB, b []byte) int {
 // coarser, with what the tracker sees of random packets, in the interpreter of
 // x/net/bpf and in the kernel.
 func TestFilterPassesVisible(t *testing.T) {
-	r := rand.New(rand.NewPCG(seed(t), 0))
+	r := nettest.Rand(t)
 	kernel := newKernel(t)
 	var visible, passed, packets int
 	for range 150 {

@@ -14,6 +14,7 @@ type FilterSpec struct {
 	OnlyIPv4 bool    // IPv6 packets are not wanted
 	AnyFlags bool    // TCP packets count whatever their flags
 	Outgoing bool    // packets that leave are wanted too; heeded where one interface is listened on
+	Ring     int     // octets of packets that may wait to be read, for a socket that is opened; 0: RingSize
 
 	interfaces []int // indexes of the only interfaces, nil for no such limit
 }

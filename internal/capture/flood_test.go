@@ -38,17 +38,6 @@ func flood(h *nettest.Host, ifname string, dst net.HardwareAddr, n int) error {
 	})
 }
 
-func hardwareAddr(h *nettest.Host, ifname string) (a net.HardwareAddr) {
-	h.Do(func() error {
-		i, err := net.InterfaceByName(ifname)
-		if err == nil {
-			a = i.HardwareAddr
-		}
-		return err
-	})
-	return a
-}
-
 func cpu() time.Duration {
 	var u unix.Rusage
 	unix.Getrusage(unix.RUSAGE_SELF, &u)
@@ -61,7 +50,7 @@ func cpu() time.Duration {
 func BenchmarkFlood(b *testing.B) {
 	const n = 300000
 	client, server := nettest.Pair(b)
-	dst := hardwareAddr(server, "eth0")
+	dst := server.Hardware("eth0")
 	run := func() (time.Duration, time.Duration) {
 		c, start := cpu(), time.Now()
 		if err := flood(client, "eth0", dst, n); err != nil {

@@ -80,7 +80,7 @@ func (f *followed) awaitLocal(t *testing.T, addr string, want bool) {
 
 func (f *followed) until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(nettest.Patience); ; time.Sleep(time.Millisecond) {
 		f.mu.Lock()
 		if ok() {
 			f.mu.Unlock()
@@ -100,13 +100,6 @@ func (f *followed) quiet(t *testing.T, from *nettest.Host, dst string, port uint
 	f.expect(t, port)
 }
 
-// cable joins eth0 of a client to an interface of a server.
-func cable(client, server *nettest.Host, name string) {
-	nettest.Join(
-		nettest.Cable{Host: client, Interface: "eth0", Addresses: []string{nettest.Client4 + "/24", nettest.Client6 + "/64"}},
-		nettest.Cable{Host: server, Interface: name, Addresses: []string{nettest.Server4 + "/24", nettest.Server6 + "/64"}})
-}
-
 func TestFollowInterface(t *testing.T) {
 	client, server := nettest.NewHost(t, "client"), nettest.NewHost(t, "server")
 	f := follow(t, server, wantUDP(7000, 8000), "eth0")
@@ -115,7 +108,7 @@ func TestFollowInterface(t *testing.T) {
 		t.Error("heard without an interface")
 	}
 	for range 3 { // late, and gone and back
-		cable(client, server, "eth0")
+		nettest.Wire(client, server, "eth0")
 		f.await(t, "listening on eth0")
 		f.awaitLocal(t, nettest.Server6, true)
 		send(t, client, nettest.Server4, 7000)
@@ -129,7 +122,7 @@ func TestFollowInterface(t *testing.T) {
 		t.Error("nothing heard")
 	}
 
-	cable(client, server, "eth7") // renamed
+	nettest.Wire(client, server, "eth7") // renamed
 	server.Run("ip", "link", "set", "eth7", "down")
 	server.Run("ip", "link", "set", "eth7", "name", "eth0")
 	server.Run("ip", "link", "set", "eth0", "up")
@@ -172,7 +165,7 @@ func TestFollowAddresses(t *testing.T) {
 // alone.
 func TestFollowLabel(t *testing.T) {
 	client, server := nettest.NewHost(t, "client"), nettest.NewHost(t, "server")
-	cable(client, server, "eth0")
+	nettest.Wire(client, server, "eth0")
 	f := follow(t, server, wantUDP(7000, 8000), "eth0:door")
 	f.await(t, "waiting for interface eth0:door")
 	for range 2 {
@@ -231,7 +224,7 @@ func TestFollowTemporaryAddress(t *testing.T) {
 		return temporary.IsValid()
 	})
 	// It may be tentative still, and answer no neighbour's question.
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(nettest.Patience)
 	for ok := false; !ok; {
 		if time.Now().After(deadline) {
 			t.Fatal("no packet came")
@@ -273,7 +266,7 @@ func TestFollowAny(t *testing.T) {
 	f.await(t, "listening on any")
 	send(t, server, "127.0.0.1", 7000)
 	f.expect(t, 7000)
-	cable(client, server, "eth0")
+	nettest.Wire(client, server, "eth0")
 	f.awaitLocal(t, nettest.Server4, true)
 	f.awaitLocal(t, "127.0.0.1", true)
 	send(t, client, nettest.Server4, 7000, 8000)
@@ -311,7 +304,7 @@ func TestFollowBridge(t *testing.T) {
 	server.Run("ip", "link", "set", "eth0", "master", "br0")
 	server.Run("ip", "link", "set", "br0", "up")
 	server.AddAddress("br0", nettest.Server4+"/24")
-	client.Run("ip", "neigh", "replace", nettest.Server4, "lladdr", hardwareAddr(server, "br0").String(), "dev", "eth0")
+	client.Run("ip", "neigh", "replace", nettest.Server4, "lladdr", server.Hardware("br0").String(), "dev", "eth0")
 	for _, names := range [][]string{{Any}, {"eth0", "br0"}, {"br0"}} {
 		f := follow(t, server, wantUDP(7000, 8000, 9000), names...)
 		send(t, client, nettest.Server4, 7000, 8000, 7000, 7000, 9000)

@@ -2,25 +2,29 @@ package capture
 
 import "encoding/binary"
 
+// headerLen is the length of the header of a record or block that comes after
+// the first.
+const headerLen = 16
+
 // The layout of a pcap file (draft-ietf-opsawg-pcap): a header of 24 octets,
 // then records with a header of 16.
 
-func pcapHeader(f *frames) (int64, error) {
+func pcapHeader(f *frames) (record, error) {
 	b, err := f.peek(24)
 	if err != nil {
-		return 0, err
+		return record{}, err
 	}
 	f.links = []linkType{linkType(f.order.Uint32(b[20:]))}
 	f.next = pcapRecord
-	return 24, nil
+	return record{length: 24, vital: true}, nil
 }
 
-func pcapRecord(f *frames) (int64, error) {
-	b, err := f.peek(16)
+func pcapRecord(f *frames) (record, error) {
+	b, err := f.peek(headerLen)
 	if err != nil {
-		return 0, err
+		return record{}, err
 	}
-	return 16 + int64(f.order.Uint32(b[8:])), nil
+	return record{length: 16 + int64(f.order.Uint32(b[8:]))}, nil
 }
 
 // The layout of a pcapng file (draft-ietf-opsawg-pcapng): blocks, each with
@@ -39,21 +43,21 @@ var blockLen = map[uint32]uint32{
 	blockInterface: 20, blockPacket: 32, blockSimple: 16, blockEnhanced: 32, blockSection: 28,
 }
 
-func pcapngBlock(f *frames) (int64, error) {
+func pcapngBlock(f *frames) (record, error) {
 	b, err := f.peek(12)
 	if err != nil {
-		return 0, err
+		return record{}, err
 	}
 	if binary.BigEndian.Uint32(b) == blockSection {
 		if f.order = sectionOrder(b[8:]); f.order == nil {
-			return 0, f.malformed("has no byte-order magic")
+			return record{}, f.malformed("has no byte-order magic")
 		}
 	}
-	length := f.order.Uint32(b[4:])
-	if length < max(12, blockLen[f.order.Uint32(b)]) || length%4 != 0 {
-		return 0, f.malformed("claims %d octets", length)
+	kind, length := f.order.Uint32(b), f.order.Uint32(b[4:])
+	if length < max(12, blockLen[kind]) || length%4 != 0 {
+		return record{}, f.malformed("claims %d octets", length)
 	}
-	return int64(length), nil
+	return record{int64(length), kind == blockSection || kind == blockInterface}, nil
 }
 
 // pcapngCheck takes down what a whole block says of interfaces, and refuses
@@ -65,6 +69,9 @@ func pcapngCheck(f *frames) error {
 	case blockSection:
 		f.links = nil
 	case blockInterface:
+		if len(f.links) == maxInterfaces {
+			return f.malformed("is of one interface too many: at most %d are read", maxInterfaces)
+		}
 		if len(f.links) == 0 {
 			f.snap = f.order.Uint32(b[12:])
 		}

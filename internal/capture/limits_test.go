@@ -86,12 +86,12 @@ func TestLiveDrops(t *testing.T) {
 	client, server := nettest.Pair(t)
 	w := &FilterSpec{Matches: []Match{{Proto: knock.TCP, First: 7000, Last: 7000}}}
 	l := listen(t, server, "eth0", w)
-	const frames = ringSize / minFrame
-	if err := flood(client, "eth0", hardwareAddr(server, "eth0"), frames+5000); err != nil {
+	const frames = RingSize / minFrame
+	if err := flood(client, "eth0", server.Hardware("eth0"), frames+5000); err != nil {
 		t.Fatal(err)
 	}
 	var drops uint64
-	for deadline := time.Now().Add(patience); drops == 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(nettest.Patience); drops == 0; time.Sleep(time.Millisecond) {
 		var err error
 		if drops, err = l.Drops(); err != nil || time.Now().After(deadline) {
 			t.Fatalf("%d drops, %v", drops, err)
@@ -110,14 +110,14 @@ func TestLiveDrops(t *testing.T) {
 	}
 
 	// A packet that comes after a loss shows it.
-	if err := flood(client, "eth0", hardwareAddr(server, "eth0"), frames+5000); err != nil {
+	if err := flood(client, "eth0", server.Hardware("eth0"), frames+5000); err != nil {
 		t.Fatal(err)
 	}
 	for n := 0; !l.HasDrops(); n++ {
 		if n == 2*frames {
 			t.Fatal("the loss is not noticed")
 		}
-		flood(client, "eth0", hardwareAddr(server, "eth0"), 1)
+		flood(client, "eth0", server.Hardware("eth0"), 1)
 		if _, err := l.Next(); err != nil {
 			t.Fatal(err)
 		}

@@ -41,7 +41,7 @@ func inject(t *testing.T, h *nettest.Host, ifname string, frame []byte) {
 func TestLiveTags(t *testing.T) {
 	readers(t, func(t *testing.T) {
 		client, server := nettest.Pair(t)
-		macs := append(hardwareAddr(server, "eth0"), hardwareAddr(client, "eth0")...)
+		macs := append(server.Hardware("eth0"), client.Hardware("eth0")...)
 		r := read(listen(t, server, "eth0", wantUDP(1, 2, 3, 4, 5, 6, 7, 8, 9)))
 		for i, tags := range []string{
 			"\x08\x00",
@@ -67,7 +67,7 @@ func TestLiveTags(t *testing.T) {
 // TestLiveTagsIPv6 is the same with IPv6, on all interfaces.
 func TestLiveTagsIPv6(t *testing.T) {
 	client, server := nettest.Pair(t)
-	macs := append(hardwareAddr(server, "eth0"), hardwareAddr(client, "eth0")...)
+	macs := append(server.Hardware("eth0"), client.Hardware("eth0")...)
 	r := read(listen(t, server, Any, wantUDP(1, 2, 3)))
 	for i, tags := range []string{"\x86\xdd", "\x81\x00\x00\x0a\x86\xdd", "\x88\xa8\x60\x0b\x81\x00\x60\x0a\x86\xdd"} {
 		inject(t, client, "eth0", bytes.Join([][]byte{macs, []byte(tags), []byte(udp6(uint16(i + 1)))}, nil))

@@ -88,7 +88,7 @@ func (l *Live) prepare(fd int) error {
 	if err != nil {
 		return err
 	}
-	r, err := openRing(fd, l.spec.MaxPayload())
+	r, err := openRing(fd, l.spec.MaxPayload(), l.spec.Ring)
 	if err == nil {
 		l.receiver = newReceiver(r)
 		return nil

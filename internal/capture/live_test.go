@@ -19,9 +19,6 @@ import (
 
 func TestMain(m *testing.M) { nettest.Main(m) }
 
-// patience is how long a packet may take that has to come.
-const patience = 10 * time.Second
-
 // wantUDP is what a door with the given UDP ports wants.
 func wantUDP(ports ...uint16) *FilterSpec {
 	w := &FilterSpec{}
@@ -95,7 +92,7 @@ func (r *reading) next(t *testing.T) Captured {
 		return p
 	case err := <-r.ended:
 		t.Fatalf("the source ended: %v", err)
-	case <-time.After(patience):
+	case <-time.After(nettest.Patience):
 		t.Fatal("no packet came")
 	}
 	return Captured{}
@@ -124,9 +121,28 @@ func send(t *testing.T, h *nettest.Host, dst string, ports ...uint16) {
 func readers(t *testing.T, f func(t *testing.T)) {
 	t.Run("ring", f)
 	t.Run("plain", func(t *testing.T) {
-		openRing = func(fd, payload int) (*ring, error) { return nil, errors.New("no ring") }
+		openRing = func(fd, payload, size int) (*ring, error) { return nil, errors.New("no ring") }
 		defer func() { openRing = newRing }()
 		f(t)
+	})
+}
+
+// TestStamps: packets that waited have the time at which they came, not the one
+// at which they were read.
+func TestStamps(t *testing.T) {
+	readers(t, func(t *testing.T) {
+		client, server := nettest.Pair(t)
+		l := listen(t, server, "eth0", wantUDP(7000))
+		// The kernel begins to stamp packets a while after it was asked to.
+		nettest.Eventually(t, "a packet has the time at which it came", func() bool {
+			send(t, client, nettest.Server4, 7000, 7000, 7000)
+			sent := time.Now()
+			batch, err := l.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return !batch[0].Time.After(sent)
+		})
 	})
 }
 
@@ -167,7 +183,7 @@ func TestLive(t *testing.T) {
 			if err != os.ErrClosed {
 				t.Errorf("the reader ended with %v", err)
 			}
-		case <-time.After(patience):
+		case <-time.After(nettest.Patience):
 			t.Fatal("Close did not wake the reader")
 		}
 		if err := l.SetFilter(wantUDP(1)); !errors.Is(err, os.ErrClosed) {
@@ -323,8 +339,18 @@ func TestLiveInterfaces(t *testing.T) {
 	})
 }
 
+// TestClock: with whatever seconds the kernel counts in 32 bits, before 2038,
+// after it, and when they begin again from 0.
 func TestClock(t *testing.T) {
-	start := time.Now()
+	for _, start := range []time.Time{
+		time.Now(), time.Date(2040, 2, 29, 12, 0, 0, 5e8, time.UTC),
+		time.Unix(1<<31-6, 1), time.Unix(1<<32-6, 999_999_999),
+	} {
+		testClock(t, start)
+	}
+}
+
+func testClock(t *testing.T, start time.Time) {
 	c := clock{latest: start}
 	at := func(read, stamp time.Duration) time.Duration {
 		s := start.Add(stamp)
@@ -339,7 +365,11 @@ func TestClock(t *testing.T) {
 		{8 * time.Second, 8 * time.Second, 8 * time.Second},
 	} {
 		if got := at(tt.read, tt.stamp); got != tt.want {
-			t.Errorf("%d: got %v, want %v", i, got, tt.want)
+			t.Errorf("%v, %d: got %v, want %v", start, i, got, tt.want)
 		}
+	}
+	now := start.Add(time.Hour)
+	if got := c.at(now, 0, 0); got != now { // a packet without a time
+		t.Errorf("%v: got %v", start, got)
 	}
 }

@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"os"
 	"slices"
-	"unsafe"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,14 +17,32 @@ type plain struct {
 }
 
 func newPlain(fd int) (*plain, error) {
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1); err != nil {
+	if err := stampPackets(fd); err != nil {
 		return nil, os.NewSyscallError("SO_TIMESTAMPNS", err)
 	}
 	// The first takes CAP_NET_ADMIN, the second stops at net.core.rmem_max.
-	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, ringSize) != nil {
-		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, ringSize)
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, RingSize) != nil {
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, RingSize)
 	}
-	return &plain{buf: make([]byte, 1<<16), control: make([]byte, unix.CmsgSpace(int(unsafe.Sizeof(unix.Timespec{}))))}, nil
+	return &plain{buf: make([]byte, 1<<16), control: make([]byte, unix.CmsgSpace(binary.Size(kernelTime{})))}, nil
+}
+
+// kernelTime is struct __kernel_timespec of linux/time_types.h, in which a time
+// has 64 bits on every system.
+type kernelTime struct{ Sec, Nsec int64 }
+
+// stampPackets has the kernel say when each packet came, as a kernelTime. One
+// older than Linux 5.1 says it so on 64-bit systems alone; on others packets
+// have no time of their own.
+func stampPackets(fd int) error {
+	err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS_NEW, 1)
+	if err != unix.ENOPROTOOPT {
+		return err
+	}
+	if strconv.IntSize == 32 {
+		return nil
+	}
+	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
 }
 
 // read implements reader.
@@ -58,11 +76,12 @@ func (p *plain) stamp(control []byte) {
 		return
 	}
 	for _, m := range messages {
-		if m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SO_TIMESTAMPNS {
-			var ts unix.Timespec
-			if _, err := binary.Decode(m.Data, binary.NativeEndian, &ts); err == nil {
-				p.raw.sec, p.raw.nsec = uint32(ts.Sec), uint32(ts.Nsec)
-			}
+		if m.Header.Level != unix.SOL_SOCKET || m.Header.Type != unix.SO_TIMESTAMPNS_NEW && m.Header.Type != unix.SO_TIMESTAMPNS {
+			continue
+		}
+		var at kernelTime
+		if _, err := binary.Decode(m.Data, binary.NativeEndian, &at); err == nil {
+			p.raw.sec, p.raw.nsec = uint32(at.Sec), uint32(at.Nsec)
 		}
 	}
 }

@@ -37,7 +37,7 @@ type reader interface {
 type raw struct {
 	octets     []byte // from the network header on, as far as they were kept
 	wire       int    // how many there were
-	sec, nsec  uint32 // when, by CLOCK_REALTIME
+	sec, nsec  uint32 // when, by CLOCK_REALTIME: the seconds modulo 2^32; 0, 0: not known
 	ifIndex    int
 	dropped    bool   // some before it were dropped
 	packetType uint8  // PACKET_HOST and so on, linux/if_packet.h
@@ -103,9 +103,13 @@ func (rx *receiver) close() { rx.reader.close() }
 // when somebody sets the clock: they have a monotonic reading.
 type clock struct{ latest time.Time }
 
-// at returns the time of a packet that is read now.
+// at returns the time of a packet that is read now. Of the seconds of both only
+// the difference counts: 32 bits of them do in every year.
 func (c *clock) at(now time.Time, sec, nsec uint32) time.Time {
-	age := now.Sub(time.Unix(int64(sec), int64(nsec)))
+	var age time.Duration
+	if sec != 0 || nsec != 0 {
+		age = time.Duration(int32(uint32(now.Unix())-sec))*time.Second + time.Duration(now.Nanosecond()-int(nsec))
+	}
 	c.latest = now.Add(-min(max(age, 0), max(now.Sub(c.latest), 0)))
 	return c.latest
 }

@@ -48,7 +48,7 @@ func TestFollowReopens(t *testing.T) {
 		send(t, client, nettest.Server4, 7000)
 		select {
 		case <-got:
-		case <-time.After(patience):
+		case <-time.After(nettest.Patience):
 			t.Fatal("no packet came")
 		}
 		f.mu.Lock()
@@ -117,7 +117,7 @@ func TestFollowWatchesAgain(t *testing.T) {
 		for len(l.On) == 0 {
 			l = <-f.Changes()
 		}
-	case <-time.After(patience):
+	case <-time.After(nettest.Patience):
 		t.Fatal("the change was not noticed")
 	}
 	mu.Lock()

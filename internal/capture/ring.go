@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"cmp"
 	"math/bits"
 	"os"
 	"sync/atomic"
@@ -9,10 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// RingSize is how many octets of packets may wait to be read, where memory is not
+// short. A ring whose frames hold more than headers is twice as large, since it
+// has far fewer of them.
+const RingSize = 4 << 20
+
 const (
-	// ringSize is of a ring in octets; one whose frames hold more than headers is
-	// twice as large, since it has far fewer of them.
-	ringSize  = 4 << 20
 	blockSize = 64 << 10 // octets, a multiple of every frame's
 	minFrame  = 256
 	maxFrame  = 8 << 10
@@ -20,7 +23,8 @@ const (
 	// struct sockaddr_ll and 16 octets, each aligned (TPACKET2_HDRLEN of
 	// linux/if_packet.h, and tpacket_rcv in net/packet/af_packet.c).
 	frameHead = 80
-	// maxHeld is how many frames are kept from the kernel at a time.
+	// maxHeld is how many frames are kept from the kernel at a time, of a small
+	// ring at most half.
 	maxHeld = 1024
 )
 
@@ -41,8 +45,8 @@ type ring struct {
 var openRing = newRing
 
 // newRing maps a ring whose frames hold the longest packet that has so many
-// octets of payload.
-func newRing(fd, payload int) (*ring, error) {
+// octets of payload, of a size in octets, 0 for RingSize.
+func newRing(fd, payload, size int) (*ring, error) {
 	frame := min(max(minFrame, 1<<bits.Len(uint(frameHead+headers+payload-1))), maxFrame)
 	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VERSION, unix.TPACKET_V2); err != nil {
 		return nil, os.NewSyscallError("PACKET_VERSION", err)
@@ -51,7 +55,7 @@ func newRing(fd, payload int) (*ring, error) {
 	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_COPY_THRESH, 1); err != nil {
 		return nil, os.NewSyscallError("PACKET_COPY_THRESH", err)
 	}
-	size := ringSize
+	size = max(cmp.Or(size, RingSize)/blockSize, 1) * blockSize
 	if frame > minFrame {
 		size *= 2
 	}
@@ -78,7 +82,7 @@ func (r *ring) header(frame int) *unix.Tpacket2Hdr {
 // read implements reader.
 func (r *ring) read(fd int, take func(*raw) bool) (more bool, err error) {
 	r.giveBack()
-	for r.held < maxHeld {
+	for r.held < min(maxHeld, r.count/2) {
 		status := atomic.LoadUint32(&r.header(r.next).Status)
 		if status&unix.TP_STATUS_USER == 0 {
 			return false, nil

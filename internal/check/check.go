@@ -83,7 +83,9 @@ func (s Setup) Daemon() (*Report, error) {
 	if len(engine.SPADoors(doors)) > 0 && !state {
 		return r, ErrNoStore
 	}
-	r.events(append(doubts, Doubts(s.Conf, s.Actions)...))
+	r.events(doubts)
+	s.checkHistory(r)
+	r.events(Doubts(s.Conf, s.Actions))
 	r.advise(s.Conf.Advice...)
 	r.add(commandAdvice(s.Conf)...)
 	r.advise(engine.KeyAdvice(doors)...)

@@ -9,6 +9,8 @@ import (
 
 	"knockd/internal/cli"
 	"knockd/internal/config"
+	"knockd/internal/event"
+	"knockd/internal/history"
 	"knockd/internal/openings/journal"
 	"knockd/internal/statefile"
 )
@@ -55,4 +57,18 @@ func (s Setup) checkState(r *Report) (ok bool, err error) {
 		r.warn(warning)
 	}
 	return false, err
+}
+
+// checkHistory says why the history's file could not be used.
+func (s Setup) checkHistory(r *Report) {
+	if s.Conf.HistoryFile == "" {
+		return
+	}
+	switch err := history.Check(s.Conf.HistoryFile); {
+	case err == nil:
+	case s.hidden(err):
+		r.add(Finding{Unseen, err.Error()})
+	default:
+		r.warn(event.HistoryFailed{Err: err}.Text())
+	}
 }

@@ -188,7 +188,7 @@ const quotesStay = "the quotes belong to it, since there is no quoting"
 // adviseOptions looks at [options].
 func (p *parser) adviseOptions() {
 	for _, o := range []struct{ key, value string }{
-		{"logfile", p.config.LogFile}, {"pidfile", p.config.PidFile}, {"statedir", p.config.StateDir},
+		{"logfile", p.config.LogFile}, {"pidfile", p.config.PidFile}, {"statedir", p.config.StateDir}, {"historyfile", p.config.HistoryFile},
 	} {
 		if place, ok := p.options.find(o.key); ok && quoted(o.value) {
 			p.advise(&Fault{place, optionsName, o.key, fmt.Errorf("%s: %s", o.value, quotesStay)})

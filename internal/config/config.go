@@ -42,6 +42,10 @@ type Config struct {
 	LogRate     int           // lines a second that strangers can cause
 	LogFailures bool          // a line for each attempt that fails
 
+	HistoryFile string // as written, perhaps relative; "" means none
+	HistorySize Size   // of the file; as much of the past as half of it is remembered
+	HistoryDays int    // after which what is over is forgotten
+
 	NftMode   NftMode
 	NftTable  Table // the daemon's own
 	GuardHook GuardHook
@@ -74,7 +78,7 @@ func (c *Config) PlaceOf(d *Door, key string) Place {
 // Absolute makes the paths of a configuration absolute that are not: they are
 // those of a directory.
 func (c *Config) Absolute(dir string) {
-	paths := []*string{&c.LogFile, &c.PidFile, &c.StateDir}
+	paths := []*string{&c.LogFile, &c.PidFile, &c.StateDir, &c.HistoryFile}
 	for _, d := range c.Doors {
 		paths = append(paths, &d.OneTimeFile)
 		if d.SPA != nil {

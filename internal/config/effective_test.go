@@ -2,12 +2,13 @@ package config
 
 import (
 	"os"
-	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"knockd/internal/nettest"
 )
 
 // TestEffective: the text has what is inherited and no sequence, and is read to
@@ -17,13 +18,13 @@ func TestEffective(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "testdata/dropin/good.effective", dropIn.Effective())
+	nettest.Golden(t, "testdata/dropin/good.effective", dropIn.Effective())
 	src, err := os.ReadFile("testdata/newkeys.conf")
 	if err != nil {
 		t.Fatal(err)
 	}
 	all := parse(t, string(src))
-	golden(t, "testdata/newkeys.effective", all.Effective())
+	nettest.Golden(t, "testdata/newkeys.effective", all.Effective())
 	for _, secret := range []string{"7000", "8881", "7777", "9992", "9001"} {
 		if strings.Contains(all.Effective(), secret) {
 			t.Errorf("a step is shown: %s", secret)
@@ -134,18 +135,7 @@ func TestRowsAreWritten(t *testing.T) {
 // FuzzEffective: what is written of a configuration is a configuration, which
 // is written the same.
 func FuzzEffective(f *testing.F) {
-	files, _ := filepath.Glob("testdata/config/*.conf")
-	for _, file := range append(files, "testdata/newkeys.conf") {
-		src, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		for section := range strings.SplitSeq("\n"+string(src), "\n[") {
-			if section = "[" + section; len(section) <= maxFuzzed {
-				f.Add([]byte(section))
-			}
-		}
-	}
+	addSections(f)
 	f.Fuzz(func(t *testing.T, src []byte) {
 		if len(src) > maxFuzzed {
 			t.Skip()

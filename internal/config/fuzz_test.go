@@ -1,32 +1,34 @@
 package config
 
 import (
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"knockd/internal/nettest"
 )
 
 // maxFuzzed bounds what is tried. The fuzzer cuts short what it finds
 // interesting, in as many tries as the square of its length.
 const maxFuzzed = 256
 
-// FuzzParse: Parse never panics, never returns a value together with an error,
-// and never lets a door through that cannot open.
-func FuzzParse(f *testing.F) {
+// addSections begins with the sections of the test's files.
+func addSections(f *testing.F) {
 	files, _ := filepath.Glob("testdata/config/*.conf")
 	for _, file := range append(files, "testdata/newkeys.conf") {
-		src, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		for section := range strings.SplitSeq("\n"+string(src), "\n[") {
+		for section := range strings.SplitSeq("\n"+nettest.Read(f, file), "\n[") {
 			if section = "[" + section; len(section) <= maxFuzzed {
 				f.Add([]byte(section))
 			}
 		}
 	}
+}
+
+// FuzzParse: Parse never panics, never returns a value together with an error,
+// and never lets a door through that cannot open.
+func FuzzParse(f *testing.F) {
+	addSections(f)
 	f.Add([]byte("[options]\nusesyslog\n[a]\nsequence=1,2:udp\ntcpflags=syn,!ack\ntarget=192.0.2.1\ncommand=`x`\n"))
 	f.Fuzz(func(t *testing.T, src []byte) {
 		if len(src) > maxFuzzed {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -23,8 +24,12 @@ const maxFile = 64 << 20
 // more memory than all doors.
 func Load(path string) (*Config, error) { return LoadWith(path, Extras{}) }
 
-// Extras are what a Config has beside what a daemon goes by.
-type Extras struct{ Trace, Advice bool }
+// Extras are what a Config has beside what a daemon goes by, and what holds where
+// the files say nothing and not every machine can have the same.
+type Extras struct {
+	Trace, Advice bool
+	MaxAttempts   int // 0: knock.DefaultMaxAttempts
+}
 
 // LoadWith is Load with extras.
 func LoadWith(path string, with Extras) (*Config, error) {
@@ -48,6 +53,7 @@ func (l *loader) load(path string) (*Config, error) {
 	dropIns := l.dropIns(path + ".d")
 	p := newParser(path)
 	p.faults, p.with = l.faults, l.with
+	p.config.MaxAttempts = cmp.Or(l.with.MaxAttempts, p.config.MaxAttempts)
 	c, err := p.parse(source{path, text}, dropIns)
 	if err != nil {
 		return nil, err

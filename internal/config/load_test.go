@@ -26,9 +26,7 @@ func TestLoad(t *testing.T) {
 	if _, err := Load(dir); err == nil || err.Error() != "read configuration: read "+dir+": is a directory" {
 		t.Errorf("directory: %v", err)
 	}
-	if err := os.WriteFile(path, []byte("[a]\nsequence = 1\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	nettest.Write(t, path, "[a]\nsequence = 1\n")
 	c, err := Load(path)
 	if err != nil || len(c.Doors) != 1 || c.Doors[0].Place != (Place{path, 1}) || c.Trace != nil {
 		t.Errorf("%+v, %v", c, err)
@@ -49,7 +47,7 @@ func TestDropIns(t *testing.T) {
 			d.StartCommand, d.StopCommand, d.CmdTimeout, d.StartLimit)
 	}
 	got += strings.Join(c.Warnings, "\n") + "\n" + strings.Join(c.Trace, "\n") + "\n"
-	golden(t, "testdata/dropin/good.txt", got)
+	nettest.Golden(t, "testdata/dropin/good.txt", got)
 }
 
 func TestDropInFaults(t *testing.T) {
@@ -57,7 +55,7 @@ func TestDropInFaults(t *testing.T) {
 	if c != nil || err == nil {
 		t.Fatalf("%+v, %v", c, err)
 	}
-	golden(t, "testdata/dropin/bad.stderr", err.Error()+"\n")
+	nettest.Golden(t, "testdata/dropin/bad.stderr", err.Error()+"\n")
 }
 
 // TestOthersCanWrite: what root will run must be root's own. The user of the
@@ -70,13 +68,9 @@ func TestOthersCanWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, file := range []string{path, dropIn} {
-		if err := os.WriteFile(file, []byte("[a]\nsequence = 1\nnew = yes\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		nettest.Write(t, file, "[a]\nsequence = 1\nnew = yes\n")
 	}
-	if err := os.WriteFile(path, []byte("[b]\nsequence = 1\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	nettest.Write(t, path, "[b]\nsequence = 1\n")
 	const rule, secret = ": must be writable by root alone", ": must be readable by root alone"
 	for _, c := range []struct {
 		file     string

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"knockd/internal/knock"
+	"knockd/internal/nettest"
 )
 
 // TestNewKeys prints all that a file with every new key is read to.
@@ -46,7 +47,7 @@ func TestNewKeys(t *testing.T) {
 	}
 	fmt.Fprintf(&b, "\nWarnings\n%s\n\nAdvice\n%s\n\nTrace\n%s\n",
 		strings.Join(c.Warnings, "\n"), strings.Join(c.Advice, "\n"), strings.Join(c.Trace, "\n"))
-	golden(t, "testdata/newkeys.txt", b.String())
+	nettest.Golden(t, "testdata/newkeys.txt", b.String())
 
 	again, err := Parse("newkeys.conf", src)
 	if err != nil || !slices.EqualFunc(c.Doors, again.Doors, (*Door).Equal) {

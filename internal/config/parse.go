@@ -63,6 +63,7 @@ func newParser(main string) *parser {
 	return &parser{
 		config: &Config{
 			MaxAttempts: knock.DefaultMaxAttempts, LogRate: DefaultLogRate,
+			HistorySize: DefaultHistorySize, HistoryDays: DefaultHistoryDays,
 			NftMode: DefaultNftMode, NftTable: DefaultNftTable, GuardHook: HookInput, NftMark: DefaultNftMark,
 		},
 		main: main, files: map[string]int{}, named: map[string][]*rawDoor{},

@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"net/netip"
 	"os"
@@ -15,26 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"knockd/internal/knock"
+	"knockd/internal/nettest"
 )
-
-var update = flag.Bool("update", false, "rewrite the expected texts in testdata")
-
-// golden compares with a file, or rewrites it.
-func golden(t *testing.T, path, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", path, diff)
-	}
-}
 
 func TestFaults(t *testing.T) {
 	files, err := filepath.Glob("testdata/config/bad-*.conf")
@@ -51,7 +32,7 @@ func TestFaults(t *testing.T) {
 			if err == nil || config != nil {
 				t.Fatalf("config %v, error %v", config, err)
 			}
-			golden(t, strings.TrimSuffix(file, ".conf")+".stderr", err.Error()+"\n")
+			nettest.Golden(t, strings.TrimSuffix(file, ".conf")+".stderr", err.Error()+"\n")
 		})
 	}
 }
@@ -92,7 +73,7 @@ func TestEveryKey(t *testing.T) {
 	want := &Config{
 		LogFile: "/var/log/knockd.log", PidFile: "run/knockd.pid",
 		Interfaces: []string{"eth0", "wg0"}, UseSyslog: true,
-		MaxAttempts: 262144, LogRate: 100,
+		MaxAttempts: 262144, LogRate: 100, HistorySize: 4 << 20, HistoryDays: 90,
 		NftMode: "guard", NftTable: Table{Family: "inet", Name: "knockd"}, GuardHook: "input", NftMark: Mark{Value: 0x100000, Mask: 0x100000},
 		Doors: []*Door{{
 			Door: knock.Door{
@@ -326,9 +307,9 @@ func TestOptionsChanged(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	c := parse(t, "[options]\nLogFile=/y\nPidFile=p\nInterface=eth0\nUseSyslog\nStateDir=s\nOnStop=keep\nMaxAttempts=1\nLogRate=1\n"+
-		"nft_mode=mark\nnft_table=t\nguard_hook=prerouting\nnft_mark=1\nmax_failures=1/1,1\n")
+		"HistoryFile=h\nHistorySize=1 MB\nHistoryDays=1\nnft_mode=mark\nnft_table=t\nguard_hook=prerouting\nnft_mark=1\nmax_failures=1/1,1\n")
 	want := []string{"LogFile", "PidFile", "Interface", "UseSyslog", "StateDir", "OnStop", "MaxAttempts", "LogRate",
-		"nft_mode", "nft_table", "guard_hook", "nft_mark", "max_failures", "never_ignore"}
+		"HistoryFile", "HistorySize", "HistoryDays", "nft_mode", "nft_table", "guard_hook", "nft_mark", "max_failures", "never_ignore"}
 	if got, _ := a.OptionsChanged(c); !reflect.DeepEqual(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}

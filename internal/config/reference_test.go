@@ -3,33 +3,24 @@ package config
 import (
 	"bufio"
 	"bytes"
-	"flag"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"knockd/internal/conformance"
 	"knockd/internal/nettest"
 )
-
-var seed = flag.Uint64("seed", 0, "of the random configurations; 0 means another one each time")
 
 // TestReference gives random configurations to Debian's knockd 0.8 and to
 // Parse: whatever the reference refuses is refused, and what both take is read
 // to the same. It needs the package knockd.
 func TestReference(t *testing.T) {
 	reference := findReference(t)
-	if *seed == 0 {
-		*seed = uint64(time.Now().UnixNano())
-	}
-	t.Logf("-seed=%d", *seed)
-	g := generator{rand.New(rand.NewPCG(*seed, 0))}
+	g := generator{nettest.Rand(t)}
 	both := 0
 	for i := range 60 {
 		src := g.config()
@@ -65,9 +56,7 @@ func findReference(t *testing.T) string {
 func referenceReads(t *testing.T, knockd, src string) (trace []string, ok bool) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "k.conf")
-	if err := os.WriteFile(path, []byte(src), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	nettest.Write(t, path, src)
 	cmd := exec.Command(knockd, "-i", "lo", "-D", "-c", path)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

@@ -85,7 +85,7 @@ func TestRows(t *testing.T) {
 func TestOptionsFixed(t *testing.T) {
 	a := parse(t, "")
 	b := parse(t, "[options]\nLogFile=/y\nPidFile=p\nInterface=eth0\nUseSyslog\nStateDir=s\nOnStop=keep\nMaxAttempts=1\nLogRate=1\n"+
-		"nft_mode=mark\nnft_table=t\nguard_hook=prerouting\nnft_mark=1\nmax_failures=1/1,1\nnever_ignore=192.0.2.1\nStart_Limit=1\nAllowDuplicates\n")
+		"HistoryFile=h\nHistorySize=1 MB\nHistoryDays=1\nnft_mode=mark\nnft_table=t\nguard_hook=prerouting\nnft_mark=1\nmax_failures=1/1,1\nnever_ignore=192.0.2.1\nStart_Limit=1\nAllowDuplicates\n")
 	want := []string{"PidFile", "Interface", "StateDir", "MaxAttempts", "nft_mode", "nft_table", "guard_hook", "nft_mark"}
 	if _, got := a.OptionsChanged(b); !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)

@@ -48,9 +48,7 @@ func TestStateDir(t *testing.T) {
 			}
 			path := filepath.Join(t.TempDir(), "[k].conf")
 			dropIn := path + ".d/x.conf"
-			if err := os.WriteFile(path, []byte("rubbish\n"+names("/main")), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			nettest.Write(t, path, "rubbish\n"+names("/main"))
 			if err := os.Mkdir(path+".d", 0o700); err != nil {
 				t.Fatal(err)
 			}

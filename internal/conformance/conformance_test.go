@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"knockd/internal/nettest"
 )
 
 func TestDecisions(t *testing.T) {
@@ -34,7 +36,7 @@ b: running command: /bin/true 10.0.0.2
 // TestRandomSurvivesTheFile: what Random makes is what a reader of its files
 // finds in them.
 func TestRandomSurvivesTheFile(t *testing.T) {
-	trace := Random(rng(t), 1)
+	trace := Random(nettest.Rand(t), 1)
 	doors, err := readDoors(trace.Config)
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +45,7 @@ func TestRandomSurvivesTheFile(t *testing.T) {
 		t.Errorf("read back:\n%s\nwant:\n%s", got, trace.Config)
 	}
 	name := t.TempDir() + "/trace.pcap"
-	write(t, name, Capture(trace.Packets))
+	nettest.Write(t, name, string(Capture(trace.Packets)))
 	packets, err := ReadCapture(name)
 	if err != nil {
 		t.Fatal(err)

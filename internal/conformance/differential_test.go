@@ -13,37 +13,20 @@ import (
 
 	"knockd/internal/config"
 	"knockd/internal/knock"
+	"knockd/internal/nettest"
 	"knockd/internal/packet"
 )
 
 var (
-	seed   = flag.Uint64("seed", 0, "of the random traces; 0: by the clock")
 	traces = flag.Int("traces", 40, "random traces to give to the installed knockd")
 	all    = flag.String("conformance", "", "a directory of further recorded traces")
 )
-
-// rng returns random numbers that a later run with -seed repeats.
-func rng(t *testing.T) *rand.Rand {
-	n := *seed
-	if n == 0 {
-		n = uint64(time.Now().UnixNano())
-	}
-	t.Logf("repeat with: go test ./internal/conformance -run %s -seed %d", t.Name(), n)
-	return rand.New(rand.NewPCG(n, 0))
-}
-
-func write(t *testing.T, name string, data []byte) {
-	t.Helper()
-	if err := os.WriteFile(name, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
 
 // TestModelIsKnockd: the model with the list bug decides what the installed
 // knockd decides. So what the model without it decides is what knockd would.
 func TestModelIsKnockd(t *testing.T) {
 	oracle := NewOracle(t)
-	random := rng(t)
+	random := nettest.Rand(t)
 	for i := range *traces {
 		trace := Random(random, time.Second)
 		got := (&Model{Doors: trace.Doors, ListBug: true}).Run(trace.Packets)
@@ -56,7 +39,7 @@ func TestModelIsKnockd(t *testing.T) {
 // TestTrackerIsModel: the tracker decides what the model without the bug does,
 // whole seconds or not, also when the number of attempts is bounded.
 func TestTrackerIsModel(t *testing.T) {
-	random := rng(t)
+	random := nettest.Rand(t)
 	for i := range 10 * *traces {
 		trace := Random(random, []time.Duration{time.Second, time.Millisecond, 1}[i%3])
 		limit := 100
@@ -73,7 +56,7 @@ func TestTrackerIsModel(t *testing.T) {
 // TestRepeatsDecideNothing: segments that took a step, sent again within 40
 // seconds, change nothing, wherever they fall.
 func TestRepeatsDecideNothing(t *testing.T) {
-	random := rng(t)
+	random := nettest.Rand(t)
 	for i := range 4 * *traces {
 		trace := Random(random, time.Second)
 		want := Track(trace, 100)
@@ -110,7 +93,7 @@ func withRepeats(random *rand.Rand, trace *Trace) (out []Packet) {
 
 // TestListBugShows: the switch of the model is not for nothing.
 func TestListBugShows(t *testing.T) {
-	random := rng(t)
+	random := nettest.Rand(t)
 	for range 100 {
 		trace := Random(random, time.Second)
 		with := (&Model{Doors: trace.Doors, ListBug: true}).Run(trace.Packets)
@@ -161,7 +144,7 @@ func recorded(t *testing.T) []string {
 // TestReadersAgree: the project's readers of configurations and packets find
 // in recorded and random traces what this package's own find.
 func TestReadersAgree(t *testing.T) {
-	random := rng(t)
+	random := nettest.Rand(t)
 	for range *traces {
 		trace := Random(random, time.Second)
 		agree(t, trace)

@@ -16,6 +16,7 @@ import (
 	"knockd/internal/engine"
 	"knockd/internal/event"
 	"knockd/internal/eventlog"
+	"knockd/internal/history"
 	"knockd/internal/hostnames"
 	"knockd/internal/nft"
 	"knockd/internal/openings"
@@ -41,6 +42,7 @@ type Options struct {
 	OnceFile string
 	Verbose  bool // say on standard output, beside the log, what goes on
 	Debug    bool // and every packet that could be a knock
+	Limits   Limits
 
 	// Load reads and checks the configuration again.
 	Load func() (*config.Config, error)
@@ -62,6 +64,12 @@ type Options struct {
 	limit  func(keep uint64) error
 }
 
+// Limits are what there is memory for; what is 0 has its usual limit.
+type Limits struct {
+	Openings int // held at once
+	Ring     int // octets of packets that wait to be read
+}
+
 // source is where packets come from.
 type source interface {
 	capture.Source
@@ -81,6 +89,7 @@ type Daemon struct {
 	conf      *config.Config
 	engine    *engine.Engine
 	manager   *openings.Manager // for any goroutine
+	history   *history.History  // for any goroutine
 	source    source            // the feed's goroutine calls Next, the loop all else
 	listening capture.Listening
 	drops     event.Tally        // packets that the kernel has dropped
@@ -135,8 +144,10 @@ func New(conf *config.Config, o Options) (*Daemon, error) {
 	if limited != nil {
 		doubts = append(doubts, limited)
 	}
+	d.remember()
 	d.manager = openings.New(openings.Options{
 		Log: o.Log, Actions: o.Actions, Journal: o.Journal, Keep: conf.KeepOnStop, Workers: running,
+		Held: o.Limits.Openings,
 	})
 	d.logAll(append(doubts, check.Doubts(conf, o.Actions)...))
 	return d, nil
@@ -229,6 +240,7 @@ func (d *Daemon) shutDown(ctx context.Context) {
 		d.background.Go(func() { d.used.Close() })
 		d.waitBackground()
 	}
+	d.history.Close()
 }
 
 // loop is the one goroutine that owns the engine.

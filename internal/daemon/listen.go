@@ -98,7 +98,7 @@ func (d *Daemon) sayRest() {
 
 // filterSpec describes what the doors can use, for the kernel's filter.
 func (d *Daemon) filterSpec() *capture.FilterSpec {
-	w := &capture.FilterSpec{OnlyIPv4: d.OnlyIPv4, AnyFlags: d.engine.AnyFlags()}
+	w := &capture.FilterSpec{OnlyIPv4: d.OnlyIPv4, AnyFlags: d.engine.AnyFlags(), Ring: d.Limits.Ring}
 	for _, door := range d.engine.Doors() {
 		w.AddDoor(&door.Door)
 		if keys := door.Keys(); keys != nil {

@@ -101,6 +101,7 @@ func (d *Daemon) reloaded(conf *config.Config, doors []*engine.Door, doubts []ev
 	d.conf = conf
 	d.Log.SetRate(conf.LogRate)
 	d.manager.SetKeep(conf.KeepOnStop)
+	d.history.Set(historySettings(conf))
 	d.swap(doors)
 	d.logAll(d.guardNotListening())
 	d.closeGuard()

@@ -232,6 +232,26 @@ func TestUsedOnce(t *testing.T) {
 	}
 }
 
+// Test2040: messages, their times and what was used are told apart after 2038.
+func Test2040(t *testing.T) {
+	h := newHost(t)
+	h.clock = time.Unix(1<<31-10, 0)
+	h.restart()
+	for _, step := range []time.Duration{5 * time.Second, time.Minute, 2 * 365 * 24 * time.Hour} {
+		h.clock = h.clock.Add(step)
+		p, old, early := h.message(0), h.message(-3*time.Minute), h.message(3*time.Minute)
+		h.opens(p)
+		h.shut("at once", p, "refused: used before")
+		h.restart()
+		h.shut("after a restart", p, "refused: used before")
+		h.shut("old", old, "too old (limit 120 s), check the clocks")
+		h.shut("early", early, "too early (limit 120 s), check the clocks")
+	}
+	if y := h.clock.Year(); y != 2040 {
+		t.Errorf("the clock is in %d", y)
+	}
+}
+
 // TestStoreTakenAway: a store that was deleted while no daemon ran makes
 // nothing new that could have been used, also by clients with a fast clock.
 func TestStoreTakenAway(t *testing.T) {

@@ -3,6 +3,7 @@ package event
 import (
 	"fmt"
 	"net/netip"
+	"strconv"
 	"time"
 
 	"knockd/internal/knock"
@@ -22,6 +23,16 @@ func (k Knocker) String() string {
 	return k.Addr.String() + " (" + k.Host + ")"
 }
 
+// at appends what happened to the knocker at a door. A flood makes so many of
+// these lines that it counts what each costs.
+func (k Knocker) at(b []byte, door knock.DoorID, what string) []byte {
+	b = k.Addr.AppendTo(b)
+	if k.Host != "" {
+		b = append(append(append(b, " ("...), k.Host...), ')')
+	}
+	return append(append(append(append(b, ": "...), door.Name...), ": "...), what...)
+}
+
 // Stage says that a knocker has taken a step.
 type Stage struct {
 	limited
@@ -30,7 +41,10 @@ type Stage struct {
 	Stage   int // 1 after the first step
 }
 
-func (e Stage) Text() string { return fmt.Sprintf("%v: %s: Stage %d", e.Knocker, e.Door.Name, e.Stage) }
+func (e Stage) Text() string {
+	var b [128]byte
+	return string(strconv.AppendInt(e.Knocker.at(b[:0], e.Door, "Stage "), int64(e.Stage), 10))
+}
 
 // Expired says that seq_timeout passed before the sequence was complete.
 type Expired struct {
@@ -41,7 +55,8 @@ type Expired struct {
 }
 
 func (e Expired) Text() string {
-	return fmt.Sprintf("%v: %s: sequence timeout (stage %d)", e.Knocker, e.Door.Name, e.Stage)
+	var b [128]byte
+	return string(append(strconv.AppendInt(e.Knocker.at(b[:0], e.Door, "sequence timeout (stage "), int64(e.Stage), 10), ')'))
 }
 
 // AttemptFailed says that a hit has ended an attempt.
@@ -82,7 +97,10 @@ type Admitted struct {
 	Knocker Knocker
 }
 
-func (e Admitted) Text() string { return fmt.Sprintf("%v: %s: OPEN SESAME", e.Knocker, e.Door.Name) }
+func (e Admitted) Text() string {
+	var b [128]byte
+	return string(e.Knocker.at(b[:0], e.Door, "OPEN SESAME"))
+}
 
 // Ignored says that a knocker has failed too often.
 type Ignored struct {

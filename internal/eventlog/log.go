@@ -44,6 +44,7 @@ type Log struct {
 	now func() time.Time
 
 	mu      sync.Mutex
+	taps    []Tap
 	wake    *sync.Cond
 	queue   []Record
 	writing int // records that the writer has taken from the queue
@@ -52,6 +53,10 @@ type Log struct {
 	limit   limiter
 	summing bool // summarize will be called
 }
+
+// Tap is told of each event when it happens, whoever is to read of it: also while
+// a disk is slow. It must be quick and must not call the Log.
+type Tap func(*Record)
 
 // Outputs is where events go, by their Audience; a nil Sink takes none.
 type Outputs struct {
@@ -96,6 +101,9 @@ func (l *Log) Event(e event.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	r.At = l.now()
+	for _, tap := range l.taps {
+		tap(r)
+	}
 	switch to := e.Audience(); {
 	case to == event.Debug && l.full():
 		return
@@ -103,6 +111,13 @@ func (l *Log) Event(e event.Event) {
 		l.limit.spend(r.At, r.Text)
 	}
 	l.append(*r)
+}
+
+// Tap has a Tap told of what happens from now on.
+func (l *Log) Tap(tap Tap) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.taps = append(l.taps, tap)
 }
 
 // tell writes an event about those left out, if there is one.

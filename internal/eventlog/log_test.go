@@ -56,6 +56,32 @@ func (m *memory) Write(r *Record) error {
 	return nil
 }
 
+// TestTap: who taps is told of what happens, whoever is to read of it and though
+// the disk is slow.
+func TestTap(t *testing.T) {
+	slow := memory{block: make(chan struct{})}
+	l := New(Outputs{Log: &slow}, 1)
+	var told []string
+	l.Tap(func(r *Record) {
+		if r.At.IsZero() {
+			t.Errorf("%s: no time", r.Text)
+		}
+		told = append(told, r.Text)
+	})
+	for range maxQueued {
+		l.Event(said{"waits", event.Log})
+	}
+	l.Event(said{"not read", event.Debug})
+	l.Event(said{"read", event.Log})
+	l.stranger("one")
+	l.stranger("too many")
+	if n := len(told); n != maxQueued+2 || told[n-2] != "not read" || told[n-1] != "read" {
+		t.Errorf("%d told, the last %q", n, told[len(told)-2:])
+	}
+	close(slow.block)
+	l.Close()
+}
+
 func TestAudiences(t *testing.T) {
 	var log, verbose, terminal, watchers memory
 	l := New(Outputs{&log, &verbose, &terminal, &watchers}, 10)

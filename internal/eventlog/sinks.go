@@ -38,34 +38,48 @@ func (s *File) Write(r *Record) error { return Stamped{s.Output}.Write(r) }
 // writeAll writes the events that are for the log at once, whole lines only to
 // a call of write(2): other programs may append to the same file.
 func (s *File) writeAll(records []Record) error {
-	var b, prefix []byte
-	var second int64 // to which the prefix belongs
-	var failed error
-	flush := func() {
-		if len(b) == 0 {
-			return
-		}
-		if _, err := s.Output.Write(b); failed == nil {
-			failed = err
-		}
-		b = b[:0]
-	}
-	for _, r := range records {
-		if r.Event.Audience()&event.Log == 0 {
-			continue
-		}
-		if now := r.At.Unix(); now != second || prefix == nil {
-			second, prefix = now, r.At.Local().AppendFormat(prefix[:0], stamp)
-		}
-		for line := range strings.SplitSeq(r.Text, "\n") {
-			b = append(append(append(b, prefix...), line...), '\n')
-		}
-		if len(b) >= atOnce {
-			flush()
+	l := stamped{to: s.Output}
+	for i := range records {
+		if r := &records[i]; r.Event.Audience()&event.Log != 0 {
+			l.add(r.At, r.Text)
 		}
 	}
-	flush()
-	return failed
+	l.flush()
+	return l.failed
+}
+
+// stamped gathers lines with their time, as the log file has them.
+type stamped struct {
+	to     io.Writer
+	b      []byte
+	prefix []byte
+	second int64 // to which the prefix belongs
+	failed error // the first time that lines could not be written
+}
+
+func (l *stamped) add(at time.Time, text string) {
+	if now := at.Unix(); now != l.second || l.prefix == nil {
+		l.second, l.prefix = now, at.Local().AppendFormat(l.prefix[:0], stamp)
+	}
+	for more := true; more; {
+		var line string
+		line, text, more = strings.Cut(text, "\n")
+		l.b = append(append(append(l.b, l.prefix...), line...), '\n')
+	}
+	if len(l.b) >= atOnce {
+		l.flush()
+	}
+}
+
+// flush writes what has gathered.
+func (l *stamped) flush() {
+	if len(l.b) == 0 {
+		return
+	}
+	if _, err := l.to.Write(l.b); l.failed == nil {
+		l.failed = err
+	}
+	l.b = l.b[:0]
 }
 
 // atOnce is about how many octets are written at once.

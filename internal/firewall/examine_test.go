@@ -1,11 +1,11 @@
 package firewall
 
 import (
-	"os"
 	"path/filepath"
 	"testing"
 
 	"knockd/internal/config"
+	"knockd/internal/nettest"
 )
 
 // TestMarkRule: the rule for packets with the mark, where ufw is on as ufw
@@ -27,9 +27,7 @@ func TestMarkRule(t *testing.T) {
 	for text, want := range map[string]string{
 		"": plain, "ENABLED=no\n": plain, "# ENABLED=yes\n": plain, "# x\nENABLED=yes\nLOGLEVEL=low\n": ufw, " enabled = \"yes\"\n": ufw,
 	} {
-		if err := os.WriteFile(ufwConf, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		nettest.Write(t, ufwConf, text)
 		if got := MarkRule(conf); got != want {
 			t.Errorf("%q: %s, want %s", text, got, want)
 		}

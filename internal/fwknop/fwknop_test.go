@@ -1,7 +1,6 @@
 package fwknop
 
 import (
-	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -11,15 +10,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"knockd/internal/config"
 	"knockd/internal/engine"
+	"knockd/internal/nettest"
 	"knockd/internal/spa"
 )
-
-var update = flag.Bool("update", false, "rewrite the expected results")
 
 const etc = "/etc/fwknop/"
 
@@ -88,31 +85,14 @@ func TestRead(t *testing.T) {
 			a, files, conf := load(t, file, etc)
 			i, err := Read(etc+"access.conf", conf, files)
 			got := results(i, err)
-			if *update {
-				a.Files = append(slices.DeleteFunc(a.Files, func(f txtar.File) bool { return strings.HasPrefix(f.Name, "want.") }), got...)
-				if err := os.WriteFile(file, txtar.Format(a), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			var want []txtar.File
-			for _, f := range a.Files {
-				if strings.HasPrefix(f.Name, "want.") {
-					want = append(want, f)
-				}
-			}
-			if diff := cmp.Diff(text(want), text(got)); diff != "" {
-				t.Errorf("(-want +got)\n%s", diff)
-			}
+			a.Files = append(slices.DeleteFunc(a.Files, func(f txtar.File) bool { return strings.HasPrefix(f.Name, "want.") }), got...)
+			nettest.Golden(t, file, string(txtar.Format(a)))
 			if err == nil {
 				doors(t, i)
 				noKeys(t, i)
 			}
 		})
 	}
-}
-
-func text(files []txtar.File) string {
-	return string(txtar.Format(&txtar.Archive{Files: files}))
 }
 
 // doors makes the doors that the configuration says, as knockd does: drop-in and
@@ -124,9 +104,7 @@ func doors(t testing.TB, i *Import) []*spa.Door {
 	}
 	dir := t.TempDir()
 	write := func(name, text string) {
-		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		nettest.Write(t, name, text)
 	}
 	main := filepath.Join(dir, "knockd.conf")
 	write(main, "[options]\n[mine]\nsequence = 7000\ncommand = true\n")

@@ -42,9 +42,7 @@ func TestPeer(t *testing.T) {
 			_, files, conf := load(t, file, dir)
 			for path, text := range files {
 				os.MkdirAll(filepath.Dir(path), 0o700)
-				if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-					t.Fatal(err)
-				}
+				nettest.Write(t, path, text)
 			}
 			i, err := Read(dir+"access.conf", conf, files)
 			p := peer{t, fwknopd, dir}
@@ -161,9 +159,7 @@ func (p peer) run(asks []ask, conf, port string) string {
 	if port != "" {
 		conf += "\nENABLE_UDP_SERVER N\nPCAP_FILTER udp port " + port + "\nENABLE_SPA_PACKET_AGING N\n"
 	}
-	if err := os.WriteFile(p.dir+"peer.conf", []byte(conf), 0o600); err != nil {
-		p.Fatal(err)
-	}
+	nettest.Write(p, p.dir+"peer.conf", conf)
 	p.writePackets(asks)
 	os.Mkdir(p.dir+"run", 0o700)
 	cmd := exec.Command(p.fwknopd, "-f", "-v", "-v", "-t", "-c", p.dir+"peer.conf", "-a", p.dir+"access.conf",

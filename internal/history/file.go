@@ -35,10 +35,9 @@ type own struct {
 	kept kept
 }
 
-// take locks a file and reads what it holds; one that is not there holds nothing.
-// Of a longer one than may be, the end counts.
+// take reads what a file holds and locks it; one that is not there holds nothing.
 func take(path string) (o own, err error) {
-	dir, err := statefile.OpenDir(filepath.Dir(path))
+	dir, err := statefile.MakeDir(filepath.Dir(path))
 	if err != nil {
 		return o, err
 	}
@@ -60,6 +59,25 @@ func take(path string) (o own, err error) {
 		err = fmt.Errorf("%s: %w", path, errShared)
 	}
 	return o, err
+}
+
+// Check says why a file could not be used, but for a process that uses it. It
+// changes nothing.
+func Check(path string) error {
+	err := statefile.Do(path, func(context.Context) error {
+		return statefile.CheckDir(filepath.Dir(path), filepath.Base(path), filepath.Base(path)+".lock")
+	})
+	if err != nil {
+		return err
+	}
+	text, _, err := statefile.Source{Max: maxFile}.Read(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err == nil && parse(text).foreign:
+		return fmt.Errorf("%s: %w", path, errForeign)
+	}
+	return err
 }
 
 // maxFile bounds what is read of a file, in octets: more than Settings allow.

@@ -103,6 +103,9 @@ func TestFile(t *testing.T) {
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
+	if err := Check(path); err != nil {
+		t.Error(err)
+	}
 	again, log2 := withFile(t, path)
 	if got := told(again, Query{}); !slices.Equal(got, ofSome) {
 		t.Errorf("%q\nwant %q", got, ofSome)
@@ -198,6 +201,9 @@ func TestRefused(t *testing.T) {
 	} {
 		if err := c.prepare(); err != nil {
 			t.Fatal(err)
+		}
+		if err := Check(path); err == nil || c.name != "a directory" && err.Error() != c.want {
+			t.Errorf("%s: Check says %v", c.name, err)
 		}
 		before, _ := os.Lstat(path)
 		h, log := withFile(t, path)

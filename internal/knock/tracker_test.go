@@ -268,3 +268,25 @@ func TestDecisionCarriesItsHit(t *testing.T) {
 		}
 	}
 }
+
+// TestYear2040: attempts expire on time with a clock beyond 2038, and across it.
+func TestYear2040(t *testing.T) {
+	for _, begin := range []time.Time{time.Unix(1<<31-2, 0), time.Date(2040, 2, 29, 12, 0, 0, 0, time.UTC)} {
+		tracker := newTracker(t, 10, "a: 1,2")
+		for n, c := range []struct {
+			later time.Duration
+			port  string
+			want  string
+		}{
+			{0, "1", " STAGE 1 a 10.0.0.1"},
+			{9 * time.Second, "2", " STAGE 2 a 10.0.0.1, OPEN a 10.0.0.1"},
+			{10 * time.Second, "1", " STAGE 1 a 10.0.0.1"},
+			{20 * time.Second, "2", " EXPIRED 1 a 10.0.0.1"},
+		} {
+			hit := parseHit(t, uint32(n), []string{"10.0.0.1", c.port})
+			if got := render(tracker.Observe(hit, begin.Add(c.later))); got != c.want {
+				t.Errorf("%v after %v: %q, want %q", c.later, begin, got, c.want)
+			}
+		}
+	}
+}

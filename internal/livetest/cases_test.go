@@ -2,7 +2,6 @@ package livetest
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -50,8 +49,6 @@ func TestCommentsAfterNumbers(t *testing.T) {
 	}
 }
 
-var update = flag.Bool("update", false, "rewrite the expected transcripts")
-
 // TestAdvice: what -t says of configurations as people have them, on a host
 // that lacks nothing.
 func TestAdvice(t *testing.T) {
@@ -62,7 +59,7 @@ func TestAdvice(t *testing.T) {
 	if err := os.Mkdir(conf+".d", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	write(t, conf+".d/test.conf", "[options]\nStateDir = "+dir+"/state\n")
+	nettest.Write(t, conf+".d/test.conf", "[options]\nStateDir = "+dir+"/state\n")
 	files, err := filepath.Glob("../../testdata/cases/*.conf")
 	if err != nil || len(files) < 16 {
 		t.Fatal("which files?", files, err)
@@ -83,10 +80,7 @@ func TestAdvice(t *testing.T) {
 		got := fmt.Sprintf("$ knockd -t -c %s\n%sstatus %d\n", filepath.Base(file),
 			strings.ReplaceAll(stderr+stdout, conf, filepath.Base(file)), status)
 		path := strings.TrimSuffix(file, ".conf") + ".txt"
-		if *update {
-			write(t, path, got)
-		}
-		compare(t, path, got)
+		nettest.Golden(t, path, got)
 	}
 }
 
@@ -151,7 +145,7 @@ func TestCheckLabel(t *testing.T) {
 	_, server := nettest.Pair(t)
 	server.Run("ip", "addr", "add", "10.7.0.9/24", "dev", "eth0", "label", "eth0:door")
 	conf := t.TempDir() + "/knockd.conf"
-	write(t, conf, "[a]\n\tsequence = 7111,9333,8222\n\ttcpflags = syn\n\tcommand = true\n")
+	nettest.Write(t, conf, "[a]\n\tsequence = 7111,9333,8222\n\ttcpflags = syn\n\tcommand = true\n")
 	for name, want := range map[string]string{
 		"eth0:door": "", "eth0:other": "knockd: warning: waiting for interface eth0:other: no address has this label now...",
 	} {

@@ -15,18 +15,12 @@ import (
 	"knockd/internal/nettest"
 )
 
-// cable joins client and server, eth0 on both sides.
-func cable(client, server *nettest.Host) {
-	nettest.Join(nettest.Cable{Host: client, Interface: "eth0", Addresses: []string{nettest.Client4 + "/24", nettest.Client6 + "/64"}},
-		nettest.Cable{Host: server, Interface: "eth0", Addresses: []string{nettest.Server4 + "/24", nettest.Server6 + "/64"}})
-}
-
 // knockUntil knocks until the door has opened once more. The first knocks may
 // come before the daemon has noticed a change that the kernel has just made.
 func knockUntil(t *testing.T, d *daemon, client *nettest.Host, from, to string, steps ...string) {
 	t.Helper()
 	before := strings.Count(d.text(), from+": door: OPEN SESAME")
-	eventually(t, "opened for "+from, func() bool {
+	nettest.Eventually(t, "opened for "+from, func() bool {
 		syn(t, client, from, to, steps...)
 		time.Sleep(50 * time.Millisecond)
 		return strings.Count(d.text(), from+": door: OPEN SESAME") > before
@@ -38,7 +32,7 @@ func TestInterfaceLate(t *testing.T) {
 	client, server := nettest.NewHost(t, "client"), nettest.NewHost(t, "server")
 	d := prepare(t, server, program(t, "knockd"), countDoor("7000:udp,8000", ""), "-i", "eth0")
 	d.waitFor("waiting for interface eth0", 1)
-	cable(client, server)
+	nettest.Wire(client, server, "eth0")
 	d.waitFor("listening on eth0", 1)
 	knockUntil(t, d, client, nettest.Client4, nettest.Server4, "7000:udp", "8000")
 	knockUntil(t, d, client, nettest.Client6, nettest.Server6, "7000:udp", "8000")
@@ -59,7 +53,7 @@ func TestNeverListened(t *testing.T) {
 func TestInterfaceGoneAndBack(t *testing.T) {
 	t.Parallel()
 	client, server := nettest.NewHost(t, "client"), nettest.NewHost(t, "server")
-	cable(client, server)
+	nettest.Wire(client, server, "eth0")
 	d := start(t, server, countDoor("7000:udp,8000", "cmd_timeout = 3600\n\tstop_command = echo closed >> DIR/opened"))
 	knockUntil(t, d, client, nettest.Client4, nettest.Server4, "7000:udp", "8000")
 	server.Run("ip", "link", "delete", "eth0")
@@ -67,11 +61,11 @@ func TestInterfaceGoneAndBack(t *testing.T) {
 	if got := d.opened(); len(got) != 1 {
 		t.Errorf("%v", got)
 	}
-	cable(client, server)
+	nettest.Wire(client, server, "eth0")
 	knockUntil(t, d, client, nettest.Client4, nettest.Server4, "7000:udp", "8000")
 	server.Run("ip", "link", "set", "eth0", "down")
 	server.Run("ip", "link", "set", "eth0", "up")
-	eventually(t, "the cable carries", func() bool { return !strings.Contains(client.Run("ip", "link", "show", "eth0"), "NO-CARRIER") })
+	nettest.Eventually(t, "the cable carries", func() bool { return !strings.Contains(client.Run("ip", "link", "show", "eth0"), "NO-CARRIER") })
 	knockUntil(t, d, client, nettest.Client4, nettest.Server4, "7000:udp", "8000")
 	if status := d.stop(syscall.SIGTERM); status != 0 {
 		t.Errorf("exit status %d", status)
@@ -105,14 +99,14 @@ func TestAddressReplaced(t *testing.T) {
 	d.waitFor("Stage 1", 1)
 	server.Run("ip", "address", "del", nettest.Server4+"/24", "dev", "eth0")
 	server.AddAddress("eth0", "10.7.0.9/24")
-	eventually(t, "stage 2 at the new address", func() bool {
+	nettest.Eventually(t, "stage 2 at the new address", func() bool {
 		syn(t, client, nettest.Client4, "10.7.0.9", "8000:udp")
 		time.Sleep(50 * time.Millisecond)
 		return strings.Contains(d.text(), "OPEN SESAME")
 	})
 	// The old one is nobody's now.
-	mac := hardware(t, server, "eth0")
-	client.Run("ip", "neigh", "replace", nettest.Server4, "lladdr", fmt.Sprintf("%x:%x:%x:%x:%x:%x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]), "dev", "eth0")
+	mac := server.Hardware("eth0")
+	client.Run("ip", "neigh", "replace", nettest.Server4, "lladdr", mac.String(), "dev", "eth0")
 	syn(t, client, nettest.Client4, nettest.Server4, "7000:udp")
 	knockUntil(t, d, client, nettest.Client4, "10.7.0.9", "7000:udp", "8000:udp")
 	if n := strings.Count(d.text(), "Stage 1"); n != 2 {
@@ -131,7 +125,7 @@ func TestTemporaryAddress(t *testing.T) {
 	server.Run("ip", "address", "add", "fd08::2/64", "dev", "eth0", "nodad", "mngtmpaddr")
 	client.AddAddress("eth0", "fd08::1/64")
 	var temporary string
-	eventually(t, "a temporary address", func() bool {
+	nettest.Eventually(t, "a temporary address", func() bool {
 		for line := range strings.Lines(server.Run("ip", "-6", "-o", "address", "show", "dev", "eth0", "temporary")) {
 			if f := strings.Fields(line); len(f) > 3 && !strings.Contains(line, "tentative") {
 				temporary = netip.MustParsePrefix(f[3]).Addr().String()
@@ -151,10 +145,10 @@ var changes = flag.Int("changes", 100, "changes of links and addresses")
 // has, opens the door; no other does; and nothing is left over.
 func TestManyChanges(t *testing.T) {
 	t.Parallel()
-	random := rng(t)
+	random := nettest.Rand(t)
 	s := &street{t: t, client: nettest.NewHost(t, "client"), server: nettest.NewHost(t, "server")}
 	s.watch()
-	cable(s.client, s.server)
+	nettest.Wire(s.client, s.server, "eth0")
 	s.has = map[string]bool{nettest.Server4: true}
 	s.up = true
 	d := start(t, s.server, countDoor("7000:udp", "tcpflags = syn"))
@@ -175,7 +169,7 @@ func TestManyChanges(t *testing.T) {
 			}
 		}
 		n := strings.Count(d.text(), "OPEN SESAME")
-		if n == expected+1 && s.has[to] && s.saw(knock, patience) {
+		if n == expected+1 && s.has[to] && s.saw(knock, nettest.Patience) {
 			expected++ // on a busy machine the witness can be slower than the daemon
 		}
 		if n > expected {
@@ -211,7 +205,7 @@ func (s *street) change(kind int) {
 		s.up = false
 	case 1:
 		s.server.Run("ip", "link", "delete", "eth0")
-		cable(s.client, s.server)
+		nettest.Wire(s.client, s.server, "eth0")
 		s.has, s.up = map[string]bool{nettest.Server4: true}, true
 	case 2:
 		s.server.Run("ip", "link", "set", "eth0", "down")
@@ -244,7 +238,7 @@ func (s *street) change(kind int) {
 func (s *street) knock(from uint16, to string) uint16 {
 	hit := datagram(netip.MustParseAddr(nettest.Client4), netip.MustParseAddr(to), 7000)
 	hit.SrcPort = from
-	mac := hardware(s.t, s.server, "eth0")
+	mac := s.server.Hardware("eth0")
 	if err := tryInject(s.t, s.client, "eth0", mac, conformance.Frame(hit)[12:]); err != nil {
 		return 0
 	}
@@ -349,7 +343,7 @@ func TestMissingInterfaceChecked(t *testing.T) {
 	t.Parallel()
 	h := nettest.NewHost(t, "h")
 	conf := t.TempDir() + "/knockd.conf"
-	write(t, conf, "[options]\n\tStateDir = "+t.TempDir()+"/state\n[a]\n\tsequence = 7111,9333,8222\n\ttcpflags = syn\n\tcommand = true\n")
+	nettest.Write(t, conf, "[options]\n\tStateDir = "+t.TempDir()+"/state\n[a]\n\tsequence = 7111,9333,8222\n\ttcpflags = syn\n\tcommand = true\n")
 	status, stdout, stderr := outcome(t, h, program(t, "knockd"), "-t", "-c", conf, "-i", "eth7")
 	if status != 0 || stdout != conf+": 1 door, 1 warning: nothing to listen on\n" || !like("knockd: warning: waiting for interface eth7: ...\n", stderr) {
 		t.Errorf("status %d\n%s%s", status, stdout, stderr)

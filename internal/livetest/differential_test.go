@@ -48,7 +48,7 @@ func (r rivals) agree(t *testing.T, openings int) {
 		d.waitFor("command timeout", strings.Count(d.text(), "OPEN SESAME"))
 		d.waitFor("running command", 2*strings.Count(d.text(), "OPEN SESAME"))
 	}
-	eventually(t, "equal logs", func() bool {
+	nettest.Eventually(t, "equal logs", func() bool {
 		return lines(r.theirs.text()) == lines(r.ours.text())
 	})
 	for _, d := range []*daemon{r.theirs, r.ours} {
@@ -161,7 +161,7 @@ func TestOneTimeSession(t *testing.T) {
 // TestRandomSession: one client knocks at random ports of random doors.
 func TestRandomSession(t *testing.T) {
 	t.Parallel()
-	random := rng(t)
+	random := nettest.Rand(t)
 	conf, steps, openings := randomSession(random)
 	client, server := nettest.Pair(t)
 	r := startRivals(t, server, conf)

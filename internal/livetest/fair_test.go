@@ -20,7 +20,7 @@ import (
 // pair to its server, at most so many a second.
 func forge(t *testing.T, client, server *nettest.Host, n, rate int, packet func(i int) []byte) {
 	t.Helper()
-	head := append(append(hardwareAddr(t, server), hardwareAddr(t, client)...), 8, 0)
+	head := append(append(server.Hardware("eth0"), client.Hardware("eth0")...), 8, 0)
 	err := client.Do(func() error {
 		ifc, err := net.InterfaceByName("eth0")
 		if err != nil {
@@ -135,7 +135,7 @@ func TestGuestHangs(t *testing.T) {
 			for range 3 {
 				syn(t, client, nettest.Client4, nettest.Server4, "7100", "8100", "9100")
 			}
-			eventually(t, "opened and closed", func() bool { return len(d.opened()) == 3*2*2 })
+			nettest.Eventually(t, "opened and closed", func() bool { return len(d.opened()) == 3*2*2 })
 			if what == "start" {
 				d.waitFor("guest: start command waits: 64 of this door run", forged-64)
 			}
@@ -205,7 +205,7 @@ const fewConf = `[options]
 func (d *daemon) openedAndClosed(n int, limit string) {
 	d.t.Helper()
 	d.waitFor("door: OPEN SESAME", n)
-	eventually(d.t, "all closed", func() bool { return countIn(d.file("opened"), "closed") >= n })
+	nettest.Eventually(d.t, "all closed", func() bool { return countIn(d.file("opened"), "closed") >= n })
 	text := strings.Join(d.opened(), " ")
 	var lacking []string
 	for i := range n {
@@ -275,7 +275,7 @@ func TestFewProcesses(t *testing.T) {
 	nettest.NeedRealRoot(t)
 	client, server := nettest.Pair(t)
 	group := controlGroup(t)
-	limit := func(n int) { write(t, group+"/pids.max", fmt.Sprint(n)) }
+	limit := func(n int) { nettest.Write(t, group+"/pids.max", fmt.Sprint(n)) }
 	limit(100)
 	d := prepare(t, server, limited(t, server, "echo $$ > "+group+"/cgroup.procs"), `[options]
 	logfile = LOG
@@ -292,7 +292,7 @@ func TestFewProcesses(t *testing.T) {
 	forge(t, client, server, 2*150, 1000, knockSYN(7000, 8000))
 	d.waitFor("guest: OPEN SESAME", 150)
 	syn(t, client, nettest.Client4, nettest.Server4, "7100", "8100", "9100")
-	eventually(t, "opened and closed", func() bool { return len(d.opened()) == 2*2 })
+	nettest.Eventually(t, "opened and closed", func() bool { return len(d.opened()) == 2*2 })
 	d.lacks("not run")
 
 	d.configure("[options]\n\tlogfile = LOG\n[admin]\n\tsequence = 7100,8100,9100\n\tcommand = echo late >> DIR/opened\n")
@@ -303,7 +303,7 @@ func TestFewProcesses(t *testing.T) {
 	d.waitFor("re-reading config file", 1)
 	limit(1000)
 	d.waitFor("admin: start command run at last for 10.7.0.1", 1)
-	eventually(t, "opened and closed", func() bool { return len(d.opened()) == 2*2*2 })
+	nettest.Eventually(t, "opened and closed", func() bool { return len(d.opened()) == 2*2*2 })
 	d.cmd.Process.Kill() // or it waits for the guest's commands
 }
 
@@ -317,7 +317,7 @@ func controlGroup(t *testing.T) string {
 			continue
 		}
 		t.Cleanup(func() {
-			eventually(t, "the control group removed", func() bool {
+			nettest.Eventually(t, "the control group removed", func() bool {
 				pids, _ := os.ReadFile(group + "/cgroup.procs")
 				for _, pid := range strings.Fields(string(pids)) {
 					n, _ := strconv.Atoi(pid)

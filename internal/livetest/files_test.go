@@ -45,7 +45,7 @@ func TestLogToStdout(t *testing.T) {
 	lines := bufio.NewScanner(r)
 	waitFor := func(text string) {
 		t.Helper()
-		r.SetReadDeadline(time.Now().Add(patience))
+		r.SetReadDeadline(time.Now().Add(nettest.Patience))
 		for lines.Scan() {
 			if strings.Contains(lines.Text(), text) {
 				return
@@ -77,15 +77,15 @@ func TestLogUnread(t *testing.T) {
 	conf := strings.Replace(countDoor("7000:udp", ""), "LOG", fifo, 1)
 	d := prepare(t, server, program(t, "knockd"), conf)
 	warning := "log file " + fifo + ": nobody reads the pipe"
-	eventually(t, "a warning", func() bool { return strings.Contains(d.output.String(), "knockd: warning: "+warning) })
-	eventually(t, "an opening", func() bool {
+	nettest.Eventually(t, "a warning", func() bool { return strings.Contains(d.output.String(), "knockd: warning: "+warning) })
+	nettest.Eventually(t, "an opening", func() bool {
 		syn(t, client, nettest.Client4, nettest.Server4, "7000:udp")
 		return len(d.opened()) > 0
 	})
 	n := len(d.opened())
 	d.configure(strings.ReplaceAll(conf, "7000", "7001"))
 	d.cmd.Process.Signal(syscall.SIGHUP)
-	eventually(t, "an opening by the new configuration", func() bool {
+	nettest.Eventually(t, "an opening by the new configuration", func() bool {
 		syn(t, client, nettest.Client4, nettest.Server4, "7001:udp")
 		return len(d.opened()) > n
 	})
@@ -95,7 +95,7 @@ func TestLogUnread(t *testing.T) {
 	}
 	defer r.Close()
 	var got strings.Builder
-	eventually(t, "lines in the log, and how many were lost", func() bool {
+	nettest.Eventually(t, "lines in the log, and how many were lost", func() bool {
 		syn(t, client, nettest.Client4, nettest.Server4, "7001:udp")
 		r.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
 		buf := make([]byte, 1<<16)
@@ -133,9 +133,9 @@ func TestPipesAsFiles(t *testing.T) {
 	dir := t.TempDir()
 	fifo, oneTime, keys := mkfifo(t, dir+"/fifo"), dir+"/onetime.conf", dir+"/spa.conf"
 	options := "[options]\nStateDir = " + dir + "/state\n"
-	write(t, oneTime, options+"[a]\none_time_sequences = "+fifo+"\n")
-	write(t, dir+"/zero.conf", options+"[a]\none_time_sequences = "+dir+"/zero\n")
-	write(t, keys, options+"[a]\nspa_key_file = "+fifo+"\nopen = tcp/22\n")
+	nettest.Write(t, oneTime, options+"[a]\none_time_sequences = "+fifo+"\n")
+	nettest.Write(t, dir+"/zero.conf", options+"[a]\none_time_sequences = "+dir+"/zero\n")
+	nettest.Write(t, keys, options+"[a]\nspa_key_file = "+fifo+"\nopen = tcp/22\n")
 	if err := os.Symlink("/dev/zero", dir+"/zero"); err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +161,7 @@ func TestReadEnds(t *testing.T) {
 	t.Parallel()
 	h := nettest.NewHost(t, "h")
 	dir := t.TempDir()
-	write(t, dir+"/knockd.conf", "[a]\nsequence = 7000\n")
+	nettest.Write(t, dir+"/knockd.conf", "[a]\nsequence = 7000\n")
 	fifo := mkfifo(t, dir+"/fifo")
 	w, err := os.OpenFile(fifo, os.O_RDWR, 0)
 	if err != nil {
@@ -172,7 +172,7 @@ func TestReadEnds(t *testing.T) {
 	if err := h.Start(cmd); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the pipe open", func() bool {
+	nettest.Eventually(t, "the pipe open", func() bool {
 		fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", cmd.Process.Pid))
 		return slices.ContainsFunc(fds, func(fd string) bool {
 			to, _ := os.Readlink(fd)
@@ -184,7 +184,7 @@ func TestReadEnds(t *testing.T) {
 	go func() { done <- cmd.Wait() }()
 	select {
 	case <-done:
-	case <-time.After(patience):
+	case <-time.After(nettest.Patience):
 		cmd.Process.Kill()
 		t.Error("it did not end")
 	}
@@ -196,7 +196,7 @@ func TestOwnPipeAsConfiguration(t *testing.T) {
 	t.Parallel()
 	h := nettest.NewHost(t, "h")
 	dir := t.TempDir()
-	write(t, dir+"/text", "[options]\nStateDir = "+dir+"/state\n[a]\nsequence = 17301:udp,24410:udp,19102:udp\ncommand = true\n")
+	nettest.Write(t, dir+"/text", "[options]\nStateDir = "+dir+"/state\n[a]\nsequence = 17301:udp,24410:udp,19102:udp\ncommand = true\n")
 	for _, line := range []string{
 		"KNOCKD -t -i lo -c <(cat DIR/text)",
 		"KNOCKD -t -i lo -c <(sleep 1; cat DIR/text)",
@@ -209,29 +209,6 @@ func TestOwnPipeAsConfiguration(t *testing.T) {
 			t.Errorf("%s: status %d\n%s%s", line, status, stdout, stderr)
 		}
 	}
-}
-
-// deadMount mounts a file system whose server answers nothing at a directory of
-// that name.
-func deadMount(t *testing.T, dir string) {
-	t.Helper()
-	nettest.NeedRealRoot(t)
-	server, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
-	if err != nil {
-		nettest.LacksKernel(t, fmt.Sprintf("fuse: %v", err))
-	}
-	err = os.Mkdir(dir, 0o755)
-	if err == nil {
-		err = unix.Mount("dead", dir, "fuse", 0, fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", server.Fd()))
-	}
-	if err != nil {
-		server.Close()
-		nettest.LacksKernel(t, fmt.Sprintf("fuse: %v", err))
-	}
-	t.Cleanup(func() {
-		server.Close()
-		unix.Unmount(dir, unix.MNT_DETACH)
-	})
 }
 
 // TestDeadDisk: the log file, a file of one-time sequences or the configuration
@@ -250,7 +227,7 @@ func TestDeadDisk(t *testing.T) {
 			t.Parallel()
 			client, server := nettest.Pair(t)
 			d := start(t, server, countDoor("7000:udp", "cmd_timeout = 1\n\tstop_command = true"))
-			deadMount(t, d.file("dead"))
+			nettest.DeadMount(t, d.file("dead"))
 			_, door, _ := strings.Cut(countDoor("7000:udp", "cmd_timeout = 1\n\tstop_command = true"), "\n[")
 			d.configure(c.conf + "[" + door)
 			want := strings.ReplaceAll(c.want, "DIR", filepath.Dir(d.log))
@@ -258,7 +235,7 @@ func TestDeadDisk(t *testing.T) {
 				d.reload(n)
 				before := len(d.opened())
 				syn(t, client, nettest.Client4, nettest.Server4, "7000:udp")
-				eventually(t, "an opening while the disk is waited for", func() bool { return len(d.opened()) > before })
+				nettest.Eventually(t, "an opening while the disk is waited for", func() bool { return len(d.opened()) > before })
 				d.waitFor(want, n)
 				if threads := states(t, d.cmd.Process.Pid); len(threads) > 40 || threads[0] == "D" {
 					t.Errorf("state of the threads: %q; the first must be free to handle signals", threads)
@@ -311,7 +288,7 @@ func TestCloseAllBelieves(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		conf, dropIn := dir+"/knockd.conf", dir+"/knockd.conf.d/x.conf"
-		write(t, conf, "[options]\nStateDir = "+dir+"/mine\n[a]\nsequence = 7000\n")
+		nettest.Write(t, conf, "[options]\nStateDir = "+dir+"/mine\n[a]\nsequence = 7000\n")
 		if err := os.Mkdir(conf+".d", 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -356,7 +333,7 @@ func TestOneTimeHeld(t *testing.T) {
 	d.opensFor("other")
 	d.configure(strings.Replace(oneTime, "opencloseSMTP", "renamed", 1))
 	d.reload(2)
-	eventually(t, "the new configuration in use", func() bool {
+	nettest.Eventually(t, "the new configuration in use", func() bool {
 		knock()
 		return strings.Contains(d.text(), "renamed: Stage 1")
 	})

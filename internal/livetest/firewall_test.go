@@ -42,14 +42,14 @@ func reaches(client *nettest.Host, address string) bool {
 // opens waits until a service can be reached, closes until it cannot.
 func opens(t testing.TB, client *nettest.Host, address string) {
 	t.Helper()
-	eventually(t, address+" reached", func() bool { return reaches(client, address) })
+	nettest.Eventually(t, address+" reached", func() bool { return reaches(client, address) })
 }
 
 // Once may be a machine that is too busy to connect in time.
 func closes(t testing.TB, client *nettest.Host, address string) {
 	t.Helper()
 	failed := 0
-	eventually(t, address+" closed", func() bool {
+	nettest.Eventually(t, address+" closed", func() bool {
 		if failed++; reaches(client, address) {
 			failed = 0
 		}

@@ -60,7 +60,7 @@ func (s *statuses) waitFor(t *testing.T, want string) {
 			t.Logf("the last status: %q", last)
 		}
 	}()
-	eventually(t, fmt.Sprintf("the status %q", want), func() bool {
+	nettest.Eventually(t, fmt.Sprintf("the status %q", want), func() bool {
 		for line := range strings.Lines(s.String()) {
 			if text, ok := strings.CutPrefix(line, "STATUS="); ok {
 				last = strings.TrimSpace(text)
@@ -87,7 +87,7 @@ func newBox(t *testing.T, options string) *box {
 	dir := t.TempDir()
 	b := &box{t: t, client: client, server: server, status: newStatuses(t), conf: dir + "/knockd.conf", log: dir + "/log"}
 	conf := "[options]\n\tStateDir = " + dir + "/state\n\tInterface = lan9\n" + options + strings.ReplaceAll(fmt.Sprintf(nativeDoor, 600), "[options]", "")
-	write(t, b.conf, strings.ReplaceAll(conf, "LOG", b.log))
+	nettest.Write(t, b.conf, strings.ReplaceAll(conf, "LOG", b.log))
 	return b
 }
 
@@ -99,7 +99,7 @@ func (b *box) start() {
 	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+b.status.path)
 	n := strings.Count(b.status.String(), "READY=1")
 	b.daemon.run(b.server, cmd)
-	eventually(b.t, "the daemon is ready", func() bool { return strings.Count(b.status.String(), "READY=1") > n })
+	nettest.Eventually(b.t, "the daemon is ready", func() bool { return strings.Count(b.status.String(), "READY=1") > n })
 }
 
 // knockd runs the program to its end.
@@ -271,11 +271,11 @@ func TestGuardReload(t *testing.T) {
 	head, _, _ := strings.Cut(string(full), "[ssh]")
 	again := func(doors string, n int) {
 		t.Helper()
-		write(t, b.conf, head+doors)
+		nettest.Write(t, b.conf, head+doors)
 		b.daemon.cmd.Process.Signal(syscall.SIGHUP)
 		b.daemon.waitFor(unguarded, n)
 	}
-	write(t, b.conf, head+plain)
+	nettest.Write(t, b.conf, head+plain)
 	b.start()
 	_, door, _ := strings.Cut(string(full), "[ssh]")
 	again("[ssh]"+door+plain, 1)
@@ -286,7 +286,7 @@ func TestGuardReload(t *testing.T) {
 	b.vanishes()
 	b.daemon.waitFor(lockedOut, 1)
 	more := "[telnet]\n\tsequence = 7,9,8\n\topen = tcp/23\n"
-	write(t, b.conf, head+"[ssh]"+door+plain+more)
+	nettest.Write(t, b.conf, head+"[ssh]"+door+plain+more)
 	b.daemon.cmd.Process.Signal(syscall.SIGHUP)
 	b.daemon.waitFor("tcp/23 is not guarded until something is listened on", 1)
 	b.isShut()
@@ -296,7 +296,7 @@ func TestGuardReload(t *testing.T) {
 	b.isShut()
 	shut(t, b.client, telnet)
 	b.server.EchoTCP(":24")
-	write(t, b.conf, head+"[ssh]"+door+plain+strings.Replace(more, "tcp/23", "tcp/23-24", 1))
+	nettest.Write(t, b.conf, head+"[ssh]"+door+plain+strings.Replace(more, "tcp/23", "tcp/23-24", 1))
 	b.daemon.cmd.Process.Signal(syscall.SIGHUP)
 	closes(t, b.client, nettest.Server4+":24")
 }
@@ -349,19 +349,19 @@ func TestGuardLetsNothingBegin(t *testing.T) {
 			client, server := openSite(t)
 			server.EchoTCP(":80")
 			start(t, server, strings.Replace(fmt.Sprintf(nativeDoor, 600), "[options]", "[options]\n\tguard_hook = "+hook, 1))
-			mac := net.HardwareAddr(hardware(t, client, "eth0")).String()
+			mac := client.Hardware("eth0").String()
 			for source, to := range map[string]string{"10.7.0.77": nettest.Server4, "fd07::77": nettest.Server6} {
 				server.Run("ip", "neighbour", "add", source, "lladdr", mac, "dev", "eth0")
 				for flags := range 64 {
 					for _, port := range []uint16{22, 80} {
 						h := domain.Hit{Src: netip.MustParseAddr(source), Dst: netip.MustParseAddr(to), SrcPort: uint16(10000 + flags), DstPort: port,
 							Proto: domain.TCP, Flags: domain.Flags(flags), Seq: 1}
-						inject(t, client, "eth0", hardware(t, server, "eth0"), conformance.Frame(h)[12:])
+						inject(t, client, "eth0", server.Hardware("eth0"), conformance.Frame(h)[12:])
 					}
 				}
 			}
 			listed := func() string { return server.Run("ss", "-tnaH", "exclude", "listening") }
-			eventually(t, "connections to the other port begin", func() bool {
+			nettest.Eventually(t, "connections to the other port begin", func() bool {
 				out := listed()
 				return strings.Contains(out, "10.7.0.77") && strings.Contains(out, "fd07::77")
 			})

@@ -76,7 +76,7 @@ func latency(b *testing.B, server *nettest.Host, prepare func() []byte, send fun
 			b.Fatal(err)
 		}
 		for !elements.came() {
-			if time.Since(sent) > patience {
+			if time.Since(sent) > nettest.Patience {
 				b.Fatal("no element")
 			}
 		}

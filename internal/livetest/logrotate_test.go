@@ -34,15 +34,15 @@ func TestLogrotate(t *testing.T) {
 			t.Fatal(err)
 		}
 		log := dir + "/knockd.log"
-		write(t, log, "[2026-11-23 10:00] starting up\n")
+		nettest.Write(t, log, "[2026-11-23 10:00] starting up\n")
 		if err := os.Truncate(log, c.size); err != nil {
 			t.Fatal(err)
 		}
 		// No daemon of this machine is told.
 		text := strings.NewReplacer("/var/log/knockd.log", log, "/run/systemd/system", dir+"/none", "/var/run/knockd.pid", dir+"/pid").Replace(string(shipped))
-		write(t, dir+"/conf", text)
+		nettest.Write(t, dir+"/conf", text)
 		now := time.Now()
-		write(t, dir+"/state", fmt.Sprintf("logrotate state -- version 2\n%q %d-%d-%d-%d:0:0\n", log, now.Year(), now.Month(), now.Day(), now.Hour()))
+		nettest.Write(t, dir+"/state", fmt.Sprintf("logrotate state -- version 2\n%q %d-%d-%d-%d:0:0\n", log, now.Year(), now.Month(), now.Day(), now.Hour()))
 		out, err := exec.Command(logrotate, "-v", "-s", dir+"/state", dir+"/conf").CombinedOutput()
 		if err != nil || strings.Contains(string(out), "error:") {
 			t.Errorf("%s: %v\n%s", c.name, err, out)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,22 +16,8 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"knockd/internal/nettest"
 )
-
-var seed = flag.Uint64("seed", 0, "of what is random; 0: by the clock")
-
-// rng returns random numbers that a later run with -seed repeats.
-func rng(t *testing.T) *rand.Rand {
-	n := *seed
-	if n == 0 {
-		n = uint64(time.Now().UnixNano())
-	}
-	t.Logf("repeat with: go test ./internal/livetest -run %s -seed %d", t.Name(), n)
-	return rand.New(rand.NewPCG(n, 0))
-}
 
 var binaries = flag.String("binaries", "", "a directory with knockd and knock to test; by default they are built")
 
@@ -112,9 +97,6 @@ func (b *syncBuffer) String() string {
 	return b.buf.String()
 }
 
-// patience is how long anything awaited may take on a slow machine.
-const patience = 30 * time.Second
-
 // start runs the project's knockd with a configuration, in which LOG, DIR and
 // ONETIME stand for a log file, a directory and a file of one-time sequences,
 // and waits until it listens.
@@ -135,14 +117,14 @@ func prepare(t testing.TB, h *nettest.Host, path, conf string, args ...string) *
 	d.configure(conf)
 	if strings.Contains(conf, "ONETIME") {
 		secrets.oneTime(oneTimeLines)
-		write(t, d.file("sequences"), oneTimeLines)
+		nettest.Write(t, d.file("sequences"), oneTimeLines)
 	}
 	// The state stays out of the machine's own directory; the configuration
 	// itself is as users have it.
 	if err := os.Mkdir(name+".d", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	write(t, name+".d/test.conf", "[options]\nStateDir = "+filepath.Join(dir, "state")+"\n")
+	nettest.Write(t, name+".d/test.conf", "[options]\nStateDir = "+filepath.Join(dir, "state")+"\n")
 	d.run(h, exec.Command(path, append([]string{"-c", name, "-g", d.log}, args...)...))
 	return d
 }
@@ -184,28 +166,12 @@ func copyProgram(t testing.TB, from, to string) {
 	}
 }
 
-// write writes a file that its owner alone may read: whose directory it is.
-func write(t testing.TB, name, text string) {
-	t.Helper()
-	err := os.WriteFile(name, []byte(text), 0o600)
-	var dir unix.Stat_t
-	if err == nil {
-		err = unix.Stat(filepath.Dir(name), &dir)
-	}
-	if err == nil && int(dir.Uid) != os.Geteuid() {
-		err = os.Chown(name, int(dir.Uid), int(dir.Gid))
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // configure writes the configuration.
 func (d *daemon) configure(conf string) {
 	d.t.Helper()
 	secrets.config(conf)
 	dir := filepath.Dir(d.log)
-	write(d.t, d.conf, strings.NewReplacer("LOG", d.log, "DIR", dir, "ONETIME", d.file("sequences")).Replace(conf))
+	nettest.Write(d.t, d.conf, strings.NewReplacer("LOG", d.log, "DIR", dir, "ONETIME", d.file("sequences")).Replace(conf))
 }
 
 // file returns the path of a file that belongs to this daemon.
@@ -216,7 +182,7 @@ func (d *daemon) end() {
 	d.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-d.done:
-	case <-time.After(patience):
+	case <-time.After(nettest.Patience):
 		d.cmd.Process.Kill()
 		<-d.done
 		d.t.Error("the daemon did not end")
@@ -243,7 +209,7 @@ func (d *daemon) stop(signal os.Signal) int {
 	d.cmd.Process.Signal(signal)
 	select {
 	case <-d.done:
-	case <-time.After(patience):
+	case <-time.After(nettest.Patience):
 		d.t.Fatalf("the daemon did not end at %v", signal)
 	}
 	return d.cmd.ProcessState.ExitCode()
@@ -266,7 +232,7 @@ var emptyLines = regexp.MustCompile(`\n\n+`)
 // waitFor waits until a text stands in the log n times.
 func (d *daemon) waitFor(text string, n int) {
 	d.t.Helper()
-	eventually(d.t, fmt.Sprintf("%q %d times in the log", text, n), func() bool {
+	nettest.Eventually(d.t, fmt.Sprintf("%q %d times in the log", text, n), func() bool {
 		return strings.Count(d.text(), text) >= n
 	})
 }
@@ -276,15 +242,5 @@ func (d *daemon) lacks(text string) {
 	d.t.Helper()
 	if strings.Contains(d.text(), text) {
 		d.t.Errorf("%q stands in the log", text)
-	}
-}
-
-// eventually waits for a condition.
-func eventually(t testing.TB, what string, cond func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !cond(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for: %s", what)
-		}
 	}
 }

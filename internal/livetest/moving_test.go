@@ -31,9 +31,7 @@ func newOldServer(t *testing.T, h *nettest.Host) *oldServer {
 		"fwknopd.conf": "PCAP_INTF eth0;\nPCAP_FILTER udp port 62201;\nFWKNOP_RUN_DIR " + o.dir + "/run;\nFWKNOP_PID_FILE " + o.dir +
 			"/run/pid;\nDIGEST_FILE " + o.dir + "/run/digest.cache;\n",
 	} {
-		if err := os.WriteFile(filepath.Join(o.dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		nettest.Write(t, filepath.Join(o.dir, name), text)
 	}
 	if err := os.Mkdir(o.dir+"/run", 0o700); err != nil {
 		t.Fatal(err)
@@ -55,7 +53,7 @@ func (o *oldServer) start() (stop func()) {
 			o.t.Logf("fwknopd:\n%s", out.String())
 		}
 	})
-	eventually(o.t, "fwknopd listens", func() bool {
+	nettest.Eventually(o.t, "fwknopd listens", func() bool {
 		text := out.String()
 		return strings.Contains(text, "Starting fwknopd main event loop") || strings.Contains(text, "Kicking off UDP server") // without pcap
 	})
@@ -89,7 +87,7 @@ func TestMoving(t *testing.T) {
 
 	dir := t.TempDir()
 	conf, log := dir+"/knockd.conf", dir+"/knockd.log"
-	write(t, conf, "[options]\n\tLogFile = "+log+"\n\tStateDir = "+dir+"/state\n")
+	nettest.Write(t, conf, "[options]\n\tLogFile = "+log+"\n\tStateDir = "+dir+"/state\n")
 	status, report, stderr := outcome(t, server, program(t, "knockctl"), "import", "fwknop", "--write", conf+".d", old.dir+"/access.conf")
 	if status != 0 || !strings.Contains(report, "the stanza is door [fwknop1]") {
 		t.Fatalf("import: status %d\n%s%s", status, report, stderr)
@@ -130,11 +128,11 @@ func TestMovingCycle(t *testing.T) {
 	server.Run("nft", "add table inet host; add set inet host in { type ipv4_addr; }; add chain inet host input { type filter hook input priority 0; };"+
 		" add rule inet host input tcp dport 22 ip saddr @in accept; add rule inet host input tcp dport 22 drop")
 	dir := t.TempDir()
-	write(t, dir+"/cycle.sh", "exec nft \"$1\" element inet host in \"{ $2 }\"\n")
-	write(t, dir+"/access.conf", "SOURCE ANY\nOPEN_PORTS tcp/22,tcp/443,tcp/8080\nREQUIRE_SOURCE_ADDRESS Y\nKEY "+spaKey+"\nHMAC_KEY "+spaHMAC+"\n"+
+	nettest.Write(t, dir+"/cycle.sh", "exec nft \"$1\" element inet host in \"{ $2 }\"\n")
+	nettest.Write(t, dir+"/access.conf", "SOURCE ANY\nOPEN_PORTS tcp/22,tcp/443,tcp/8080\nREQUIRE_SOURCE_ADDRESS Y\nKEY "+spaKey+"\nHMAC_KEY "+spaHMAC+"\n"+
 		"CMD_CYCLE_OPEN /bin/sh "+dir+"/cycle.sh add $SRC\nCMD_CYCLE_TIMER 2s\nCMD_CYCLE_CLOSE /bin/sh "+dir+"/cycle.sh delete $SRC\n")
 	conf, log := dir+"/knockd.conf", dir+"/knockd.log"
-	write(t, conf, "[options]\n\tLogFile = "+log+"\n\tStateDir = "+dir+"/state\n")
+	nettest.Write(t, conf, "[options]\n\tLogFile = "+log+"\n\tStateDir = "+dir+"/state\n")
 	if status, report, stderr := outcome(t, server, program(t, "knockctl"), "import", "fwknop", "--write", conf+".d", dir+"/access.conf"); status != 0 {
 		t.Fatalf("import: status %d\n%s%s", status, report, stderr)
 	}

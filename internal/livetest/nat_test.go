@@ -49,9 +49,7 @@ var keyed = []string{"--key-rijndael", spaKey, "--key-hmac", spaHMAC, "-D", nett
 func keyFile(t testing.TB) string {
 	t.Helper()
 	name := t.TempDir() + "/keys"
-	if err := os.WriteFile(name, []byte(spaKeys), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	nettest.Write(t, name, spaKeys)
 	return name
 }
 
@@ -68,7 +66,7 @@ func TestNATDoor(t *testing.T) {
 			client, box, _ := natSite(t)
 			if name == "set" {
 				file := t.TempDir() + "/rules"
-				write(t, file, "table inet host {\n set four { type ipv4_addr; flags timeout; }\n set six { type ipv6_addr; flags timeout; }\n}\n")
+				nettest.Write(t, file, "table inet host {\n set four { type ipv4_addr; flags timeout; }\n set six { type ipv6_addr; flags timeout; }\n}\n")
 				box.Run("nft", "-f", file)
 			}
 			d := startKeyed(t, box, natDoor(options, ""), spaKeys)
@@ -96,14 +94,14 @@ func TestNATDoor(t *testing.T) {
 func goesOn(t *testing.T, d *daemon, client *nettest.Host, address, from, to string) {
 	t.Helper()
 	d.waitFor(fmt.Sprintf("nat: opened tcp/2200 to %s for %s (2 s)", to, from), 1)
-	conn, err := client.Dial("tcp", address, patience)
+	conn, err := client.Dial("tcp", address, nettest.Patience)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, d.text())
 	}
 	defer conn.Close()
 	d.waitFor("nat: closed for "+from, 1)
 	closes(t, client, address)
-	echoes(t, conn, "still there")
+	nettest.MustEcho(t, conn)
 }
 
 // TestNATLocal: a port that leads to another of the box itself, which the guard
@@ -120,14 +118,14 @@ func TestNATLocal(t *testing.T) {
 			fwknop(t, client, "", append([]string{"-A", "tcp/22", "-a", nettest.Client4, "--nat-local", "--nat-port", "2205"}, keyed...)...)
 			d.waitFor("nat: opened tcp/2205 to 10.7.0.2:22 for 10.7.0.1 (2 s)", 1)
 			d.waitFor("nat: opened tcp/22 for 10.7.0.1 (2 s)", 1)
-			conn, err := client.Dial("tcp", nettest.Server4+":2205", patience)
+			conn, err := client.Dial("tcp", nettest.Server4+":2205", nettest.Patience)
 			if err != nil {
 				t.Fatalf("%v\n%s\n%s", err, d.text(), box.Run("nft", "list", "ruleset"))
 			}
 			defer conn.Close()
 			closes(t, client, nettest.Server4+":2205")
 			closes(t, client, ssh4)
-			echoes(t, conn, "still there")
+			nettest.MustEcho(t, conn)
 		})
 	}
 }
@@ -228,7 +226,7 @@ func TestNATLacks(t *testing.T) {
 	if got := checked(); strings.Contains(got, "door nat") {
 		t.Errorf("still:\n%s", got)
 	}
-	eventually(t, "the masquerading is there", func() bool {
+	nettest.Eventually(t, "the masquerading is there", func() bool {
 		return strings.Contains(box.Run("nft", "list", "ruleset"), "masquerade")
 	})
 	fwknop(t, client, "", append([]string{"-A", "tcp/2200", "-a", nettest.Client4, "-N", inner4 + ":22"}, keyed...)...)

@@ -2,12 +2,10 @@ package livetest
 
 import (
 	"fmt"
-	"net"
 	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"knockd/internal/nettest"
 )
@@ -49,33 +47,20 @@ func TestNativeDoor(t *testing.T) {
 		shut(t, client, bothFamilies[i])
 		syn(t, client, c[0], c[1], "7000", "9000", "8000")
 		d.waitFor("ssh: opened tcp/22 for "+c[0]+" (4 s)", 1)
-		conn, err := client.Dial("tcp", bothFamilies[i], patience)
+		conn, err := client.Dial("tcp", bothFamilies[i], nettest.Patience)
 		if err != nil {
 			t.Fatalf("%s after the knock: %v", bothFamilies[i], err)
 		}
 		defer conn.Close()
 		d.waitFor("ssh: closed for "+c[0], 1)
 		closes(t, client, bothFamilies[i])
-		echoes(t, conn, "still there")
+		nettest.MustEcho(t, conn)
 	}
 	if status := d.stop(syscall.SIGTERM); status != 0 {
 		t.Errorf("status %d", status)
 	}
 	d.waitFor("the guard keeps closed: tcp/22", 1)
 	shut(t, client, bothFamilies[0])
-}
-
-// echoes says that a connection still carries data both ways.
-func echoes(t testing.TB, conn net.Conn, text string) {
-	t.Helper()
-	conn.SetDeadline(time.Now().Add(patience))
-	buf := make([]byte, len(text))
-	if _, err := conn.Write([]byte(text)); err != nil {
-		t.Error(err)
-	}
-	if _, err := conn.Read(buf); err != nil || string(buf) != text {
-		t.Errorf("%q came back, %v", buf, err)
-	}
 }
 
 // TestNativeDoorEvents: what happens to an open door.
@@ -127,7 +112,7 @@ func TestNativeAsNobody(t *testing.T) {
 	client, server := openSite(t)
 	dir := nobodysDir(t)
 	conf := strings.ReplaceAll(fmt.Sprintf(nativeDoor, 600), "LOG", dir+"/log")
-	write(t, dir+"/knockd.conf", strings.Replace(conf, "[ssh]", "\tStateDir = "+dir+"/state\n[ssh]", 1))
+	nettest.Write(t, dir+"/knockd.conf", strings.Replace(conf, "[ssh]", "\tStateDir = "+dir+"/state\n[ssh]", 1))
 	const caps = "+net_raw,+net_admin"
 	d := prepareCommand(t, server, dir+"/log", "setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups",
 		"--inh-caps", "-all,"+caps, "--ambient-caps", caps, "--bounding-set", "-all,"+caps, "--no-new-privs",

@@ -41,7 +41,7 @@ func (d *daemon) opened() []string {
 // other. Commands run side by side, so their order means nothing.
 func (d *daemon) opensFor(addrs ...string) {
 	d.t.Helper()
-	eventually(d.t, fmt.Sprint("opened for ", addrs), func() bool { return len(d.opened()) >= len(addrs) })
+	nettest.Eventually(d.t, fmt.Sprint("opened for ", addrs), func() bool { return len(d.opened()) >= len(addrs) })
 	if got := d.opened(); fmt.Sprint(slices.Sorted(slices.Values(got))) != fmt.Sprint(slices.Sorted(slices.Values(addrs))) {
 		d.t.Errorf("opened for %v, want %v", got, addrs)
 	}
@@ -126,9 +126,9 @@ func TestTaggedFrames(t *testing.T) {
 	frame := conformance.Frame(datagram(netip.MustParseAddr(nettest.Client4), netip.MustParseAddr(nettest.Server4), 7000))
 	tag := []byte{0x81, 0x00, 0x00, 0x05}
 	outer := []byte{0x88, 0xa8, 0x00, 0x07}
-	inject(t, client, "eth0", hardware(t, server, "eth0"), append(append([]byte{}, tag...), frame[12:]...))
+	inject(t, client, "eth0", server.Hardware("eth0"), append(append([]byte{}, tag...), frame[12:]...))
 	d.opensFor(nettest.Client4)
-	inject(t, client, "eth0", hardware(t, server, "eth0"), append(append(append([]byte{}, outer...), tag...), frame[12:]...))
+	inject(t, client, "eth0", server.Hardware("eth0"), append(append(append([]byte{}, outer...), tag...), frame[12:]...))
 	d.opensFor(nettest.Client4, nettest.Client4)
 }
 
@@ -166,7 +166,7 @@ func TestWireGuard(t *testing.T) {
 	var public [2]string
 	for i, h := range hosts {
 		key := filepath.Join(t.TempDir(), "key")
-		write(t, key, h.Run("wg", "genkey"))
+		nettest.Write(t, key, h.Run("wg", "genkey"))
 		public[i] = strings.TrimSpace(h.Run("sh", "-c", "wg pubkey <"+key))
 		h.Run("ip", "link", "add", "wg0", "type", "wireguard")
 		h.Run("wg", "set", "wg0", "private-key", key, "listen-port", "51820")
@@ -237,26 +237,6 @@ func datagram(src, dst netip.Addr, port uint16) domain.Hit {
 
 var everybody = []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 
-// hardware returns the hardware address of an interface.
-func hardware(t *testing.T, h *nettest.Host, ifname string) []byte {
-	t.Helper()
-	var mac []byte
-	words := strings.Fields(h.Run("ip", "-o", "link", "show", ifname))
-	for i, w := range words {
-		if w == "link/ether" {
-			for part := range strings.SplitSeq(words[i+1], ":") {
-				var b byte
-				fmt.Sscanf(part, "%x", &b)
-				mac = append(mac, b)
-			}
-		}
-	}
-	if len(mac) != 6 {
-		t.Fatalf("no hardware address in %q", words)
-	}
-	return mac
-}
-
 // inject sends a frame, given from its EtherType on, out of an interface.
 func inject(t *testing.T, h *nettest.Host, ifname string, to, frame []byte) {
 	t.Helper()
@@ -267,7 +247,7 @@ func inject(t *testing.T, h *nettest.Host, ifname string, to, frame []byte) {
 
 func tryInject(t *testing.T, h *nettest.Host, ifname string, to, frame []byte) error {
 	t.Helper()
-	from := hardware(t, h, ifname)
+	from := h.Hardware(ifname)
 	return h.Do(func() error {
 		ifc, err := net.InterfaceByName(ifname)
 		if err != nil {

@@ -91,7 +91,7 @@ func TestOneTimeOthersStopWhereTheyAre(t *testing.T) {
 // it opens the door by it: the safe side is marked, not opened.
 func TestOneTimeKilled(t *testing.T) {
 	t.Parallel()
-	random := rng(t)
+	random := nettest.Rand(t)
 	client, server := nettest.Pair(t)
 	opened := 0
 	d := start(t, server, strings.Replace(oneTime, "cmd_timeout        = 1", "cmd_timeout = 0", 1))
@@ -100,7 +100,7 @@ func TestOneTimeKilled(t *testing.T) {
 	for i := range rounds {
 		fmt.Fprintf(&lines, "%d:udp,%d:udp\n", 1000+i, 2000+i)
 	}
-	write(t, d.file("sequences"), lines.String())
+	nettest.Write(t, d.file("sequences"), lines.String())
 	d.cmd.Process.Signal(syscall.SIGHUP)
 	d.waitFor("re-reading config file", 1)
 	for round := 0; round < rounds; round++ {

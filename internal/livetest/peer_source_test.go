@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"encoding/binary"
 	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -26,7 +25,7 @@ func capture(t *testing.T, client, server *nettest.Host, n int, packet func(i in
 	}
 	w := bufio.NewWriterSize(f, 1<<20)
 	w.Write([]byte("\xd4\xc3\xb2\xa1\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\xff\xff\x00\x00\x01\x00\x00\x00"))
-	ethernet := append(append(hardwareAddr(t, server), hardwareAddr(t, client)...), 8, 0)
+	ethernet := append(append(server.Hardware("eth0"), client.Hardware("eth0")...), 8, 0)
 	var head [16]byte
 	for i := range n {
 		p := packet(i)
@@ -45,20 +44,6 @@ func capture(t *testing.T, client, server *nettest.Host, n int, packet func(i in
 		t.Fatal(err)
 	}
 	return name
-}
-
-func hardwareAddr(t *testing.T, h *nettest.Host) (a []byte) {
-	t.Helper()
-	if err := h.Do(func() error {
-		i, err := net.InterfaceByName("eth0")
-		if err == nil {
-			a = append(a, i.HardwareAddr...)
-		}
-		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
-	return a
 }
 
 // packet4 returns an IPv4 packet of a protocol to nettest.Server4.

@@ -45,9 +45,7 @@ func startOurs(t *testing.T, client, server *nettest.Host, n int) *gatekeeper {
 	for i := range n {
 		key, hmac := doorKeys(i)
 		file := fmt.Sprintf("%s/%d.keys", dir, i)
-		if err := os.WriteFile(file, []byte("KEY "+key+"\nHMAC_KEY "+hmac+"\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		nettest.Write(t, file, "KEY "+key+"\nHMAC_KEY "+hmac+"\n")
 		fmt.Fprintf(&conf, "[door%d]\n\tspa_key_file = %s\n\topen = tcp/22\n\tcmd_timeout = 60\n", i, file)
 	}
 	d := start(t, server, conf.String())
@@ -82,9 +80,7 @@ func startStock(t *testing.T, client, server *nettest.Host, udp bool, n int) *ga
 		"fwknopd.conf": listen + "FWKNOP_RUN_DIR " + dir + ";\nFWKNOP_PID_FILE " + dir + "/pid;\nDIGEST_FILE " + dir + "/digest.cache;\n",
 		"access.conf":  access.String(),
 	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		nettest.Write(t, filepath.Join(dir, name), text)
 	}
 	path, _ := nettest.FindProgram("fwknopd")
 	cmd := exec.Command(path, "-f", "-c", dir+"/fwknopd.conf", "-a", dir+"/access.conf")
@@ -107,7 +103,7 @@ func (g *gatekeeper) ready(t *testing.T, client, server *nettest.Host) {
 	t.Helper()
 	g.send = datagrams(t, client)
 	g.opened = monitorElements(t, server)
-	eventually(t, "a message that opens", func() bool {
+	nettest.Eventually(t, "a message that opens", func() bool {
 		addr := g.ask(t)
 		time.Sleep(300 * time.Millisecond)
 		return !g.opened.when(addr).IsZero()
@@ -201,7 +197,7 @@ func measureMessages(t *testing.T, c *comparison) {
 		for i := range 20 {
 			sent := time.Now()
 			addr := g.ask(t)
-			eventually(t, "an opening", func() bool { return !g.opened.when(addr).IsZero() })
+			nettest.Eventually(t, "an opening", func() bool { return !g.opened.when(addr).IsZero() })
 			all = append(all, g.opened.when(addr).Sub(sent))
 			time.Sleep(time.Duration(i*37%100) * time.Millisecond)
 		}

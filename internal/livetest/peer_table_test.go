@@ -8,17 +8,15 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"knockd/internal/nettest"
 )
 
 // TestReadmeFigures: the figures of the README are those that make bench-peer
 // has written, of the same day.
 func TestReadmeFigures(t *testing.T) {
 	read := func(path string) string {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(text)
+		return nettest.Read(t, path)
 	}
 	measured := read("../../testdata/bench-peer.txt")
 	_, speed, _ := strings.Cut(read("../../README.md"), "\n## Speed\n")

@@ -44,12 +44,12 @@ func TestAsNobody(t *testing.T) {
 	t.Parallel()
 	client, server := nettest.Pair(t)
 	dir := nobodysDir(t)
-	write(t, dir+"/knockd.conf", "[options]\nStateDir = "+dir+"/state\n[door]\nsequence = 7000,8000:udp\nstart_command = id -u > "+dir+"/opened\n")
+	nettest.Write(t, dir+"/knockd.conf", "[options]\nStateDir = "+dir+"/state\n[door]\nsequence = 7000,8000:udp\nstart_command = id -u > "+dir+"/opened\n")
 	d := prepareCommand(t, server, dir+"/log", "setpriv", slices.Concat(asNobody,
 		[]string{dir + "/knockd", "-c", dir + "/knockd.conf", "-g", dir + "/log"})...)
 	d.waitFor("starting up, listening on eth0", 1)
 	syn(t, client, nettest.Client4, nettest.Server4, "7000", "8000:udp")
-	eventually(t, "opened by nobody", func() bool {
+	nettest.Eventually(t, "opened by nobody", func() bool {
 		data, _ := os.ReadFile(dir + "/opened")
 		return string(data) == "65534\n"
 	})
@@ -73,7 +73,7 @@ func TestNoPrivilege(t *testing.T) {
 		{"nothing", nothing, "command = true", "CAP_NET_RAW"},
 		{"sniffing alone", asNobody, "open = tcp/22", "CAP_NET_ADMIN"},
 	} {
-		write(t, dir+"/knockd.conf", "[options]\nStateDir = "+dir+"/state\n[door]\nsequence = 7000\n"+c.door+"\n")
+		nettest.Write(t, dir+"/knockd.conf", "[options]\nStateDir = "+dir+"/state\n[door]\nsequence = 7000\n"+c.door+"\n")
 		out, err := server.Try("setpriv", slices.Concat(c.as, []string{dir + "/knockd", "-c", dir + "/knockd.conf"})...)
 		if err == nil || err.Error() != "exit status 1" {
 			t.Errorf("%s: %v", c.name, err)
@@ -110,7 +110,7 @@ func TestBoundsOfUnit(t *testing.T) {
 	_, server := openSite(t)
 	dir := t.TempDir()
 	conf := strings.ReplaceAll(fmt.Sprintf(nativeDoor, 600), "LOG", dir+"/log")
-	write(t, dir+"/knockd.conf", strings.Replace(conf, "[ssh]", "\tStateDir = "+dir+"/state\n[ssh]", 1))
+	nettest.Write(t, dir+"/knockd.conf", strings.Replace(conf, "[ssh]", "\tStateDir = "+dir+"/state\n[ssh]", 1))
 	d := prepareCommand(t, server, dir+"/log", "setpriv", "--bounding-set", "-all,+net_raw,+net_admin,+sys_module",
 		program(t, "knockd"), "-c", dir+"/knockd.conf")
 	d.waitFor("starting up, listening on eth0", 1)
@@ -131,7 +131,7 @@ func TestCapabilitiesOfCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.allThreads(privileges(own))
-	eventually(t, "the command has what the daemon was started with", func() bool {
+	nettest.Eventually(t, "the command has what the daemon was started with", func() bool {
 		status, _ := os.ReadFile(d.file("opened"))
 		return privileges(status) == privileges(own)
 	})
@@ -140,7 +140,7 @@ func TestCapabilitiesOfCommands(t *testing.T) {
 // allThreads waits until all threads of the daemon have these privileges.
 func (d *daemon) allThreads(want string) {
 	d.t.Helper()
-	eventually(d.t, "on all threads: "+want, func() bool {
+	nettest.Eventually(d.t, "on all threads: "+want, func() bool {
 		tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", d.cmd.Process.Pid))
 		for _, path := range tasks {
 			status, err := os.ReadFile(path)

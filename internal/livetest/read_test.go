@@ -77,7 +77,7 @@ func read(t *testing.T, knockd, conf, trace string) string {
 // each opening, the stop command after it.
 func TestReadRandomTraces(t *testing.T) {
 	knockd := program(t, "knockd")
-	random := rng(t)
+	random := nettest.Rand(t)
 	for range 10 {
 		trace := conformance.Random(random, time.Second)
 		dir := t.TempDir()
@@ -86,8 +86,8 @@ func TestReadRandomTraces(t *testing.T) {
 			_, section, _ := strings.Cut(conformance.ConfigText([]*domain.Door{d}), "\n")
 			conf += section + "\tstart_command = start %IP%\n\tcmd_timeout = 5\n\tstop_command = stop %IP%\n"
 		}
-		write(t, dir+"/knockd.conf", conf)
-		write(t, dir+"/trace.pcap", string(conformance.Capture(trace.Packets)))
+		nettest.Write(t, dir+"/knockd.conf", conf)
+		nettest.Write(t, dir+"/trace.pcap", string(conformance.Capture(trace.Packets)))
 		log := read(t, knockd, dir+"/knockd.conf", dir+"/trace.pcap")
 		model := (&conformance.Model{Doors: trace.Doors}).Run(trace.Packets)
 		if diff := cmp.Diff(conformance.Decisions(model), conformance.Decisions(log)); diff != "" {
@@ -120,7 +120,7 @@ func TestReadWhatWasLive(t *testing.T) {
 	if err := server.Start(dump); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "tcpdump listens", func() bool { return strings.Contains(said.String(), "listening on") })
+	nettest.Eventually(t, "tcpdump listens", func() bool { return strings.Contains(said.String(), "listening on") })
 	knock(t, client, nettest.Server4, "7000:udp", "8000", "9000:udp", "8000", "5000:udp", "7000", "8000", "7000", "9000")
 	knock(t, client, nettest.Server6, "7000", "8000", "9000", "5000:udp", "7000", "8000")
 	d.waitFor("OPEN SESAME", 4)

@@ -66,7 +66,7 @@ func TestLogRotated(t *testing.T) {
 		}
 		d.configure(conf)
 		d.cmd.Process.Signal(syscall.SIGHUP)
-		eventually(t, "a new log", func() bool {
+		nettest.Eventually(t, "a new log", func() bool {
 			_, err := os.Stat(d.log)
 			return err == nil
 		})

@@ -24,7 +24,7 @@ import (
 // can, until stop is called, which says how many they were.
 func synFlood(t *testing.T, from, to *nettest.Host) (stop func() int) {
 	h := domain.Hit{Src: netip.MustParseAddr("11.0.0.1"), Dst: netip.MustParseAddr(nettest.Server4), Proto: domain.TCP, Flags: domain.SYN}
-	frame := slices.Concat(hardware(t, to, "eth0"), hardware(t, from, "eth0"), conformance.Frame(h)[12:])
+	frame := slices.Concat(to.Hardware("eth0"), from.Hardware("eth0"), conformance.Frame(h)[12:])
 	var fd, index int
 	err := from.Do(func() (err error) {
 		ifc, err := net.InterfaceByName("eth0")
@@ -106,7 +106,7 @@ func TestReloadStrict(t *testing.T) {
 		if n > 0 {
 			d.configure(config(n, map[bool]string{true: "strict = yes"}[strict]))
 			d.reload(n)
-			eventually(t, "the new configuration", func() bool {
+			nettest.Eventually(t, "the new configuration", func() bool {
 				syn(t, client, nettest.Client6, nettest.Server6, fmt.Sprintf("%d:udp", 10+n))
 				return strings.Contains(d.text(), fmt.Sprintf("loaded%d: OPEN", n))
 			})
@@ -127,7 +127,7 @@ func TestTrafficDuringStrictKnock(t *testing.T) {
 	server.EchoTCP(":443")
 	server.EchoUDP(nettest.Server4 + ":60001")
 	talk := func(conn net.Conn) {
-		conn.SetDeadline(time.Now().Add(patience))
+		conn.SetDeadline(time.Now().Add(nettest.Patience))
 		if _, err := conn.Write([]byte("x")); err != nil {
 			t.Fatal(err)
 		}
@@ -136,7 +136,7 @@ func TestTrafficDuringStrictKnock(t *testing.T) {
 		}
 	}
 	dial := func(network, address string) net.Conn {
-		conn, err := client.Dial(network, address, patience)
+		conn, err := client.Dial(network, address, nettest.Patience)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -203,7 +203,7 @@ func TestNamedPort(t *testing.T) {
 	opens(t, client, one)
 	shut(t, client, two)
 	want := "web web udp/8042 udp/8042 10.7.0.1 10.7.0.1"
-	eventually(t, want, func() bool { return strings.Join(d.opened(), " ") == want })
+	nettest.Eventually(t, want, func() bool { return strings.Join(d.opened(), " ") == want })
 	// The end of one opening leaves the other.
 	time.Sleep(2 * time.Second)
 	again := time.Now()
@@ -258,7 +258,7 @@ func TestPrefixAndClose(t *testing.T) {
 		t.Error("the other family was closed too")
 	}
 	want := "start-10.7.0.0/24 start-fd07::/64 stop-10.7.0.0/24" // in any order: they run side by side
-	eventually(t, want, func() bool {
+	nettest.Eventually(t, want, func() bool {
 		ran := d.opened()
 		slices.Sort(ran)
 		return strings.Join(ran, " ") == want
@@ -292,7 +292,7 @@ func TestWakeOnConnect(t *testing.T) {
 	conf := strings.NewReplacer("/var/lib/knockd-wake", dir+"/state", "\tUseSyslog\n", "",
 		"/usr/bin/wakeonlan", "echo >> "+dir+"/opened wake", "/usr/bin/logger -t wake", "echo >> "+dir+"/opened",
 		"192.0.2.0/24, ", "10.7.0.0/24, ").Replace(string(src))
-	write(t, dir+"/knockd.conf", conf)
+	nettest.Write(t, dir+"/knockd.conf", conf)
 	d := prepareCommand(t, server, dir+"/log", "setpriv", slices.Concat(asNobody,
 		[]string{dir + "/knockd", "-c", dir + "/knockd.conf", "-g", dir + "/log"})...)
 	d.waitFor("starting up, listening on eth0", 1)
@@ -305,7 +305,7 @@ func TestWakeOnConnect(t *testing.T) {
 	}
 	d.waitFor("valheim: OPEN SESAME", 1)
 	want := []string{"00:00:5e:00:53:20", "10.7.0.1", "udp/2456", "valheim:", "wake", "wants"}
-	eventually(t, fmt.Sprint(want), func() bool {
+	nettest.Eventually(t, fmt.Sprint(want), func() bool {
 		return fmt.Sprint(slices.Sorted(slices.Values(d.opened()))) == fmt.Sprint(want)
 	})
 	if n := strings.Count(d.text(), "OPEN SESAME"); n != 2 {

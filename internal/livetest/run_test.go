@@ -45,9 +45,9 @@ func TestEndings(t *testing.T) {
 	if err := os.Chmod(dir+"/unsafe", 0o777); err != nil { // whatever the umask
 		t.Fatal(err)
 	}
-	write(t, unsafe, "[options]\n\tStateDir = "+dir+"/unsafe\n[a]\n\tsequence = 7000\n")
-	write(t, good, "[options]\n\tStateDir = "+dir+"/state\n[a]\n\tsequence = 7000,8000\n\tcommand = true\n")
-	write(t, bad, "[a]\n\tsequence = 7000,70000\n\tcolour = blue\n[b]\n\tcommand = true\n")
+	nettest.Write(t, unsafe, "[options]\n\tStateDir = "+dir+"/unsafe\n[a]\n\tsequence = 7000\n")
+	nettest.Write(t, good, "[options]\n\tStateDir = "+dir+"/state\n[a]\n\tsequence = 7000,8000\n\tcommand = true\n")
+	nettest.Write(t, bad, "[a]\n\tsequence = 7000,70000\n\tcolour = blue\n[b]\n\tcommand = true\n")
 	for _, c := range []struct {
 		args           string
 		status         int
@@ -124,7 +124,7 @@ func TestDaemon(t *testing.T) {
 	t.Parallel()
 	client, server := nettest.Pair(t)
 	dir := t.TempDir()
-	write(t, dir+"/knockd.conf", "[options]\nlogfile = "+dir+"/log\nStateDir = "+dir+"/state\n[a]\nsequence = 7000\ncommand = pwd > "+dir+"/opened\n")
+	nettest.Write(t, dir+"/knockd.conf", "[options]\nlogfile = "+dir+"/log\nStateDir = "+dir+"/state\n[a]\nsequence = 7000\ncommand = pwd > "+dir+"/opened\n")
 	status, stdout, stderr := outcome(t, server, program(t, "knockd"), "-d", "-c", dir+"/knockd.conf", "-p", dir+"/pid")
 	if status != 0 || stdout != "" || stderr != "" {
 		t.Fatalf("status %d\n%s%s", status, stdout, stderr)
@@ -141,14 +141,14 @@ func TestDaemon(t *testing.T) {
 		}
 	})
 	syn(t, client, nettest.Client4, nettest.Server4, "7000") // at once
-	eventually(t, "opened from the root directory", func() bool {
+	nettest.Eventually(t, "opened from the root directory", func() bool {
 		data, _ := os.ReadFile(dir + "/opened")
 		return string(data) == "/\n"
 	})
 	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the pid file removed", func() bool {
+	nettest.Eventually(t, "the pid file removed", func() bool {
 		_, err := os.Stat(dir + "/pid")
 		return os.IsNotExist(err)
 	})
@@ -160,7 +160,7 @@ func TestDaemonLetsGo(t *testing.T) {
 	t.Parallel()
 	h := nettest.NewHost(t, "h")
 	dir := t.TempDir()
-	write(t, dir+"/knockd.conf", "[options]\nStateDir = "+dir+"/state\n[a]\nsequence = 7000\ncommand = true\n")
+	nettest.Write(t, dir+"/knockd.conf", "[options]\nStateDir = "+dir+"/state\n[a]\nsequence = 7000\ncommand = true\n")
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -182,7 +182,7 @@ func TestDaemonLetsGo(t *testing.T) {
 		t.Fatalf("the pid file says %q", text)
 	}
 	defer syscall.Kill(pid, syscall.SIGTERM)
-	r.SetReadDeadline(time.Now().Add(patience))
+	r.SetReadDeadline(time.Now().Add(nettest.Patience))
 	if _, err := r.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("reading: %v, want the end of the file", err)
 	}
@@ -193,7 +193,7 @@ func TestDaemonFault(t *testing.T) {
 	t.Parallel()
 	h := nettest.NewHost(t, "h")
 	dir := t.TempDir()
-	write(t, dir+"/knockd.conf", "[options]\nStateDir = "+dir+"/knockd.conf/no\n[a]\nsequence = 7000\ncommand = true\n")
+	nettest.Write(t, dir+"/knockd.conf", "[options]\nStateDir = "+dir+"/knockd.conf/no\n[a]\nsequence = 7000\ncommand = true\n")
 	status, _, stderr := outcome(t, h, program(t, "knockd"), "-d", "-i", "lo", "-c", dir+"/knockd.conf", "-p", dir+"/pid")
 	if status != 1 || !like("knockd: ...: not a directory\nknockd: hint: ...\n", stderr) {
 		t.Errorf("status %d\n%s", status, stderr)
@@ -241,7 +241,7 @@ func TestManyOpenings(t *testing.T) {
 		syn(t, client, from, nettest.Server4, "7000:udp", "8000:udp")
 	}
 	d.waitFor("OPEN SESAME", n)
-	eventually(t, "all closed", func() bool { return strings.Count(strings.Join(d.opened(), " "), "closed") == n })
+	nettest.Eventually(t, "all closed", func() bool { return strings.Count(strings.Join(d.opened(), " "), "closed") == n })
 	if got := len(d.opened()); got != 2*n {
 		t.Errorf("%d commands, want %d", got, 2*n)
 	}
@@ -261,7 +261,7 @@ func TestLookup(t *testing.T) {
 	syn(t, h, "127.0.0.1", "127.0.0.1", "7000", "8000")
 	d.waitFor("Stage 2", 1)
 	name := strings.TrimSuffix(names[0], ".")
-	eventually(t, "the name in a line", func() bool {
+	nettest.Eventually(t, "the name in a line", func() bool {
 		syn(t, h, "127.0.0.1", "127.0.0.1", "9000", "7000", "8000")
 		return strings.Contains(d.text(), "127.0.0.1 ("+name+"): door: OPEN SESAME")
 	})

@@ -66,7 +66,7 @@ func TestOutputGone(t *testing.T) {
 			cmd := exec.Command(d.cmd.Path, args...)
 			cmd.Stdout = w
 			d.run(server, cmd)
-			eventually(t, "an opening", func() bool {
+			nettest.Eventually(t, "an opening", func() bool {
 				syn(t, client, nettest.Client4, nettest.Server4, longDoor)
 				return len(d.opened()) > 0
 			})

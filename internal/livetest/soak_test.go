@@ -126,7 +126,7 @@ func (s *soaker) honest(from string) {
 		earlier := countIn(s.d.file("opened"), line)
 		syn(s.T, s.client, from, nettest.Server4, steps...)
 		s.knocks.Add(1)
-		if !within(patience, func() bool { return countIn(s.d.file("opened"), line) > earlier }) {
+		if !within(nettest.Patience, func() bool { return countIn(s.d.file("opened"), line) > earlier }) {
 			s.Errorf("an honest knock of %s at %s opened nothing", from, door)
 			return
 		}
@@ -138,11 +138,11 @@ func (s *soaker) honest(from string) {
 func (s *soaker) honestNative(int) {
 	syn(s.T, s.client, nettest.Client4, nettest.Server4, "7100:udp", "8100:udp")
 	s.knocks.Add(1)
-	if !within(patience, func() bool { return reaches(s.client, ssh4) }) {
+	if !within(nettest.Patience, func() bool { return reaches(s.client, ssh4) }) {
 		s.Error("an honest knock at native opened nothing")
 		return
 	}
-	if !within(patience, func() bool { return !reaches(s.client, ssh4) }) {
+	if !within(nettest.Patience, func() bool { return !reaches(s.client, ssh4) }) {
 		s.Error("native did not close")
 	}
 }
@@ -154,7 +154,7 @@ func (s *soaker) footprint() footprint {
 		name := s.d.file("opened")
 		return countIn(name, "open ") == countIn(name, "close ")
 	}
-	if !within(patience, closed) {
+	if !within(nettest.Patience, closed) {
 		s.Errorf("opened and closed: %d and %d", countIn(s.d.file("opened"), "open "), countIn(s.d.file("opened"), "close "))
 	}
 	settled(s.d.cmd.Process.Pid, 10*time.Second)

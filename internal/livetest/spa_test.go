@@ -38,9 +38,7 @@ func startKeyed(t testing.TB, h *nettest.Host, conf, keys string) *daemon {
 	t.Helper()
 	secrets.keyFile(keys)
 	file := t.TempDir() + "/ssh.keys"
-	if err := os.WriteFile(file, []byte(keys), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	nettest.Write(t, file, keys)
 	return start(t, h, strings.ReplaceAll(conf, "DIR/ssh.keys", file))
 }
 
@@ -50,9 +48,7 @@ func fwknop(t *testing.T, h *nettest.Host, rc string, args ...string) {
 	nettest.NeedProgram(t, "fwknop")
 	home := t.TempDir()
 	if rc != "" {
-		if err := os.WriteFile(home+"/.fwknoprc", []byte(rc), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		nettest.Write(t, home+"/.fwknoprc", rc)
 	} else {
 		args = append(args, "--no-rc-file")
 	}
@@ -193,9 +189,7 @@ func TestSPAFromOurClient(t *testing.T) {
 			}
 			shut(t, client, address)
 			keys := t.TempDir() + "/keys"
-			if err := os.WriteFile(keys, []byte(spaKeys), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			nettest.Write(t, keys, spaKeys)
 			args := append(strings.Fields("spa -w tcp/22 -A tcp/22 --key-file "+keys+" "+c.args), c.address)
 			if status, stdout, stderr := outcome(t, client, program(t, "knock"), args...); status != 0 || stdout+stderr != "" {
 				t.Errorf("status %d\n%s%s\n%s", status, stdout, stderr, d.text())

@@ -43,7 +43,7 @@ func TestSPAReplayFlood(t *testing.T) {
 					return udpPacket(10<<24|7<<16|66, spaPort, used)
 				})
 				heard := f.bear(messages, seconds)
-				settled(d.cmd.Process.Pid, patience) // the ring may be full yet
+				settled(d.cmd.Process.Pid, nettest.Patience) // the ring may be full yet
 				d.settled(t, client, laptop)
 				f.opened()
 				f.steal("after the flood", heard)

@@ -56,9 +56,7 @@ func TestSPAReload(t *testing.T) {
 	keys := func(text string) {
 		t.Helper()
 		secrets.keyFile(text)
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		nettest.Write(t, file, text)
 	}
 	keys(spaKeys)
 	const options = "[options]\n\tlogfile = LOG\n[knock]\n\tsequence = 7000,8000\n\tcommand = true\n"
@@ -85,7 +83,7 @@ func TestSPAReload(t *testing.T) {
 
 	keys("[phone]\n" + other.KeyLines())
 	d.reload(2)
-	eventually(t, "the new key", func() bool {
+	nettest.Eventually(t, "the new key", func() bool {
 		sendMessage(t, client, message(t, other, "10.7.0.3"))
 		return strings.Contains(d.text(), "10.7.0.3: ssh: OPEN SESAME")
 	})
@@ -106,7 +104,7 @@ func TestSPAReload(t *testing.T) {
 	sendMessage(t, client, message(t, other, "10.7.0.5"))
 	d.configure(options + door)
 	d.reload(5)
-	eventually(t, "the door again", func() bool {
+	nettest.Eventually(t, "the door again", func() bool {
 		sendMessage(t, client, message(t, other, "10.7.0.6"))
 		return strings.Contains(d.text(), "10.7.0.6: ssh: OPEN SESAME")
 	})
@@ -137,7 +135,7 @@ func TestSPAVariables(t *testing.T) {
 `, spaKeys)
 	reads := func(name, want string) {
 		t.Helper()
-		eventually(t, name+" written", func() bool {
+		nettest.Eventually(t, name+" written", func() bool {
 			data, _ := os.ReadFile(d.file(name))
 			return strings.Count(string(data), "\n") >= strings.Count(want, "\n")
 		})
@@ -191,7 +189,7 @@ func TestSPAJunk(t *testing.T) {
 	honest := func() {
 		t.Helper()
 		n := strings.Count(d.text(), "OPEN SESAME")
-		eventually(t, "opened after a flood", func() bool {
+		nettest.Eventually(t, "opened after a flood", func() bool {
 			sendMessage(t, client, message(t, laptop, "10.99.0.1"))
 			return strings.Count(d.text(), "OPEN SESAME") > n
 		})
@@ -236,9 +234,7 @@ func TestSPAProxyAndWait(t *testing.T) {
 		"keys":   spaKeys,
 	} {
 		os.MkdirAll(home+"/.config/knock", 0o700)
-		if err := os.WriteFile(home+"/.config/knock/"+name, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		nettest.Write(t, home+"/.config/knock/"+name, text)
 	}
 	run := func(stdin string, args ...string) string {
 		t.Helper()

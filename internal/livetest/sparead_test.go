@@ -45,7 +45,7 @@ func writeCapture(t *testing.T, name string, packets []captured) {
 		copy(frame[n-len(packets[i].payload):], packets[i].payload)
 		rest = rest[16+n:]
 	}
-	write(t, name, string(data))
+	nettest.Write(t, name, string(data))
 }
 
 // TestSPARead: --read decides on messages in a capture file as the daemon
@@ -55,9 +55,7 @@ func TestSPARead(t *testing.T) {
 	dir := t.TempDir()
 	keys := dir + "/keys"
 	secrets.keyFile(spaKeys)
-	if err := os.WriteFile(keys, []byte(spaKeys), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	nettest.Write(t, keys, spaKeys)
 	const (
 		home    = "10.7.0.2"
 		sender  = "192.0.2.9"
@@ -168,7 +166,7 @@ func TestSPARead(t *testing.T) {
 				door += "\nopen = tcp/22"
 			}
 			conf := "[ssh]\nspa_key_file = " + keys + "\nstart_command = go %IP% %CLIENT% %SRC% %DST% %PORT% %PROTO% %DOOR%\n" + door + "\n"
-			write(t, dir+"/knockd.conf", conf)
+			nettest.Write(t, dir+"/knockd.conf", conf)
 			p := captured{from: sender, to: home, proto: domain.UDP, port: 62201}
 			p.payload = seal(c.change)
 			if c.packet.to != "" {
@@ -254,7 +252,7 @@ func TestSPACheck(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			write(t, conf, "[ssh]\nspa_key_file = "+keys+"\n"+c.door+"\nopen = tcp/22\n[options]\nStateDir = "+dir+"/state\n")
+			nettest.Write(t, conf, "[ssh]\nspa_key_file = "+keys+"\n"+c.door+"\nopen = tcp/22\n[options]\nStateDir = "+dir+"/state\n")
 			status, _, stderr := outcome(t, h, program(t, "knockd"), "-t", "-i", "lo", "-c", conf)
 			got := strings.NewReplacer(conf, "CONF", keys, "KEYS").Replace(stderr)
 			if status != c.status || !like(c.want, got) {

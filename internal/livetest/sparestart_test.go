@@ -59,7 +59,7 @@ func TestSPAReplayLive(t *testing.T) {
 				}
 			}
 			sendMessage(t, client, packet)
-			eventually(t, "opened", func() bool { return len(d.opened()) == 1 })
+			nettest.Eventually(t, "opened", func() bool { return len(d.opened()) == 1 })
 			replay("at once")
 			d.waitFor("10.7.0.1: ssh (laptop): SPA packet refused: used before", 4)
 			d.waitFor("10.7.0.66: ssh (laptop): SPA packet refused: used before", 1)
@@ -96,7 +96,7 @@ func (d *daemon) settled(t *testing.T, client *nettest.Host, c spa.Client) {
 	d.marks++
 	mark := fmt.Sprintf("10.99.%d.%d", d.marks/250, 1+d.marks%250)
 	sendMessage(t, client, message(t, c, mark))
-	eventually(t, "opened for "+mark, func() bool { return slices.Contains(d.opened(), mark) })
+	nettest.Eventually(t, "opened for "+mark, func() bool { return slices.Contains(d.opened(), mark) })
 }
 
 // removeStore deletes the store of used messages.
@@ -122,7 +122,7 @@ func (d *daemon) removeStore(t *testing.T) {
 // two hundred times.
 func TestSPAKilled(t *testing.T) {
 	t.Parallel()
-	random := rng(t)
+	random := nettest.Rand(t)
 	client, server := nettest.Pair(t)
 	d := startKeyed(t, server, onceDoor, spaKeys)
 	rounds := 8

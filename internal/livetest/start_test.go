@@ -30,19 +30,19 @@ func TestSyslogLines(t *testing.T) {
 	if err := os.Mkdir(dev, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	write(t, dev+"/null", "")
+	nettest.Write(t, dev+"/null", "")
 	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: dev + "/log", Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	write(t, dir+"/knockd.conf", "[options]\n\tUseSyslog\n\tStateDir = "+dir+"/state\n[openSSH]\n\tsequence = 7000,8000\n\tcommand = true %IP%\n\ttcpflags = syn\n")
+	nettest.Write(t, dir+"/knockd.conf", "[options]\n\tUseSyslog\n\tStateDir = "+dir+"/state\n[openSSH]\n\tsequence = 7000,8000\n\tcommand = true %IP%\n\ttcpflags = syn\n")
 	prepareCommand(t, server, dir+"/log", "unshare", "--mount", "sh", "-c",
 		"mount --bind /dev/null "+dev+"/null && mount --rbind "+dev+" /dev && exec "+program(t, "knockd")+" -c "+dir+"/knockd.conf")
 	line := func(text string) {
 		t.Helper()
 		buf := make([]byte, 1000)
-		l.SetReadDeadline(time.Now().Add(patience))
+		l.SetReadDeadline(time.Now().Add(nettest.Patience))
 		n, err := l.Read(buf)
 		if err != nil {
 			t.Fatal(err)
@@ -70,7 +70,7 @@ func TestDaemonAsUser(t *testing.T) {
 	dir := nobodysDir(t)
 	bearing(t, dir+"/knockd", unix.CAP_NET_RAW)
 	chown(t, dir, 1000)
-	write(t, dir+"/knockd.conf", "[options]\n\tlogfile = "+dir+"/log\n[wake]\n\tsequence = 25565\n\tseq_timeout = 1\n\tcommand = echo $PPID > "+dir+"/opened\n\ttcpflags = syn\n")
+	nettest.Write(t, dir+"/knockd.conf", "[options]\n\tlogfile = "+dir+"/log\n[wake]\n\tsequence = 25565\n\tseq_timeout = 1\n\tcommand = echo $PPID > "+dir+"/opened\n\ttcpflags = syn\n")
 	// Here as on a machine where root has never run knockd.
 	hidden := "mount -t tmpfs -o mode=0755 tmpfs /var/lib && mount -t tmpfs -o ro tmpfs /run && exec setpriv --reuid 1000 --regid 1000 --clear-groups "
 	status, stdout, stderr := outcome(t, server, "unshare", "--mount", "sh", "-c", hidden+dir+"/knockd -d -c "+dir+"/knockd.conf")
@@ -114,7 +114,7 @@ func chown(t *testing.T, path string, uid int) {
 // test.
 func pidIn(t *testing.T, path string) (pid int) {
 	t.Helper()
-	eventually(t, "a process id in "+path, func() bool {
+	nettest.Eventually(t, "a process id in "+path, func() bool {
 		text, _ := os.ReadFile(path)
 		n, err := fmt.Sscanln(string(text), &pid)
 		return n == 1 && err == nil && pid > 1
@@ -145,7 +145,7 @@ func TestDaemonSays(t *testing.T) {
 			"warning: the pid file cannot be written: " + dir + "/pipe: not a regular file\n"},
 	} {
 		conf := dir + "/" + strings.ReplaceAll(c.name, " ", "-")
-		write(t, conf, "[options]\nStateDir = "+dir+"/state\n[a]\nsequence = 7000\ncommand = true\n")
+		nettest.Write(t, conf, "[options]\nStateDir = "+dir+"/state\n[a]\nsequence = 7000\ncommand = true\n")
 		args := []string{"-d", "-i", c.iface, "-c", conf, "-p", c.pid}
 		if c.log != "" {
 			args = append(args, "-g", c.log)
@@ -207,7 +207,7 @@ func TestInherited(t *testing.T) {
 	for i, args := range [][]string{nil, {"-d"}} {
 		dir := t.TempDir()
 		port := fmt.Sprint(7000 + i)
-		write(t, dir+"/conf", "[options]\nLogFile = /dev/fd/4\nStateDir = "+dir+"/state\n[a]\nsequence = "+port+
+		nettest.Write(t, dir+"/conf", "[options]\nLogFile = /dev/fd/4\nStateDir = "+dir+"/state\n[a]\nsequence = "+port+
 			"\ncommand = ls -l /proc/self/fd > "+dir+"/fds; echo $PPID > "+dir+"/pid\n")
 		files, pipe := handed(t, dir+"/conf", dir+"/log")
 		cmd := exec.Command(program(t, "knockd"), slices.Concat(args, []string{"-c", "/dev/fd/3", "-p", dir + "/pidfile"})...)
@@ -220,7 +220,7 @@ func TestInherited(t *testing.T) {
 		d.waitFor("starting up, listening on eth0", 1)
 		pidIn(t, dir+"/state/dev-fd-3.lock")
 		if args != nil {
-			pipe.SetReadDeadline(time.Now().Add(patience))
+			pipe.SetReadDeadline(time.Now().Add(nettest.Patience))
 			if _, err := pipe.Read(make([]byte, 1)); err != io.EOF {
 				t.Errorf("reading the pipe: %v, want its end", err)
 			}
@@ -252,7 +252,7 @@ func TestNoCore(t *testing.T) {
 	if !control.ProcessState.Sys().(syscall.WaitStatus).CoreDump() {
 		nettest.LacksKernel(t, "core dumps, or their limit is 0")
 	}
-	write(t, dir+"/conf", "[options]\nLogFile = "+dir+"/log\nStateDir = "+dir+"/state\n[a]\nsequence = 7000,8000\n"+
+	nettest.Write(t, dir+"/conf", "[options]\nLogFile = "+dir+"/log\nStateDir = "+dir+"/state\n[a]\nsequence = 7000,8000\n"+
 		"seq_timeout = 3600\n[b]\nsequence = 9000\ncommand = ulimit -c > "+dir+"/opened\n")
 	crashing := func(h *nettest.Host, name, args string) *daemon {
 		return prepareCommand(t, h, dir+"/log", "sh", "-c",
@@ -261,7 +261,7 @@ func TestNoCore(t *testing.T) {
 	knockd := crashing(server, "knockd", " -c "+dir+"/conf")
 	knockd.waitFor("starting up, listening on eth0", 1)
 	syn(t, client, nettest.Client4, nettest.Server4, "9000")
-	eventually(t, "the command's own limit", func() bool {
+	nettest.Eventually(t, "the command's own limit", func() bool {
 		text, _ := os.ReadFile(dir + "/opened")
 		return string(text) == "unlimited\n"
 	})

@@ -32,7 +32,7 @@ func TestBridge(t *testing.T) {
 	start_command = echo three >> DIR/opened
 `, "-i", listen)
 			// The bridge learns where the client is.
-			eventually(t, "the bridge carries", func() bool {
+			nettest.Eventually(t, "the bridge carries", func() bool {
 				_, err := client.Try("ping", "-c", "1", "-W", "1", nettest.Server4)
 				return err == nil || client.Reaches(nettest.Server4+":22", time.Second) || arp(client)
 			})

@@ -17,13 +17,13 @@ func serveWeb(t *testing.T, h *nettest.Host, server string) {
 	for _, name := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
 		paths += name + "_temp_path " + dir + "/" + name + ";\n"
 	}
-	write(t, dir+"/index.html", "hello\n")
-	write(t, dir+"/nginx.conf", "user root;\ndaemon off;\nworker_processes 1;\npid "+dir+"/pid;\nerror_log "+dir+"/errors;\nevents { worker_connections 64; }\n"+
+	nettest.Write(t, dir+"/index.html", "hello\n")
+	nettest.Write(t, dir+"/nginx.conf", "user root;\ndaemon off;\nworker_processes 1;\npid "+dir+"/pid;\nerror_log "+dir+"/errors;\nevents { worker_connections 64; }\n"+
 		"http {\naccess_log off;\n"+paths+"server {\nlisten 80;\n"+strings.ReplaceAll(server, "DIR", dir)+"\n}\n}\n")
 	if err := h.Start(exec.Command("nginx", "-e", dir+"/errors", "-c", dir+"/nginx.conf")); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "nginx serves", func() bool { return h.Reaches("127.0.0.1:80", shutOff) })
+	nettest.Eventually(t, "nginx serves", func() bool { return h.Reaches("127.0.0.1:80", shutOff) })
 }
 
 // webDoor is a door that listens on the port of a web server.

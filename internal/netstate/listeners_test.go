@@ -1,10 +1,11 @@
 package netstate
 
 import (
-	"os"
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"knockd/internal/nettest"
 )
 
 func TestListeners(t *testing.T) {
@@ -15,9 +16,7 @@ func TestListeners(t *testing.T) {
 		"tcp6": "  sl\n   0: 00000000000000000000000001000000:0051 00000000000000000000000000000000:0000 0A 0\n   1: 00000000000000000000000000000000:01BB 00000000000000000000000000000000:0000 0A 0\n",
 		"udp":  "  sl\n   0: 00000000:0035 00000000:0000 07 0\n junk\n",
 	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		nettest.Write(t, filepath.Join(dir, name), text)
 	}
 	want := []Listener{{6, 22}, {6, 443}, {17, 53}}
 	if got := listeners(dir); !slices.Equal(got, want) {

@@ -20,9 +20,6 @@ import (
 
 func TestMain(m *testing.M) { nettest.Main(m) }
 
-// patience is how long a change may take to be noticed.
-const patience = 10 * time.Second
-
 // text is a state in words: what the tests compare.
 func text(s *State) string {
 	var b strings.Builder
@@ -67,7 +64,7 @@ func watch(t *testing.T, h *nettest.Host, routes bool) (w *Watcher, first *State
 func await(t *testing.T, w *Watcher, want string) {
 	t.Helper()
 	last := "nothing"
-	timeout := time.After(patience)
+	timeout := time.After(nettest.Patience)
 	for {
 		select {
 		case s, ok := <-w.Changes():
@@ -138,7 +135,7 @@ func TestLabels(t *testing.T) {
 		{"addr flush dev ec", "ec:x", "ec[]false"},
 	} {
 		ip(h, step.do)
-		timeout := time.After(patience)
+		timeout := time.After(nettest.Patience)
 		for named(step.name) != step.want {
 			select {
 			case s = <-w.Changes():
@@ -328,7 +325,7 @@ func TestManyChanges(t *testing.T) {
 	}
 	h.Run("sh", "-c", "ip -force -batch - 2>/dev/null <<'END' || true\n"+batch.String()+"END\n")
 	ip(h, "link add last type veth peer name last-peer")
-	timeout := time.After(patience)
+	timeout := time.After(nettest.Patience)
 	for last := (&State{}); ; {
 		select {
 		case last = <-w.Changes():

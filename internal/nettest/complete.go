@@ -45,6 +45,20 @@ func Completer(t testing.TB, shell, dir, line string) *exec.Cmd {
 	return exec.CommandContext(ctx, argv[0], append(argv[1:len(argv):len(argv)], dir, command, line)...)
 }
 
+// MustComplete fails the test unless each shell offers these options of a command
+// and no others, by the completions in configs.
+func MustComplete(t *testing.T, command string, want []string) {
+	slices.Sort(want)
+	for _, shell := range Shells {
+		t.Run(shell, func(t *testing.T) {
+			t.Parallel()
+			if got := CompletedOptions(t, shell, "../../configs", command+" -"); !slices.Equal(got, want) {
+				t.Errorf("configs offer %q\nwant %q", got, want)
+			}
+		})
+	}
+}
+
 var optionPattern = regexp.MustCompile(`^(--[a-z][a-z0-9-]*|-[a-zA-Z0-9])$`)
 
 // CompletedOptions are the options that a shell offers for a line that ends in a

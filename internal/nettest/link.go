@@ -1,6 +1,7 @@
 package nettest
 
 import (
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -26,13 +27,13 @@ func Join(a, b Cable) {
 		}
 		c.Host.Run("ip", "link", "set", c.Interface, "up")
 	}
-	a.Host.settle(a.Interface)
-	b.Host.settle(b.Interface)
+	a.Host.awaitAddresses(a.Interface)
+	b.Host.awaitAddresses(b.Interface)
 }
 
-// settle waits until the kernel has finished an interface's IPv6 addresses:
-// it does so in the background, and what is sent before is lost.
-func (h *Host) settle(ifname string) {
+// awaitAddresses waits until the kernel has finished an interface's IPv6
+// addresses: it does so in the background, and what is sent before is lost.
+func (h *Host) awaitAddresses(ifname string) {
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
 		out, err := h.Try("ip", "-6", "address", "show", "dev", ifname)
 		if err != nil || out == "" || strings.Contains(out, "fe80:") && !strings.Contains(out, "tentative") {
@@ -61,7 +62,26 @@ const (
 func Pair(t testing.TB) (client, server *Host) {
 	t.Helper()
 	client, server = NewHost(t, "client"), NewHost(t, "server")
-	Join(Cable{client, "eth0", []string{Client4 + "/24", Client6 + "/64"}},
-		Cable{server, "eth0", []string{Server4 + "/24", Server6 + "/64"}})
+	Wire(client, server, "eth0")
 	return client, server
+}
+
+// Wire lays the cable of a Pair, from eth0 of the client to an interface of the
+// server.
+func Wire(client, server *Host, name string) {
+	Join(Cable{client, "eth0", []string{Client4 + "/24", Client6 + "/64"}},
+		Cable{server, name, []string{Server4 + "/24", Server6 + "/64"}})
+}
+
+// Hardware returns an interface's hardware address.
+func (h *Host) Hardware(ifname string) net.HardwareAddr {
+	h.t.Helper()
+	var i *net.Interface
+	if err := h.Do(func() (err error) {
+		i, err = net.InterfaceByName(ifname)
+		return err
+	}); err != nil {
+		h.t.Fatalf("nettest: interface %s of %s: %v", ifname, h.Name, err)
+	}
+	return i.HardwareAddr
 }

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
@@ -24,7 +23,6 @@ type Session struct {
 // error, and after it the files of the directory that HOME stands for, which
 // nobody else can read.
 type Transcripts struct {
-	Update  bool // the files are rewritten in place of a comparison
 	Program string
 	// Run calls the program; its name is the first word. Of all other commands
 	// the shell does.
@@ -52,15 +50,8 @@ func (x Transcripts) Compare(t *testing.T, pattern string) {
 					got += line + x.session(t, dir, typed)
 				}
 			}
-			if x.Update {
-				a.Comment = []byte(got)
-				if err := os.WriteFile(file, txtar.Format(a), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if diff := cmp.Diff(string(a.Comment), got); diff != "" {
-				t.Errorf("-want +got:\n%s", diff)
-			}
+			a.Comment = []byte(got)
+			Golden(t, file, string(txtar.Format(a)))
 		})
 	}
 }

@@ -67,7 +67,8 @@ func TestNAT(t *testing.T) {
 		nettest.Eventually(t, "the door closes", func() bool { return !client.Reaches(c.at, nettest.Moment) })
 		nettest.MustEcho(t, conn)
 	}
-	wantList(t, f, "")
+	// A machine that is busy may have seemed closed before.
+	nettest.Eventually(t, "no opening is left", func() bool { return len(list(t, f)) == 0 })
 }
 
 // TestNATOpenings: extending, leading elsewhere, closing, and what a restart and

@@ -2,7 +2,6 @@ package nft
 
 import (
 	"net/netip"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -82,16 +81,7 @@ func TestRulesets(t *testing.T) {
 			ensure(t, f, tt.doors(t)...)
 			got := ruleset(built)
 			file := filepath.Join("testdata", tt.file+".nft")
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			golden, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			loaded.Load(string(golden))
+			loaded.Load(nettest.Expected(t, file, got))
 			if diff := cmp.Diff(ruleset(loaded), got); diff != "" {
 				t.Errorf("built rules differ from %s (-file +built):\n%s", file, diff)
 			}

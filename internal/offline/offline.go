@@ -16,8 +16,6 @@ import (
 	"knockd/internal/knock"
 	"knockd/internal/onetime"
 	"knockd/internal/openings"
-	"knockd/internal/replaycache"
-	"knockd/internal/spa"
 )
 
 // Replay takes a capture file for the network. Every event is told with the
@@ -29,6 +27,7 @@ type Replay struct {
 	// Actions are the ways to open and close doors; none is done.
 	Actions map[string]openings.Action
 	Event   func(at time.Time, e event.Event)
+	Idle    func() // called before it waits for packets; may be nil
 
 	engine *engine.Engine
 	dry    *openings.Dry
@@ -43,22 +42,33 @@ func (r *Replay) Run(conf *config.Config, source capture.Source) error {
 	}
 	r.dry = openings.NewDry(r.Actions, r.Event)
 	r.unused = map[string][]onetime.Line{}
-	r.engine = engine.New(conf, doors, usedInMemory{}, engine.Options{OnlyIPv4: r.OnlyIPv4, Effects: effects{r}})
+	r.engine = engine.New(conf, doors, newUsed(doors), engine.Options{OnlyIPv4: r.OnlyIPv4, Effects: effects{r}})
 	r.engine.SetLocal(r.Local)
-	batch, err := source.Next()
-	if len(batch) > 0 {
+	packets := readAhead(source)
+	l, err := packets.next(load{}, r.idle)
+	if err == nil {
 		for _, e := range doubts {
-			r.Event(batch[0].Time, e)
+			r.Event(l.packets[0].Time, e)
 		}
 	}
-	for ; err == nil; batch, err = source.Next() {
-		r.batch(batch)
+	for ; err == nil; l, err = packets.next(l.emptied(), r.idle) {
+		begin := 0
+		for _, end := range l.ends {
+			r.batch(l.packets[begin:end])
+			begin = end
+		}
 	}
 	r.runOn()
 	if errors.Is(err, io.EOF) {
 		return nil
 	}
 	return err
+}
+
+func (r *Replay) idle() {
+	if r.Idle != nil {
+		r.Idle()
+	}
 }
 
 // batch decides on packets that came together, each at its own time.
@@ -158,16 +168,4 @@ func (r effects) Use(at time.Time, d *engine.Door, then func()) {
 func (r effects) Admit(_ time.Time, a *engine.Admission) {
 	a.Await()
 	r.engine.Admitted(a)
-}
-
-// usedInMemory is a spa.Once that forgets all at the end of the file.
-type usedInMemory map[spa.Token]bool
-
-// Enter implements spa.Once.
-func (u usedInMemory) Enter(token spa.Token, _, _ time.Time) (safe func() error, err error) {
-	if u[token] {
-		return nil, replaycache.ErrUsed
-	}
-	u[token] = true
-	return func() error { return nil }, nil
 }

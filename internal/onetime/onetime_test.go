@@ -30,18 +30,12 @@ func parse(text string) (steps []knock.Step, err error) {
 
 func newFile(t *testing.T, text string) *File {
 	path := filepath.Join(t.TempDir(), "sequences")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	nettest.Write(t, path, text)
 	return &File{Path: path, Parse: parse}
 }
 
 func content(t *testing.T, f *File) string {
-	text, err := os.ReadFile(f.Path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
+	return nettest.Read(t, f.Path)
 }
 
 func TestTake(t *testing.T) {
@@ -100,9 +94,7 @@ func TestUse(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := os.WriteFile(f.Path, []byte(c.edited), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			nettest.Write(t, f.Path, c.edited)
 			err = f.Use(l)
 			if c.fault != "" {
 				if err == nil || err.Error() != f.Path+": "+c.fault {

@@ -20,7 +20,7 @@ type Dry struct {
 // NewDry returns a Dry of these actions, none of which it calls to open or close,
 // that writes its events, in time order, to log.
 func NewDry(actions map[string]Action, log func(now time.Time, e event.Event)) *Dry {
-	return &Dry{s: newSchedule(actions, math.MaxInt), log: log} // commands take no time: no worker is waited for
+	return &Dry{s: newSchedule(actions, math.MaxInt, MaxWaiting), log: log} // commands take no time: no worker is waited for
 }
 
 // Open is Manager.Open. Call Advance first.

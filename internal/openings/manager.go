@@ -27,6 +27,8 @@ type Options struct {
 	// Workers is how many start commands may run side by side, and as many
 	// stop commands; 0, or more than that: MaxRunning.
 	Workers int
+	// Held is how many openings are held; 0, or more than that: MaxWaiting.
+	Held int
 	// Now is a clock that never jumps and counts suspend; nil: CLOCK_BOOTTIME.
 	Now func() time.Time
 }
@@ -57,7 +59,11 @@ func New(o Options) *Manager {
 	if o.Workers == 0 {
 		o.Workers = MaxRunning
 	}
-	m := &Manager{o: o, changed: make(chan struct{}, 1), s: newSchedule(o.Actions, min(o.Workers, MaxRunning)), refused: refusals{}}
+	if o.Held == 0 {
+		o.Held = MaxWaiting
+	}
+	m := &Manager{o: o, changed: make(chan struct{}, 1), refused: refusals{},
+		s: newSchedule(o.Actions, min(o.Workers, MaxRunning), min(o.Held, MaxWaiting))}
 	m.starts, m.endStarts = context.WithCancelCause(context.Background())
 	m.stops, m.endStops = context.WithCancelCause(context.Background())
 	m.timer = time.AfterFunc(time.Hour, func() { m.do(func() { m.s.tick(m.o.Now()) }) })

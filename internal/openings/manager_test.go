@@ -82,6 +82,21 @@ func TestStartLimit(t *testing.T) {
 	})
 }
 
+// Test2040: doors close on time with a clock beyond 2038.
+func Test2040(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ahead := time.Until(time.Date(2040, 2, 29, 12, 0, 0, 0, time.UTC))
+		m, _, log := fakes(Options{Now: func() time.Time { return time.Now().Add(ahead) }})
+		m.Open(opening("true", "false", 30*time.Second), nil)
+		time.Sleep(time.Minute)
+		wantText(t, log.String(), `
+0 ssh: running command: true
+30 192.0.2.1: ssh: command timeout
+30 ssh: running command: false
+`)
+	})
+}
+
 // TestBounds: one door is refused what would be more than half of all openings,
 // with a line every ten seconds, and all of its commands run.
 func TestBounds(t *testing.T) {

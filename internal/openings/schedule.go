@@ -92,11 +92,11 @@ type schedule struct {
 
 // newSchedule returns a schedule without openings that has so many doors opened
 // side by side, and as many closed, by actions with workers of their own, and as
-// many by all others.
-func newSchedule(actions map[string]Action, workers int) *schedule {
+// many by all others, and holds so many openings.
+func newSchedule(actions map[string]Action, workers, most int) *schedule {
 	s := &schedule{
 		held:     map[uint64]*entry{},
-		places:   newShares(MaxWaiting),
+		places:   newShares(most),
 		byAddr:   map[netip.Addr]int{},
 		knockers: newKnockers(),
 		actions:  actions,

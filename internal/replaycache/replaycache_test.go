@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"knockd/internal/nettest"
 )
 
 const age = 120 * time.Second
@@ -74,6 +76,35 @@ func TestUse(t *testing.T) {
 	} {
 		if got := word(s.Use(token(c.token), noon.Add(c.stamp), noon)); got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+// Test2040: nothing that was used is new, also when the clock's seconds take more
+// than 31 bits, across the moment at which they begin to.
+func Test2040(t *testing.T) {
+	for _, now := range []time.Time{
+		time.Unix(1<<31-60, 0), time.Date(2040, 2, 29, 12, 0, 0, 0, time.UTC), time.Unix(1<<32-60, 0),
+	} {
+		path := filepath.Join(t.TempDir(), "store")
+		s := open(t, path, now)
+		for _, later := range []time.Duration{time.Second, time.Minute, 90 * time.Second} {
+			if got := word(s.Use(token(int(later)), now.Add(later), now.Add(later))); got != "new" {
+				t.Errorf("%v and %v: %s", now, later, got)
+			}
+		}
+		s.Close()
+		s = open(t, path, now.Add(100*time.Second))
+		for _, later := range []time.Duration{time.Second, time.Minute, 90 * time.Second} {
+			if got := word(s.Use(token(int(later)), now.Add(later), now.Add(100*time.Second))); got != "used before" {
+				t.Errorf("%v and %v, again: %s", now, later, got)
+			}
+		}
+		s.Close()
+		// What is too old to be taken is forgotten, and not new.
+		s = open(t, path, now.Add(time.Hour))
+		if got := word(s.Use(token(int(time.Second)), now.Add(time.Second), now.Add(time.Hour))); !strings.HasPrefix(got, "not newer than 2") {
+			t.Errorf("%v, an hour later: %s", now, got)
 		}
 	}
 }
@@ -216,9 +247,7 @@ func TestDamage(t *testing.T) {
 		{"two torn lines at the end", head + line(1) + line(2)[:40] + "\n" + line(3)[:40], ""},
 		{"wrong sum at the end", head + line(1) + strings.Replace(line(2), " ", "  ", 1), ""},
 	} {
-		if err := os.WriteFile(path, []byte(c.file), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		nettest.Write(t, path, c.file)
 		s, err := Open(path, age, noon)
 		got := ""
 		if err != nil {

@@ -35,7 +35,7 @@ func TestScans(t *testing.T) {
 	if long() {
 		random = 10
 	}
-	start := seed(t)
+	start := nettest.Seed(t)
 	eachBackEnd(t, func(t *testing.T, l *lab, b backEnd) {
 		r := rand.New(rand.NewPCG(start, 0)) // of its own: they run side by side
 		l.pin()

@@ -1,20 +1,15 @@
 package ruleset
 
 import (
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"knockd/internal/config"
 	"knockd/internal/knock"
 	"knockd/internal/nettest"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 // goldenOptions are those of a golden test, by the word in its file's first
 // line: "# options: observe prerouting".
@@ -52,7 +47,7 @@ func TestGolden(t *testing.T) {
 			}
 			base := strings.TrimSuffix(file, ".conf")
 			for kind, text := range compileGolden(t, file, src) {
-				golden(t, base+kind, text)
+				nettest.Golden(t, base+kind, text)
 			}
 		})
 	}
@@ -92,23 +87,6 @@ func compileGolden(t *testing.T, file string, src []byte) map[string]string {
 		out[".notes"] = strings.Join(notes, "\n") + "\n"
 	}
 	return out
-}
-
-func golden(t *testing.T, file, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(string(want), got); d != "" {
-		t.Errorf("%s:\n%s", file, d)
-	}
 }
 
 // TestGoldenFilesLoad has nft and both flavours of iptables check every

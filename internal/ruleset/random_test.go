@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -15,20 +14,6 @@ import (
 	"knockd/internal/knock"
 	"knockd/internal/nettest"
 )
-
-// seed returns the seed of the random tests: KNOCKD_SEED, or a new one.
-func seed(t *testing.T) uint64 {
-	s := uint64(time.Now().UnixNano())
-	if v := os.Getenv("KNOCKD_SEED"); v != "" {
-		n, err := strconv.ParseUint(v, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s = n
-	}
-	t.Logf("KNOCKD_SEED=%d", s)
-	return s
-}
 
 // long reports whether the long form of the tests is asked for.
 func long() bool { return os.Getenv("KNOCKD_LONG") != "" }
@@ -289,7 +274,7 @@ func (w *world) play(l *lab, trace [phases][]knock.Hit) (want map[netip.Addr][]s
 func compare(t *testing.T, sets, workers, perFamily int, newWorld func(seed1, seed2 uint64, used uint32) *world, load func(l *lab, w *world)) {
 	nettest.NeedRoot(t)
 	nettest.NeedProgram(t, "ip", "nft")
-	s := seed(t)
+	s := nettest.Seed(t)
 	var next, openings, lines, slow atomic.Int64
 	t.Run("sets", func(t *testing.T) {
 		for range workers {

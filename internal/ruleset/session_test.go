@@ -181,22 +181,9 @@ func TestOpenAndClose(t *testing.T) {
 			defer conn.Close()
 			l.knock(dst, "7100", "9000", "8000/udp", "7000")
 			l.expect(t, dst, 22, false, "closed")
-			echoes(t, conn)
+			nettest.MustEcho(t, conn)
 		}
 	})
-}
-
-// echoes says something over a connection and wants to hear it again.
-func echoes(t *testing.T, conn net.Conn) {
-	t.Helper()
-	buf := make([]byte, 5)
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
-	if _, err := conn.Write([]byte("still")); err != nil {
-		t.Error(err)
-	}
-	if _, err := conn.Read(buf); err != nil || string(buf) != "still" {
-		t.Errorf("the connection made before: %q, %v", buf, err)
-	}
 }
 
 // TestOldSession: a session that is older than the ruleset, and so unknown to
@@ -217,7 +204,7 @@ func TestOldSession(t *testing.T) {
 				}
 				b.load(l, doorsOf(t, text), opt)
 				for i, dst := range []string{nettest.Server4, nettest.Server6} {
-					echoes(t, sessions[i])
+					nettest.MustEcho(t, sessions[i])
 					l.expect(t, dst, 22, false, "a new one")
 				}
 			})

@@ -93,9 +93,7 @@ func manyClients(n int) string {
 func TestLoadKeys(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ssh.keys")
 	src := "KEY_BASE64: " + key32 + "\nHMAC_KEY_BASE64: " + hmac64 + "\n"
-	if err := os.WriteFile(path, []byte(src), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	nettest.Write(t, path, src)
 	for _, c := range []struct {
 		mode os.FileMode
 		want string
@@ -133,9 +131,7 @@ func TestLoadKeysOfOthers(t *testing.T) {
 	}
 	nettest.NeedRoot(t)
 	os.Remove(path)
-	if err := os.WriteFile(path, []byte("KEY_BASE64: "+key32+"\nHMAC_KEY_BASE64: "+hmac64+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	nettest.Write(t, path, "KEY_BASE64: "+key32+"\nHMAC_KEY_BASE64: "+hmac64+"\n")
 	os.Chown(path, 65534, 0)
 	const want = ": belongs to user 65534: must belong to root, or to the user that knockd runs as"
 	if _, err := LoadKeys(path, SHA256); textOf(err) != path+want {

@@ -66,17 +66,6 @@ func RandomText(r *rand.Rand, length int) string {
 	return string(b)
 }
 
-// Seed returns the seed of a test that differs from run to run; it can be set to
-// repeat one.
-func Seed(t *testing.T) *rand.Rand {
-	n := uint64(time.Now().UnixNano())
-	if text := os.Getenv("SPA_TEST_SEED"); text != "" {
-		fmt.Sscan(text, &n)
-	}
-	t.Logf("SPA_TEST_SEED=%d", n)
-	return rand.New(rand.NewPCG(n, 0))
-}
-
 // RandomPorts returns one to four ports as -A takes them.
 func RandomPorts(r *rand.Rand) string {
 	var ports []string
@@ -89,7 +78,7 @@ func RandomPorts(r *rand.Rand) string {
 // TestStockClient has Debian's client make packets with random keys, types and
 // wishes: our verifier reads in each what the client says is in it, and opens.
 func TestStockClient(t *testing.T) {
-	s, r := NewStock(t), Seed(t)
+	s, r := NewStock(t), nettest.Rand(t)
 	for range 60 {
 		c := Client{Name: "tester", HMAC: Hash(r.IntN(8)), Key: []byte(RandomText(r, 1+r.IntN(MaxKey)))}
 		digest := Hash(1 + r.IntN(7))

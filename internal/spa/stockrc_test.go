@@ -11,13 +11,14 @@ import (
 	"time"
 
 	"knockd/internal/fwknop"
+	"knockd/internal/nettest"
 	"knockd/internal/spa"
 )
 
 // TestStockRC shows random .fwknoprc files to Debian's client and to ours: both
 // ask for the same.
 func TestStockRC(t *testing.T) {
-	s, r := spa.NewStock(t), spa.Seed(t)
+	s, r := spa.NewStock(t), nettest.Rand(t)
 	pick := func(words ...string) string { return words[r.IntN(len(words))] }
 	for range 40 {
 		rc := "# comment\n"

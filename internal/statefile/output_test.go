@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"knockd/internal/nettest"
 )
 
 func output(t *testing.T, path string) *Output {
@@ -114,7 +116,7 @@ func TestNobodyReads(t *testing.T) {
 	}
 	r := reader(t, path)
 	lost := 3
-	eventually(t, "a line is taken", func() bool {
+	nettest.Eventually(t, "a line is taken", func() bool {
 		lost++
 		return o.say("line") == nil
 	})
@@ -125,7 +127,7 @@ func TestNobodyReads(t *testing.T) {
 	}
 	r = reader(t, path)
 	lost = 1
-	eventually(t, "a line is taken", func() bool {
+	nettest.Eventually(t, "a line is taken", func() bool {
 		lost++
 		return o.say("line") == nil
 	})
@@ -272,7 +274,7 @@ func TestDiskDies(t *testing.T) {
 		t.Errorf("100 lines took %v", took)
 	}
 	gets(t, r, text+"\n") // came late, and counts as lost
-	eventually(t, "a line is taken", func() bool { return o.say("line") == nil })
+	nettest.Eventually(t, "a line is taken", func() bool { return o.say("line") == nil })
 	buf := make([]byte, 1000)
 	if n, err := r.Read(buf); err != nil || !strings.HasSuffix(string(buf[:n]), " lost: no answer in time\nline\n") {
 		t.Errorf("%q, %v", buf[:n], err)

@@ -133,18 +133,9 @@ func TestOwnPipeSilent(t *testing.T) {
 			_, err = w.Write(make([]byte, 4096))
 		}
 	}()
-	eventually(t, "the pipe is asked for again", func() bool { return !awaited(path) })
+	nettest.Eventually(t, "the pipe is asked for again", func() bool { return !awaited(path) })
 	if _, _, err := (Source{Max: 1 << 20, Own: true}).Read(path); err == nil || err.Error() != path+": longer than 1 MiB" {
 		t.Errorf("endless: %v", err)
-	}
-}
-
-func eventually(t *testing.T, what string, cond func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !cond(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for: %s", what)
-		}
 	}
 }
 

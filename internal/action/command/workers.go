@@ -3,12 +3,12 @@ package command
 import (
 	"fmt"
 	"os"
-	"path"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"knockd/internal/cgroup"
 	"knockd/internal/event"
 )
 
@@ -45,8 +45,7 @@ func Workers(most int) (n int, limited event.Event) {
 		free := int(min(limit.Cur, 1<<20)) - openFiles()
 		fit((free-spareFiles)/filesPerWorker, fmt.Sprintf("only %d files may be open (ulimit -n)", limit.Cur))
 	}
-	text, err := os.ReadFile("/proc/self/cgroup")
-	if free, ok := tasksLeft("/sys/fs/cgroup", string(text)); err == nil && ok {
+	if free, ok := tasksLeft(cgroup.Mount, cgroup.Own()); ok {
 		fit((free-spareTasks)/tasksPerWorker, fmt.Sprintf("only %d processes may be added (pids.max)", free))
 	}
 	return n, limited
@@ -63,24 +62,13 @@ func openFiles() int {
 
 // tasksLeft is how many processes and threads may be added to the control groups
 // that a text like /proc/self/cgroup names, and whether there is a limit, by the
-// groups' files below a directory. In a container the names may be those of the
-// host, and only the group at the root is there.
+// groups' files below a directory.
 func tasksLeft(root, groups string) (free int, limited bool) {
-	for line := range strings.Lines(groups) {
-		part := strings.SplitN(strings.TrimSpace(line), ":", 3)
-		if len(part) < 3 || part[1] != "" && part[1] != "pids" {
-			continue
-		}
-		for name := path.Clean("/" + part[2]); ; name = path.Dir(name) {
-			dir := path.Join(root, part[1], name)
-			most, err := number(dir + "/pids.max")
-			now, err2 := number(dir + "/pids.current")
-			if err == nil && err2 == nil && (!limited || most-now < free) {
-				free, limited = most-now, true
-			}
-			if name == "/" {
-				break
-			}
+	for dir := range cgroup.Dirs(root, groups, "pids") {
+		most, err := number(dir + "/pids.max")
+		now, err2 := number(dir + "/pids.current")
+		if err == nil && err2 == nil && (!limited || most-now < free) {
+			free, limited = most-now, true
 		}
 	}
 	return free, limited

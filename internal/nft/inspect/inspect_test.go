@@ -209,9 +209,7 @@ func TestLegacyTables(t *testing.T) {
 		t.Errorf("without iptables: %v", got)
 	}
 	for name, text := range map[string]string{"ip_tables_names": "filter\nnat\n", "ip6_tables_names": ""} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		nettest.Write(t, filepath.Join(dir, name), text)
 	}
 	if got := lines(legacyTables(dir)); got != "rules of iptables-legacy (filter, nat) were not examined" {
 		t.Errorf("got %s", got)

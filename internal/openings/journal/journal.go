@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"knockd/internal/event"
 	"knockd/internal/knock"
 	"knockd/internal/statefile"
@@ -298,14 +296,4 @@ func bootID() string {
 		return "" // as no boot: openings found are closed at once
 	}
 	return strings.TrimSpace(string(b))
-}
-
-// BootTime is CLOCK_BOOTTIME: the time since the machine was started, suspend
-// included, that nobody can set.
-func BootTime() time.Time {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
-		return time.Unix(0, 0) // since Linux 2.6.39 it does not fail
-	}
-	return time.Unix(ts.Unix())
 }

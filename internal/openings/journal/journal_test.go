@@ -2,6 +2,7 @@ package journal
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -49,6 +50,46 @@ func TestBoot(t *testing.T) {
 			t.Errorf("%q, then %q: found %v", c.before, c.after, f)
 		}
 		j.die()
+	}
+}
+
+// Test2040: times that take more than 32 bits of seconds are written and read
+// whole.
+func Test2040(t *testing.T) {
+	dir, uptime := t.TempDir(), time.Unix(100*365*86400, 5)
+	open := func() *Journal {
+		j := mustOpen(t, dir, "boot")
+		j.wall = func() time.Time { return time.Date(2040, 2, 29, 12, 0, 0, 0, time.UTC) }
+		j.SetClock(func() time.Time { return uptime })
+		return j
+	}
+	j := open()
+	j.Begin(1, closedBy("stop", 50*365*24*time.Hour))
+	j.Opened(1)
+	j.die()
+	uptime = uptime.Add(time.Hour)
+	j = open()
+	f := j.Found()
+	if len(f) != 1 || !f[0].SameBoot || f[0].Remaining(uptime) != 50*365*24*time.Hour-time.Hour {
+		t.Errorf("found %+v", f)
+	}
+	j.die()
+}
+
+// TestBootTime: it is what the kernel says.
+func TestBootTime(t *testing.T) {
+	text, err := os.ReadFile("/proc/uptime")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seconds float64
+	if _, err := fmt.Sscan(string(text), &seconds); err != nil {
+		t.Fatal(err)
+	}
+	got := BootTime()
+	before := time.Unix(0, int64(seconds*1e9)-int64(10*time.Millisecond)) // in hundredths
+	if got.Before(before) || got.After(before.Add(time.Minute)) {
+		t.Errorf("%v since boot, /proc/uptime says %v s", got.Sub(time.Unix(0, 0)), seconds)
 	}
 }
 

@@ -38,7 +38,7 @@ func (h *Host) MustNotReach(address string) {
 
 // How long to wait for what must come, and for what must not.
 const (
-	Patience = 20 * time.Second
+	Patience = 30 * time.Second
 	Moment   = 300 * time.Millisecond
 )
 
@@ -59,8 +59,9 @@ func Eventually(t testing.TB, what string, ok func() bool) {
 }
 
 // MustEcho fails the test unless what is written comes back.
-func MustEcho(t testing.TB, conn io.ReadWriter) {
+func MustEcho(t testing.TB, conn net.Conn) {
 	t.Helper()
+	conn.SetDeadline(time.Now().Add(Patience))
 	if _, err := conn.Write([]byte("hello")); err != nil {
 		t.Fatal(err)
 	}
