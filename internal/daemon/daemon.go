@@ -133,6 +133,9 @@ func New(conf *config.Config, o Options) (*Daemon, error) {
 		settings.Names = hostnames.New(d.post)
 	}
 	d.engine = engine.New(conf, doors, d.once(), settings)
+	if o.Debug {
+		d.engine.SetExplainer(judge{d})
+	}
 	if err := d.listen(); err != nil {
 		return nil, err
 	}
@@ -332,9 +335,6 @@ func (d *Daemon) batch(batch []capture.Captured) {
 			d.Log.Event(event.Packet{At: now, Hit: p.Hit})
 		}
 		d.engine.Packet(&p.Hit, p.Payload, now)
-		if d.Debug && !d.engine.MayHoldMessage(&p.Hit, p.Payload) {
-			d.Log.Event(event.Judged{Verdict: d.engine.Verdict()})
-		}
 	}
 	d.engine.End(now)
 }

@@ -63,9 +63,7 @@ func (d effects) Admit(at time.Time, a *engine.Admission) {
 	select {
 	case d.admitting <- struct{}{}:
 	default:
-		if d.Allows() {
-			d.Tell(at, a.Refused("too many wait for the disk; this one is used up, send another"))
-		}
+		d.engine.Refused(a, "too many wait for the disk; this one is used up, send another")
 		return
 	}
 	d.background.Go(func() {

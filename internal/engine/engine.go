@@ -57,6 +57,7 @@ type Engine struct {
 	effects  Effects
 	conf     *config.Config
 	tracker  *knock.Tracker
+	explain  Explainer // nil: nobody asks
 	doors    []*Door
 	byKey    map[*knock.Door]*Door
 	verifier *verifier       // nil without doors that have keys
@@ -202,29 +203,35 @@ func (e *Engine) MayHoldMessage(hit *knock.Hit, payload []byte) bool {
 // Packet decides on one packet.
 func (e *Engine) Packet(hit *knock.Hit, payload []byte, at time.Time) {
 	if e.options.OnlyIPv4 && !hit.Src.Is4() {
+		if e.explain != nil {
+			e.explain.Explain(at, hit, []knock.Verdict{{Outcome: knock.IPv6Hit}})
+		}
 		return
 	}
-	if e.MayHoldMessage(hit, payload) {
+	holds := e.MayHoldMessage(hit, payload)
+	if holds {
 		message := spa.Packet{Hit: *hit, Payload: payload, Local: e.tracker.Local(hit.Dst)}
 		if e.dear {
 			e.messages = append(e.messages, message)
 		} else {
 			r, verdict := e.verifier.Examine(message, at)
-			e.examined(r, verdict, at)
+			e.examined(hit, r, verdict, at)
 		}
 	}
 	e.act(e.tracker.Observe(*hit, at), at)
+	if e.explain != nil {
+		if verdicts := e.tracker.Verdicts(); !holds || knock.Foremost(verdicts) != knock.NoStep {
+			e.explain.Explain(at, hit, verdicts)
+		}
+	}
 }
-
-// Verdict returns what the packet last decided on was to the tracker.
-func (e *Engine) Verdict() knock.Verdict { return e.tracker.Verdict() }
 
 // End ends a batch.
 func (e *Engine) End(at time.Time) {
 	if !e.dear {
 		return
 	}
-	dropped := e.verifier.ExamineAll(e.messages, at, func(r *spa.Request, verdict spa.Verdict) { e.examined(r, verdict, at) })
+	dropped := e.verifier.ExamineAll(e.messages, at, func(p *spa.Packet, r *spa.Request, verdict spa.Verdict) { e.examined(&p.Hit, r, verdict, at) })
 	e.untried.Total += uint64(dropped)
 	clear(e.messages)
 	e.messages = e.messages[:0]

@@ -31,10 +31,11 @@ func TestLeftOutCostsNothing(t *testing.T) {
 	src := netip.MustParseAddr("192.0.2.7")
 	decided := []knock.Decision{{Kind: knock.Stage, Door: door, Src: src, Stage: 1}, {Kind: knock.Expired, Door: door, Src: src, Stage: 1}}
 	refused := spa.Verdict{Outcome: spa.Unknown, Src: src, Reason: "made with no key of this host"}
+	var hit knock.Hit
 	at := time.Now()
 	flood := func() {
 		e.act(decided, at)
-		e.examined(nil, refused, at)
+		e.examined(&hit, nil, refused, at)
 	}
 	flood() // the first one left out starts a timer
 	if n := testing.AllocsPerRun(1000, flood); n > 0 {

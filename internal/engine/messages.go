@@ -51,6 +51,7 @@ func newVerifier(conf *config.Config, list []*Door, once spa.Once) *verifier {
 type Admission struct {
 	verifier *verifier
 	request  *spa.Request
+	hit      knock.Hit // that brought it
 	at       time.Time // when it came
 	verdict  spa.Verdict
 }
@@ -59,24 +60,27 @@ type Admission struct {
 // for the disk and be called by any goroutine; what follows is Admitted's.
 func (a *Admission) Await() { a.verdict = a.verifier.Admit(a.request, a.at) }
 
-// Refused returns what is told of a message that cannot be admitted, with the
-// reason. It is used up all the same, else whoever has heard it could send it
-// again.
-func (a *Admission) Refused(reason string) event.Event { return a.request.Refuse(reason).Event() }
+// Refused tells of a message that cannot be admitted, with the reason. It is used
+// up all the same, else whoever has heard it could send it again.
+func (e *Engine) Refused(a *Admission, reason string) {
+	verdict := a.request.Refuse(reason)
+	e.refused(&a.hit, &verdict, a.at)
+}
 
 // examined carries out what the verifier says of a packet.
-func (e *Engine) examined(r *spa.Request, verdict spa.Verdict, at time.Time) {
+func (e *Engine) examined(hit *knock.Hit, r *spa.Request, verdict spa.Verdict, at time.Time) {
 	if r != nil {
-		e.effects.Admit(at, &Admission{verifier: e.verifier, request: r, at: at})
+		e.effects.Admit(at, &Admission{verifier: e.verifier, request: r, hit: *hit, at: at})
 	} else {
-		e.refused(verdict, at)
+		e.refused(hit, &verdict, at)
 	}
 }
 
-func (e *Engine) refused(verdict spa.Verdict, at time.Time) {
-	if verdict.Outcome != spa.Junk {
+func (e *Engine) refused(hit *knock.Hit, verdict *spa.Verdict, at time.Time) {
+	if verdict.Outcome > spa.Untried {
 		e.refusals++
 	}
+	e.explainMessage(at, hit, verdict)
 	if verdict.Logged() && e.effects.Allows() {
 		e.effects.Tell(at, verdict.Event())
 	}
@@ -92,9 +96,10 @@ func (e *Engine) Admitted(a *Admission) {
 		}
 	}
 	if verdict.Outcome != spa.Opened {
-		e.refused(verdict, a.at)
+		e.refused(&a.hit, &verdict, a.at)
 		return
 	}
+	e.explainMessage(a.at, &a.hit, &verdict)
 	accepted := acceptedEvent(&verdict)
 	e.effects.Tell(a.at, accepted)
 	e.open(a.at, door, a.verifier.requested(door, &verdict), event.Admitted{Door: accepted.Door, Knocker: event.Knocker{Addr: accepted.For}})

@@ -83,7 +83,7 @@ func (e Packet) Text() string {
 // Judged says what the packet before was to the doors.
 type Judged struct {
 	debug
-	Verdict knock.Verdict
+	Outcome knock.Outcome
 }
 
-func (e Judged) Text() string { return "  " + e.Verdict.String() }
+func (e Judged) Text() string { return "  " + e.Outcome.String() }

@@ -107,7 +107,7 @@ var kinds = func() []struct {
 		{PacketsLost{Packets: 5}, "the kernel dropped 5 packets that came faster than they could be read"},
 		{Packet{At: at, Hit: knock.Hit{Src: addr, Dst: addr, SrcPort: 4000, DstPort: 7000, Proto: knock.TCP, Flags: knock.SYN | knock.ACK}},
 			"2026-11-28 09:34:21: tcp: 192.0.2.7:4000 -> 192.0.2.7:7000 0 bytes [syn,ack]"},
-		{Judged{Verdict: knock.WrongFlags}, "  not the flags that are asked for"},
+		{Judged{Outcome: knock.WrongFlags}, "  not the flags that are asked for"},
 		{Packet{At: at, Hit: hit}, "2026-11-28 09:34:21: udp: 192.0.2.7:4000 -> 2001:db8::1:7000 12 bytes"},
 
 		{Started{Interfaces: []string{"eth0", "eth1"}}, "starting up, listening on eth0, eth1"},
@@ -214,7 +214,7 @@ func TestNoSecrets(t *testing.T) {
 
 func harmless(t *testing.T, typ reflect.Type, at string) {
 	switch typ {
-	case reflect.TypeFor[knock.DoorID](), reflect.TypeFor[knock.PortRange](), reflect.TypeFor[knock.Hit](), reflect.TypeFor[knock.Protocol](), reflect.TypeFor[knock.Verdict](),
+	case reflect.TypeFor[knock.DoorID](), reflect.TypeFor[knock.PortRange](), reflect.TypeFor[knock.Hit](), reflect.TypeFor[knock.Protocol](), reflect.TypeFor[knock.Outcome](),
 		reflect.TypeFor[netip.Addr](), reflect.TypeFor[netip.AddrPort](), reflect.TypeFor[netip.Prefix](), reflect.TypeFor[time.Time](), reflect.TypeFor[time.Duration](), reflect.TypeFor[error](),
 		reflect.TypeFor[*uint32](): // a user id
 		return

@@ -105,8 +105,9 @@ func (t *attempts) of(src *source, buf []int32) []int32 {
 func (t *attempts) add(a attempt) (poorer int32) {
 	poorer = none
 	if t.count >= t.limit {
-		poorer = t.crowds.fullest(a.door)
-		t.unhook(t.crowds.doors[poorer].list.head)
+		i := t.poorest(a.door)
+		poorer = t.at(i).door
+		t.unhook(i)
 	}
 	i := t.alloc()
 	*t.at(i) = a
@@ -123,6 +124,9 @@ func (t *attempts) add(a attempt) (poorer int32) {
 	t.count++
 	return poorer
 }
+
+// poorest returns the attempt that makes room for one more at a door.
+func (t *attempts) poorest(door int32) int32 { return t.crowds.doors[t.crowds.fullest(door)].list.head }
 
 // join makes an attempt the newest of its source.
 func (t *attempts) join(i int32) {

@@ -46,6 +46,15 @@ func (c *cooldowns) hold(d *rules, addr netip.Addr, now int64) bool {
 	return c.addrs.holds(cooldownKey{d.id, addr}, now)
 }
 
+// until returns until when hits of an address do nothing at the door, if hold
+// reports that they do.
+func (c *cooldowns) until(d *rules, addr netip.Addr) int64 {
+	if d.CooldownForAll {
+		return c.all[d.id]
+	}
+	return c.addrs.until[cooldownKey{d.id, addr}]
+}
+
 // keep forgets the cooldowns of doors that are gone.
 func (c *cooldowns) keep(ids map[DoorID]int32) {
 	all := make(map[int32]int64, len(c.all))

@@ -3,6 +3,7 @@ package knock_test
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -22,6 +23,7 @@ func FuzzTracker(f *testing.F) {
 		w := newWitness(t, 1+in.n(8))
 		w.doors = in.doors()
 		w.tracker.SetDoors(w.doors)
+		w.twin.SetDoors(w.doors)
 		for len(in.data) > 0 {
 			w.step(in)
 		}
@@ -96,6 +98,7 @@ func (in *input) fuzzStep() knock.Step {
 type witness struct {
 	t       *testing.T
 	tracker *knock.Tracker
+	twin    *knock.Tracker // that explains, and reports failures
 	limit   int
 	now     time.Time
 	doors   []*knock.Door
@@ -124,9 +127,12 @@ type segment struct {
 }
 
 func newWitness(t *testing.T, limit int) *witness {
-	w := &witness{t: t, tracker: knock.NewTracker(limit), limit: limit, now: start, local: conformance.Local,
+	w := &witness{t: t, tracker: knock.NewTracker(limit), twin: knock.NewTracker(limit), limit: limit, now: start, local: conformance.Local,
 		reached: map[attempt]*progress{}, opened: map[attempt]time.Time{}, taken: map[segment]time.Time{}}
 	w.tracker.SetLocal(w.local)
+	w.twin.SetLocal(w.local)
+	w.twin.SetVerbose(true)
+	w.twin.SetExplaining(true)
 	return w
 }
 
@@ -135,9 +141,11 @@ func (w *witness) step(in *input) {
 	case kind == 31:
 		w.doors = append(in.doors(), w.doors[:min(len(w.doors), in.n(3))]...)
 		w.tracker.SetDoors(w.doors)
+		w.twin.SetDoors(w.doors)
 	case kind == 30:
 		w.local = conformance.Local[:in.n(3)]
 		w.tracker.SetLocal(w.local)
+		w.twin.SetLocal(w.local)
 	case kind == 29:
 		for _, e := range w.tracker.Expire(w.now) {
 			w.judge(e, knock.Hit{})
@@ -178,7 +186,9 @@ func (w *witness) hit(h knock.Hit) {
 	repeats := w.tracker.Stats().Repeats
 	spoiled := w.spoiled(h, repeat)
 	took := false
-	for _, e := range w.tracker.Observe(h, w.now) {
+	decided := w.tracker.Observe(h, w.now)
+	w.explained(h, decided)
+	for _, e := range decided {
 		w.judge(e, h)
 		took = took || e.Kind != knock.Expired
 	}
@@ -193,6 +203,54 @@ func (w *witness) hit(h knock.Hit) {
 	if h.Proto == knock.TCP && (took || w.tracker.Stats().Repeats > repeats) {
 		w.taken[seg] = w.now
 	}
+}
+
+// explained says whether a tracker that explains decides as one that does not,
+// and says what it has decided.
+func (w *witness) explained(h knock.Hit, decided []knock.Decision) {
+	w.t.Helper()
+	var want, got []string
+	var same []knock.Decision
+	for _, e := range w.twin.Observe(h, w.now) {
+		if e.Kind != knock.Failed {
+			same = append(same, e)
+		}
+		switch e.Kind {
+		case knock.Stage:
+			want = append(want, fmt.Sprint(e.Door.Name, " took ", e.Stage))
+		case knock.Failed:
+			want = append(want, fmt.Sprint(e.Door.Name, " ended ", e.Stage))
+		case knock.Opened:
+			want = append(want, fmt.Sprint(e.Door.Name, " opened"))
+		}
+	}
+	// Expire is asked of one of them alone, and the other is late.
+	if same = withoutExpired(same); !slices.Equal(withoutExpired(decided), same) {
+		w.t.Fatalf("explaining decides %+v, else %+v", same, decided)
+	}
+	verdicts := w.twin.Verdicts()
+	for i := range verdicts {
+		v := &verdicts[i]
+		switch v.Outcome {
+		case knock.Took:
+			got = append(got, fmt.Sprint(v.Door.Name, " took ", v.Stage))
+			if v.Step != v.Stage {
+				w.t.Fatalf("step %d at stage %d", v.Step, v.Stage)
+			}
+		case knock.Ended:
+			got = append(got, fmt.Sprint(v.Door.Name, " ended ", v.Stage))
+		}
+		if v.Opens() {
+			got = append(got, v.Door.Name+" opened")
+		}
+	}
+	if len(verdicts) == 0 || !slices.Equal(want, got) {
+		w.t.Fatalf("decided %q, explained %q by %+v", want, got, verdicts)
+	}
+}
+
+func withoutExpired(all []knock.Decision) []knock.Decision {
+	return slices.DeleteFunc(slices.Clone(all), func(d knock.Decision) bool { return d.Kind == knock.Expired })
 }
 
 // spoiled returns the attempts at strict doors that a hit has to end, by the

@@ -186,26 +186,6 @@ func (e *stepDoors) at(dst netip.Addr, local bool) concerned {
 // visible says whether any of the doors could use the hit.
 func (c concerned) visible(h *Hit) bool { return c.local.fits(h) || c.target.fits(h) }
 
-// unseen returns why a hit is not visible to any of the doors.
-func (c concerned) unseen(h *Hit) Verdict {
-	if len(c.local.conditions)+len(c.target.conditions) == 0 {
-		return NoStep
-	}
-	verdict := WrongFlags
-	for _, g := range [...]*group{c.local, c.target} {
-		for i := range g.conditions {
-			switch c := &g.conditions[i]; {
-			case !h.satisfies(c.flags):
-			case c.from.has(h.Src):
-				return WrongLength
-			default:
-				verdict = NotAllowed
-			}
-		}
-	}
-	return verdict
-}
-
 // each calls f with the doors that begin with the step, in file order.
 func (c concerned) each(f func(door int32)) {
 	a, b := c.local.first, c.target.first

@@ -28,7 +28,7 @@ type Tracker struct {
 	mine      []int32    // scratch for one hit
 	stats     Stats
 	verbose   bool
-	verdict   Verdict // on the last hit
+	explainer *explainer // nil: nobody asks
 }
 
 // Stats counts what a Tracker holds and has given up.
@@ -98,6 +98,9 @@ func (t *Tracker) SetDoors(doors []*Door) {
 	t.attempts.setQueues(timeouts)
 	t.setRules(doors)
 	t.index = newIndex(t.doors)
+	if t.explainer != nil {
+		t.explainer.setDoors(t.doors)
+	}
 	t.cooldowns.keep(t.ids)
 }
 
@@ -138,44 +141,52 @@ func (t *Tracker) Observe(hit Hit, now time.Time) []Decision {
 	at := t.clock(now)
 	t.expire(at)
 	step := t.index.of(&hit)
-	t.verdict = NoStep
-	if step == nil && len(t.strict) == 0 {
+	if step == nil && len(t.strict) == 0 && t.explainer == nil {
 		return t.decisions
 	}
-	_, local := t.local[hit.Dst]
-	s := sighting{Hit: &hit, at: at, local: local}
-	doors := step.at(hit.Dst, local)
-	s.visible = doors.visible(&hit)
-	if !s.visible {
-		t.verdict = doors.unseen(&hit)
-		if !t.strict.stray(&s) {
-			return t.decisions
-		}
-	}
-	if t.failures.ignores(hit.Src, at) {
-		t.verdict = IgnoredSource
+	s := sighting{Hit: &hit, at: at}
+	if t.explainer == nil {
+		t.observe(&s, step)
 		return t.decisions
 	}
-	s.src = t.attempts.sources.of(hit.Src)
-	if !s.visible && t.attempts.oldestOf(&s.src) == none {
-		return t.decisions
-	}
-	if hit.Proto == TCP && t.repeats.known(&hit, at) {
-		t.stats.Repeats++
-		t.verdict = Repeat
-		return t.decisions
-	}
-	if s.visible {
-		t.verdict = Nothing
-	}
-	took, alive := t.advance(&s)
-	if !alive && s.visible {
-		took = t.start(doors, &s)
-	}
-	if took && hit.Proto == TCP {
-		t.repeats.remember(&hit, at)
-	}
+	t.explainer.verdicts = t.explainer.verdicts[:0]
+	t.explainRest(&s, t.observe(&s, step))
 	return t.decisions
+}
+
+// observe reports whether the hit's source has an attempt that the hit was for.
+func (t *Tracker) observe(s *sighting, step *stepDoors) (alive bool) {
+	_, s.local = t.local[s.Dst]
+	doors := step.at(s.Dst, s.local)
+	s.visible = doors.visible(s.Hit)
+	if !s.visible && !t.strict.stray(s) {
+		return false
+	}
+	if t.failures.ignores(s.Src, s.at) {
+		if t.explainer != nil {
+			t.ignored(s.Hit, s.at)
+		}
+		return false
+	}
+	s.src = t.attempts.sources.of(s.Src)
+	if !s.visible && t.attempts.oldestOf(&s.src) == none {
+		return false
+	}
+	if s.Proto == TCP && t.repeats.known(s.Hit, s.at) {
+		t.stats.Repeats++
+		if t.explainer != nil {
+			t.explainRepeat(s.Hit)
+		}
+		return true
+	}
+	took, alive := t.advance(s)
+	if !alive && s.visible {
+		took = t.start(doors, s)
+	}
+	if took && s.Proto == TCP {
+		t.repeats.remember(s.Hit, s.at)
+	}
+	return alive
 }
 
 // sighting is a hit with what is found out about it once.
@@ -233,9 +244,16 @@ func (t *Tracker) advance(s *sighting) (took, alive bool) {
 		}
 		alive = true
 		if d.CooldownForAll && t.cooldowns.hold(d, s.Src, s.at) {
+			if t.explainer != nil {
+				t.coolingDown(d, s)
+			}
 			continue
 		}
-		switch d.judge(a, s) {
+		judged := d.judge(a, s)
+		if t.explainer != nil {
+			t.explainJudged(a, d, s, judged)
+		}
+		switch judged {
 		case step:
 			took = true
 			t.step(i, d, s)
@@ -268,12 +286,15 @@ func (t *Tracker) step(i int32, d *rules, s *sighting) {
 func (t *Tracker) fail(d *rules, s *sighting, stage int) {
 	t.stats.Failed++
 	d.failed++
-	t.verdict = Ended
+	t.noteLapse(&s.src, d, LapseFailed, stage, s.at)
 	if t.verbose {
 		t.decisions = append(t.decisions, Decision{Kind: Failed, Door: d.Door, Src: s.Src, Stage: stage, Hit: *s.Hit, Of: t.owner(d, s.Hit)})
 	}
 	if t.failures.add(s.Src, s.at) {
 		t.stats.Ignored++
+		if t.explainer != nil {
+			t.ignored(s.Hit, s.at)
+		}
 		t.decisions = append(t.decisions, Decision{Kind: Ignored, Door: d.Door, Src: s.Src, Hit: *s.Hit})
 	}
 }
@@ -294,14 +315,17 @@ func (t *Tracker) owner(d *rules, h *Hit) *Door {
 	return nil
 }
 
-// Verdict returns what the hit last observed was to the tracker.
-func (t *Tracker) Verdict() Verdict { return t.verdict }
-
 // start begins an attempt at every door whose first step the hit is.
 func (t *Tracker) start(doors concerned, s *sighting) (took bool) {
 	doors.each(func(n int32) {
 		d := &t.doors[n]
-		if !d.begins(s) || t.cooldowns.hold(d, s.Src, s.at) {
+		if !d.begins(s) {
+			return
+		}
+		if t.cooldowns.hold(d, s.Src, s.at) {
+			if t.explainer != nil {
+				t.coolingDown(d, s)
+			}
 			return
 		}
 		port := uint16(0)
@@ -313,6 +337,11 @@ func (t *Tracker) start(doors concerned, s *sighting) (took bool) {
 		}
 		took = true
 		t.stats.Begun++
+		if t.explainer != nil {
+			v := d.verdict(Took, s.Hit)
+			v.Step, v.Stage = 1, 1
+			t.explainer.say(v)
+		}
 		t.report(d, s, 1, port)
 	})
 	return took
@@ -320,6 +349,10 @@ func (t *Tracker) start(doors concerned, s *sighting) (took bool) {
 
 // remember enters a new attempt into the table.
 func (t *Tracker) remember(a attempt) {
+	if t.explainer != nil && t.attempts.count >= t.attempts.limit {
+		poor := t.attempts.at(t.attempts.poorest(a.door))
+		t.noteLapse(&poor.src, &t.doors[poor.door], LapseEvicted, int(poor.stage), a.start)
+	}
 	if poorer := t.attempts.add(a); poorer != none {
 		t.stats.Evicted++
 		t.stats.Fullest = t.doors[poorer].Door
@@ -329,11 +362,11 @@ func (t *Tracker) remember(a attempt) {
 // report says that the hit's source has reached a stage, and that the door
 // opens if it was the last.
 func (t *Tracker) report(d *rules, s *sighting, stage int, port uint16) {
-	t.verdict = Took
 	e := Decision{Kind: Stage, Door: d.Door, Src: s.Src, Stage: stage, Hit: *s.Hit}
 	t.decisions = append(t.decisions, e)
 	if stage == len(d.Sequence) {
 		t.cooldowns.begin(d, s.Src, s.at)
+		t.noteLapse(&s.src, d, LapseOpened, stage, s.at)
 		e.Kind, e.Port = Opened, port
 		t.decisions = append(t.decisions, e)
 	}
@@ -349,6 +382,7 @@ func (t *Tracker) expire(now int64) {
 		}
 		a := t.attempts.at(i)
 		t.stats.Expired++
+		t.noteLapse(&a.src, &t.doors[a.door], LapseExpired, int(a.stage), deadline)
 		t.decisions = append(t.decisions, Decision{
 			Kind: Expired, Door: t.doors[a.door].Door, Src: a.src.addr(), Stage: int(a.stage),
 		})

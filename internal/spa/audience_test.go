@@ -73,6 +73,6 @@ func BenchmarkDoors(b *testing.B) {
 	}
 	for b.Loop() {
 		verifier.Begin(len(batch), false)
-		verifier.ExamineAll(batch, noon, func(*Request, Verdict) {})
+		verifier.ExamineAll(batch, noon, func(*Packet, *Request, Verdict) {})
 	}
 }

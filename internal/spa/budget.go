@@ -83,8 +83,8 @@ func (g *Verifier) Begin(packets int, full bool) (dear bool) {
 // ExamineAll examines the packets of a dear batch as far as the budget lets, and
 // calls decided with each of them and what Examine would say. It begins with
 // those whose source has cost least so far. On those that are dropped no key is
-// tried.
-func (g *Verifier) ExamineAll(batch []Packet, now time.Time, decided func(*Request, Verdict)) (dropped int) {
+// tried: they are Untried.
+func (g *Verifier) ExamineAll(batch []Packet, now time.Time, decided func(*Packet, *Request, Verdict)) (dropped int) {
 	b := &g.budget
 	for _, p := range batch {
 		c, more := g.look(p, now)
@@ -94,18 +94,20 @@ func (g *Verifier) ExamineAll(batch []Packet, now time.Time, decided func(*Reque
 				continue
 			}
 		}
-		decided(nil, c.verdict)
+		decided(&c.Packet, nil, c.verdict)
 	}
 	alone := len(b.waiting) == 1 && !b.pressed
 	for i, w := range b.inTurn() {
 		if w.cost > b.left && !alone && (i > 0 || !b.lends(w)) {
 			dropped++
+			w.verdict.Outcome = Untried
+			decided(&w.Packet, nil, w.verdict)
 			continue
 		}
 		before := b.left
 		r := g.try(&w.candidate, now)
 		b.charge(w.source, before-b.left, r != nil)
-		if decided(r, w.verdict); alone {
+		if decided(&w.Packet, r, w.verdict); alone {
 			b.left = before // there is no flood
 		}
 	}

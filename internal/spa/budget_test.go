@@ -59,7 +59,7 @@ func TestBegin(t *testing.T) {
 			}
 			if verifier.Begin(len(batch), false) {
 				got += "!"
-				verifier.ExamineAll(batch, noon, func(*Request, Verdict) {})
+				verifier.ExamineAll(batch, noon, func(*Packet, *Request, Verdict) {})
 				continue
 			}
 			got += "."
@@ -90,13 +90,16 @@ func flooded(t *testing.T, verifier *Verifier, batches, size int, junk func(i in
 			t.Fatal("not dear")
 		}
 		before, answered := verifier.left, 0
-		dropped := verifier.ExamineAll(batch, noon, func(r *Request, d Verdict) {
-			answered++
-			if r != nil {
+		dropped := verifier.ExamineAll(batch, noon, func(_ *Packet, r *Request, d Verdict) {
+			switch {
+			case r != nil:
 				opened++
-			} else if d.Outcome != Unknown {
+			case d.Outcome == Untried:
+				return
+			case d.Outcome != Unknown:
 				t.Fatal(outcome(d))
 			}
+			answered++
 		})
 		if answered+dropped != len(batch) {
 			t.Fatalf("%d answered and %d dropped of %d", answered, dropped, len(batch))
@@ -163,7 +166,7 @@ func TestBehind(t *testing.T) {
 			t.Fatal("not dear")
 		}
 		before := verifier.left
-		verifier.ExamineAll(batch, noon, func(*Request, Verdict) {})
+		verifier.ExamineAll(batch, noon, func(*Packet, *Request, Verdict) {})
 		return before - verifier.left
 	}
 	sum := func(batches, packets int) (trials int) {
@@ -213,7 +216,7 @@ func TestAlone(t *testing.T) {
 			}
 			return 0
 		}
-		return verifier.ExamineAll(batch, noon, func(*Request, Verdict) {})
+		return verifier.ExamineAll(batch, noon, func(*Packet, *Request, Verdict) {})
 	}
 	verifier = dearVerifier()
 	for i := range 100 {
@@ -246,10 +249,10 @@ func TestNobodysTurn(t *testing.T) {
 	verifier.Begin(len(batch), true)
 	verifier.left = 1
 	taken := 0
-	dropped := verifier.ExamineAll(batch, noon, func(r *Request, d Verdict) {
+	dropped := verifier.ExamineAll(batch, noon, func(_ *Packet, r *Request, d Verdict) {
 		if r != nil {
 			taken++
-		} else if d.Outcome != Junk {
+		} else if d.Outcome != Junk && d.Outcome != Untried {
 			t.Error(outcome(d))
 		}
 	})
@@ -330,7 +333,7 @@ func TestSameDecisions(t *testing.T) {
 			sealed := mustSeal(t, m, clients[b])
 			batch[b%50] = packet(sealed, "192.0.2.1")
 			verifier.Begin(len(batch), false)
-			dropped := verifier.ExamineAll(batch, noon, func(r *Request, d Verdict) {
+			dropped := verifier.ExamineAll(batch, noon, func(_ *Packet, r *Request, d Verdict) {
 				fmt.Fprintln(&said, r != nil, d.Src, outcome(d))
 			})
 			fmt.Fprintln(&said, dropped)
@@ -378,7 +381,11 @@ func BenchmarkDear(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				verifier.Begin(len(batch), false)
-				verifier.ExamineAll(batch, noon, func(*Request, Verdict) { said++ })
+				verifier.ExamineAll(batch, noon, func(_ *Packet, _ *Request, d Verdict) {
+					if d.Outcome != Untried {
+						said++
+					}
+				})
 			}
 			b.ReportMetric(float64(said)/float64(b.N), "packets/op")
 		})

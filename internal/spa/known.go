@@ -60,7 +60,7 @@ func (s *seen) refuse(d *Verdict, now time.Time, age time.Duration) bool {
 	}
 	d.Outcome, d.Reason = Replay, s.used
 	if s.late != "" {
-		d.Outcome, d.Reason = Untimely, s.late
+		d.Outcome, d.Reason, d.Late = Untimely, s.late, now.Sub(s.stamp).Truncate(time.Second)
 	}
 	d.Door, d.Client = s.door.DoorID, s.client.Name
 	return true

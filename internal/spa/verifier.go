@@ -39,6 +39,8 @@ type Outcome uint8
 const (
 	// Junk is no packet for any door; nothing is logged.
 	Junk Outcome = iota
+	// Untried came with too many others; nothing is logged of it alone.
+	Untried
 	// Unknown has the right form but was not made with any key here.
 	Unknown
 	// Faulty was made with a key here and does not hold what it should.
@@ -55,7 +57,7 @@ const (
 	Opened
 )
 
-var outcomeNames = [...]string{"junk", "unknown", "faulty", "untimely", "replay", "store-fault", "denied", "opened"}
+var outcomeNames = [...]string{"junk", "untried", "unknown", "faulty", "untimely", "replay", "store-fault", "denied", "opened"}
 
 // String returns the outcome as a word for counters: "junk" to "opened".
 func (v Outcome) String() string { return outcomeNames[v] }
@@ -63,13 +65,14 @@ func (v Outcome) String() string { return outcomeNames[v] }
 // Verdict is what becomes of one packet.
 type Verdict struct {
 	Outcome Outcome
-	Src     netip.Addr   // the sender
-	Dst     netip.Addr   // where the packet was sent to
-	Reason  string       // why it does not open: one sentence for the log, never a secret
-	Door    knock.DoorID // the door that opens, or that refused first
-	Client  string       // whose keys
-	Grant   Grant        // with Opened
-	By      *Door        // with Opened: the door that opens
+	Src     netip.Addr    // the sender
+	Dst     netip.Addr    // where the packet was sent to
+	Reason  string        // why it does not open: one sentence for the log, never a secret
+	Late    time.Duration // with Untimely: how much older it is than ours; less than 0: it is from the future
+	Door    knock.DoorID  // the door that opens, or that refused first
+	Client  string        // whose keys
+	Grant   Grant         // with Opened
+	By      *Door         // with Opened: the door that opens
 }
 
 // Grant is what a door opens.
@@ -82,7 +85,7 @@ type Grant struct {
 }
 
 // Logged reports whether there is something to tell; see Event.
-func (d Verdict) Logged() bool { return d.Outcome != Junk && d.Outcome != Opened }
+func (d Verdict) Logged() bool { return d.Outcome > Untried && d.Outcome != Opened }
 
 // Event returns what is told of a verdict for which Logged holds: of one that
 // opens the door's own events speak.
@@ -201,6 +204,7 @@ func (g *Verifier) look(p Packet, now time.Time) (c candidate, more bool) {
 	c.via, c.forwarded = p.unwrap()
 	c.Packet = p
 	if !plausible(p.Payload) {
+		c.verdict.Reason = "not of the form of a message"
 		return c, false
 	}
 	c.sum = g.known.sum(p.Payload)
@@ -213,6 +217,7 @@ func (g *Verifier) try(c *candidate, now time.Time) *Request {
 	g.round++
 	g.sign.chars = 0
 	var r *Request
+	c.verdict.Reason = "from where, to where or in a way that no door with keys takes"
 	for _, i := range g.audience(c).doors {
 		c.verdict.merge(Verdict{Outcome: Unknown, Reason: "made with no key of this host"})
 		r = g.tryDoor(i, r, c, now)
@@ -241,7 +246,7 @@ func (g *Verifier) tryDoor(i int, r *Request, c *candidate, now time.Time) *Requ
 			continue
 		}
 		if no.Reason = untimely(state.msg.Time, now, door.MaxAge); no.Reason != "" {
-			no.Outcome = Untimely
+			no.Outcome, no.Late = Untimely, now.Sub(state.msg.Time).Truncate(time.Second)
 			c.verdict.merge(no)
 			if tooOld(state.msg.Time, now, g.age) {
 				g.known.add(c.sum, &seen{match: match{door, client}, stamp: state.msg.Time})
@@ -279,7 +284,7 @@ func (g *Verifier) enter(r *Request, c *candidate, now time.Time) (isNew bool) {
 // merge keeps the decision that says most: of several of one kind the first.
 func (d *Verdict) merge(o Verdict) {
 	if o.Outcome > d.Outcome {
-		d.Outcome, d.Reason, d.Door, d.Client = o.Outcome, o.Reason, o.Door, o.Client
+		d.Outcome, d.Reason, d.Late, d.Door, d.Client = o.Outcome, o.Reason, o.Late, o.Door, o.Client
 	}
 }
 
