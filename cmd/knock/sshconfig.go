@@ -4,10 +4,8 @@ import (
 	"context"
 	"fmt"
 	"regexp"
-	"strings"
 
 	"knockd/internal/cli"
-	"knockd/internal/profile"
 )
 
 const sshConfigUsage = `usage: knock ssh-config [--match-exec] [--config FILE] NAME
@@ -42,7 +40,7 @@ func (c *call) stanza(match bool) (string, error) {
 		return "", err
 	}
 	if !match {
-		return hostStanza(c.args[0], prof, c.configOption()), nil
+		return prof.SSHConfig(c.args[0], c.configOption()), nil
 	}
 	if prof.OneTimeFile != "" {
 		return "", cli.Usagef("use the form without --match-exec",
@@ -57,24 +55,6 @@ func (c *call) configOption() string {
 		return ""
 	}
 	return " --config " + quote(c.Config)
-}
-
-// hostStanza is the recommended form: ssh's connection is the one by which
-// knock has seen that the door is open.
-func hostStanza(name string, prof profile.Profile, config string) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "Host %s\n", name)
-	switch {
-	case prof.Host != "":
-		fmt.Fprintf(&b, "    HostName %s\n", prof.Host)
-	case prof.Address.IsValid():
-		fmt.Fprintf(&b, "    HostName %s\n", prof.Address)
-	}
-	if prof.Wait != 0 && prof.Wait != 22 {
-		fmt.Fprintf(&b, "    Port %d\n", prof.Wait)
-	}
-	fmt.Fprintf(&b, "    ProxyCommand knock proxy%s --profile %%n %%h %%p\n", config)
-	return b.String()
 }
 
 // matchStanza knocks before ssh connects by itself.

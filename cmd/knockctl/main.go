@@ -46,6 +46,7 @@ func commands() []command {
 	return []command{
 		{"export", "compile doors into a ruleset for " + backends(" or "), export},
 		{"import", "turn the configuration of fwknopd into doors", importDoors},
+		{"init", "set up a door for this host", initHost},
 		{"kernel-log", "write what such a ruleset logs as knockd's log lines", kernelLog},
 	}
 }

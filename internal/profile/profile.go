@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"fmt"
 	"net/netip"
 	"path"
 	"slices"
@@ -104,4 +105,23 @@ func exclusive(key string) string {
 		return "sequence"
 	}
 	return key
+}
+
+// SSHConfig returns the lines of ssh_config by which plain ssh knocks at the
+// host: its connection is the one by which knock has seen that the door is open.
+// Options go to knock, each with a blank before it.
+func (p Profile) SSHConfig(name, options string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Host %s\n", name)
+	switch {
+	case p.Host != "":
+		fmt.Fprintf(&b, "    HostName %s\n", p.Host)
+	case p.Address.IsValid():
+		fmt.Fprintf(&b, "    HostName %s\n", p.Address)
+	}
+	if p.Wait != 0 && p.Wait != 22 {
+		fmt.Fprintf(&b, "    Port %d\n", p.Wait)
+	}
+	fmt.Fprintf(&b, "    ProxyCommand knock proxy%s --profile %%n %%h %%p\n", options)
+	return b.String()
 }
