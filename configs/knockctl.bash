@@ -30,12 +30,18 @@ _knockctl_choose() {
 _knockctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev='' command=${COMP_WORDS[1]}
     if ((COMP_CWORD == 1)); then
-        _knockctl_choose "export import kernel-log help -V --version -h --help"
+        _knockctl_choose "export import init kernel-log help -V --version -h --help"
         return
     fi
     prev=${COMP_WORDS[COMP_CWORD - 1]}
     case $prev in
-    -c | --config | -g | --logfile | --server)
+    --server | --name | --port)
+        if [[ $command == init ]]; then return; fi
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        return
+        ;;
+    --mode) _knockctl_choose "guard mark" && return ;;
+    -c | --config | -g | --logfile | --output | --card)
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
         ;;
@@ -50,6 +56,7 @@ _knockctl() {
     case $command-$cur in
     export--*) _knockctl_choose "-c --config -i --interface --ipv6 --observe --hook --group --apply --remove -h --help" ;;
     import--*) _knockctl_choose "--server --write -h --help" ;;
+    init--*) _knockctl_choose "-c --config --port --name --server --mode --output --card -h --help" ;;
     kernel-log--*) _knockctl_choose "--group -g --logfile -h --help" ;;
     export-*)
         if ((COMP_CWORD == 2)); then

@@ -26,6 +26,7 @@ end
 complete -c knockctl -f
 complete -c knockctl -n __fish_use_subcommand -a export -d 'compile doors into a ruleset'
 complete -c knockctl -n __fish_use_subcommand -a import -d 'turn the configuration of fwknopd into doors'
+complete -c knockctl -n __fish_use_subcommand -a init -d 'set up a door for this host'
 complete -c knockctl -n __fish_use_subcommand -a kernel-log -d 'write what such a ruleset logs'
 complete -c knockctl -n __fish_use_subcommand -a help -d 'print help'
 complete -c knockctl -n __fish_use_subcommand -s V -l version -d 'print the version'
@@ -46,6 +47,14 @@ complete -c knockctl -n '__knockctl_after import -eq 2' -a fwknop
 complete -c knockctl -n '__knockctl_after import -gt 2' -F
 complete -c knockctl -n '__knockctl_after import' -l server -r -F -d 'fwknopd.conf'
 complete -c knockctl -n '__knockctl_after import' -l write -x -a '(__fish_complete_directories)' -d 'write files into this directory'
+
+complete -c knockctl -n '__knockctl_after init' -s c -l config -r -F -d configuration
+complete -c knockctl -n '__knockctl_after init' -l port -x -d 'TCP port that the door opens'
+complete -c knockctl -n '__knockctl_after init' -l name -x -d 'name of the door'
+complete -c knockctl -n '__knockctl_after init' -l server -x -d 'by which knockers reach this host'
+complete -c knockctl -n '__knockctl_after init' -l mode -x -a 'guard mark' -d 'in place of what suits the firewall'
+complete -c knockctl -n '__knockctl_after init' -l output -r -F -d 'write to this file'
+complete -c knockctl -n '__knockctl_after init' -l card -r -F -d 'write a rescue card to this file'
 
 complete -c knockctl -n '__knockctl_after kernel-log' -l group -x -d 'NFLOG group'
 complete -c knockctl -n '__knockctl_after kernel-log' -s g -l logfile -r -F -d 'append to this file'

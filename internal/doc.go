@@ -74,6 +74,8 @@
 //     nothing is new.
 //   - ruleset compiles doors into a firewall ruleset that knocks without a daemon, and loads or removes it: the text
 //     of one nftables table, or of an iptables-restore file.
+//   - setup looks at a host and proposes a first door for it: the configuration, what its knockers need, and what the
+//     host's firewall lacks.
 //   - spa is single-packet authorization, compatible with fwknop 2.6 in both directions: the packet's codec and
 //     cryptography, key files, what a client asks for, and the Verifier, which decides what one packet opens.
 //   - statefile opens files that root believes or writes: without waiting for a pipe, a terminal or a file system that

@@ -57,6 +57,7 @@ var mayImport = map[string]string{
 	"profile":          "client knock spa statefile",
 	"replaycache":      "statefile",
 	"ruleset":          "config knock",
+	"setup":            "config knock netstate nft nft/inspect profile rsc.io/qr",
 	"spa":              "event knock statefile",
 	"statefile":        "",
 }

@@ -20,6 +20,7 @@ type Host struct {
 	Ephemeral  knock.PortRange // from which its own connections get their ports
 	Firewall   Firewall        // whose rules filter what is for it
 	Reach      [2]Reach        // of the door's port, over IPv4 and IPv6
+	Unexamined bool            // nothing is known of Firewall and Reach
 }
 
 // Reach is what the host's rules make of a connection to the door's port.

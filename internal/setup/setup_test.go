@@ -1,0 +1,452 @@
+package setup
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/xml"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/netip"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"knockd/internal/config"
+	"knockd/internal/knock"
+	"knockd/internal/netstate"
+	"knockd/internal/nettest"
+	"knockd/internal/nft/inspect"
+	"knockd/internal/profile"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// always is a source of random numbers that is the same each time.
+type always struct{ n uint32 }
+
+func (a *always) Read(p []byte) (int, error) {
+	for i := range p {
+		a.n = a.n*1664525 + 1013904223
+		p[i] = byte(a.n >> 24)
+	}
+	return len(p), nil
+}
+
+// box is a host with two interfaces, ssh and the default route on the first.
+func box(firewall Firewall, v4, v6 Reach) *Host {
+	return &Host{
+		Name: "box1.example.org", Default: 2,
+		Interfaces: []netstate.Interface{
+			{Index: 2, Name: "ens3", Up: true, Addrs: addrs("203.0.113.5", "2001:db8::5", "fe80::1")},
+			{Index: 3, Name: "wg0", Up: true, Addrs: addrs("10.8.0.1")},
+		},
+		Listening: []knock.Step{{Proto: knock.TCP, Port: 22}, {Proto: knock.UDP, Port: 5353}},
+		Ephemeral: knock.PortRange{First: 32768, Last: 60999},
+		Firewall:  firewall, Reach: [2]Reach{v4, v6},
+	}
+}
+
+func addrs(list ...string) (all []netip.Addr) {
+	for _, a := range list {
+		all = append(all, netip.MustParseAddr(a))
+	}
+	return all
+}
+
+var (
+	open      = Reach{Reach: inspect.Reach{Access: inspect.Everybody}}
+	some      = Reach{Reach: inspect.Reach{Access: inspect.Some}}
+	forwarded = Reach{Reach: inspect.Reach{Access: inspect.Everybody, Forwarded: true}}
+)
+
+func dropped(family, table, chain string) Reach {
+	return Reach{Reach: inspect.Reach{Chain: inspect.Chain{Table: knock.Table{Family: family, Name: table}, Name: chain, Input: true}}}
+}
+
+func legacyDrop(family string) Reach {
+	r := dropped(family, "filter", "INPUT")
+	r.Legacy = true
+	return r
+}
+
+func parse(t *testing.T, text string) *config.Config {
+	t.Helper()
+	conf, err := config.Parse("/etc/knockd.conf", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conf
+}
+
+// plan proposes the door ssh.
+func plan(t *testing.T, h *Host, ask Ask, before string) (*Plan, error) {
+	t.Helper()
+	ask.File, ask.Exists = "/etc/knockd.conf", before != ""
+	if ask.Port == 0 {
+		ask.Port = 22
+	}
+	if ask.Name == "" {
+		ask.Name = "ssh"
+	}
+	return Propose(h, ask, parse(t, before), &always{})
+}
+
+const nativeDoor = "[web]\nsequence = 1500,9,1700\nopen = tcp/443\n"
+
+// TestModes: what the firewall does with the port decides how the door opens, and
+// which rule the firewall lacks.
+func TestModes(t *testing.T) {
+	const mark = "-m mark --mark 0x100000/0x100000 -j ACCEPT"
+	host := dropped("inet", "filter", "input")
+	for name, c := range map[string]struct {
+		host   *Host
+		ask    Ask
+		before string
+		mode   config.NftMode
+		rules  []string
+		says   string // the third line
+	}{
+		"no firewall": {host: box(None, open, open), mode: config.NftGuard,
+			says: "no firewall, so that everybody reaches tcp/22 today: the guard will close it, and a knock open it"},
+		"ufw lets in": {host: box(UFW, open, open), mode: config.NftGuard,
+			says: "the firewall (ufw) lets everybody reach tcp/22 today: the guard will close it, and a knock open it"},
+		"lets some in": {host: box(Iptables, some, some), mode: config.NftGuard,
+			says: "the firewall (iptables) lets some reach tcp/22 today, by address, interface or rate: the guard will close it to them too, and a knock open it to them alone"},
+		"IPv4 alone": {host: box(Iptables, open, dropped("ip6", "filter", "INPUT")), mode: config.NftGuard,
+			says: "the firewall (iptables) lets everybody reach tcp/22 today over IPv4 alone: the guard will close it, and a knock open it; over IPv6 it stays closed"},
+		"nftables drops": {host: box(Nftables, host, host), mode: config.NftMark, rules: []string{"nft insert rule inet filter input 'meta mark & 0x100000 == 0x100000 accept'"},
+			says: "the firewall (nftables) drops tcp/22: nft_mode = mark, and the door opens nothing before this is added there"},
+		"iptables drops": {host: box(Iptables, dropped("ip", "filter", "INPUT"), dropped("ip6", "filter", "INPUT")), mode: config.NftMark,
+			rules: []string{"iptables -I INPUT " + mark, "ip6tables -I INPUT " + mark}},
+		"iptables-legacy drops": {host: box(IptablesLegacy, legacyDrop("ip"), legacyDrop("ip6")), mode: config.NftMark,
+			rules: []string{"iptables-legacy -I INPUT " + mark, "ip6tables-legacy -I INPUT " + mark}},
+		"ufw drops": {host: box(UFW, dropped("ip", "filter", "INPUT"), dropped("ip6", "filter", "INPUT")), mode: config.NftMark,
+			rules: []string{"sed -i '/^# End required lines/i -A ufw-before-input " + mark + "' /etc/ufw/before.rules",
+				"sed -i '/^# End required lines/i -A ufw6-before-input " + mark + "' /etc/ufw/before6.rules", "ufw reload"}},
+		"firewalld drops": {host: box(Firewalld, dropped("inet", "firewalld", "filter_INPUT"), dropped("inet", "firewalld", "filter_INPUT")), mode: config.NftGuard,
+			rules: []string{"firewall-cmd --add-port=22/tcp    # and, to keep it, with --permanent too"},
+			says:  "the firewall (firewalld) drops tcp/22 and keeps no rule for marks: nft_mode = guard, and the door opens nothing before, once the guard has closed it, you say"},
+		"drops, beside doors with guard": {host: box(Nftables, host, host), before: nativeDoor, mode: config.NftGuard,
+			rules: []string{"nft insert rule inet filter input tcp dport 22 accept"},
+			says:  "the firewall (nftables) drops tcp/22: nft_mode = guard, and the door opens nothing before, once the guard has closed it, you say"},
+		"drops, beside doors with mark": {host: box(Nftables, host, host), before: "[options]\nnft_mode = mark\n" + nativeDoor, mode: config.NftMark,
+			rules: []string{"nft insert rule inet filter input 'meta mark & 0x100000 == 0x100000 accept'"}},
+		"guard is asked for": {host: box(Iptables, dropped("ip", "filter", "INPUT"), dropped("ip6", "filter", "INPUT")), ask: Ask{Mode: config.NftGuard, Port: 2222}, mode: config.NftGuard,
+			rules: []string{"iptables -I INPUT -p tcp --dport 2222 -j ACCEPT", "ip6tables -I INPUT -p tcp --dport 2222 -j ACCEPT"}},
+		"mark is asked for": {host: box(UFW, open, open), ask: Ask{Mode: config.NftMark}, mode: config.NftMark,
+			rules: []string{"sed -i '/^# End required lines/i -A ufw-before-input " + mark + "' /etc/ufw/before.rules",
+				"sed -i '/^# End required lines/i -A ufw6-before-input " + mark + "' /etc/ufw/before6.rules", "ufw reload"},
+			says: "the firewall (ufw) lets everybody reach tcp/22 today, knock or not: nft_mode = mark closes nothing; drop it there, and add before"},
+		"not known": {host: &Host{Unexamined: true}, ask: Ask{Mode: config.NftMark}, mode: config.NftMark,
+			says: "what the firewall does with tcp/22 is not known: nft_mode = mark, as asked for"},
+	} {
+		p, err := plan(t, c.host, c.ask, c.before)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if p.Mode != c.mode || !slices.Equal(p.Rules(), c.rules) {
+			t.Errorf("%s: %s\n%s\nwant %s\n%s", name, p.Mode, strings.Join(p.Rules(), "\n"), c.mode, strings.Join(c.rules, "\n"))
+		}
+		if got := strings.Split(p.Report("wrote", 0), "\n")[2]; c.says != "" && got != c.says {
+			t.Errorf("%s: %s\nwant %s", name, got, c.says)
+		}
+		if made := parse(t, strings.ReplaceAll(p.Text, "\tnew ", "\t# new ")); made.NftMode != c.mode && c.before == "" {
+			t.Errorf("%s: the configuration has %s:\n%s", name, made.NftMode, p.Text)
+		}
+	}
+}
+
+// TestConflicts: what a new door cannot stand beside.
+func TestConflicts(t *testing.T) {
+	for _, c := range []struct{ before, want string }{
+		{"[ssh]\nsequence = 1\ncommand = true\n", "/etc/knockd.conf:1 has a door [ssh] already (name the new one: --name)"},
+		{"[options]\nnft_mode = mark\n" + nativeDoor,
+			"/etc/knockd.conf: its doors have nft_mode = mark, and tcp/22 wants guard, which holds for all of them (drop the port in the host's firewall, then say knockctl init again)"},
+		{"[options]\nnft_mode = set\nnft_set = inet f a\n" + nativeDoor,
+			"/etc/knockd.conf: its doors have nft_mode = set, and tcp/22 wants guard, which holds for all of them (write the door by hand, with its sets: see knockd.conf(5))"},
+	} {
+		_, err := plan(t, box(None, open, open), Ask{}, c.before)
+		var conflict *Conflict
+		if !errors.As(err, &conflict) || fmt.Sprintf("%v (%s)", conflict, conflict.Hint()) != c.want {
+			t.Errorf("%q: %v, want %s", c.before, err, c.want)
+		}
+	}
+}
+
+// TestListen: knocks are heard where the default route leads, and where those who
+// are there come from.
+func TestListen(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*Host)
+		have   string
+		exists bool
+		want   string
+		says   string
+	}{
+		{name: "the default route", want: "default-route", says: "ens3, the interface of the default route"},
+		{name: "none", change: func(h *Host) { h.Default = 0 }, want: "any", says: "all interfaces"},
+		{name: "by a tunnel", change: func(h *Host) { h.Connected = addrs("10.8.0.1") }, want: "default-route, wg0", says: "ens3, the interface of the default route, and on wg0"},
+		{name: "by the default route", change: func(h *Host) { h.Connected = addrs("2001:db8::5", "192.0.2.77") }, want: "default-route"},
+		{name: "named", have: "ens3", exists: true},
+		{name: "named with another", have: "wg0, ens3", exists: true, says: "wg0, and on ens3"},
+		{name: "all", have: "any", exists: true, change: func(h *Host) { h.Connected = addrs("10.8.0.1") }, says: "all interfaces"},
+		{name: "another", have: "wg0", exists: true, want: "wg0, default-route"},
+		{name: "not named", exists: true},
+		{name: "not named, with eth0", exists: true, change: func(h *Host) { h.Interfaces[1].Name = "eth0" }, want: "eth0, default-route"},
+		{name: "not named, eth0 it is", exists: true, change: func(h *Host) { h.Interfaces[0].Name = "eth0" }},
+		{name: "by its other name", have: "enp1", exists: true, change: func(h *Host) { h.Interfaces[0].AltNames = []string{"enp1"} }},
+		{name: "no default route beside others", have: "wg0", exists: true, change: func(h *Host) { h.Default = 0 }, want: "any"},
+	} {
+		h := box(None, open, open)
+		if c.change != nil {
+			c.change(h)
+		}
+		before := ""
+		if c.exists {
+			before = "[options]\nlogfile = /l\n[x]\nsequence = 1\ncommand = true\n"
+			if c.have != "" {
+				before = "[options]\ninterface = " + c.have + "\n[x]\nsequence = 1\ncommand = true\n"
+			}
+		}
+		p, err := plan(t, h, Ask{}, before)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if m := regexp.MustCompile(`Interface +=(.*)\n`).FindStringSubmatch(p.Text); m != nil {
+			got = strings.TrimSpace(m[1])
+		}
+		if line := strings.Split(p.Report("", 0), "\n")[1]; got != c.want || c.says != "" && line != "listens on "+c.says {
+			t.Errorf("%s: Interface = %q, want %q\n%s, want %s", c.name, got, c.want, line, c.says)
+		}
+	}
+}
+
+// TestForwarded: what never comes to the hook input is guarded before.
+func TestForwarded(t *testing.T) {
+	p, err := plan(t, box(Nftables, forwarded, open), Ask{Port: 443, Name: "web"}, "")
+	if err != nil || !strings.Contains(p.Text, "guard_hook  = prerouting") {
+		t.Errorf("%v\n%s", err, p.Text)
+	}
+}
+
+// TestOwner: whose rules they are.
+func TestOwner(t *testing.T) {
+	chain := func(family, table, name string, input bool) inspect.Chain {
+		return inspect.Chain{Table: knock.Table{Family: family, Name: table}, Name: name, Input: input}
+	}
+	input := chain("ip", "filter", "INPUT", true)
+	for _, c := range []struct {
+		name          string
+		newer, older  []inspect.Chain
+		dropsInLegacy bool
+		want          Firewall
+	}{
+		{name: "none"},
+		{name: "nat alone", newer: []inspect.Chain{chain("ip", "nat", "PREROUTING", false)}},
+		{name: "nftables", newer: []inspect.Chain{chain("inet", "filter", "input", true)}, want: Nftables},
+		{name: "iptables-nft", newer: []inspect.Chain{chain("inet", "x", "y", true), input}, want: Iptables},
+		{name: "ufw", newer: []inspect.Chain{input, chain("ip", "filter", "ufw-before-input", false)}, want: UFW},
+		{name: "firewalld", newer: []inspect.Chain{chain("inet", "firewalld", "filter_INPUT", true)}, want: Firewalld},
+		{name: "firewalld with iptables", newer: []inspect.Chain{input, chain("ip", "filter", "INPUT_ZONES", false)}, want: Firewalld},
+		{name: "legacy", older: []inspect.Chain{input}, want: IptablesLegacy},
+		{name: "ufw, legacy", older: []inspect.Chain{input, chain("ip", "filter", "ufw-before-input", false)}, want: UFW},
+		{name: "both, the newer drops", newer: []inspect.Chain{input}, older: []inspect.Chain{input}, want: Iptables},
+		{name: "both, the older drops", newer: []inspect.Chain{input}, older: []inspect.Chain{input}, dropsInLegacy: true, want: IptablesLegacy},
+	} {
+		h := &Host{}
+		if h.Reach[0] = open; c.dropsInLegacy {
+			h.Reach[0] = legacyDrop("ip")
+		}
+		h.Reach[1] = open
+		if got := h.firewallOf(c.newer, c.older); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+// TestGolden: all that a plan says, and its files.
+func TestGolden(t *testing.T) {
+	mark := box(Iptables, dropped("ip", "filter", "INPUT"), dropped("ip6", "filter", "INPUT"))
+	private := box(None, open, open)
+	private.Interfaces[0].Addrs = addrs("10.0.0.5", "fe80::1")
+	private.Name = "box 1"
+	for name, c := range map[string]struct {
+		host   *Host
+		ask    Ask
+		before string
+	}{
+		"first":   {host: box(UFW, open, open)},
+		"drop-in": {host: box(None, open, open), ask: Ask{Port: 443, Name: "web"}, before: "[x]\nsequence = 1\ncommand = true\n"},
+		"mark":    {host: mark, ask: Ask{Server: "box1.example.org", Port: 2222}},
+		"private": {host: private},
+	} {
+		p, err := plan(t, c.host, c.ask, c.before)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := p.Report("wrote "+p.Path, len(c.before)/20) + "\n" + p.Client() + "\n-- " + p.Path + " --\n" + p.Text + "\n-- card --\n" + p.CardText()
+		nettest.Golden(t, filepath.Join("testdata", name+".txt"), []byte(text), *update)
+		svg, err := p.CardSVG()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := xml.Unmarshal([]byte(svg), new(struct{})); err != nil {
+			t.Errorf("%s: the drawing: %v", name, err)
+		}
+		for _, line := range append(p.ports(), p.Knock()) {
+			if !strings.Contains(svg, ">"+line+"<") {
+				t.Errorf("%s: the drawing lacks %s", name, line)
+			}
+		}
+		if lines := strings.Count(p.Report("", 0), "\n"); lines != 5+len(p.Rules()) {
+			t.Errorf("%s: %d lines", name, lines)
+		}
+		profiles, err := profile.Parse("config", []byte(section(p.Client(), "mode 0600:\n\n", "\n\n")))
+		if err != nil {
+			t.Fatalf("%s: the profile: %v", name, err)
+		}
+		prof, ok := profiles.Find(p.profileName())
+		if !ok || !slices.Equal(prof.Sequence, p.Sequence) || prof.Wait != p.Port {
+			t.Errorf("%s: the profile: %v", name, ok)
+		}
+	}
+}
+
+// section is what stands in a text between two others.
+func section(text, from, to string) string {
+	_, text, _ = strings.Cut(text, from)
+	text, _, _ = strings.Cut(text, to)
+	return text
+}
+
+// FuzzSequence: every sequence is one that is neither advised against nor found
+// by those who try what everybody tries.
+func FuzzSequence(f *testing.F) {
+	f.Add(uint32(1), uint16(32768), uint16(60999), uint16(22))
+	f.Add(uint32(2), uint16(1024), uint16(65535), uint16(1))
+	f.Add(uint32(3), uint16(1), uint16(64000), uint16(65535))
+	f.Fuzz(func(t *testing.T, seed uint32, first, last, used uint16) {
+		if first == 0 || first > last || used == 0 {
+			t.Skip()
+		}
+		h := box(None, open, open)
+		h.Ephemeral = knock.PortRange{First: first, Last: last}
+		h.Listening = append(h.Listening, knock.Step{Proto: knock.TCP, Port: used})
+		before, err := config.Parse("k", fmt.Appendf(nil, "[x]\nsequence = %d,%d:udp\nopen = tcp/7100-7300\n", used/2+1, used/3+1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := Propose(h, Ask{File: "k", Exists: true, Port: 22, Name: "ssh"}, before, &always{seed})
+		if err != nil {
+			if len(poolOf(1, append(h.used(), before.Doors[0].Open...))) < enough+3 && strings.Contains(err.Error(), "ports are left") {
+				return
+			}
+			t.Fatal(err)
+		}
+		ports := p.Sequence
+		if len(ports) != steps {
+			t.Fatalf("%d steps", len(ports))
+		}
+		rises, falls := 0, 0
+		for i, a := range ports {
+			one := knock.PortRange{Proto: knock.TCP, First: a.Port, Last: a.Port}
+			for _, b := range ports[:i] {
+				if d := int(a.Port) - int(b.Port); d >= -1 && d <= 1 {
+					t.Errorf("neighbours: %v", ports)
+				}
+			}
+			if i > 0 && a.Port > ports[i-1].Port {
+				rises++
+			} else if i > 0 {
+				falls++
+			}
+			for _, r := range slices.Concat(scanned, h.used(), knock.PortsOf(before.Doors[0].Sequence), before.Doors[0].Open) {
+				if r.First <= one.First && one.First <= r.Last {
+					t.Errorf("%v is in %v", a, r)
+				}
+			}
+		}
+		if rises == 0 || falls == 0 {
+			t.Errorf("in order: %v", ports)
+		}
+		// All by itself, as -t reads it. Propose fails if there is any advice.
+		if made := parse(t, strings.ReplaceAll(p.Text, "\tnew ", "\t# new ")); len(made.Advice)+len(made.Warnings) > 0 || !made.Doors[0].Strict {
+			t.Errorf("%v %v", made.Advice, made.Warnings)
+		}
+	})
+}
+
+// TestRandom: no two sequences are alike, and a source that gives nothing is an
+// error.
+func TestRandom(t *testing.T) {
+	seen := map[string]bool{}
+	for range 100 {
+		seq, err := sequence(rand.Reader, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen[fmt.Sprint(seq)] = true
+	}
+	if len(seen) != 100 {
+		t.Errorf("%d sequences of 100", len(seen))
+	}
+	if _, err := sequence(bytes.NewReader(nil), nil); !errors.Is(err, io.EOF) {
+		t.Errorf("no randomness: %v", err)
+	}
+	if _, err := sequence(zeros{}, nil); err == nil || !strings.Contains(err.Error(), "does not work") {
+		t.Errorf("the same number always: %v", err)
+	}
+	if _, err := sequence(rand.Reader, []knock.PortRange{{First: 1, Last: 65435}}); err == nil || !strings.Contains(err.Error(), "ports are left") {
+		t.Errorf("no ports: %v", err)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+// TestScanned: the ports are those that nmap tries. Its list changes a little
+// from version to version.
+func TestScanned(t *testing.T) {
+	nettest.NeedProgram(t, "nmap")
+	out, err := exec.Command("nmap", "--top-ports", "1000", "-v", "-oG", "-").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := regexp.MustCompile(`TCP\(1000;([0-9,-]+)\)`).FindSubmatch(out)
+	if text == nil {
+		t.Fatalf("nmap: %s", out)
+	}
+	known := map[uint16]bool{}
+	for _, r := range scanned {
+		for p := r.First; p <= r.Last; p++ {
+			known[p] = true
+		}
+	}
+	missing := 0
+	for word := range strings.SplitSeq(string(text[1]), ",") {
+		r, err := knock.ParsePortRange(word)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for p := r.First; p <= r.Last; p++ {
+			if !known[p] {
+				missing++
+			}
+		}
+	}
+	if len(known) != 1000 || missing > 50 {
+		t.Errorf("%d ports, and %d of nmap's are not among them", len(known), missing)
+	}
+}
