@@ -31,15 +31,14 @@ func (p *Plan) card() card {
 		secret: "Secret: whoever reads this can knock. Keep it where you keep keys.",
 		facts: []string{
 			fmt.Sprintf("Door [%s] of %s opens %s for %.0f seconds.", p.Name, p.Path, p.opens(), openTime.Seconds()),
-			fmt.Sprintf("Four TCP packets open it, in this order and within %.0f seconds:", knock.DefaultTimeout.Seconds()),
-			"touch no other port of the host on the way.",
+			fmt.Sprintf("Four TCP packets open it, in this order, within %.0f seconds, and to no other port on the way:", knock.DefaultTimeout.Seconds()),
 		},
 	}
 	through := []string{}
 	if p.isSSH() {
 		through = []string{p.ssh()}
 	}
-	open := []string{"systemctl stop knockd", "knockd --cleanup    (opens what the guard has closed)", "systemctl disable knockd knockd-guard    (or it closes again at the next boot)"}
+	open := []string{"systemctl stop knockd", "knockd --cleanup    # opens what the guard has closed", "systemctl disable knockd knockd-guard    # or it closes again at the next boot"}
 	if p.Mode == config.NftMark {
 		open = []string{"the port is closed by the host's own firewall; to let everybody in:"}
 		for i, r := range p.host.Reach {

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/xml"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net/netip"
@@ -23,8 +22,6 @@ import (
 	"knockd/internal/nft/inspect"
 	"knockd/internal/profile"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 // always is a source of random numbers that is the same each time.
 type always struct{ n uint32 }
@@ -293,7 +290,7 @@ func TestGolden(t *testing.T) {
 			t.Fatal(err)
 		}
 		text := p.Report("wrote "+p.Path, len(c.before)/20) + "\n" + p.Client() + "\n-- " + p.Path + " --\n" + p.Text + "\n-- card --\n" + p.CardText()
-		nettest.Golden(t, filepath.Join("testdata", name+".txt"), []byte(text), *update)
+		nettest.Golden(t, filepath.Join("testdata", name+".txt"), text)
 		svg, err := p.CardSVG()
 		if err != nil {
 			t.Fatal(err)
