@@ -107,7 +107,7 @@ const flagsHint = "NAT and stateful firewalls on the way drop or change segments
 func printPlan(p *plan.Plan, r *report, hosts []netip.Addr) error {
 	steps := p.Steps
 	if p.SPA != nil {
-		rehearseSPA(p, r)
+		previewSPA(p, r)
 	}
 	if p.OneTime != "" {
 		line, err := (&client.OneTime{Path: p.OneTime}).Peek()
@@ -128,8 +128,8 @@ func printPlan(p *plan.Plan, r *report, hosts []netip.Addr) error {
 	return nil
 }
 
-// rehearseSPA says what would be sent.
-func rehearseSPA(p *plan.Plan, r *report) {
+// previewSPA says what would be sent.
+func previewSPA(p *plan.Plan, r *report) {
 	text := "would ask for " + knock.PortNames(knock.PortsOf(p.SPA.Access), ", ")
 	if p.SPA.Timeout > 0 {
 		text += fmt.Sprintf(" for %d s", p.SPA.Timeout/time.Second)

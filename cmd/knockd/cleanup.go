@@ -96,20 +96,20 @@ func (o *options) others(j **journal.Journal, named string) (pids []int, err err
 }
 
 // end has daemons end: each is told once, or killed when its time is over.
-func end(pids []int, late bool, told map[int]syscall.Signal, stdout io.Writer) error {
+func end(pids []int, late bool, signalled map[int]syscall.Signal, stdout io.Writer) error {
 	signal, does := syscall.SIGTERM, "stopping"
 	if late {
 		signal, does = syscall.SIGKILL, "killing"
 	}
 	for _, pid := range pids {
-		if told[pid] == signal {
+		if signalled[pid] == signal {
 			continue
 		}
 		fmt.Fprintf(stdout, "%s knockd (pid %d)\n", does, pid)
 		if err := syscall.Kill(pid, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
 			return fmt.Errorf("stop knockd (pid %d): %w", pid, err)
 		}
-		told[pid] = signal
+		signalled[pid] = signal
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ func TestFollowManyChanges(t *testing.T) {
 	files, goroutines := openFiles(t), runtime.NumGoroutine()
 
 	witness := listen(t, server, Any, wantUDP(7000))
-	heard := collect(witness)
+	witnessed := collect(witness)
 	f, err := followOn(server, wantUDP(7000), "eth0")
 	if err != nil {
 		t.Fatal(err)
@@ -46,7 +46,7 @@ func TestFollowManyChanges(t *testing.T) {
 	time.Sleep(100 * time.Millisecond)
 	witness.Close()
 	f.Close()
-	compare(t, n, <-heard, <-seen)
+	compare(t, n, <-witnessed, <-seen)
 
 	for i := 0; openFiles(t) > files || runtime.NumGoroutine() > goroutines; i++ {
 		if i == 100 {
@@ -65,13 +65,13 @@ func followOn(h *nettest.Host, w *FilterSpec, names ...string) (f *Followed, err
 	return f, err
 }
 
-// heardOn has the numbers of the packets that came in, by interface.
-type heardOn map[int][]uint32
+// arrivals has the numbers of the packets that came in, by interface.
+type arrivals map[int][]uint32
 
-func collect(s Source) <-chan heardOn {
-	done := make(chan heardOn, 1)
+func collect(s Source) <-chan arrivals {
+	done := make(chan arrivals, 1)
 	go func() {
-		all := heardOn{}
+		all := arrivals{}
 		for {
 			batch, err := s.Next()
 			for _, p := range batch {
@@ -141,9 +141,9 @@ func change(r *rand.Rand, client, server *nettest.Host) {
 	}
 }
 
-func compare(t *testing.T, sent int, heard, seen heardOn) {
+func compare(t *testing.T, sent int, witnessed, seen arrivals) {
 	total := 0
-	for index, numbers := range heard {
+	for index, numbers := range witnessed {
 		got := seen[index]
 		total += len(got)
 		if len(got) == 0 {
@@ -160,7 +160,7 @@ func compare(t *testing.T, sent int, heard, seen heardOn) {
 			t.Errorf("interface %d: %d is lost; heard %v, seen %v", index, n, numbers, got)
 		}
 	}
-	t.Logf("%d packets sent, %d seen on %d interfaces", sent, total, len(heard))
+	t.Logf("%d packets sent, %d seen on %d interfaces", sent, total, len(witnessed))
 	if total < 100 {
 		t.Errorf("only %d packets seen of %d", total, sent)
 	}
@@ -170,10 +170,10 @@ func compare(t *testing.T, sent int, heard, seen heardOn) {
 // lost after a gap in what was heard: the interface was down then, and the
 // kernel gives a socket that is bound to it its packets again only some time
 // after one that is bound to none.
-func lost(heard, seen []uint32) (uint32, bool) {
+func lost(witnessed, seen []uint32) (uint32, bool) {
 	comingUp := false
-	for i, n := range heard {
-		comingUp = i > 0 && (comingUp || heard[i-1] != n-1)
+	for i, n := range witnessed {
+		comingUp = i > 0 && (comingUp || witnessed[i-1] != n-1)
 		switch {
 		case len(seen) > 0 && seen[0] == n:
 			seen, comingUp = seen[1:], false

@@ -266,8 +266,8 @@ func TestPcapngInterfaces(t *testing.T) {
 	}
 }
 
-// TestFileTwins reads what was captured on a port and on its bridge.
-func TestFileTwins(t *testing.T) {
+// TestFileDuplicates reads what was captured on a port and on its bridge.
+func TestFileDuplicates(t *testing.T) {
 	onPort, onBridge := mac+"\x08\x00"+udp4(1), mac+"\x08\x00"+udp4(1)+"padding"
 	content := pcapngFile(binary.LittleEndian, []iface{{link: 1}, {link: 1}},
 		frame{link: 0, time: 1000000, data: onPort},

@@ -11,8 +11,8 @@ import (
 	"knockd/internal/knock"
 )
 
-// wantedPorts is a FilterSpec with n different ports.
-func wantedPorts(r *rand.Rand, n int) *FilterSpec {
+// randomPorts is a FilterSpec with n different ports.
+func randomPorts(r *rand.Rand, n int) *FilterSpec {
 	w := &FilterSpec{Outgoing: true}
 	for _, port := range r.Perm(65535)[:n] {
 		w.Matches = append(w.Matches, Match{Proto: knock.TCP, First: uint16(port + 1), Last: uint16(port + 1), Flags: knock.FlagMatch{Set: knock.SYN}})
@@ -76,7 +76,7 @@ func TestFilterSize(t *testing.T) {
 	for _, tt := range []struct{ ports, size, steps int }{
 		{3, 50, 20}, {100, 260, 26}, {1000, maxInstructions, 28}, {10000, maxInstructions, 28}, {65535, 50, 20},
 	} {
-		w := wantedPorts(r, tt.ports)
+		w := randomPorts(r, tt.ports)
 		prog, err := compile(w, maxInstructions)
 		if err != nil {
 			t.Fatal(err)
@@ -103,7 +103,7 @@ func BenchmarkFilter(b *testing.B) {
 	for _, ports := range []int{3, 100, 1000, 10000} {
 		b.Run(fmt.Sprintf("ports=%d", ports), func(b *testing.B) {
 			r := rand.New(rand.NewPCG(7, 7))
-			prog, err := compile(wantedPorts(r, ports), maxInstructions)
+			prog, err := compile(randomPorts(r, ports), maxInstructions)
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -21,7 +21,7 @@ import (
 // from seed; each packet is a length and its octets.
 func FuzzFilter(f *testing.F) {
 	for seed := range uint64(40) {
-		doors, w := wantedOf(seed)
+		doors, w := randomSpec(seed)
 		r := rand.New(rand.NewPCG(seed, 1))
 		var packets []byte
 		for n := range uint32(3) { // few: the engine takes long to make long inputs shorter
@@ -44,7 +44,7 @@ func FuzzFilter(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, seed uint64, packets []byte) {
-		doors, w := wantedOf(seed)
+		doors, w := randomSpec(seed)
 		prog, err := compile(w, []int{maxInstructions, 200, minInstructions}[seed%3])
 		if err != nil {
 			t.Fatal(err)
@@ -80,8 +80,8 @@ func FuzzFilter(f *testing.F) {
 	})
 }
 
-// wantedOf makes doors of a number, and what a filter is told to let pass.
-func wantedOf(seed uint64) ([]*knock.Door, *FilterSpec) {
+// randomSpec makes doors of a number, and what a filter is told to let pass.
+func randomSpec(seed uint64) ([]*knock.Door, *FilterSpec) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	doors := strictDoors(r)
 	w := &FilterSpec{OnlyIPv4: r.IntN(4) == 0, Outgoing: true} // the interpreter does not know packet types

@@ -19,7 +19,7 @@ import (
 
 // TestAttachFinest checks what is done when the kernel finds a filter too large.
 func TestAttachFinest(t *testing.T) {
-	w := wantedPorts(rand.New(rand.NewPCG(1, 1)), 5000)
+	w := randomPorts(rand.New(rand.NewPCG(1, 1)), 5000)
 	for _, tt := range []struct {
 		name    string
 		limits  []syscall.Errno // what each call returns
@@ -62,7 +62,7 @@ func TestLiveLittleMemory(t *testing.T) {
 	if err := server.Sysctl("net/core/optmem_max", "10000"); err != nil {
 		t.Skipf("the kernel has no such limit for each namespace, or the environment does not let us set it: %v", err)
 	}
-	w := wantedPorts(rand.New(rand.NewPCG(1, 1)), 5000)
+	w := randomPorts(rand.New(rand.NewPCG(1, 1)), 5000)
 	w.Matches = append(w.Matches, wantUDP(7000).Matches...)
 	var logged []string
 	l := listenAndTell(t, server, "eth0", w, func(e event.Event) { logged = append(logged, e.Text()) })

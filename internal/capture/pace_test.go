@@ -11,11 +11,11 @@ import (
 func TestPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p pace
-		batch := func(after time.Duration, packets int, wantNap bool) {
+		batch := func(after time.Duration, packets int, coalesces bool) {
 			t.Helper()
 			time.Sleep(after)
-			if _, coalescing := p.change(); coalescing != wantNap {
-				t.Errorf("coalescing: %v, want %v", coalescing, wantNap)
+			if _, coalescing := p.change(); coalescing != coalesces {
+				t.Errorf("coalescing: %v, want %v", coalescing, coalesces)
 			}
 			p.handed(packets, time.Now())
 		}

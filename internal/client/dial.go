@@ -31,8 +31,8 @@ type Dialer struct {
 	// Retry is how often the door is asked for again. Where Timeout is short,
 	// it is asked for less often, so that each try waits for 1 s.
 	Retry int
-	// Settle is the pause between asking and the first attempt to connect.
-	Settle time.Duration
+	// Pause is the pause between asking and the first attempt to connect.
+	Pause time.Duration
 	// OnRetry, if set, is called before each repeat with its number.
 	OnRetry func(repeat int)
 }
@@ -69,7 +69,7 @@ func (d *Dialer) try(ctx context.Context, repeat int, window time.Duration) (net
 	if err := d.Ask(ctx, d.Hosts, repeat); err != nil {
 		return nil, 0, err
 	}
-	if err := sleep(ctx, d.Settle); err != nil {
+	if err := sleep(ctx, d.Pause); err != nil {
 		return nil, 0, err
 	}
 	conn, err := d.probe(ctx, d.Hosts, d.Port, window)

@@ -128,9 +128,9 @@ func (p *parser) advisePace(d *rawDoor) {
 	}
 }
 
-// adviseTwins looks for doors that one knock opens together, or one on the way
+// adviseSharedKnocks looks for doors that one knock opens together, or one on the way
 // to the other. Of many, a door is compared with the latest few.
-func (p *parser) adviseTwins() {
+func (p *parser) adviseSharedKnocks() {
 	const compared = 8
 	seen := map[string][]*rawDoor{}
 	for _, d := range p.doors {

@@ -134,7 +134,7 @@ func TestAdviceOnBeginnings(t *testing.T) {
 }
 
 // TestAdviceOnTwins: doors that one packet can open together.
-func TestAdviceOnTwins(t *testing.T) {
+func TestAdviceOnSharedKnocks(t *testing.T) {
 	const sequence = "sequence = 7001,9005,8003\n"
 	const urgent = "[a] tcpflags: urg: no ordinary client sends it in a packet that begins a connection: say syn,!ack"
 	for _, c := range []struct {

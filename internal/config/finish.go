@@ -40,7 +40,7 @@ func (p *parser) finish() {
 	p.checkRescue()
 	if p.with.Advice {
 		p.adviseOptions()
-		p.adviseTwins()
+		p.adviseSharedKnocks()
 	}
 }
 

@@ -19,7 +19,7 @@ func (d *Daemon) remember() {
 			held = append(held, o.Opening)
 		}
 	}
-	d.history.Settle(held)
+	d.history.Reconcile(held)
 	d.Log.Tap(func(r *eventlog.Record) { d.history.Event(r.At, r.Event) })
 }
 

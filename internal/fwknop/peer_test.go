@@ -60,10 +60,10 @@ func TestPeer(t *testing.T) {
 			}
 			asks := asksFor(t, doors(t, i))
 			log := p.run(asks, files[dir+"fwknopd.conf"], spaPort(i))
-			gate := spa.NewVerifier(doors(t, i), fresh{})
+			verifier := spa.NewVerifier(doors(t, i), fresh{})
 			for _, a := range asks {
 				a.Local = true
-				theirs, ours := opens(log, a), gate.Decide(a.Packet, time.Now())
+				theirs, ours := opens(log, a), verifier.Decide(a.Packet, time.Now())
 				if theirs != (ours.Outcome == spa.Opened) {
 					t.Errorf("%s: fwknopd opens: %v, knockd: %v %s", a.what, theirs, ours.Outcome, ours.Reason)
 				}

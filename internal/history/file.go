@@ -15,11 +15,11 @@ import (
 
 // file is where the visits are kept. It is the writer's.
 type file struct {
-	path   string
-	lock   *os.File       // nil: the file is not ours
-	log    *statefile.Log // nil: to be written anew
-	budget budget
-	told   bool // that it fails
+	path     string
+	lock     *os.File       // nil: the file is not ours
+	log      *statefile.Log // nil: to be written anew
+	budget   budget
+	reported bool // that it fails
 }
 
 // Why a file is not used.

@@ -107,11 +107,11 @@ func TestFile(t *testing.T) {
 		t.Error(err)
 	}
 	again, log2 := withFile(t, path)
-	if got := told(again, Query{}); !slices.Equal(got, ofSome) {
+	if got := recorded(again, Query{}); !slices.Equal(got, ofSome) {
 		t.Errorf("%q\nwant %q", got, ofSome)
 	}
 	again.Event(after(4), event.Closed{Opening: command(ssh, "2001:db8::1")})
-	if got := told(again, Query{}); got[0] != `ssh 2001:db8::1 client lap"top 1-4` {
+	if got := recorded(again, Query{}); got[0] != `ssh 2001:db8::1 client lap"top 1-4` {
 		t.Errorf("the end of what an earlier run began: %s", got[0])
 	}
 	again.Close()
@@ -146,7 +146,7 @@ func TestTorn(t *testing.T) {
 		case 4:
 			want = ofSome
 		}
-		if got := told(h, Query{}); !slices.Equal(got, want) {
+		if got := recorded(h, Query{}); !slices.Equal(got, want) {
 			t.Errorf("cut at %d: %q, want %q", n, got, want)
 		}
 		h.Close()
@@ -168,7 +168,7 @@ func TestDamaged(t *testing.T) {
 		t.Fatal(err)
 	}
 	h, log := withFile(t, path)
-	if got := told(h, Query{}); len(got) != 1 {
+	if got := recorded(h, Query{}); len(got) != 1 {
 		t.Errorf("%q", got)
 	}
 	if said := log.said(); !slices.Equal(said, []string{"history: " + path + ": damaged lines skipped: 4"}) {
@@ -208,7 +208,7 @@ func TestRefused(t *testing.T) {
 		before, _ := os.Lstat(path)
 		h, log := withFile(t, path)
 		some(h)
-		if got := told(h, Query{}); !slices.Equal(got, ofSome) {
+		if got := recorded(h, Query{}); !slices.Equal(got, ofSome) {
 			t.Errorf("%s: %q", c.name, got)
 		}
 		h.Close()
@@ -279,10 +279,10 @@ func TestBounded(t *testing.T) {
 		if wrote > 3*size || wrote < size {
 			t.Errorf("%d octets written in two hours", wrote)
 		}
-		left := told(h, Query{})
+		left := recorded(h, Query{})
 		h.Close()
 		again, _ := withFile(t, path, func(s *Settings) { s.Octets = size })
-		if got := told(again, Query{}); len(left) < 100 || len(got) < len(left) || !slices.Equal(got[:len(left)], left) {
+		if got := recorded(again, Query{}); len(left) < 100 || len(got) < len(left) || !slices.Equal(got[:len(left)], left) {
 			t.Errorf("%d visits of %d are in the file", len(got), len(left)) // it may hold some that were forgotten since
 		}
 		again.Close()
@@ -398,7 +398,7 @@ func TestDeadDisk(t *testing.T) {
 	})
 	h, log := withFile(t, filepath.Join(dir, "history"))
 	some(h)
-	if got := told(h, Query{}); !slices.Equal(got, ofSome) {
+	if got := recorded(h, Query{}); !slices.Equal(got, ofSome) {
 		t.Errorf("%q", got)
 	}
 	h.Close()
@@ -417,7 +417,7 @@ func TestSet(t *testing.T) {
 		set := Settings{Octets: DefaultOctets, Age: DefaultAge * 1000}
 		l := &log{}
 		h := New(set, l.event)
-		h.Settle(nil)
+		h.Reconcile(nil)
 		h.Event(after(10), event.Opened{Opening: native(ssh, "192.0.2.9")})
 		lost := `ssh 2001:db8::1 client lap"top 1-: knockd was not running`
 		want := []string{"ssh 192.0.2.9 tcp/22 10-", lost, ofSome[1]}
@@ -426,7 +426,7 @@ func TestSet(t *testing.T) {
 			h.Set(set)
 			time.Sleep(2 * gather)
 			synctest.Wait()
-			if got := told(h, Query{}); !slices.Equal(got, want) {
+			if got := recorded(h, Query{}); !slices.Equal(got, want) {
 				t.Errorf("%d: %q\nwant %q", i, got, want)
 			}
 			if file != "" && strings.Count(read(t, file), "\n") != 4 {
@@ -474,7 +474,7 @@ func FuzzParse(f *testing.F) {
 				t.Fatalf("%s, was %s", spell(v), spell(&old.Visit))
 			}
 		}
-		h.Settle([]knock.Opening{})
+		h.Reconcile([]knock.Opening{})
 		consistent(t, h)
 	})
 }

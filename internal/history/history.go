@@ -37,12 +37,12 @@ type History struct {
 
 	mu sync.Mutex // over all that follows
 	memory
-	set     Settings
-	pending []byte // lines that the file lacks
-	anew    bool   // the file lacks more than these: it is written anew
-	settled bool   // what lasts is known to
-	writes  bool   // there is a writer
-	closed  bool
+	set        Settings
+	pending    []byte // lines that the file lacks
+	anew       bool   // the file lacks more than these: it is written anew
+	reconciled bool   // what lasts is known to
+	writes     bool   // there is a writer
+	closed     bool
 }
 
 // New returns a history with these settings, and what their file has. What fails
@@ -140,7 +140,7 @@ func (h *History) begin(at time.Time, o *event.Opening) {
 		h.finish(k, at, "opened anew")
 	}
 	e := &entry{Visit: Visit{
-		Door: o.Door, Knocker: o.Knocker, For: whom(o.For), What: o.What, Client: o.Client, UID: o.UID, Opened: rounded(at),
+		Door: o.Door, Knocker: o.Knocker, For: plain(o.For), What: o.What, Client: o.Client, UID: o.UID, Opened: rounded(at),
 	}}
 	if o.Stays {
 		e.Why = whyStays
@@ -193,12 +193,12 @@ func (h *History) finish(k key, at time.Time, why string) {
 	h.trim()
 }
 
-// Settle ends the visits that last though nothing is open for them, after an
+// Reconcile ends the visits that last though nothing is open for them, after an
 // earlier run of knockd: these are open.
-func (h *History) Settle(held []knock.Opening) {
+func (h *History) Reconcile(held []knock.Opening) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.settled = true
+	h.reconciled = true
 	count := map[key]int{}
 	for i := range held {
 		o := &held[i]

@@ -50,8 +50,8 @@ func inMemory(t *testing.T, octets int64) *History {
 	return h
 }
 
-// told is what a history says, the newest first.
-func told(h *History, q Query) (list []string) {
+// recorded is what a history says, the newest first.
+func recorded(h *History, q Query) (list []string) {
 	for page := range h.Visits(q) {
 		for _, v := range page {
 			list = append(list, spell(&v))
@@ -141,7 +141,7 @@ func TestVisits(t *testing.T) {
 		for i, e := range c.events {
 			h.Event(after(i), e)
 		}
-		if got := told(h, Query{}); !slices.Equal(got, c.want) {
+		if got := recorded(h, Query{}); !slices.Equal(got, c.want) {
 			t.Errorf("%s:\n%s\nwant\n%s", c.name, strings.Join(got, "\n"), strings.Join(c.want, "\n"))
 		}
 	}
@@ -168,7 +168,7 @@ func TestQueries(t *testing.T) {
 		{Query{Address: netip.MustParseAddr("192.0.2.9")}, []string{second}},
 		{Query{Address: netip.MustParseAddr("2001:db8::1"), Door: ssh}, []string{third}},
 	} {
-		if got := told(h, c.q); !slices.Equal(got, c.want) {
+		if got := recorded(h, c.q); !slices.Equal(got, c.want) {
 			t.Errorf("%+v: %q, want %q", c.q, got, c.want)
 		}
 	}
@@ -210,10 +210,10 @@ func TestShared(t *testing.T) {
 	for i := range 10_000 {
 		h.Event(after(20+i), event.CommandStarted{Opening: command(ssh, fmt.Sprintf("10.0.%d.%d", i>>8, i&255))})
 	}
-	if got := len(told(h, Query{Door: web})); got != 20 {
+	if got := len(recorded(h, Query{Door: web})); got != 20 {
 		t.Errorf("%d of 20 visits at the other door are left", got)
 	}
-	left := told(h, Query{Door: ssh})
+	left := recorded(h, Query{Door: ssh})
 	if len(left) < 100 || h.octets > room/2 || len(h.open) > len(left)+20 {
 		t.Errorf("%d visits of %d octets, %d open", len(left), h.octets, len(h.open))
 	}
@@ -258,26 +258,26 @@ func TestAge(t *testing.T) {
 	h.Event(after(1), event.Opened{Opening: native(ssh, "192.0.2.1")})
 	h.Event(after(2), event.Closed{Opening: native(ssh, "192.0.2.1")})
 	h.now = func() time.Time { return began.Add(DefaultAge + time.Second - time.Millisecond) }
-	if got := told(h, Query{}); len(got) != 2 {
+	if got := recorded(h, Query{}); len(got) != 2 {
 		t.Errorf("before its time: %q", got)
 	}
 	h.now = func() time.Time { return began.Add(DefaultAge + time.Second + time.Millisecond) }
-	if got := told(h, Query{}); len(got) != 1 || got[0] != "web#2 192.0.2.1 tcp/22 0-" {
+	if got := recorded(h, Query{}); len(got) != 1 || got[0] != "web#2 192.0.2.1 tcp/22 0-" {
 		t.Errorf("after it: %q", got)
 	}
 	h.Set(Settings{Octets: DefaultOctets, Age: time.Hour})
-	if got := told(h, Query{}); len(got) != 1 {
+	if got := recorded(h, Query{}); len(got) != 1 {
 		t.Errorf("what lasts: %q", got)
 	}
 	h.Event(h.now(), event.Closed{Opening: native(web, "192.0.2.1")})
-	if got := told(h, Query{}); len(got) != 0 {
+	if got := recorded(h, Query{}); len(got) != 0 {
 		t.Errorf("when it is over: %q", got)
 	}
 	consistent(t, h)
 }
 
-// TestSettle: what lasts though nothing is open has ended, nobody knows when.
-func TestSettle(t *testing.T) {
+// TestReconcile: what lasts though nothing is open has ended, nobody knows when.
+func TestReconcile(t *testing.T) {
 	h := inMemory(t, DefaultOctets)
 	for i, o := range []event.Opening{native(ssh, "192.0.2.1"), native(ssh, "192.0.2.2"), command(web, "192.0.2.1"), command(web, "192.0.2.1")} {
 		if o.Native {
@@ -287,9 +287,9 @@ func TestSettle(t *testing.T) {
 		}
 	}
 	a := netip.MustParseAddr("192.0.2.1")
-	h.Settle([]knock.Opening{{Door: ssh, Addr: a, What: "tcp/22", Action: "nft"}, {Door: web, Addr: a}})
+	h.Reconcile([]knock.Opening{{Door: ssh, Addr: a, What: "tcp/22", Action: "nft"}, {Door: web, Addr: a}})
 	want := []string{"web#2 192.0.2.1 3-", "web#2 192.0.2.1 2-: knockd was not running", "ssh 192.0.2.2 tcp/22 1-: knockd was not running", "ssh 192.0.2.1 tcp/22 0-"}
-	if got := told(h, Query{}); !slices.Equal(got, want) {
+	if got := recorded(h, Query{}); !slices.Equal(got, want) {
 		t.Errorf("%q\nwant %q", got, want)
 	}
 }

@@ -62,11 +62,11 @@ type key struct {
 
 func keyOf(door knock.DoorID, who, what string) key {
 	door.Name = strings.ToValidUTF8(door.Name, "\uFFFD") // as the file has it
-	return key{door, whom(who), what}
+	return key{door, plain(who), what}
 }
 
-// whom writes a prefix of one address as that address.
-func whom(who string) string {
+// plain writes a prefix of one address as that address.
+func plain(who string) string {
 	if p, err := netip.ParsePrefix(who); err == nil && p.IsSingleIP() {
 		return p.Addr().String()
 	}

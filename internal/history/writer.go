@@ -60,7 +60,7 @@ func (h *History) keep(f *file) {
 
 // rest is how long to wait for more, and until the disk may be troubled.
 func (h *History) rest(f *file) time.Duration {
-	if f.told {
+	if f.reported {
 		return pause
 	}
 	h.mu.Lock()
@@ -121,8 +121,8 @@ func (h *History) flush(f *file) {
 	}
 	if err != nil {
 		h.failed(f, err)
-	} else if f.told {
-		f.told = false
+	} else if f.reported {
+		f.reported = false
 		h.log(event.HistoryWritten{File: f.path})
 	}
 }
@@ -152,8 +152,8 @@ func (h *History) failed(f *file, err error) {
 	h.mu.Lock()
 	h.pending, h.anew = nil, true
 	h.mu.Unlock()
-	if !f.told {
-		f.told = true
+	if !f.reported {
+		f.reported = true
 		h.log(event.HistoryFailed{Err: err})
 	}
 	h.changed()
@@ -212,7 +212,7 @@ func (h *History) merge(visits []*Visit) {
 		if known[markOf(&e.Visit)] {
 			continue
 		}
-		if h.settled && e.Lasts() {
+		if h.reconciled && e.Lasts() {
 			e.Why = whyLost
 		}
 		h.insert(e)

@@ -31,7 +31,7 @@ func TestNames(t *testing.T) {
 			}
 			return []string{"h-" + strings.ReplaceAll(addr, ".", "-") + "."}, nil
 		}
-		settle := func() {
+		lookUp := func() {
 			time.Sleep(lookupTimeout)
 			synctest.Wait()
 			for len(calls) > 0 {
@@ -49,35 +49,35 @@ func TestNames(t *testing.T) {
 		want("192.0.2.1")
 		want("192.0.2.1")
 		is("192.0.2.1", "", asked.Load())
-		settle()
+		lookUp()
 		is("192.0.2.1", "h-192-0-2-1", 1)
 		want("192.0.2.1")
-		settle()
+		lookUp()
 		is("192.0.2.1", "h-192-0-2-1", 1)
 		time.Sleep(nameAge)
 		want("192.0.2.1")
 		is("192.0.2.1", "h-192-0-2-1", asked.Load()) // the old one until there is a new one
-		settle()
+		lookUp()
 		is("192.0.2.1", "h-192-0-2-1", 2)
 
 		want("172.16.0.1")
-		settle()
+		lookUp()
 		want("172.16.0.1") // to be asked again
-		settle()
+		lookUp()
 		is("172.16.0.1", "", 4)
 
 		asked.Store(0)
 		for i := range 100 {
 			want(fmt.Sprintf("10.0.0.%d", i))
 		}
-		settle()
+		lookUp()
 		is("10.0.0.1", "", maxLookups)
 		if most.Load() != maxLookups {
 			t.Errorf("%d at once, want %d", most.Load(), maxLookups)
 		}
 		for i := range 3 * maxNames {
 			want(fmt.Sprintf("198.18.%d.%d", i/256, i%256))
-			settle()
+			lookUp()
 			if len(n.known) > maxNames+maxLookups {
 				t.Fatalf("%d names are held", len(n.known))
 			}

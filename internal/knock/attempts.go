@@ -185,24 +185,24 @@ func (t *attempts) queueFor(i int32) *expiryQueue { return &t.queues[t.queueOf[t
 // setQueues makes one queue for each of the doors' timeouts. Attempts with
 // another timeout must be gone by then: their queues are used again.
 func (t *attempts) setQueues(timeouts []time.Duration) {
-	wanted := make(map[time.Duration]int32, len(timeouts))
+	queueWith := make(map[time.Duration]int32, len(timeouts))
 	for _, d := range timeouts {
-		wanted[d] = none
+		queueWith[d] = none
 	}
 	var unused []int32
 	for q := range t.queues {
-		if _, ok := wanted[t.queues[q].timeout]; ok {
-			wanted[t.queues[q].timeout] = int32(q)
+		if _, ok := queueWith[t.queues[q].timeout]; ok {
+			queueWith[t.queues[q].timeout] = int32(q)
 		} else {
 			unused = append(unused, int32(q))
 		}
 	}
 	queues := make([]int32, len(timeouts))
 	for i, d := range timeouts {
-		if wanted[d] == none {
-			wanted[d], unused = t.newQueue(d, unused)
+		if queueWith[d] == none {
+			queueWith[d], unused = t.newQueue(d, unused)
 		}
-		queues[i] = wanted[d]
+		queues[i] = queueWith[d]
 	}
 	t.queueOf = queues
 }

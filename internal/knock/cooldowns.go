@@ -43,7 +43,7 @@ func (c *cooldowns) hold(d *rules, addr netip.Addr, now int64) bool {
 	case d.CooldownForAll:
 		return now < c.all[d.id]
 	}
-	return c.addrs.holds(cooldownKey{d.id, addr}, now)
+	return c.addrs.has(cooldownKey{d.id, addr}, now)
 }
 
 // until returns until when hits of an address do nothing at the door, if hold

@@ -60,7 +60,7 @@ func newFailures(l FailureLimit, never []netip.Prefix, spared func(netip.Addr) b
 
 // ignores says whether packets of a source do not exist now.
 func (f *failures) ignores(src netip.Addr, now int64) bool {
-	return f != nil && f.ignored.holds(src, now)
+	return f != nil && f.ignored.has(src, now)
 }
 
 // add counts a failure. It says whether the source is ignored from now on.

@@ -74,8 +74,8 @@ func (s *sources) add(hash uint32, slot int32) {
 // still found by walking from the place that its hash points to.
 func (s *sources) remove(gap uint32) {
 	for p := (gap + 1) & s.mask; s.entries[p].slot != 0; p = (p + 1) & s.mask {
-		wanted := s.entries[p].hash & s.mask
-		if (p-wanted)&s.mask >= (p-gap)&s.mask {
+		home := s.entries[p].hash & s.mask
+		if (p-home)&s.mask >= (p-gap)&s.mask {
 			s.entries[gap] = s.entries[p]
 			gap = p
 		}

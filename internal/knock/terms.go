@@ -17,8 +17,8 @@ func newTerms[K comparable](limit int) terms[K] {
 	return terms[K]{limit: limit, until: map[K]int64{}}
 }
 
-// holds says whether a key's term is not over yet.
-func (t *terms[K]) holds(k K, now int64) bool {
+// has reports whether a key's term is not over yet.
+func (t *terms[K]) has(k K, now int64) bool {
 	return len(t.until) > 0 && now < t.until[k]
 }
 

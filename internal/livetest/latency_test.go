@@ -88,16 +88,16 @@ func latency(b *testing.B, server *nettest.Host, prepare func() []byte, send fun
 	b.ReportMetric(float64(times[len(times)-1].Microseconds())/1000, "longest-ms")
 }
 
-// elementEar is a socket that hears of elements put into the host's sets. It is
+// elementMonitor is a socket that hears of elements put into the host's sets. It is
 // asked over and over, so that no time goes by in waking somebody.
-type elementEar struct {
+type elementMonitor struct {
 	fd  int
 	buf [1 << 16]byte
 }
 
-func listenForElements(t testing.TB, h *nettest.Host) *elementEar {
+func listenForElements(t testing.TB, h *nettest.Host) *elementMonitor {
 	t.Helper()
-	e := &elementEar{fd: -1}
+	e := &elementMonitor{fd: -1}
 	err := h.Do(func() (err error) {
 		if e.fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER); err != nil {
 			return err
@@ -112,7 +112,7 @@ func listenForElements(t testing.TB, h *nettest.Host) *elementEar {
 }
 
 // came reports whether an element has been put into a set since the last call.
-func (e *elementEar) came() bool {
+func (e *elementMonitor) came() bool {
 	const newElement = unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_NEWSETELEM
 	found := false
 	for {

@@ -19,7 +19,7 @@ import (
 func contestant(t *testing.T, client, server *nettest.Host, path, conf string) *daemon {
 	t.Helper()
 	d := prepare(t, server, path, "[options]\n\tlogfile = LOG\n"+probeDoor+conf)
-	if _, ok := hears(t, client, d, time.Now(), time.Minute); !ok {
+	if _, ok := awaitCapture(t, client, d, time.Now(), time.Minute); !ok {
 		t.Fatalf("%s hears nothing\n%s%s", path, d.text(), d.output.String())
 	}
 	return d
@@ -142,7 +142,7 @@ func measureDoors(t *testing.T, c *comparison) {
 		var all []float64
 		for range times {
 			d := prepare(t, server, path, "[options]\n\tlogfile = LOG\n"+probeDoor+manyDoors(doors))
-			took, ok := hears(t, client, d, d.began, 2*time.Minute)
+			took, ok := awaitCapture(t, client, d, d.began, 2*time.Minute)
 			if !ok {
 				d.cmd.Process.Kill()
 				return none, none

@@ -132,12 +132,12 @@ func rateName(rate int) string {
 	return strconv.Itoa(rate) + " a second"
 }
 
-// probeDoor is a door that shows when a daemon hears.
+// probeDoor is a door that shows when a daemon captures.
 const probeDoor = "[probe]\n\tsequence = 1999:udp\n"
 
-// hears sends to the probe door until the daemon has heard it, and returns how
+// awaitCapture sends to the probe door until the daemon has heard it, and returns how
 // long after the given time that was. It fails after the given time.
-func hears(t *testing.T, client *nettest.Host, d *daemon, since time.Time, within time.Duration) (time.Duration, bool) {
+func awaitCapture(t *testing.T, client *nettest.Host, d *daemon, since time.Time, within time.Duration) (time.Duration, bool) {
 	t.Helper()
 	for time.Since(since) < within {
 		if err := client.Send(nettest.Server4+":1999", []byte("x")); err != nil {

@@ -244,7 +244,7 @@ func wantKernel(t *testing.T, f *Firewall, exact bool) {
 	defer f.mu.Unlock()
 	fault.off = true
 	defer func() { fault.off = false }()
-	var book, kernel int
+	var recorded, kernel int
 	want := map[setKey]bool{}
 	for k := range f.record.until {
 		_, needs := f.doors[k.id].elements(k)
@@ -252,7 +252,7 @@ func wantKernel(t *testing.T, f *Firewall, exact bool) {
 			want[e] = true
 		}
 	}
-	book = len(want)
+	recorded = len(want)
 	have, err := f.present(f.doors)
 	if err != nil && !errors.Is(err, unix.ENOENT) {
 		t.Fatal(err)
@@ -263,7 +263,7 @@ func wantKernel(t *testing.T, f *Firewall, exact bool) {
 			t.Errorf("open without being known: %s %x", e.set, e.key)
 		}
 	}
-	if exact && book != kernel {
-		t.Errorf("%d elements in the record, %d in the kernel", book, kernel)
+	if exact && recorded != kernel {
+		t.Errorf("%d elements in the record, %d in the kernel", recorded, kernel)
 	}
 }

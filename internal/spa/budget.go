@@ -66,8 +66,8 @@ func weight(octets int) int { return 1 + octets/trialOctets }
 // where messages are heard; full says that no larger batch can be. It reports
 // whether they may cost more than the budget. Then they are for ExamineAll, else
 // for Examine.
-func (g *Verifier) Begin(packets int, full bool) (dear bool) {
-	b := &g.budget
+func (v *Verifier) Begin(packets int, full bool) (dear bool) {
+	b := &v.budget
 	trials := batchTrials
 	if b.full++; !full {
 		b.full = 0
@@ -84,12 +84,12 @@ func (g *Verifier) Begin(packets int, full bool) (dear bool) {
 // calls decided with each of them and what Examine would say. It begins with
 // those whose source has cost least so far. On those that are dropped no key is
 // tried: they are Untried.
-func (g *Verifier) ExamineAll(batch []Packet, now time.Time, decided func(*Packet, *Request, Verdict)) (dropped int) {
-	b := &g.budget
+func (v *Verifier) ExamineAll(batch []Packet, now time.Time, decided func(*Packet, *Request, Verdict)) (dropped int) {
+	b := &v.budget
 	for _, p := range batch {
-		c, more := g.look(p, now)
+		c, more := v.look(p, now)
 		if more {
-			if w := g.toWait(c); w.cost > 0 {
+			if w := v.toWait(c); w.cost > 0 {
 				b.waiting = append(b.waiting, w)
 				continue
 			}
@@ -105,7 +105,7 @@ func (g *Verifier) ExamineAll(batch []Packet, now time.Time, decided func(*Packe
 			continue
 		}
 		before := b.left
-		r := g.try(&w.candidate, now)
+		r := v.try(&w.candidate, now)
 		b.charge(w.source, before-b.left, r != nil)
 		if decided(&w.Packet, r, w.verdict); alone {
 			b.left = before // there is no flood
@@ -122,9 +122,9 @@ func (g *Verifier) ExamineAll(batch []Packet, now time.Time, decided func(*Packe
 func (b *budget) lends(w *waiting) bool { return b.left > 0 && b.vain[w.source] == 0 }
 
 // toWait finds out what a packet may cost, and whom.
-func (g *Verifier) toWait(c candidate) waiting {
-	a := g.audience(&c)
-	w := waiting{candidate: c, source: g.doorIndex.payer(&c), cost: a.trials * weight(len(c.Payload))}
+func (v *Verifier) toWait(c candidate) waiting {
+	a := v.acceptors(&c)
+	w := waiting{candidate: c, source: v.doorIndex.payer(&c), cost: a.trials * weight(len(c.Payload))}
 	if len(a.doors) > 0 {
 		w.door = a.doors[0]
 	}

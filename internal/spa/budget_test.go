@@ -109,7 +109,7 @@ func flooded(t *testing.T, verifier *Verifier, batches, size int, junk func(i in
 	return opened, most
 }
 
-// TestFair: who is heard in a flood of junk at a door with 1,000 clients.
+// TestFair: whose message is tried in a flood of junk at a door with 1,000 clients.
 func TestFair(t *testing.T) {
 	const batches = 80
 	for _, c := range []struct {
@@ -239,7 +239,7 @@ func TestAlone(t *testing.T) {
 	}
 }
 
-// TestNobodysTurn: packets that no door hears take nobody's turn, and are not
+// TestNobodysTurn: packets that no door accepts take nobody's turn, and are not
 // counted as dropped.
 func TestNobodysTurn(t *testing.T) {
 	verifier, clients := verifierOfMany(1000)
@@ -261,7 +261,7 @@ func TestNobodysTurn(t *testing.T) {
 	}
 }
 
-// TestFairDoors: junk at one door does not keep another from being heard, be its
+// TestFairDoors: junk at one door keeps no message from another, be its
 // keys fewer or more.
 func TestFairDoors(t *testing.T) {
 	for _, c := range []struct{ flooded, other int }{{1000, 1}, {100, 1000}, {1000, 1000}} {

@@ -19,10 +19,10 @@ func verifierOfMany(n int) (*Verifier, []Client) {
 }
 
 // trials returns how many keys were tried on packets while f ran.
-func trials(g *Verifier, f func()) (n int) {
-	before := g.round
+func trials(v *Verifier, f func()) (n int) {
+	before := v.round
 	f()
-	for _, states := range g.keys {
+	for _, states := range v.keys {
 		for _, s := range states {
 			if s.round > before {
 				n++

@@ -117,7 +117,7 @@ func TestStockClient(t *testing.T) {
 			continue
 		}
 		got := fmt.Sprint(m.User, " ", m.Time.Unix(), " ", content(m), " ", int(m.Timeout/time.Second))
-		want := fmt.Sprint(fields["Username"], " ", fields["Timestamp"], " ", withoutTwins(fields["Message String"]), " ", fields["Client Timeout"])
+		want := fmt.Sprint(fields["Username"], " ", fields["Timestamp"], " ", withoutDuplicates(fields["Message String"]), " ", fields["Client Timeout"])
 		if got != want {
 			t.Errorf("%q: %s, want %s", args, got, want)
 		}
@@ -131,8 +131,8 @@ func TestStockClient(t *testing.T) {
 	}
 }
 
-// withoutTwins drops a port that is there before.
-func withoutTwins(message string) string {
+// withoutDuplicates drops a port that is there before.
+func withoutDuplicates(message string) string {
 	var all []string
 	for part := range strings.SplitSeq(message, ",") {
 		if !strings.Contains(","+strings.Join(all, ",")+",", ","+part+",") {

@@ -60,7 +60,7 @@ const (
 var outcomeNames = [...]string{"junk", "untried", "unknown", "faulty", "untimely", "replay", "store-fault", "denied", "opened"}
 
 // String returns the outcome as a word for counters: "junk" to "opened".
-func (v Outcome) String() string { return outcomeNames[v] }
+func (o Outcome) String() string { return outcomeNames[o] }
 
 // Verdict is what becomes of one packet.
 type Verdict struct {
@@ -85,12 +85,12 @@ type Grant struct {
 }
 
 // Logged reports whether there is something to tell; see Event.
-func (d Verdict) Logged() bool { return d.Outcome > Untried && d.Outcome != Opened }
+func (v Verdict) Logged() bool { return v.Outcome > Untried && v.Outcome != Opened }
 
 // Event returns what is told of a verdict for which Logged holds: of one that
 // opens the door's own events speak.
-func (d Verdict) Event() event.MessageRefused {
-	return event.MessageRefused{Src: d.Src, Door: d.Door, Client: d.Client, Verdict: d.Outcome.String(), Reason: d.Reason}
+func (v Verdict) Event() event.MessageRefused {
+	return event.MessageRefused{Src: v.Src, Door: v.Door, Client: v.Client, Verdict: v.Outcome.String(), Reason: v.Reason}
 }
 
 // Verifier decides what packets open. Examine belongs to one goroutine; Admit may be
@@ -112,7 +112,7 @@ type Verifier struct {
 type keyState struct {
 	opener
 	round   uint64
-	counted uint64 // see audience
+	counted uint64 // see acceptors
 	found   bool   // the HMAC holds, and without one the text decrypts
 	err     error  // what is wrong with it all the same
 	token   Token
@@ -122,17 +122,17 @@ type keyState struct {
 // NewVerifier returns a Verifier for the doors, in file order. It does not change
 // anything it is given.
 func NewVerifier(doors []*Door, once Once) *Verifier {
-	g := &Verifier{doors: doors, once: once, age: LargestAge(doors), known: newKnown(), doorIndex: newDoorIndex(doors)}
+	v := &Verifier{doors: doors, once: once, age: LargestAge(doors), known: newKnown(), doorIndex: newDoorIndex(doors)}
 	var all []*keyState
 	for _, d := range doors {
 		states := make([]*keyState, len(d.Clients))
 		for i := range d.Clients {
 			states[i], all = stateFor(all, &d.Clients[i])
 		}
-		g.keys = append(g.keys, states)
+		v.keys = append(v.keys, states)
 	}
-	g.budget = newBudget(all)
-	return g
+	v.budget = newBudget(all)
+	return v
 }
 
 func stateFor(all []*keyState, c *Client) (*keyState, []*keyState) {
@@ -166,12 +166,12 @@ type match struct {
 }
 
 // Decide examines and admits a packet.
-func (g *Verifier) Decide(p Packet, now time.Time) Verdict {
-	r, d := g.Examine(p, now)
+func (v *Verifier) Decide(p Packet, now time.Time) Verdict {
+	r, d := v.Examine(p, now)
 	if r == nil {
 		return d
 	}
-	return g.Admit(r, now)
+	return v.Admit(r, now)
 }
 
 // candidate is a packet that has the form of a message, and what is decided on it
@@ -188,17 +188,17 @@ type candidate struct {
 // text, age, and whether it was used. It returns the request to admit, or nil and
 // why not. From then on the packet is used up, be it admitted or not. Payload is
 // not kept.
-func (g *Verifier) Examine(p Packet, now time.Time) (*Request, Verdict) {
-	c, more := g.look(p, now)
+func (v *Verifier) Examine(p Packet, now time.Time) (*Request, Verdict) {
+	c, more := v.look(p, now)
 	if !more {
 		return nil, c.verdict
 	}
-	r := g.try(&c, now)
+	r := v.try(&c, now)
 	return r, c.verdict
 }
 
 // look makes the tests that need no key. It reports whether keys have to be tried.
-func (g *Verifier) look(p Packet, now time.Time) (c candidate, more bool) {
+func (v *Verifier) look(p Packet, now time.Time) (c candidate, more bool) {
 	p.Src, p.Dst = p.Src.Unmap(), p.Dst.Unmap()
 	c.verdict = Verdict{Src: p.Src, Dst: p.Dst}
 	c.via, c.forwarded = p.unwrap()
@@ -207,36 +207,36 @@ func (g *Verifier) look(p Packet, now time.Time) (c candidate, more bool) {
 		c.verdict.Reason = "not of the form of a message"
 		return c, false
 	}
-	c.sum = g.known.sum(p.Payload)
-	s := g.known.packets[c.sum]
-	return c, s == nil || !s.door.accepts(p, c.via) || !s.refuse(&c.verdict, now, g.age)
+	c.sum = v.known.sum(p.Payload)
+	s := v.known.packets[c.sum]
+	return c, s == nil || !s.door.accepts(p, c.via) || !s.refuse(&c.verdict, now, v.age)
 }
 
 // try tries the keys of the doors that the packet may concern.
-func (g *Verifier) try(c *candidate, now time.Time) *Request {
-	g.round++
-	g.sign.chars = 0
+func (v *Verifier) try(c *candidate, now time.Time) *Request {
+	v.round++
+	v.sign.chars = 0
 	var r *Request
 	c.verdict.Reason = "from where, to where or in a way that no door with keys takes"
-	for _, i := range g.audience(c).doors {
+	for _, i := range v.acceptors(c).doors {
 		c.verdict.merge(Verdict{Outcome: Unknown, Reason: "made with no key of this host"})
-		r = g.tryDoor(i, r, c, now)
+		r = v.tryDoor(i, r, c, now)
 	}
-	if r == nil || !g.enter(r, c, now) {
+	if r == nil || !v.enter(r, c, now) {
 		return nil
 	}
 	return r
 }
 
 // tryDoor tries a door's keys and adds the door to the request if they fit.
-func (g *Verifier) tryDoor(i int, r *Request, c *candidate, now time.Time) *Request {
-	door := g.doors[i]
-	for j, state := range g.keys[i] {
+func (v *Verifier) tryDoor(i int, r *Request, c *candidate, now time.Time) *Request {
+	door := v.doors[i]
+	for j, state := range v.keys[i] {
 		client := &door.Clients[j]
-		if state.round != g.round {
-			g.left -= state.trial() * weight(len(c.Payload))
+		if state.round != v.round {
+			v.left -= state.trial() * weight(len(c.Payload))
 		}
-		if !state.examine(c.Payload, &g.sign, g.round) {
+		if !state.examine(c.Payload, &v.sign, v.round) {
 			continue
 		}
 		no := Verdict{Door: door.DoorID, Client: client.Name}
@@ -248,8 +248,8 @@ func (g *Verifier) tryDoor(i int, r *Request, c *candidate, now time.Time) *Requ
 		if no.Reason = untimely(state.msg.Time, now, door.MaxAge); no.Reason != "" {
 			no.Outcome, no.Late = Untimely, now.Sub(state.msg.Time).Truncate(time.Second)
 			c.verdict.merge(no)
-			if tooOld(state.msg.Time, now, g.age) {
-				g.known.add(c.sum, &seen{match: match{door, client}, stamp: state.msg.Time})
+			if tooOld(state.msg.Time, now, v.age) {
+				v.known.add(c.sum, &seen{match: match{door, client}, stamp: state.msg.Time})
 			}
 			continue
 		}
@@ -265,8 +265,8 @@ func (g *Verifier) tryDoor(i int, r *Request, c *candidate, now time.Time) *Requ
 }
 
 // enter uses the request up. It reports whether it was new.
-func (g *Verifier) enter(r *Request, c *candidate, now time.Time) (isNew bool) {
-	safe, err := g.once.Enter(r.token, r.msg.Time, now)
+func (v *Verifier) enter(r *Request, c *candidate, now time.Time) (isNew bool) {
+	safe, err := v.once.Enter(r.token, r.msg.Time, now)
 	r.safe = safe
 	used := "used before"
 	if err != nil {
@@ -277,14 +277,14 @@ func (g *Verifier) enter(r *Request, c *candidate, now time.Time) (isNew bool) {
 		used = err.Error()
 		c.verdict.Outcome, c.verdict.Reason = Replay, used
 	}
-	g.known.add(c.sum, &seen{match: r.matches[0], stamp: r.msg.Time, used: used})
+	v.known.add(c.sum, &seen{match: r.matches[0], stamp: r.msg.Time, used: used})
 	return err == nil
 }
 
 // merge keeps the decision that says most: of several of one kind the first.
-func (d *Verdict) merge(o Verdict) {
-	if o.Outcome > d.Outcome {
-		d.Outcome, d.Reason, d.Late, d.Door, d.Client = o.Outcome, o.Reason, o.Late, o.Door, o.Client
+func (v *Verdict) merge(o Verdict) {
+	if o.Outcome > v.Outcome {
+		v.Outcome, v.Reason, v.Late, v.Door, v.Client = o.Outcome, o.Reason, o.Late, o.Door, o.Client
 	}
 }
 
@@ -333,7 +333,7 @@ func (r *Request) refused(v Outcome, reason string) Verdict {
 
 // Admit waits until it is safe on disk that the request is used, and asks the
 // doors' policies, in file order; the first that agrees opens.
-func (g *Verifier) Admit(r *Request, now time.Time) Verdict {
+func (v *Verifier) Admit(r *Request, now time.Time) Verdict {
 	if err := r.safe(); err != nil {
 		return r.refused(StoreFault, "replay store: "+err.Error())
 	}

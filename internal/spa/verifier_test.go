@@ -183,8 +183,8 @@ func sealText(t testing.TB, c Client, body string) []byte {
 	return p
 }
 
-// TestHears: what no door listens to is junk, whatever it holds.
-func TestHears(t *testing.T) {
+// TestNoListener: what no door listens to is junk, whatever it has in it.
+func TestNoListener(t *testing.T) {
 	c := testClient("a")
 	door := wideDoor(c)
 	door.Listen = append(door.Listen, knock.PortRange{Proto: knock.TCP, First: 400, Last: 500})

@@ -129,6 +129,6 @@ func (p *Plan) Opener() client.Opener {
 func (p *Plan) Dialer(hosts []netip.Addr) *client.Dialer {
 	return &client.Dialer{
 		Opener: p.Opener(), Route: p.Pace.Route, Hosts: hosts, Port: p.Wait,
-		Timeout: p.Timeout, Retry: p.Retry, Settle: p.Pace.Delay, OnRetry: p.report.Retry,
+		Timeout: p.Timeout, Retry: p.Retry, Pause: p.Pace.Delay, OnRetry: p.report.Retry,
 	}
 }

@@ -20,7 +20,7 @@ import (
 // condition is a part of a made-up rule.
 type condition struct {
 	exprs   []expr.Any
-	holds   bool // for the packet, unless it is unknown
+	matches bool // for the packet, unless it is unknown
 	unknown bool // it depends on what is not known of the packet
 	source  bool // on its source address
 	port    bool // it speaks of the port
@@ -37,7 +37,7 @@ type madeRule struct {
 // assume says so.
 func (r *madeRule) matches(assume bool) bool {
 	for _, c := range r.conditions {
-		if c.unknown && !assume || !c.unknown && !c.holds {
+		if c.unknown && !assume || !c.unknown && !c.matches {
 			return false
 		}
 	}
@@ -133,29 +133,29 @@ func (m *madeUp) condition(kind, arg byte) condition {
 	}
 	switch kind % 10 {
 	case 0:
-		return condition{port: true, exprs: []expr.Any{dport, cmp(be(port))}, holds: order(int(p.port), int(port))}
+		return condition{port: true, exprs: []expr.Any{dport, cmp(be(port))}, matches: order(int(p.port), int(port))}
 	case 1:
 		last := port + uint16(kind>>5)
 		return condition{port: true, exprs: []expr.Any{dport, &expr.Range{Op: either, Register: 1, FromData: be(port), ToData: be(last)}},
-			holds: (port <= p.port && p.port <= last) == equal}
+			matches: (port <= p.port && p.port <= last) == equal}
 	case 2:
-		return condition{port: true, exprs: []expr.Any{dport, &expr.Lookup{SourceRegister: 1, SetName: "odd", Invert: !equal}}, holds: (p.port%2 == 1) == equal}
+		return condition{port: true, exprs: []expr.Any{dport, &expr.Lookup{SourceRegister: 1, SetName: "odd", Invert: !equal}}, matches: (p.port%2 == 1) == equal}
 	case 3:
 		return condition{exprs: []expr.Any{&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, &expr.Cmp{Op: either, Register: 1, Data: []byte{unix.IPPROTO_TCP}}},
-			holds: (p.proto == knock.TCP) == equal}
+			matches: (p.proto == knock.TCP) == equal}
 	case 4:
 		return condition{exprs: []expr.Any{&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1}, &expr.Cmp{Op: either, Register: 1, Data: []byte{unix.NFPROTO_IPV6}}},
-			holds: p.v6 == equal}
+			matches: p.v6 == equal}
 	case 5:
 		return condition{exprs: []expr.Any{&expr.Ct{Key: expr.CtKeySTATE, Register: 1},
 			&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: native(expr.CtStateBitESTABLISHED | expr.CtStateBitRELATED), Xor: native(0)},
-			&expr.Cmp{Op: either, Register: 1, Data: native(0)}}, holds: p.established != equal}
+			&expr.Cmp{Op: either, Register: 1, Data: native(0)}}, matches: p.established != equal}
 	case 6:
 		return condition{port: p.opened != nil, exprs: []expr.Any{&expr.Meta{Key: expr.MetaKeyMARK, Register: 1},
 			&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: native(0x100000), Xor: native(0)},
-			&expr.Cmp{Op: either, Register: 1, Data: native(0x100000)}}, holds: (p.mark != 0) == equal}
+			&expr.Cmp{Op: either, Register: 1, Data: native(0x100000)}}, matches: (p.mark != 0) == equal}
 	case 7:
-		return condition{exprs: []expr.Any{&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1}, &expr.Cmp{Op: either, Register: 1, Data: []byte("lo\x00")}}, holds: !equal}
+		return condition{exprs: []expr.Any{&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1}, &expr.Cmp{Op: either, Register: 1, Data: []byte("lo\x00")}}, matches: !equal}
 	case 8:
 		return condition{unknown: true, source: true, exprs: []expr.Any{
 			&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: 12, Len: 4}, cmp([]byte{10, 0, 0, arg})}}
@@ -301,7 +301,7 @@ func (m *madeUp) String() (text string) {
 		text += fmt.Sprintf("chain %d\n", i)
 		for _, r := range chain {
 			for _, c := range r.conditions {
-				text += fmt.Sprintf("\t{holds %v unknown %v source %v port %v}", c.holds, c.unknown, c.source, c.port)
+				text += fmt.Sprintf("\t{holds %v unknown %v source %v port %v}", c.matches, c.unknown, c.source, c.port)
 			}
 			if text += "\n"; r.verdict != nil {
 				text += fmt.Sprintf("\t\t-> %v %s\n", r.verdict.Kind, r.verdict.Chain)

@@ -9,9 +9,9 @@ import (
 	"knockd/internal/knock"
 )
 
-// TestAudience: a packet is heard by the doors that hear it each for itself, and
+// TestIndex: a packet is tried at the doors that accept it each for itself, and
 // costs each of their keys once.
-func TestAudience(t *testing.T) {
+func TestIndex(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	networks := [][]string{{}, {"192.0.2.0/24"}, {"192.0.2.0/25", "2001:db8::/32"}, {"198.51.100.1/32"}}
 	some := func() []string { return networks[r.IntN(len(networks))] }
@@ -24,7 +24,7 @@ func TestAudience(t *testing.T) {
 		doors = append(doors, d)
 	}
 	verifier := NewVerifier(doors, memory{})
-	heard := 0
+	accepted := 0
 	for range 5000 {
 		p := junkOf(204, ip4(0), 1)
 		p.Src = packet(nil, []string{"192.0.2.1", "192.0.2.200", "198.51.100.1", "203.0.113.1", "2001:db8::1"}[r.IntN(5)]).Src
@@ -47,16 +47,16 @@ func TestAudience(t *testing.T) {
 				keys[d.Clients[0].Name], keys[d.Clients[1].Name] = true, true
 			}
 		}
-		heard += len(want)
-		if a := verifier.audience(&c); !slices.Equal(a.doors, want) || a.trials != len(keys) {
+		accepted += len(want)
+		if a := verifier.acceptors(&c); !slices.Equal(a.doors, want) || a.trials != len(keys) {
 			t.Fatalf("%+v: %v with %d keys, want %v with %d", c.Hit, a.doors, a.trials, want, len(keys))
 		}
-		if len(verifier.doorIndex.kept) > maxAudiences {
-			t.Fatalf("%d audiences kept", len(verifier.doorIndex.kept))
+		if len(verifier.doorIndex.kept) > maxKept {
+			t.Fatalf("%d combinations kept", len(verifier.doorIndex.kept))
 		}
 	}
-	if heard < 10_000 {
-		t.Errorf("heard %d times: nothing shown", heard)
+	if accepted < 10_000 {
+		t.Errorf("accepted %d times: nothing shown", accepted)
 	}
 }
 
