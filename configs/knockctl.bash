@@ -30,7 +30,7 @@ _knockctl_choose() {
 _knockctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev='' command=${COMP_WORDS[1]}
     if ((COMP_CWORD == 1)); then
-        _knockctl_choose "export import init kernel-log help -V --version -h --help"
+        _knockctl_choose "status watch history export import init kernel-log help -V --version -h --help"
         return
     fi
     prev=${COMP_WORDS[COMP_CWORD - 1]}
@@ -41,7 +41,7 @@ _knockctl() {
         return
         ;;
     --mode) _knockctl_choose "guard mark" && return ;;
-    -c | --config | -g | --logfile | --output | --card)
+    -c | --config | -g | --logfile | --output | --card | --socket)
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
         ;;
@@ -51,9 +51,14 @@ _knockctl() {
         ;;
     -i | --interface) _knockctl_choose "any $(command ls /sys/class/net 2>/dev/null)" && return ;;
     --hook) _knockctl_choose "input prerouting" && return ;;
-    --group) return ;;
+    --color) _knockctl_choose "auto always never" && return ;;
+    --door) _knockctl_choose "$(_knockctl_doors)" && return ;;
+    --group | --address | --since) return ;;
     esac
     case $command-$cur in
+    status--*) _knockctl_choose "--json --all -w --watch --color --socket -h --help" ;;
+    watch--*) _knockctl_choose "--json --door --address --color --socket -h --help" ;;
+    history--*) _knockctl_choose "--json --since --door --color --socket -h --help" ;;
     export--*) _knockctl_choose "-c --config -i --interface --ipv6 --observe --hook --group --apply --remove -h --help" ;;
     import--*) _knockctl_choose "--server --write -h --help" ;;
     init--*) _knockctl_choose "-c --config --port --name --server --mode --output --card -h --help" ;;

@@ -24,6 +24,9 @@ function __knockctl_doors
 end
 
 complete -c knockctl -f
+complete -c knockctl -n __fish_use_subcommand -a status -d 'say how knockd is, and who is in'
+complete -c knockctl -n __fish_use_subcommand -a watch -d 'show what happens while it happens'
+complete -c knockctl -n __fish_use_subcommand -a history -d 'say who was let in'
 complete -c knockctl -n __fish_use_subcommand -a export -d 'compile doors into a ruleset'
 complete -c knockctl -n __fish_use_subcommand -a import -d 'turn the configuration of fwknopd into doors'
 complete -c knockctl -n __fish_use_subcommand -a init -d 'set up a door for this host'
@@ -31,6 +34,18 @@ complete -c knockctl -n __fish_use_subcommand -a kernel-log -d 'write what such 
 complete -c knockctl -n __fish_use_subcommand -a help -d 'print help'
 complete -c knockctl -n __fish_use_subcommand -s V -l version -d 'print the version'
 complete -c knockctl -s h -l help -d 'print help'
+
+for command in status watch history
+    complete -c knockctl -n "__knockctl_after $command" -l json -d 'for programs'
+    complete -c knockctl -n "__knockctl_after $command" -l color -x -a 'auto always never' -d 'colours'
+    complete -c knockctl -n "__knockctl_after $command" -l socket -r -F -d 'the control socket'
+end
+complete -c knockctl -n '__knockctl_after status' -l all -d 'every door and everybody'
+complete -c knockctl -n '__knockctl_after status' -s w -l watch -d 'look again every second'
+complete -c knockctl -n '__knockctl_after watch' -l door -x -a '(__knockctl_doors)' -d 'at this door alone'
+complete -c knockctl -n '__knockctl_after watch' -l address -x -d 'about this address alone'
+complete -c knockctl -n '__knockctl_after history' -l door -x -a '(__knockctl_doors)' -d 'at this door alone'
+complete -c knockctl -n '__knockctl_after history' -l since -x -d 'back to this time'
 
 complete -c knockctl -n '__knockctl_after export -eq 2' -a 'nftables iptables'
 complete -c knockctl -n '__knockctl_after export -gt 2' -a '(__knockctl_doors)' -d door

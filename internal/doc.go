@@ -35,6 +35,8 @@
 //   - control/client asks a running knockd, through its control socket.
 //   - control/server answers those who connect to the control socket: it speaks Varlink with them, knows their ranks,
 //     and bounds what they can cost.
+//   - control/show writes what a running knockd answers for people to read: how it is, who was let in, and what
+//     happens.
 //   - daemon joins the rooms of knockd: packets go from the capture through the tracker to the doors, left to right;
 //     lines go to the log.
 //   - demo shows a door on two hosts of its own: private network namespaces, joined by a virtual cable.

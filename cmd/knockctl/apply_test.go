@@ -188,7 +188,7 @@ func TestKernelLog(t *testing.T) {
 	stdout, stderr := &safeBuffer{}, &safeBuffer{}
 	listen := func(ctx context.Context, stdout, stderr *safeBuffer) (code int) {
 		if err := server.Do(func() error {
-			code = run(ctx, []string{"kernel-log"}, &world{nil, stdout, stderr, noProgram})
+			code = run(ctx, []string{"kernel-log"}, &world{stdout: stdout, stderr: stderr, run: noProgram})
 			return nil
 		}); err != nil {
 			t.Error(err)

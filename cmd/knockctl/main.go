@@ -1,5 +1,6 @@
-// Command knockctl is for the person at the keyboard: it compiles doors into
-// firewall rulesets that need no daemon, and shows what these log.
+// Command knockctl is for the person at the keyboard: it asks a running knockd
+// what it does and who was let in, compiles doors into firewall rulesets that
+// need no daemon, and shows what these log.
 package main
 
 import (
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -33,6 +35,12 @@ type world struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	run            ruleset.Runner
+	getenv         func(string) string
+	user           func(uid uint32) string // the name of one; may be nil
+
+	// For tests; nil: those of this machine.
+	screen func() screen
+	now    func() time.Time
 }
 
 // command is one word that knockctl knows.
@@ -44,6 +52,9 @@ type command struct {
 // commands returns them in the order that the usage shows.
 func commands() []command {
 	return []command{
+		{"status", "say how knockd is, and who is in", status},
+		{"watch", "show what happens while it happens", watch},
+		{"history", "say who was let in, when, for how long and by what", history},
 		{"export", "compile doors into a ruleset for " + backends(" or "), export},
 		{"import", "turn the configuration of fwknopd into doors", importDoors},
 		{"init", "set up a door for this host", initHost},
@@ -54,7 +65,7 @@ func commands() []command {
 func main() {
 	spa.LeaveNoCore()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], &world{os.Stdin, os.Stdout, os.Stderr, execute})
+	code := run(ctx, os.Args[1:], &world{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, run: execute, getenv: os.Getenv, user: userName})
 	stop()
 	os.Exit(code)
 }

@@ -33,7 +33,7 @@ type session struct {
 func call(t *testing.T, run1 ruleset.Runner, args ...string) session {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	code := run(t.Context(), args, &world{strings.NewReader(""), &stdout, &stderr, run1})
+	code := run(t.Context(), args, &world{stdin: strings.NewReader(""), stdout: &stdout, stderr: &stderr, run: run1})
 	return session{code, stdout.String(), stderr.String()}
 }
 

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -24,8 +25,8 @@ type Session struct {
 // nobody else can read.
 type Transcripts struct {
 	Program string
-	// Run calls the program; its name is the first word. Of all other commands
-	// the shell does.
+	// Run calls the program; its name is the first word, but for settings of the
+	// environment, as NAME=VALUE, before it. Of all other commands the shell does.
 	Run func(t *testing.T, dir string, words []string) Session
 	// Mask takes out of a text what is different each time; nil: nothing is.
 	Mask func(text string) string
@@ -59,7 +60,7 @@ func (x Transcripts) Compare(t *testing.T, pattern string) {
 func (x Transcripts) session(t *testing.T, dir, typed string) string {
 	t.Helper()
 	var s Session
-	if words := wordsOf(dir, typed); words[0] == x.Program {
+	if words := wordsOf(dir, typed); x.calls(words) {
 		s = x.Run(t, dir, words)
 	} else {
 		s = shell(dir, typed)
@@ -70,6 +71,14 @@ func (x Transcripts) session(t *testing.T, dir, typed string) string {
 	}
 	return text
 }
+
+// calls reports whether words call the program.
+func (x Transcripts) calls(words []string) bool {
+	i := slices.IndexFunc(words, func(word string) bool { return !settingPattern.MatchString(word) })
+	return i >= 0 && words[i] == x.Program
+}
+
+var settingPattern = regexp.MustCompile(`^[A-Z_]+=`)
 
 func unpack(t *testing.T, dir string, files []txtar.File) {
 	t.Helper()
