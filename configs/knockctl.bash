@@ -30,7 +30,15 @@ _knockctl_choose() {
 _knockctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev='' command=${COMP_WORDS[1]}
     if ((COMP_CWORD == 1)); then
-        _knockctl_choose "status watch history export import init kernel-log help -V --version -h --help"
+        _knockctl_choose "events
+            export
+            history
+            import
+            init
+            kernel-log
+            status
+            watch
+            help -V --version -h --help"
         return
     fi
     prev=${COMP_WORDS[COMP_CWORD - 1]}
@@ -60,6 +68,7 @@ _knockctl() {
     watch--*) _knockctl_choose "--json --door --address --color --socket -h --help" ;;
     history--*) _knockctl_choose "--json --since --door --color --socket -h --help" ;;
     export--*) _knockctl_choose "-c --config -i --interface --ipv6 --observe --hook --group --apply --remove -h --help" ;;
+    events--*) _knockctl_choose "--json -h --help" ;;
     import--*) _knockctl_choose "--server --write -h --help" ;;
     init--*) _knockctl_choose "-c --config --port --name --server --mode --output --card -h --help" ;;
     kernel-log--*) _knockctl_choose "--group -g --logfile -h --help" ;;

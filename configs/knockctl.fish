@@ -28,6 +28,7 @@ complete -c knockctl -n __fish_use_subcommand -a status -d 'say how knockd is, a
 complete -c knockctl -n __fish_use_subcommand -a watch -d 'show what happens while it happens'
 complete -c knockctl -n __fish_use_subcommand -a history -d 'say who was let in'
 complete -c knockctl -n __fish_use_subcommand -a export -d 'compile doors into a ruleset'
+complete -c knockctl -n __fish_use_subcommand -a events -d 'list the kinds of events'
 complete -c knockctl -n __fish_use_subcommand -a import -d 'turn the configuration of fwknopd into doors'
 complete -c knockctl -n __fish_use_subcommand -a init -d 'set up a door for this host'
 complete -c knockctl -n __fish_use_subcommand -a kernel-log -d 'write what such a ruleset logs'
@@ -57,6 +58,8 @@ complete -c knockctl -n '__knockctl_after export' -l hook -x -a 'input preroutin
 complete -c knockctl -n '__knockctl_after export' -l group -x -d 'NFLOG group'
 complete -c knockctl -n '__knockctl_after export' -l apply -d 'load the ruleset'
 complete -c knockctl -n '__knockctl_after export' -l remove -d 'take it out of the kernel'
+
+complete -c knockctl -n '__knockctl_after events' -l json -d 'an object a line'
 
 complete -c knockctl -n '__knockctl_after import -eq 2' -a fwknop
 complete -c knockctl -n '__knockctl_after import -gt 2' -F

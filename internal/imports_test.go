@@ -38,7 +38,7 @@ var mayImport = map[string]string{
 	"demo":             "github.com/vishvananda/netlink github.com/vishvananda/netns",
 	"engine":           "config event knock onetime spa",
 	"event":            "knock",
-	"eventlog":         "event statefile",
+	"eventlog":         "event statefile github.com/coreos/go-systemd/v22",
 	"firewall":         "config event knock netstate nft nft/inspect",
 	"fwknop":           "knock spa",
 	"history":          "event knock statefile",

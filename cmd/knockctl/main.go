@@ -56,6 +56,7 @@ func commands() []command {
 		{"watch", "show what happens while it happens", watch},
 		{"history", "say who was let in, when, for how long and by what", history},
 		{"export", "compile doors into a ruleset for " + backends(" or "), export},
+		{"events", "list the kinds of events that programs are told", events},
 		{"import", "turn the configuration of fwknopd into doors", importDoors},
 		{"init", "set up a door for this host", initHost},
 		{"kernel-log", "write what such a ruleset logs as knockd's log lines", kernelLog},

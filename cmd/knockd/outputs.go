@@ -23,6 +23,17 @@ type outputs struct {
 	conf   *config.Config   // the one that the outputs were opened for
 	file   *eventlog.File   // nil: none
 	syslog *eventlog.Syslog // nil: none
+	others []io.Closer      // that Log names
+}
+
+// programs are the sinks that Log names.
+var programs = map[config.LogSink]func() closingSink{
+	config.LogJournald: func() closingSink { return eventlog.OpenJournald() },
+}
+
+type closingSink interface {
+	eventlog.Sink
+	io.Closer
 }
 
 // open opens the outputs of a configuration. A log file that cannot be opened
@@ -34,6 +45,10 @@ func (o *outputs) open(conf *config.Config) (faults []error) {
 	o.Outputs = eventlog.Outputs{Terminal: eventlog.Plain{W: o.stderr}, Debug: eventlog.Plain{W: o.stdout}}
 	if o.options.verbose {
 		o.Verbose = eventlog.Plain{W: o.stdout}
+	}
+	for _, name := range conf.Log {
+		sink := programs[name]()
+		o.Programs, o.others = append(o.Programs, sink), append(o.others, sink)
 	}
 	if err := o.openFile(conf.LogFile); err != nil {
 		faults = append(faults, err)
@@ -47,11 +62,11 @@ func (o *outputs) open(conf *config.Config) (faults []error) {
 			faults = append(faults, err)
 		}
 	}
-	if o.Log == nil && (o.syslog == nil || err != nil) {
+	if o.Log == nil && len(o.Programs) == 0 && (o.syslog == nil || err != nil) {
 		o.logToStderr()
 	}
 	if o.syslog != nil {
-		o.add(o.syslog)
+		o.addSyslog(conf.SyslogFormat)
 	}
 	return faults
 }
@@ -74,8 +89,20 @@ func (o *outputs) openFile(path string) error {
 	default:
 		err = fmt.Errorf("%w: the log goes on in the file that was open", err)
 	}
-	o.add(o.file)
+	if o.conf.LogFormat == config.LogJSON {
+		o.Programs = append(o.Programs, o.file.JSON())
+	} else {
+		o.add(o.file)
+	}
 	return err
+}
+
+func (o *outputs) addSyslog(format config.SyslogFormat) {
+	if o.syslog.Structured = format == config.SyslogRFC5424; o.syslog.Structured {
+		o.Programs = append(o.Programs, o.syslog)
+	} else {
+		o.add(o.syslog)
+	}
 }
 
 func (o *outputs) add(sink eventlog.Sink) {
@@ -105,8 +132,8 @@ func (o *outputs) reopen(log *eventlog.Log, conf *config.Config) {
 	next := &outputs{options: o.options, stdout: o.stdout, stderr: o.stderr, file: o.file}
 	faults := next.open(conf)
 	o.mu.Lock()
-	old := outputs{file: o.file, syslog: o.syslog}
-	o.Outputs, o.conf, o.file, o.syslog = next.Outputs, next.conf, next.file, next.syslog
+	old := outputs{file: o.file, syslog: o.syslog, others: o.others}
+	o.Outputs, o.conf, o.file, o.syslog, o.others = next.Outputs, next.conf, next.file, next.syslog, next.others
 	o.mu.Unlock()
 	log.SetOutputs(next.Outputs, func() { old.closeBut(next) })
 	for _, err := range faults {
@@ -134,6 +161,9 @@ func (o *outputs) close() {
 	}
 	if o.syslog != nil {
 		o.syslog.Close()
+	}
+	for _, c := range o.others {
+		c.Close()
 	}
 }
 

@@ -35,6 +35,10 @@ type Config struct {
 	Interfaces []string // names, without repeats; nil means not given
 	UseSyslog  bool
 
+	LogFormat    LogFormat // of LogFile
+	Log          []LogSink // beside LogFile and syslog
+	SyslogFormat SyslogFormat
+
 	StateDir    string        // as written, perhaps relative; "" means not given
 	KeepOnStop  bool          // OnStop = keep: a stop leaves openings to the journal
 	StartLimit  time.Duration // of doors that have none of their own; 0 means none
@@ -194,4 +198,10 @@ func (p Place) String() string {
 		return p.File
 	}
 	return fmt.Sprintf("%s:%d", p.File, p.Line)
+}
+
+// ForPrograms reports whether programs read what happens: they are told why
+// attempts fail, whatever LogFailures says.
+func (c *Config) ForPrograms() bool {
+	return c.LogFormat == LogJSON || len(c.Log) > 0 || c.UseSyslog && c.SyslogFormat == SyslogRFC5424
 }

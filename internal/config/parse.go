@@ -64,6 +64,7 @@ func newParser(main string) *parser {
 		config: &Config{
 			MaxAttempts: knock.DefaultMaxAttempts, LogRate: DefaultLogRate,
 			HistorySize: DefaultHistorySize, HistoryDays: DefaultHistoryDays,
+			LogFormat: LogClassic, SyslogFormat: SyslogClassic,
 			NftMode: DefaultNftMode, NftTable: DefaultNftTable, GuardHook: HookInput, NftMark: DefaultNftMark,
 		},
 		main: main, files: map[string]int{}, named: map[string][]*rawDoor{},

@@ -72,7 +72,7 @@ func TestEveryKey(t *testing.T) {
 `)
 	want := &Config{
 		LogFile: "/var/log/knockd.log", PidFile: "run/knockd.pid",
-		Interfaces: []string{"eth0", "wg0"}, UseSyslog: true,
+		Interfaces: []string{"eth0", "wg0"}, UseSyslog: true, LogFormat: LogClassic, SyslogFormat: SyslogClassic,
 		MaxAttempts: 262144, LogRate: 100, HistorySize: 4 << 20, HistoryDays: 90,
 		NftMode: "guard", NftTable: Table{Family: "inet", Name: "knockd"}, GuardHook: "input", NftMark: Mark{Value: 0x100000, Mask: 0x100000},
 		Doors: []*Door{{

@@ -18,6 +18,30 @@ type (
 	NATTarget    = knock.NATTarget    // "10.0.0.0/24 tcp/22"
 )
 
+// LogFormat is how the log file is written.
+type LogFormat string
+
+// The formats: knockd 0.8's lines, or a JSON object an event.
+const (
+	LogClassic LogFormat = "classic"
+	LogJSON    LogFormat = "json"
+)
+
+// SyslogFormat is how lines to syslog begin.
+type SyslogFormat string
+
+// The formats: knockd 0.8's, or RFC 5424 with the event's fields.
+const (
+	SyslogClassic SyslogFormat = "classic"
+	SyslogRFC5424 SyslogFormat = "rfc5424"
+)
+
+// LogSink is a further place that events go to.
+type LogSink string
+
+// The sinks: systemd's journal in its own protocol.
+const LogJournald LogSink = "journald"
+
 // NftMode is how native doors work with the firewall.
 type NftMode string
 

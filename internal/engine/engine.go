@@ -98,7 +98,7 @@ func (e *Engine) Swap(conf *config.Config, doors []*Door, once spa.Once) (gone m
 		delete(old, id)
 	}
 	e.conf = conf
-	e.tracker.SetVerbose(conf.LogFailures || e.options.Verbose)
+	e.tracker.SetVerbose(conf.LogFailures || conf.ForPrograms() || e.options.Verbose)
 	e.setDoors(doors)
 	e.verifier = newVerifier(conf, doors, once)
 	gone = map[knock.DoorID]bool{}

@@ -66,7 +66,20 @@ type AttemptFailed struct {
 	Stage   int             // how far the attempt was
 	Of      knock.DoorID    // a door that has the port hit in its sequence; or
 	Hit     knock.PortRange // the port that was hit, if none has
-	Logged  bool            // LogFailures
+	Logged  bool            `event:""` // LogFailures
+}
+
+// more says in a word why.
+func (e AttemptFailed) more() []Field {
+	reason := "stray-port"
+	switch e.Of {
+	case knock.DoorID{}:
+	case e.Door:
+		reason = "wrong-step"
+	default:
+		reason = "step-of-other-door"
+	}
+	return []Field{{"reason", reason}}
 }
 
 // Audience implements Event: without LogFailures the log does without.

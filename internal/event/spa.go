@@ -11,7 +11,7 @@ import (
 // MessageAccepted says that the right keys ask for something that a door opens.
 type MessageAccepted struct {
 	notice
-	Src     netip.Addr   // the sender
+	Src     netip.Addr   `event:"peer"` // the sender
 	Door    knock.DoorID // that opens
 	Client  string       // whose keys
 	Ports   []knock.PortRange
@@ -35,7 +35,7 @@ func (e MessageAccepted) Text() string {
 // MessageRefused says that a message opens nothing.
 type MessageRefused struct {
 	limited
-	Src     netip.Addr
+	Src     netip.Addr   `event:"peer"`
 	Door    knock.DoorID // whose keys fit; the zero value if none did
 	Client  string       // whose keys
 	Verdict string       // the kind of refusal, in a word

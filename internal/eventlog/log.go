@@ -64,6 +64,8 @@ type Outputs struct {
 	Verbose  Sink // what -v shows besides
 	Terminal Sink // warnings, besides
 	Debug    Sink // what is said to those who watch, and not logged
+	// Programs get every event but what is said for -v and -D alone.
+	Programs []Sink
 }
 
 // New returns a Log that limits what strangers cause to rate events a second.
@@ -269,6 +271,11 @@ func (o Outputs) records(batch []Record) {
 		to := batch[i].Event.Audience()
 		for k, sink := range [...]Sink{o.Log, o.Verbose, o.Terminal, o.Debug} {
 			if sink != nil && to&(1<<k) != 0 {
+				_ = sink.Write(&batch[i])
+			}
+		}
+		for _, sink := range o.Programs {
+			if to != event.Debug {
 				_ = sink.Write(&batch[i])
 			}
 		}

@@ -84,7 +84,7 @@ func TestTap(t *testing.T) {
 
 func TestAudiences(t *testing.T) {
 	var log, verbose, terminal, watchers memory
-	l := New(Outputs{&log, &verbose, &terminal, &watchers}, 10)
+	l := New(Outputs{Log: &log, Verbose: &verbose, Terminal: &terminal, Debug: &watchers}, 10)
 	l.Event(said{"a", notice})
 	l.Event(said{"b", event.Log})
 	l.Event(said{"c", event.Log | event.Terminal})

@@ -29,6 +29,15 @@ func OpenFile(path string) (*File, error) {
 	return &File{o}, nil
 }
 
+// JSON returns the file as a sink of JSON lines in place of its own.
+func (s *File) JSON() Sink {
+	s.Missing = func(n int, why error) string {
+		line := appendJSON(nil, NewRecord(time.Now(), event.Lost{Lines: n, Why: why.Error()}))
+		return strings.TrimSuffix(string(line), "\n")
+	}
+	return JSON{s.Output}
+}
+
 // Lost is the line in place of those that a file or pipe did not take.
 func Lost(n int, why error) string { return event.Lost{Lines: n, Why: why.Error()}.Text() }
 

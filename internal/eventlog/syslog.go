@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"time"
 
@@ -35,6 +36,9 @@ var errSyslogBusy = errors.New("syslog takes no lines")
 // Syslog writes to the system's log. It connects again, as syslog(3), when the
 // daemon behind the socket was started later or anew.
 type Syslog struct {
+	// Structured has lines in the format of RFC 5424, with the event's fields.
+	Structured bool
+
 	path string
 	conn net.Conn // nil: not connected
 	end  string   // of a line
@@ -73,23 +77,57 @@ func (s *Syslog) connect() (err error) {
 
 // Write implements Sink. Each line is a message of its own.
 func (s *Syslog) Write(r *Record) (err error) {
+	begin := s.begin(r.At, r.Event)
 	for line := range strings.SplitSeq(r.Text, "\n") {
-		if e := s.writeLine(r.At, line); err == nil {
+		if e := s.writeLine(begin+line, r.At); err == nil {
 			err = e
 		}
 	}
 	return err
 }
 
-func (s *Syslog) writeLine(at time.Time, text string) error {
+// begin returns how the lines of an event begin.
+func (s *Syslog) begin(at time.Time, e event.Event) string {
+	if !s.Structured {
+		return syslogPriority + at.Local().Format(time.Stamp) + syslogTag
+	}
+	var b strings.Builder
+	host, err := os.Hostname()
+	if err != nil || strings.ContainsAny(host, " \n") {
+		host = "-"
+	}
+	fmt.Fprintf(&b, "%s1 %s %s knockd - %s [knockd@32473", syslogPriority, at.Format(rfc5424Time), host, msgID(event.Keyword(e)))
+	for _, f := range event.Fields(e) {
+		fmt.Fprintf(&b, ` %s="%s"`, f.Name, sdEscapes.Replace(fmt.Sprint(f.Value)))
+	}
+	b.WriteString("] ")
+	return b.String()
+}
+
+// The time of RFC 5424, 6.2.3, what has to be escaped in its values (6.3.3; line
+// ends would end the message), and the longest MSGID (6.2.7). The number behind
+// knockd@ is the one that RFC 5612 keeps for those who have none.
+const (
+	rfc5424Time = "2006-01-02T15:04:05.000000Z07:00"
+	maxMsgID    = 32
+)
+
+var sdEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`, `]`, `\]`, "\n", " ", "\r", " ", "\x00", " ")
+
+func msgID(keyword string) string { return keyword[:min(len(keyword), maxMsgID)] }
+
+func (s *Syslog) writeLine(line string, at time.Time) error {
 	if time.Now().Before(s.busy) {
 		s.lost++
 		return errSyslogBusy
 	}
-	if s.lost > 0 && s.send(at, event.Lost{Lines: s.lost, Why: "syslog did not take them"}.Text()) == nil {
-		s.lost = 0
+	if s.lost > 0 {
+		lost := event.Lost{Lines: s.lost, Why: "syslog did not take them"}
+		if s.send(s.begin(at, lost)+lost.Text()) == nil {
+			s.lost = 0
+		}
 	}
-	err := s.send(at, text)
+	err := s.send(line)
 	if err != nil {
 		s.lost++
 	}
@@ -97,8 +135,7 @@ func (s *Syslog) writeLine(at time.Time, text string) error {
 }
 
 // send sends a line, over another connection if this one is of no use.
-func (s *Syslog) send(at time.Time, text string) error {
-	line := syslogPriority + at.Local().Format(time.Stamp) + syslogTag + text
+func (s *Syslog) send(line string) error {
 	err := s.offer(line)
 	if err != nil && time.Now().After(s.busy) {
 		if err = s.connect(); err == nil {
