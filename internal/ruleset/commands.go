@@ -55,7 +55,7 @@ type ruleParser struct {
 	jump  string
 }
 
-// The options that change what a rule does, and nothing else is taken.
+// parse reads options that it understands, and refuses all others.
 func (p *ruleParser) parse() (rule, error) {
 	for len(p.words) > 0 {
 		if err := p.option(); err != nil {
@@ -182,13 +182,11 @@ func (p *ruleParser) ports() error {
 	for _, item := range strings.Split(p.spec, ",") {
 		first, last, isRange := strings.Cut(item, ":")
 		low, ok := port(first)
-		top := low
+		top, topOK := low, ok
 		if isRange {
-			var ok2 bool
-			top, ok2 = port(last)
-			ok = ok && ok2 && low <= top
+			top, topOK = port(last)
 		}
-		if !ok {
+		if !ok || !topOK || low > top {
 			return fmt.Errorf("names a port that is not understood: %q", item)
 		}
 		p.rule.ports = append(p.rule.ports, knock.PortRange{Proto: p.proto, First: low, Last: top})

@@ -54,20 +54,11 @@ func choose(all []*config.Door, names []string) ([]*config.Door, error) {
 	}
 	var errs []error
 	for _, n := range names {
-		if !knows(all, n) {
+		if !slices.ContainsFunc(all, func(d *config.Door) bool { return d.Name == n }) {
 			errs = append(errs, fmt.Errorf("no door is called %q", n))
 		}
 	}
 	return out, errors.Join(errs...)
-}
-
-func knows(all []*config.Door, name string) bool {
-	for _, d := range all {
-		if d.Name == name {
-			return true
-		}
-	}
-	return false
 }
 
 // converted is a door on its way.

@@ -26,13 +26,12 @@ func (n *nft) header() {
 		"addresses keeps it full nobody new gets in; after it, within seq_timeout.",
 		fmt.Sprintf("Stages are logged to NFLOG group %d: knockctl kernel-log writes them as knockd does.", n.opt.group()),
 	)
-	n.notes()
+	n.comments(n.plan.notes()...)
 	n.printf("\n")
 }
 
-// notes writes the advice and what the ruleset does differently by itself.
-func (n *nft) notes() { n.comments(n.plan.notes()...) }
-
+// notes returns the advice and what the ruleset does differently by itself, for
+// the comments at its top.
 func (p *plan) notes() []string {
 	var out []string
 	for _, a := range p.advice() {

@@ -89,8 +89,8 @@ func chainName(name string) string {
 	return id
 }
 
-// list names the list of those who have done k knocks, counted from 0 as the
-// page does; the last is that of the open door.
+// list returns the name of the list of those who have done k knocks, counted
+// from 0 as the page does; the last is that of the open door.
 func (t *ipt) list(d *door, k int) string {
 	name := fmt.Sprintf("%s%d", d.id, k-1)
 	if t.f == ipv6 {
@@ -99,7 +99,7 @@ func (t *ipt) list(d *door, k int) string {
 	return name
 }
 
-// inputChain names the chain for knock k, from the second on.
+// inputChain returns the name of the chain for knock k, from the second on.
 func (d *door) inputChain(k int) string {
 	words := []string{"", "TWO", "THREE", "FOUR", "FIVE", "SIX", "SEVEN", "EIGHT", "NINE"}
 	if k-2 < len(words) {
@@ -175,7 +175,7 @@ func (t *ipt) conditions(ports []knock.PortRange) []iptCondition {
 	sources := map[string][]string{}
 	var order []key
 	for _, d := range t.here {
-		here := slices.DeleteFunc(slices.Clone(d.Sequence), func(s knock.Step) bool { return !anyHas(ports, s) })
+		here := slices.DeleteFunc(slices.Clone(d.Sequence), func(s knock.Step) bool { return !touch(ports, s.Ports()) })
 		if len(here) == 0 {
 			continue
 		}

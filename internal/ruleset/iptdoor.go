@@ -25,21 +25,21 @@ func (t *ipt) repeat() string {
 
 // knock writes the chains that every knock passes.
 func (t *ipt) knock() {
-	knock, step, start := EntryChain+"-KNOCK", EntryChain+"-STEP", EntryChain+"-START"
+	chain, step, start := EntryChain+"-KNOCK", EntryChain+"-STEP", EntryChain+"-START"
 	t.note("", "Is the source in the middle of a sequence? Its clock is the list of the first knock, set once:",
 		"the whole sequence has to be done in its time. (The page has no such time.)")
 	asked, rest := t.byRecency()
-	t.clocks(knock, rest, "-g", func(*door) string { return step })
+	t.clocks(chain, rest, "-g", func(*door) string { return step })
 	if len(asked) > 0 {
 		t.note("A source whose last knock was long ago has no attempts at the other doors.")
-		t.rule(knock, t.recency(asked), "-g", EntryChain+"-AGAIN")
-		t.rule(knock, "-g", start)
-		knock = EntryChain + "-AGAIN"
-		t.clocks(knock, asked, "-g", func(*door) string { return step })
+		t.rule(chain, t.recency(asked), "-g", EntryChain+"-AGAIN")
+		t.rule(chain, "-g", start)
+		chain = EntryChain + "-AGAIN"
+		t.clocks(chain, asked, "-g", func(*door) string { return step })
 	}
-	t.rule(knock, "-g", start)
+	t.rule(chain, "-g", start)
 	t.note("Then all its attempts take the knock, and no new one starts.")
-	if tcp := tcpOnly(steps(t.here)); len(tcp) > 0 {
+	if tcp := ofProtocol(steps(t.here), knock.TCP); len(tcp) > 0 {
 		t.rule(step, "-p tcp", t.repeat(), "-g", EntryChain+"-END")
 	}
 	t.clocks(step, t.here, "-j", func(d *door) string { return d.id + "-STEP" })
@@ -59,16 +59,15 @@ func (t *ipt) clocks(chain string, doors []*door, jump string, to func(*door) st
 
 // starts writes the chain in which a source without attempts begins.
 func (t *ipt) starts(start string) {
+	var all []knock.Step
+	for _, d := range t.here {
+		all = append(all, d.Sequence[0])
+	}
+	all = sortSteps(all)
 	first := map[knock.Protocol][]knock.PortRange{}
 	n := 0
 	for _, proto := range protocols {
-		var all []knock.Step
-		for _, d := range t.here {
-			if d.Sequence[0].Proto == proto {
-				all = append(all, d.Sequence[0])
-			}
-		}
-		first[proto] = knock.PortsOf(sortSteps(all))
+		first[proto] = knock.PortsOf(ofProtocol(all, proto))
 		n += slots(first[proto])
 	}
 	rest := func(chain string) { t.rule(chain, "-g", EntryChain+"-END") }
@@ -86,12 +85,12 @@ func (t *ipt) startsAt(chain string, ports []knock.PortRange) {
 	var first []knock.Step
 	var doors []*door
 	for _, d := range t.here {
-		if anyHas(ports, d.Sequence[0]) {
+		if touch(ports, d.Sequence[0].Ports()) {
 			first = append(first, d.Sequence[0])
 			doors = append(doors, d)
 		}
 	}
-	for _, ports := range multiport(knock.TCP, tcpOnly(sortSteps(first))) {
+	for _, ports := range multiport(knock.TCP, ofProtocol(sortSteps(first), knock.TCP)) {
 		t.rule(chain, ports, t.repeat(), "-g", EntryChain+"-END")
 	}
 	for _, d := range doors {
@@ -100,16 +99,6 @@ func (t *ipt) startsAt(chain string, ports []knock.PortRange) {
 			t.rule(chain, iptStep(s), iptFlags(d.Flags, s, ""), t.otherwise(d), src, "-j", d.id+"-START")
 		}
 	}
-}
-
-func tcpOnly(all []knock.Step) []knock.Step {
-	var out []knock.Step
-	for _, s := range all {
-		if s.Proto == knock.TCP {
-			out = append(out, s)
-		}
-	}
-	return out
 }
 
 // otherwise matches a door's destination where a visible packet could be for
@@ -204,9 +193,7 @@ func (t *ipt) log(prefix string) string {
 }
 
 // has reports whether a door exists in this family.
-func (t *ipt) has(d *door) bool {
-	return slices.Contains(t.here, d)
-}
+func (t *ipt) has(d *door) bool { return slices.Contains(t.here, d) }
 
 // mask is the option for doors that open more than the knocker's address.
 func (t *ipt) mask(d *door) string {
@@ -349,7 +336,7 @@ func (t *ipt) silence(end string, ports []knock.PortRange) {
 	for _, d := range t.here {
 		to := t.destination(d)
 		for _, s := range d.Sequence {
-			if !anyHas(ports, s) || t.watched(s) {
+			if !touch(ports, s.Ports()) || t.watched(s) {
 				continue
 			}
 			if byDestination[to] == nil {
@@ -360,9 +347,10 @@ func (t *ipt) silence(end string, ports []knock.PortRange) {
 	}
 	for _, to := range order {
 		all := sortSteps(byDestination[to])
-		tcp := tcpOnly(all)
-		for _, ports := range append(multiport(knock.TCP, tcp), multiport(knock.UDP, all[len(tcp):])...) {
-			t.rule(end, ports, to, "-j DROP")
+		for _, proto := range protocols {
+			for _, ports := range multiport(proto, ofProtocol(all, proto)) {
+				t.rule(end, ports, to, "-j DROP")
+			}
 		}
 	}
 }

@@ -19,7 +19,7 @@ const (
 
 func (t *ipt) treeFrom() int { return cmp.Or(t.opt.treeFrom, treeFrom) }
 
-// portTree leads packets through a few comparisons to a chain about their port
+// portTree takes packets through a few comparisons to a chain about their port
 // and a few others: rules are compared one by one, so that the time for a
 // packet would grow with the number of doors; through a tree of two levels it
 // grows with its root. (Chains may call no deeper than 16 with nf_tables.)
@@ -46,13 +46,11 @@ func (t *portTree) write(chain string, ports map[knock.Protocol][]knock.PortRang
 	}
 }
 
-var protocols = []knock.Protocol{knock.TCP, knock.UDP}
-
 func branchOf(chain string, proto knock.Protocol) string {
 	return chain + "-" + strings.ToUpper(proto.String())
 }
 
-// branch writes a chain that leads to leaves, by as many levels of chains.
+// branch writes a chain that leads to leaves through so many levels of chains.
 func (t *portTree) branch(chain string, leaves [][]knock.PortRange, levels int) {
 	if len(leaves) == 1 {
 		t.leaf(chain, leaves[0])
@@ -66,7 +64,7 @@ func (t *portTree) branch(chain string, leaves [][]knock.PortRange, levels int) 
 	parts := slices.Collect(slices.Chunk(leaves, each))
 	name := func(i int) string { return fmt.Sprintf("%s-%d", chain, i+1) }
 	for i, p := range parts {
-		t.lead(chain, slices.Concat(p...), name(i))
+		t.jump(chain, slices.Concat(p...), name(i))
 	}
 	t.rest(chain)
 	for i, p := range parts {
@@ -74,8 +72,8 @@ func (t *portTree) branch(chain string, leaves [][]knock.PortRange, levels int) 
 	}
 }
 
-// lead writes the rule for the packets to some ports, and others between them.
-func (t *portTree) lead(chain string, ports []knock.PortRange, to string) {
+// jump writes the rule for the packets to some ports, and others between them.
+func (t *portTree) jump(chain string, ports []knock.PortRange, to string) {
 	reach := knock.PortRange{Proto: ports[0].Proto, First: ports[0].First, Last: ports[len(ports)-1].Last}
 	t.rule(chain, iptPort(reach.Proto, reach.Numbers(":")), "-g", to)
 }
@@ -92,8 +90,8 @@ func leavesOf(ports []knock.PortRange) (leaves [][]knock.PortRange) {
 	return append(leaves, ports[start:])
 }
 
-// filterKnocks writes the rules that find out which packets are knocks, and let those
-// to all other ports go on.
+// filterKnocks writes the rules that find out which packets are knocks and let
+// those to all other ports go on.
 func (t *ipt) filterKnocks() {
 	ports, n := t.allPorts()
 	const what = "A packet that some door could use is a knock. The page compares ports and nothing else;"
@@ -140,11 +138,6 @@ func (t *ipt) visible(chain string, ports []knock.PortRange) {
 	}
 }
 
-// anyHas reports whether one of the ranges has a port; nil has all.
-func anyHas(ports []knock.PortRange, s knock.Step) bool {
-	return touch(ports, knock.PortRange{Proto: s.Proto, First: s.Port, Last: s.Port})
-}
-
 // touch reports whether one of the ranges overlaps another one; nil does.
 func touch(ports []knock.PortRange, o knock.PortRange) bool {
 	return ports == nil || slices.ContainsFunc(ports, func(r knock.PortRange) bool {
@@ -165,17 +158,14 @@ func slots(ports []knock.PortRange) (n int) {
 // allPorts returns the ports that the ruleset is about, in order and cut
 // wherever the rules about them may differ, and how many places they take.
 func (t *ipt) allPorts() (ports map[knock.Protocol][]knock.PortRange, n int) {
-	ports = map[knock.Protocol][]knock.PortRange{}
+	all := knock.PortsOf(steps(t.here))
 	for _, proto := range protocols {
-		var all []knock.PortRange
-		for _, r := range knock.PortsOf(steps(t.here)) {
-			if r.Proto == proto {
-				all = append(all, r)
-			}
-		}
 		for _, s := range t.opened[proto] {
 			all = append(all, s.PortRange)
 		}
+	}
+	ports = map[knock.Protocol][]knock.PortRange{}
+	for _, proto := range protocols {
 		ports[proto] = knock.SplitPorts(all, proto)
 		n += slots(ports[proto])
 	}

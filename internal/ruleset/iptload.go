@@ -29,7 +29,7 @@ func program(opt Options) string {
 	return "iptables"
 }
 
-// hookOf says which chain of a table calls ours.
+// hookOf returns the chain of a table that calls ours.
 func hookOf(table string) string {
 	if table == "mangle" {
 		return "PREROUTING"
@@ -132,7 +132,7 @@ type chainsInKernel struct {
 	jumps  []string // the rules of other chains that lead to them
 }
 
-// calls says how often the hook's chain calls ours.
+// calls returns how often the hook's chain calls ours.
 func (k *chainsInKernel) calls(table string) (n int) {
 	for _, r := range k.jumps {
 		if r == ourJump(table) {

@@ -49,7 +49,6 @@ func Nftables(doors []*Door, opt Options) ([]byte, error) {
 	n := &nft{plan: p}
 	n.header()
 	n.printf("table inet %s {}\nflush table inet %s\n\ntable inet %s {\n", Table, Table, Table)
-	families := []family{ipv4, ipv6}
 	for _, f := range families {
 		n.sets(f)
 	}
@@ -60,11 +59,11 @@ func Nftables(doors []*Door, opt Options) ([]byte, error) {
 	}
 	n.logs()
 	n.printf("}\n")
-	n.forget(families)
+	n.forget()
 	return []byte(n.b.String()), nil
 }
 
-// address is how rules of a family name the knocker.
+// saddr is how rules of a family name the knocker.
 func (f family) saddr() string {
 	if f == ipv4 {
 		return "ip saddr"
@@ -165,7 +164,7 @@ func (n *nft) base() {
 	n.line("    ", "ct state established,related accept")
 	n.line("    ", n.interfaces(), "meta l4proto . th dport", stepSet(steps(n.doors)), "goto k_knock")
 	if n.anyStrict() {
-		for _, f := range []family{ipv4, ipv6} {
+		for _, f := range families {
 			if len(n.in(f)) > 0 {
 				n.line("    ", n.interfaces(), f.saddr(), fmt.Sprintf("@k_live_%d", f), "meta l4proto { tcp, udp } jump", fmt.Sprintf("k_stray_%d", f))
 			}
@@ -173,7 +172,7 @@ func (n *nft) base() {
 	}
 	n.line("    ", "goto k_guard")
 	n.printf("  }\n\n  # a knock port: look at it, then drop it\n  chain k_knock {\n")
-	for _, f := range []family{ipv4, ipv6} {
+	for _, f := range families {
 		if len(n.in(f)) > 0 {
 			n.printf("    meta nfproto ipv%d jump k_knock_%d\n", f, f)
 		}
@@ -207,7 +206,7 @@ func (n *nft) silence() {
 	if len(local) > 0 {
 		n.line("    ", "fib daddr type local meta l4proto . th dport", stepSet(sortSteps(local)), "drop")
 	}
-	for _, f := range []family{ipv4, ipv6} {
+	for _, f := range families {
 		if set := targetSet(n.in(f), func(_ *door, s knock.Step) bool { return !n.watched(s) }); set != "" {
 			n.line("    ", f.daddr(), ". meta l4proto . th dport", set, "drop")
 		}
@@ -221,7 +220,7 @@ func (n *nft) guard() {
 	n.printf("  # the ports that doors open are shut for everybody else; segments that begin no\n")
 	n.printf("  # connection pass: conntrack may not know sessions that are older than these rules\n  chain k_guard {\n")
 	n.line("    ", "tcp flags & (fin|syn|rst|ack) != syn accept")
-	for _, proto := range []knock.Protocol{knock.TCP, knock.UDP} {
+	for _, proto := range protocols {
 		var elements []string
 		for _, s := range n.spans(proto) {
 			chains = append(chains, s)
@@ -245,7 +244,7 @@ func (n *nft) opening(s span) {
 	if n.opt.Prerouting {
 		n.passForwarded()
 	}
-	for _, f := range []family{ipv4, ipv6} {
+	for _, f := range families {
 		for _, d := range n.in(f) {
 			for _, o := range s.doors {
 				if o == d {
@@ -267,7 +266,7 @@ func (n *nft) opening(s span) {
 
 // passForwarded lets through what is neither for this host nor for a target.
 func (n *nft) passForwarded() {
-	for _, f := range []family{ipv4, ipv6} {
+	for _, f := range families {
 		var other string
 		if t := targets(n.in(f)); len(t) > 0 {
 			other = f.daddr() + " != { " + strings.Join(t, ", ") + " }"
@@ -297,7 +296,7 @@ func (n *nft) logs() {
 
 // forget empties the sets of attempts: loaded again, other doors may bear the
 // same names. Who is let in stays let in.
-func (n *nft) forget(families []family) {
+func (n *nft) forget() {
 	n.printf("\n# attempts end when the ruleset is loaded again; open doors stay open\n")
 	for _, f := range families {
 		doors := n.in(f)

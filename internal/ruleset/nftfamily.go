@@ -78,7 +78,7 @@ func (n *nft) entry(doors []*door, f family) {
 	n.live(doors, f)
 }
 
-func (n *nft) anyTCP(doors []*door) bool { return len(tcpOnly(steps(doors))) > 0 }
+func (n *nft) anyTCP(doors []*door) bool { return len(ofProtocol(steps(doors), knock.TCP)) > 0 }
 
 // live writes the chains for a source that may have attempts.
 func (n *nft) live(doors []*door, f family) {

@@ -2,6 +2,7 @@ package ruleset
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -121,18 +122,4 @@ func targetSet(doors []*door, keep func(*door, knock.Step) bool) string {
 }
 
 // mask returns the netmask of a prefix length.
-func mask(f family, bits int) string {
-	all := netip.IPv6Unspecified()
-	octets := all.As16()
-	start := 0
-	if f == ipv4 {
-		start = 12
-	}
-	for i := range octets[start:] {
-		octets[start+i] = byte(uint(0xff00) >> max(0, min(8, bits-8*i)))
-	}
-	if f == ipv4 {
-		return netip.AddrFrom4([4]byte(octets[12:])).String()
-	}
-	return netip.AddrFrom16(octets).String()
-}
+func mask(f family, bits int) string { return net.IP(net.CIDRMask(bits, f.bits())).String() }

@@ -1,6 +1,7 @@
 package ruleset
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -17,6 +18,11 @@ type family uint8
 const (
 	ipv4 family = 4
 	ipv6 family = 6
+)
+
+var (
+	families  = []family{ipv4, ipv6}
+	protocols = []knock.Protocol{knock.TCP, knock.UDP}
 )
 
 // bits is the length of an address.
@@ -195,12 +201,14 @@ func steps(doors []*door) []knock.Step {
 
 func sortSteps(s []knock.Step) []knock.Step {
 	slices.SortFunc(s, func(a, b knock.Step) int {
-		if a.Proto != b.Proto {
-			return int(a.Proto) - int(b.Proto)
-		}
-		return int(a.Port) - int(b.Port)
+		return cmp.Or(cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.Port, b.Port))
 	})
 	return slices.Compact(s)
+}
+
+// ofProtocol returns the steps of one protocol.
+func ofProtocol(all []knock.Step, proto knock.Protocol) []knock.Step {
+	return slices.DeleteFunc(slices.Clone(all), func(s knock.Step) bool { return s.Proto != proto })
 }
 
 // watched reports whether knocks on a step's port are only watched: the whole
@@ -231,8 +239,7 @@ func (p *plan) spans(proto knock.Protocol) []span {
 	}
 	var out []span
 	for _, piece := range knock.SplitPorts(ranges, proto) {
-		s := span{PortRange: piece}
-		s.doors = p.openers(s.PortRange)
+		s := span{piece, p.openers(piece)}
 		if n := len(out); n > 0 && int(out[n-1].Last)+1 == int(s.First) && slices.Equal(out[n-1].doors, s.doors) {
 			out[n-1].Last = s.Last
 		} else if len(s.doors) > 0 {

@@ -50,7 +50,7 @@ func printable(s string) string {
 	}, s)
 }
 
-// seconds prints a time as nft does, in the largest unit that loses nothing.
+// nftTime writes a time for nft, in the largest unit that loses nothing.
 func nftTime(d time.Duration) string {
 	if d%time.Second == 0 {
 		return fmt.Sprintf("%ds", d/time.Second)
@@ -63,27 +63,18 @@ func flagMask(m knock.FlagMatch) (mask, value knock.Flags) { return m.Set | m.Cl
 
 // describe says what a door does, for the comments.
 func (d *door) describe() string {
-	var parts []string
 	var names []string
 	for _, s := range d.Sequence {
 		names = append(names, s.String())
 	}
-	parts = append(parts, strings.Join(names, ", ")+" within "+d.Timeout.String())
+	parts := []string{strings.Join(names, ", ") + " within " + d.Timeout.String()}
 	if len(d.Open) > 0 {
-		parts = append(parts, "opens "+d.openList()+d.where()+d.duration())
+		parts = append(parts, "opens "+knock.PortNames(d.Open, ", ")+d.where()+d.duration())
 	}
 	for _, c := range d.closes {
 		parts = append(parts, "closes "+c.Name)
 	}
 	return d.Name + ": " + strings.Join(parts, "; ")
-}
-
-func (d *door) openList() string {
-	var names []string
-	for _, r := range d.Open {
-		names = append(names, r.String())
-	}
-	return strings.Join(names, ", ")
 }
 
 func (d *door) where() string {
