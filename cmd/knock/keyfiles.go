@@ -14,12 +14,12 @@ import (
 	"knockd/internal/spa"
 )
 
-// serverBlock is what root pastes into a shell at the server. It overwrites
+// serverBlock returns what root pastes into a shell at the server. It overwrites
 // nothing, and leaves nothing that knockd -t finds fault with. It has no
 // comments, since not every shell takes them from a terminal.
 func (k *keyPair) serverBlock(c spa.Client) string {
-	files := fmt.Sprintf("/etc/knockd/%s.keys /etc/knockd.conf.d/%s.conf", k.name, k.name)
-	keys, conf, _ := strings.Cut(files, " ")
+	keys, conf := "/etc/knockd/"+k.name+".keys", "/etc/knockd.conf.d/"+k.name+".conf"
+	files := keys + " " + conf
 	lines := []string{
 		"(", "set -e", "umask 077",
 		"for f in " + files + "; do",
@@ -76,8 +76,8 @@ func (k *keyPair) writeFiles(c *call, client spa.Client) (err error) {
 	return nil
 }
 
-// addition is what to add to the text of the configuration so that the profile
-// counts.
+// addition returns what to add to the text of the configuration so that the
+// profile counts.
 func (k *keyPair) addition(c *call, config string, text []byte) (string, error) {
 	before, err := c.LoadConfig()
 	if err != nil {

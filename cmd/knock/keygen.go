@@ -122,7 +122,7 @@ func (k *keyPair) check(c *call) error {
 	return client.CheckHost(k.server)
 }
 
-// defaultName is the server's name, if that may stand everywhere. A phone has a
+// defaultName returns the server's name, if that may stand everywhere. A phone has a
 // door of its own beside it.
 func (k *keyPair) defaultName() string {
 	name := "door"
@@ -140,7 +140,7 @@ func (k *keyPair) ports(separator string) string {
 	return knock.PortNames(knock.PortsOf(k.access), separator)
 }
 
-// text is all that is printed where nothing is written, but the QR code.
+// text returns all that is printed where nothing is written, but the QR code.
 func (k *keyPair) text(c spa.Client) string {
 	keys := c.KeyLines()
 	var b strings.Builder
@@ -153,7 +153,7 @@ func (k *keyPair) text(c spa.Client) string {
 	return b.String()
 }
 
-// door is the section for knockd. A phone does not name its address.
+// door returns the section for knockd. A phone does not name its address.
 func (k *keyPair) door() string {
 	source := "yes"
 	if k.phone {
@@ -162,12 +162,12 @@ func (k *keyPair) door() string {
 	return fmt.Sprintf("[%s]\nspa_key_file = /etc/knockd/%s.keys\nopen = %s\nrequire_source = %s\n", k.name, k.name, k.ports(", "), source)
 }
 
-// profile is the section for knock. It waits for the first TCP port.
+// profile returns the section for knock. It waits for the first TCP port.
 func (k *keyPair) profile() string {
 	text := fmt.Sprintf("[%s]\nhost = %s\nspa_key_file = %s.keys\nspa_access = %s\n", k.name, k.server, k.name, k.ports(","))
 	for _, p := range k.access {
-		if port := p.Ports().String(); strings.HasPrefix(port, "tcp/") {
-			return text + "wait = " + port + "\n"
+		if p.Proto == knock.TCP {
+			return text + "wait = " + p.Ports().String() + "\n"
 		}
 	}
 	return text

@@ -128,7 +128,7 @@ func printPlan(p *plan.Plan, r *report, hosts []netip.Addr) error {
 	return nil
 }
 
-// previewSPA says what would be sent.
+// previewSPA says what the packet would ask for.
 func previewSPA(p *plan.Plan, r *report) {
 	text := "would ask for " + knock.PortNames(knock.PortsOf(p.SPA.Access), ", ")
 	if p.SPA.Timeout > 0 {

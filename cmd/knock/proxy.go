@@ -38,8 +38,7 @@ func runProxy(ctx context.Context, c *call) int {
 	if fdpass {
 		return r.finish(passOn(c.sys, conn))
 	}
-	in, out := c.sys.stdin, c.sys.stdout
-	return r.finish(client.Relay(ctx, conn, in, closer(out)))
+	return r.finish(client.Relay(ctx, conn, c.sys.stdin, closer(c.sys.stdout)))
 }
 
 // proxyOpen returns the connection, or nil after a dry run.
@@ -78,7 +77,8 @@ func passOn(sys system, conn net.Conn) error {
 	return nil
 }
 
-// closer gives a writer that cannot be closed a Close without effect.
+// closer returns a writer with a Close, which for one that cannot be closed has
+// no effect.
 func closer(w io.Writer) io.WriteCloser {
 	if c, ok := w.(io.WriteCloser); ok {
 		return c

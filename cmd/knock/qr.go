@@ -27,7 +27,7 @@ func qrText(text string) (string, error) {
 	return b.String(), nil
 }
 
-// halves is the character whose halves are dark as asked for.
+// halves returns the character whose halves are dark as asked for.
 func halves(upper, lower bool) string {
 	switch {
 	case upper && lower:

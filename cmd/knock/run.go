@@ -15,8 +15,8 @@ type subcommand struct {
 
 // call is what a subcommand is run with.
 type call struct {
-	*options          // those before the word; parse adds those after it
-	sys      system   //
+	*options // those before the word; parse adds those after it
+	sys      system
 	before   []string // the arguments before the word
 	args     []string // those after it
 }

@@ -49,7 +49,7 @@ func runSSH(ctx context.Context, c *call) int {
 		if err := otherProxy(config); err != nil {
 			return c.sys.exit(err)
 		}
-		if err := c.foresee(ctx, config); err != nil {
+		if err := c.precheck(ctx, config); err != nil {
 			c.sys.exit(err)
 			return exitSSH
 		}
@@ -83,9 +83,9 @@ func sshConfig(ctx context.Context, ssh string, args []string) (map[string]strin
 	return config, nil
 }
 
-// foresee finds what knock proxy would stumble over, before ssh adds its own
-// words to that: no profile, no keys, no unused line, a name that nobody knows.
-func (c *call) foresee(ctx context.Context, config map[string]string) error {
+// precheck finds what would stop knock proxy, before ssh adds its own words to
+// that: no profile, no keys, no unused line, a name that nobody knows.
+func (c *call) precheck(ctx context.Context, config map[string]string) error {
 	if config["host"] == "" {
 		return nil // an ssh that does not say it, or was asked for something else
 	}
@@ -93,7 +93,7 @@ func (c *call) foresee(ctx context.Context, config map[string]string) error {
 	if o.Profile == "" {
 		o.Profile = config["host"]
 	}
-	o.Host, o.Stdin, sys.stderr = config["hostname"], strings.NewReader(""), io.Discard // what is to be said knock proxy says
+	o.Host, o.Stdin, sys.stderr = config["hostname"], strings.NewReader(""), io.Discard // knock proxy says what there is to say
 	r := newReport(&o, sys, io.Discard)
 	p, err := o.Make(r)
 	if err != nil {

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"os"
@@ -52,8 +53,8 @@ func (b *builder) authorization() (*spa.Profile, error) {
 	return a, nil
 }
 
-// plainSender settles what fwknop makes by hand: nobody's address is forged, and
-// without that udpraw is udp.
+// plainSender refuses a forged sender, and has udpraw, which is the same as udp
+// without one, sent as udp.
 func (b *builder) plainSender(a *spa.Profile) error {
 	byHand := a.Proto == "udpraw" || a.Proto == "tcpraw" || a.Proto == "icmp"
 	switch {
@@ -75,14 +76,13 @@ func (b *builder) spaProfile(s *SPA) (*spa.Profile, error) {
 	}
 	if prof.SPAKeyFile != "" && s.Stanza == "" {
 		a := prof.SPA
-		client, err := readClient(b, prof.SPAKeyFile, prof.SPAClient)
-		a.Client = client
+		var err error
+		a.Client, err = readClient(b, prof.SPAKeyFile, prof.SPAClient)
 		return &a, err
 	}
-	if len(prof.Sequence) > 0 || prof.SequenceFile != "" || prof.OneTimeFile != "" {
-		if b.said.SPA == nil {
-			return nil, nil
-		}
+	knocks := len(prof.Sequence) > 0 || prof.SequenceFile != "" || prof.OneTimeFile != ""
+	if knocks && b.said.SPA == nil {
+		return nil, nil
 	}
 	return b.rcProfile(s)
 }
@@ -201,31 +201,26 @@ func (s *SPA) override(a *spa.Profile) {
 	if s.Resolve || s.STUN != "" || s.ResolveURL != "" {
 		s.Allow = "resolve"
 	}
-	set(&a.ResolveURL, s.ResolveURL, s.ResolveURL != "")
-	set(&a.Access, s.Access, len(s.Access) > 0)
-	set(&a.Allow, s.Allow, s.Allow != "")
+	if len(s.Access) > 0 {
+		a.Access = s.Access
+	}
+	a.ResolveURL = cmp.Or(s.ResolveURL, a.ResolveURL)
+	a.Allow = cmp.Or(s.Allow, a.Allow)
 	a.Timeout = pick(a.Timeout, s.OpenTime)
-	set(&a.Port, s.Port, s.Port != 0)
-	set(&a.RandomPort, false, s.Port != 0)
-	set(&a.RandomPort, true, s.RandomPort)
-	set(&a.Proto, s.Proto, s.Proto != "")
-	set(&a.SourcePort, s.SourcePort, s.SourcePort != 0)
-	set(&a.NATAccess, s.NATAccess, s.NATAccess != "")
-	set(&a.NATLocal, true, s.NATLocal)
-	set(&a.NATPort, s.NATPort, s.NATPort != 0)
-	set(&a.NATRandom, true, s.NATRandom)
-	set(&a.User, s.User, s.User != "")
-	set(&a.Digest, s.Digest, s.Digest != 0)
+	a.RandomPort = s.RandomPort || a.RandomPort && s.Port == 0
+	a.Port = cmp.Or(s.Port, a.Port)
+	a.Proto = cmp.Or(s.Proto, a.Proto)
+	a.SourcePort = cmp.Or(s.SourcePort, a.SourcePort)
+	a.NATAccess = cmp.Or(s.NATAccess, a.NATAccess)
+	a.NATLocal = s.NATLocal || a.NATLocal
+	a.NATPort = cmp.Or(s.NATPort, a.NATPort)
+	a.NATRandom = s.NATRandom || a.NATRandom
+	a.User = cmp.Or(s.User, a.User)
+	a.Digest = cmp.Or(s.Digest, a.Digest)
 	a.TimeOffset = pick(a.TimeOffset, s.Offset)
 }
 
-func set[T any](to *T, v T, given bool) {
-	if given {
-		*to = v
-	}
-}
-
-// userName is the name in the packet: the first of fwknop's sources that a
+// userName returns the name in the packet: the first of fwknop's sources that a
 // server would take.
 func (q *Request) userName() string {
 	login := ""

@@ -19,11 +19,11 @@ type Plan struct {
 	Section string     // of the configuration, with its file, if that names the host
 	Other   netip.Addr // of the other family, where no knock goes
 	Pace    client.Pace
-	Steps   []knock.Step // without these:
-	OneTime string       // a file
-	SPA     *spa.Profile // a packet in place of all of these
-	SPAIPv6 bool
-	Wait    uint16 // 0: do not wait
+	Steps   []knock.Step // one of these three: a sequence,
+	OneTime string       // a file of one-time sequences,
+	SPA     *spa.Profile // or a packet
+	SPAIPv6 bool         // which may go over IPv6
+	Wait    uint16       // 0: do not wait
 	Timeout time.Duration
 	Retry   int
 
@@ -82,7 +82,7 @@ func (b *builder) fill() {
 	p.Pace.Interface = pick(prof.Interface, q.Interface)
 }
 
-// secret finds out what to show the server: a packet or a sequence.
+// secret finds out what the server is to see: a packet or a sequence.
 func (b *builder) secret() (err error) {
 	if len(b.said.Ports) == 0 && !filled(b.said.SequenceFile) && !filled(b.said.OneTime) {
 		if b.plan.SPA, err = b.authorization(); b.plan.SPA != nil || err != nil {

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -52,7 +53,7 @@ type SPA struct {
 	IPv6             bool
 }
 
-// Reporter is told what is not in the way, and what is sent.
+// Reporter takes warnings, and what is sent.
 type Reporter interface {
 	Warn(text, hint string)
 	Hit(netip.Addr, knock.Step)
@@ -137,10 +138,7 @@ func (q *Request) FindProfile(r Reporter) (profile.Profile, error) {
 		return profile.Profile{}, err
 	}
 	warnExposed(r, q.ConfigFile())
-	name := q.Profile
-	if name == "" {
-		name = q.Host
-	}
+	name := cmp.Or(q.Profile, q.Host)
 	prof, ok := config.Find(name)
 	if !ok && q.Profile != "" {
 		return prof, mistakef(fmt.Sprintf("write a section [%s] into %s; knock profiles lists those that are there", name, q.ConfigName()), "no profile %s", name)
@@ -163,15 +161,10 @@ func (q *Request) elsewhere(prof profile.Profile) bool {
 
 // hostOf returns the name to look up.
 func (q *Request) hostOf(prof profile.Profile) string {
-	switch {
-	case q.elsewhere(prof):
-		return q.Host
-	case prof.Host != "":
-		return prof.Host
-	case q.Host != "":
+	if q.elsewhere(prof) {
 		return q.Host
 	}
-	return q.Profile
+	return cmp.Or(prof.Host, q.Host, q.Profile)
 }
 
 // family returns the address family asked for. As in knock 0.8, -6 wins over
