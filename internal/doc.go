@@ -102,8 +102,10 @@
 //     nft/doc.go.
 //   - A way for a message to arrive: spa/transport.go, the switch in spa/door.go, its word in config/types.go,
 //     engine/keys.go, and client/spa.go for the sender.
-//   - A place that log lines go to: a Sink in eventlog, cmd/knockd/outputs.go, and the row in config that asks for it.
-//   - A kind of event: a type with its words in event, and its line in the table of event's test.
+//   - A place that events go to: a Sink in eventlog, its word for Log in config/types.go, and its line in the map of
+//     cmd/knockd/outputs.go.
+//   - A kind of event: a type with its words in event, its keyword in event/keyword.go, and its line in the table of
+//     event's test.
 //   - A backend of rulesets without a daemon: a file in ruleset, and its line in ruleset/backend.go.
 //
 // # What always holds

@@ -48,7 +48,7 @@ var ownOptions = []key[*Config]{
 		is(facts{spelled: "LogFailures", doc: "whether failed attempts are logged"}),
 	parsed(func(c *Config) *LogFormat { return &c.LogFormat }, wordOf(LogClassic, LogJSON), "logformat").
 		is(facts{spelled: "LogFormat", doc: "how the log file is written: classic, or json for programs"}),
-	parsed(func(c *Config) *[]LogSink { return &c.Log }, list(wordOf(LogJournald)), "log").
+	parsed(func(c *Config) *[]LogSink { return &c.Log }, list(wordOf(logSinks...)), "log").
 		is(facts{spelled: "Log", follow: listComment, doc: "where events go beside the log file: journald"}),
 	parsed(func(c *Config) *SyslogFormat { return &c.SyslogFormat }, wordOf(SyslogClassic, SyslogRFC5424), "syslogformat").
 		is(facts{spelled: "SyslogFormat", doc: "how lines to syslog are written: classic, or rfc5424"}),

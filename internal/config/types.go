@@ -42,6 +42,8 @@ type LogSink string
 // The sinks: systemd's journal in its own protocol.
 const LogJournald LogSink = "journald"
 
+var logSinks = []LogSink{LogJournald}
+
 // NftMode is how native doors work with the firewall.
 type NftMode string
 
