@@ -3,6 +3,7 @@
 package show
 
 import (
+	"net/netip"
 	"strings"
 	"time"
 
@@ -60,10 +61,13 @@ func joined[T any](list []T, text func(T) string) string {
 	return strings.Join(texts, ", ")
 }
 
+// address names an address, whose zone can be any text.
+func address(a netip.Addr) string { return cli.Printable(a.String()) }
+
 // who names an address and, if it is known, its host.
-func who(address, host string) string {
+func who(a netip.Addr, host string) string {
 	if host == "" {
-		return address
+		return address(a)
 	}
-	return address + " (" + cli.Printable(host) + ")"
+	return address(a) + " (" + cli.Printable(host) + ")"
 }

@@ -44,8 +44,8 @@ func lasts(v *control.Visit) bool { return v.Closed.IsZero() && v.Why == "" }
 
 func (p *Page) visit(v *control.Visit) []string {
 	whom := cli.Printable(v.For)
-	if address := v.Address.String(); address != v.For {
-		whom += " (" + address + ")"
+	if v.Address.String() != v.For {
+		whom += " (" + address(v.Address) + ")"
 	}
 	if v.Host != "" {
 		whom += " " + cli.Printable(v.Host)

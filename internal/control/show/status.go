@@ -3,7 +3,6 @@ package show
 import (
 	"cmp"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -132,7 +131,7 @@ func (w *writer) listening(i *control.ListenedOn) {
 		w.field("waiting", w.Style.Odd("it is not there"))
 		return
 	}
-	w.field("addresses", joined(i.Addresses, netip.Addr.String))
+	w.field("addresses", joined(i.Addresses, address))
 	w.field("listening", "since "+cli.Duration(w.Now.Sub(i.Since)))
 }
 
@@ -189,7 +188,7 @@ func (w *writer) door(d *door) {
 	if len(d.attempts) > 0 {
 		w.field("attempts in progress", fmt.Sprint(len(d.attempts)))
 		for _, a := range d.attempts[:w.most(len(d.attempts))] {
-			w.line(fmt.Sprintf("%v: stage %d of %d, %s left", a.Address, a.Stage, a.Stages, cli.Duration(a.Expires.Sub(w.Now))))
+			w.line(fmt.Sprintf("%s: stage %d of %d, %s left", address(a.Address), a.Stage, a.Stages, cli.Duration(a.Expires.Sub(w.Now))))
 		}
 		w.more(len(d.attempts) - w.most(len(d.attempts)))
 	}
@@ -240,8 +239,8 @@ func (w *writer) people(list []control.Opening, current int) {
 
 func (w *writer) opening(o *control.Opening) string {
 	text := w.Style.Bold(cli.Printable(o.For))
-	if address := o.Address.String(); address != o.For {
-		text += " for " + who(address, o.Host)
+	if o.Address.String() != o.For {
+		text += " for " + who(o.Address, o.Host)
 	} else if o.Host != "" {
 		text += " (" + cli.Printable(o.Host) + ")"
 	}
@@ -250,7 +249,7 @@ func (w *writer) opening(o *control.Opening) string {
 	}
 	switch {
 	case o.State != control.StateOpen:
-		text += ": " + o.State
+		text += ": " + cli.Printable(o.State)
 	case o.Left == nil:
 		text += ": until it is closed by hand"
 	default:
@@ -269,7 +268,7 @@ func (p *Page) by(by, client string, uid *uint32) string {
 	case by == control.ByMessage:
 		return "client " + cli.Printable(client)
 	}
-	return by
+	return cli.Printable(by)
 }
 
 // gone writes who is in by doors that are no longer there, or of which nothing

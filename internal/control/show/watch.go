@@ -3,6 +3,7 @@ package show
 import (
 	"fmt"
 	"io"
+	"net/netip"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -24,7 +25,10 @@ type Lines struct {
 }
 
 // way is a knocker on the way through a door.
-type way struct{ door, address string }
+type way struct {
+	door    string
+	address netip.Addr
+}
 
 // maxWays bounds how many knockers' lines are remembered.
 const maxWays = 1000
@@ -34,7 +38,7 @@ func (l *Lines) Event(e *control.Event) error {
 	if l.Columns == 0 {
 		return l.plain(e)
 	}
-	k := way{e.Door, e.Address.String()}
+	k := way{e.Door, e.Address}
 	before := l.ways[k]
 	now, ok := before.with(k, e)
 	if !ok {
@@ -115,7 +119,7 @@ func (p progress) last(text string) (progress, bool) {
 // opened says what has opened.
 func opened(k way, e *control.Event) string {
 	text := "opened " + cli.Printable(e.What)
-	if e.For != "" && e.For != k.address {
+	if e.For != "" && e.For != k.address.String() {
 		text += " for " + cli.Printable(e.For)
 	}
 	if e.Timeout > 0 {
@@ -147,7 +151,7 @@ func (l *Lines) fitted(k way, host, text string) string {
 	room := l.Columns - len(time.TimeOnly) - 2
 	begin := who(k.address, host) + ": " + cli.Printable(k.door) + ": "
 	if host != "" && room-utf8.RuneCountInString(begin) < leastRoom {
-		begin = k.address + ": " + cli.Printable(k.door) + ": "
+		begin = address(k.address) + ": " + cli.Printable(k.door) + ": "
 	}
 	left := max(room-utf8.RuneCountInString(begin), leastRoom)
 	if runes := []rune(text); len(runes) > left {
