@@ -52,9 +52,9 @@ func (i *Import) general(s server) {
 	}
 }
 
-func (d Door) get(key string) string {
+func (d Door) get(name string) string {
 	for _, s := range d.Settings {
-		if s.Key == key {
+		if s.Name == name {
 			return s.Value
 		}
 	}
@@ -81,11 +81,11 @@ func splitStanzas(i *Import, vars []variable) (stanzas [][]variable) {
 // stanza is one stanza on its way to a door.
 type stanza struct {
 	*Import
-	r    *reader
-	srv  server
-	door Door
-	vars map[string]variable // of a name given twice the last
-	dead string              // why it cannot become a door
+	r        *reader
+	srv      server
+	door     Door
+	vars     map[string]variable // of a name given twice the last
+	rejected string              // why it cannot become a door
 }
 
 func (i *Import) stanza(r *reader, srv server, name string, vars []variable) {
@@ -109,10 +109,10 @@ func (i *Import) stanza(r *reader, srv server, name string, vars []variable) {
 	s.cycle()
 	s.nat()
 	s.leftovers()
-	if s.dead != "" {
+	if s.rejected != "" {
 		notes := slices.DeleteFunc(i.Notes[before:], func(n Note) bool { return n.Kind != Lost })
 		i.Notes = i.Notes[:before+len(notes)]
-		i.note(Lost, s.door.Place, "the stanza becomes no door: %s", s.dead)
+		i.note(Lost, s.door.Place, "the stanza becomes no door: %s", s.rejected)
 		return
 	}
 	i.Doors = append(i.Doors, s.door)
@@ -130,13 +130,14 @@ func (s *stanza) value(name string) (string, Place, bool) {
 	return strings.TrimRight(v.value, " \t"), v.at, ok
 }
 
-func (s *stanza) set(key, value string) {
-	s.door.Settings = append(s.door.Settings, Setting{key, value})
+func (s *stanza) set(name, value string) {
+	s.door.Settings = append(s.door.Settings, Setting{name, value})
 }
 
-func (s *stanza) die(why string) {
-	if s.dead == "" {
-		s.dead = why
+// reject has the stanza become no door.
+func (s *stanza) reject(why string) {
+	if s.rejected == "" {
+		s.rejected = why
 	}
 }
 
@@ -198,7 +199,7 @@ func (s *stanza) networks(name string) string {
 		p, rest, err := network(item)
 		switch {
 		case err == errMask:
-			s.die(fmt.Sprintf("%s: %q: %v", name, item, err))
+			s.reject(fmt.Sprintf("%s: %q: %v", name, item, err))
 			continue
 		case err != nil:
 			s.r.fault(at, "%s: %q: %w", name, item, err)
@@ -234,18 +235,6 @@ func network(item string) (text, rest string, err error) {
 		return "", "", errMask
 	}
 	return "", "", errNetwork
-}
-
-func maskBits(m [4]byte) (int, error) {
-	n := uint32(m[0])<<24 | uint32(m[1])<<16 | uint32(m[2])<<8 | uint32(m[3])
-	bits := 0
-	for ; n&(1<<31) != 0; n <<= 1 {
-		bits++
-	}
-	if n != 0 {
-		return 0, errNetwork
-	}
-	return bits, nil
 }
 
 func (s *stanza) times() {

@@ -45,8 +45,8 @@ type Note struct {
 	Text  string // begins with what it is about
 }
 
-// Setting is KEY = VALUE of a configuration.
-type Setting struct{ Key, Value string }
+// Setting is NAME = VALUE of a configuration.
+type Setting struct{ Name, Value string }
 
 // Door is what becomes of a stanza.
 type Door struct {
@@ -63,7 +63,7 @@ type Import struct {
 	Notes   []Note
 }
 
-// KeyFile is the path of a door's key file.
+// KeyFile returns the path of a door's key file.
 func (d Door) KeyFile(dir string) string {
 	return strings.TrimSuffix(dir, "/") + "/" + d.Name + ".keys"
 }
@@ -85,7 +85,7 @@ func (i *Import) Config(dir string) string {
 
 func writeSettings(s *strings.Builder, all []Setting) {
 	for _, x := range all {
-		fmt.Fprintf(s, "%-15s = %s\n", x.Key, x.Value)
+		fmt.Fprintf(s, "%-15s = %s\n", x.Name, x.Value)
 	}
 }
 

@@ -3,6 +3,7 @@ package fwknop
 import (
 	"encoding/binary"
 	"math"
+	"net"
 	"net/netip"
 	"regexp"
 	"strconv"
@@ -95,8 +96,8 @@ func readBits(text string) (bits int, rest string, ok bool) {
 	if !ok || len(text) > longestMask {
 		return 0, rest, false
 	}
-	bits, err := maskBits(mask.As4())
-	return bits, rest, err == nil && bits > 0
+	bits, _ = net.IPMask(mask.AsSlice()).Size() // 0 if a zero stands before a one
+	return bits, rest, bits > 0
 }
 
 var usDate = regexp.MustCompile(`^\s*([0-9]{1,2})/\s*([0-9]{1,2})/\s*([0-9]{1,4})(.*)$`)

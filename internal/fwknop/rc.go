@@ -109,7 +109,9 @@ func (rc *RC) Profile(name string) (spa.Profile, error) {
 		for _, s := range rc.stanzas {
 			if strings.EqualFold(s.name, want) {
 				found = found || want == name
-				r.setAll(s.vars)
+				for _, v := range s.vars {
+					r.set(v)
+				}
 			}
 		}
 	}
@@ -144,12 +146,6 @@ var rcIgnored = map[string]bool{
 	"GPG_NO_SIGNING_PW": true, "USE_GPG_AGENT": true,
 }
 
-func (r *rcReader) setAll(vars []rcVariable) {
-	for _, v := range vars {
-		r.set(v)
-	}
-}
-
 func (r *rcReader) set(v rcVariable) {
 	if rcIgnored[v.name] {
 		r.Ignored = append(r.Ignored, fmt.Sprintf("%s:%d: %s", r.file, v.line, v.name))
@@ -165,7 +161,8 @@ func (r *rcReader) set(v rcVariable) {
 	}
 }
 
-// finish settles keys and clock: of a raw and a base64 one fwknop takes the raw one.
+// finish chooses keys and clock: of a raw and a base64 key fwknop takes the raw
+// one.
 func (r *rcReader) finish() {
 	r.Client.Key, r.Client.HMACKey = r.enc, r.encMAC
 	// An offset into the past counts before one into the future, as in fwknop.
@@ -266,8 +263,8 @@ func rcKey(to *[]byte, key []byte, limit int) error {
 
 var errOffset = errors.New("must be a number, - before it for the past, with s, min, h or d behind it if not seconds")
 
-// parseOffset reads a time offset: seconds, or with a unit that fwknop knows by
-// its first letter, a minus before it for the past.
+// parseOffset reads a time offset: seconds, or a number with a unit, which fwknop
+// knows by its first letter; a minus before it stands for the past.
 func parseOffset(s string) (time.Duration, error) {
 	number, minus := strings.CutPrefix(strings.ToLower(s), "-")
 	digits := strings.TrimRight(number, "abcdefghijklmnopqrstuvwxyz")

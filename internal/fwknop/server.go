@@ -24,9 +24,9 @@ type server struct {
 
 var udpPort = regexp.MustCompile(`^udp (?:dst )?port ([0-9]{1,5})$`)
 
-// serverQuiet are variables whose work knockd does in its own way, so that
+// serverIgnored are variables whose work knockd does in its own way, so that
 // nobody misses them.
-var serverQuiet = words("PCAP_DISPATCH_COUNT PCAP_LOOP_SLEEP MAX_SNIFF_BYTES ENABLE_PCAP_PROMISC EXIT_AT_INTF_DOWN UDPSERV_SELECT_TIMEOUT RULES_CHECK_THRESHOLD " +
+var serverIgnored = words("PCAP_DISPATCH_COUNT PCAP_LOOP_SLEEP MAX_SNIFF_BYTES ENABLE_PCAP_PROMISC EXIT_AT_INTF_DOWN UDPSERV_SELECT_TIMEOUT RULES_CHECK_THRESHOLD " +
 	"FWKNOP_RUN_DIR FWKNOP_CONF_DIR FWKNOP_PID_FILE ACCESS_FILE VERBOSE CMD_EXEC_TIMEOUT FLUSH_IPT_AT_INIT FIREWALL_EXE IPT_EXE GPG_HOME_DIR GPG_EXE SUDO_EXE " +
 	"LOCALE ALLOW_LEGACY_ACCESS_REQUESTS ENABLE_IPT_COMMENT_CHECK FIREWD_EXE")
 
@@ -51,13 +51,12 @@ func (i *Import) readServer(r *reader, path string) server {
 	vars := r.vars
 	r.vars = nil
 	last := map[string]variable{}
-	for _, v := range vars {
-		v.value = strings.TrimSpace(v.value)
-		last[v.name] = v
+	for i := range vars {
+		vars[i].value = strings.TrimSpace(vars[i].value)
+		last[vars[i].name] = vars[i]
 	}
 	udpServer := yes(last["ENABLE_UDP_SERVER"].value)
 	for _, v := range vars {
-		v.value = strings.TrimSpace(v.value)
 		if last[v.name] == v {
 			i.serverVar(&s, v, udpServer)
 		}
@@ -68,7 +67,7 @@ func (i *Import) readServer(r *reader, path string) server {
 func (i *Import) serverVar(s *server, v variable, udpServer bool) {
 	on := yes(v.value)
 	switch {
-	case serverQuiet[v.name]:
+	case serverIgnored[v.name]:
 	case strings.HasPrefix(v.name, "ENABLE_") && !on && v.name != "ENABLE_SPA_PACKET_AGING" && v.name != "ENABLE_DIGEST_PERSISTENCE" && v.name != "ENABLE_NAT_DNS":
 	case v.name == "PCAP_INTF":
 		if !udpServer {

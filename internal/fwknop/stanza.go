@@ -18,8 +18,8 @@ func (s *stanza) keys() {
 	hmac, hasHMAC := s.key("HMAC_KEY", spa.MaxHMACKey)
 	if key == nil {
 		if s.gpg() {
-			s.die("it has GPG keys only, and GPG is not supported")
-		} else if !s.refused("KEY") {
+			s.reject("it has GPG keys only, and GPG is not supported")
+		} else if !s.names("KEY") {
 			s.r.fault(s.door.Place, "the stanza has neither KEY nor GPG keys")
 		}
 		return
@@ -49,8 +49,8 @@ func (s *stanza) gpg() bool {
 	return false
 }
 
-// refused reports whether a key is there that was reported already.
-func (s *stanza) refused(name string) bool {
+// names reports whether the stanza has a key, be it one that was reported.
+func (s *stanza) names(name string) bool {
 	_, raw := s.vars[name]
 	_, enc := s.vars[name+"_BASE64"]
 	return raw || enc
@@ -83,7 +83,7 @@ func (s *stanza) key(name string, limit int) ([]byte, bool) {
 		return nil, false
 	}
 	if len(key) == 0 || len(key) > limit {
-		s.die(fmt.Sprintf("%s has %d octets, and packets take 1 to %d; fwknopd refused them all", name, len(key), limit))
+		s.reject(fmt.Sprintf("%s has %d octets, and packets take 1 to %d; fwknopd refused them all", name, len(key), limit))
 		return nil, true
 	}
 	return key, true
@@ -113,7 +113,7 @@ func (s *stanza) mode(hmac bool) string {
 		return "ENCRYPTION_MODE: legacy\n"
 	default:
 		s.note(Lost, at, "ENCRYPTION_MODE %s: only CBC and legacy are supported", v)
-		s.die("its encryption mode is not supported")
+		s.reject("its encryption mode is not supported")
 	}
 	return ""
 }
@@ -123,20 +123,20 @@ const allPorts = "tcp/1-65535, udp/1-65535"
 // ports says what may be asked for. The firewall opens it, or with a command
 // cycle the command alone.
 func (s *stanza) ports() {
-	key := "open"
+	name := "open"
 	if _, _, cycle := s.value("CMD_CYCLE_OPEN"); cycle {
-		key = "allow_ports"
+		name = "allow_ports"
 	}
 	open, at, ok := s.portList("OPEN_PORTS")
 	switch {
 	case !ok:
-		s.set(key, allPorts)
-		s.note(Changed, s.door.Place, "no OPEN_PORTS: as in fwknopd a client may ask for any port; name those that are meant in %s", key)
+		s.set(name, allPorts)
+		s.note(Changed, s.door.Place, "no OPEN_PORTS: as in fwknopd a client may ask for any port; name those that are meant in %s", name)
 	case len(open) == 0:
 		s.note(Lost, at, "OPEN_PORTS: no port of it can be asked for, so fwknopd never opened one")
-		s.die("it never opened a port")
+		s.reject("it never opened a port")
 	default:
-		s.set(key, strings.Join(open, ", "))
+		s.set(name, strings.Join(open, ", "))
 	}
 	if deny, _, ok := s.portList("RESTRICT_PORTS"); ok && len(deny) > 0 {
 		s.set("deny_ports", strings.Join(deny, ", "))
@@ -177,25 +177,22 @@ func (s *stanza) portList(name string) (ports []string, at Place, ok bool) {
 	return ports, at, true
 }
 
-// readPort reads PROTOCOL/PORT as fwknopd does, and what stands behind it. Port 0
-// is the zero Port.
+// readPort reads PROTOCOL/PORT as fwknopd does, and what stands behind it. For
+// port 0 it returns the zero Step.
 func readPort(item string) (p knock.Step, rest string, err error) {
 	proto, number, cut := strings.Cut(strings.TrimLeft(item, " \t"), "/")
-	proto = strings.ToLower(proto)
+	known := false
+	p.Proto, known = knock.ParseProtocol(proto)
 	n, rest := readNumber(number)
 	switch {
-	case !cut || proto != "tcp" && proto != "udp":
+	case !cut || !known:
 		return p, "", fmt.Errorf("%q: must be written tcp/N or udp/N", strings.TrimSpace(item))
 	case n < 0 || n > math.MaxUint16:
 		return p, "", fmt.Errorf("%q: must be a port from 0 to 65535", strings.TrimSpace(item))
 	case n == 0:
-		return p, rest, nil
+		return knock.Step{}, rest, nil
 	}
-	one, err := spa.ParsePorts(fmt.Sprintf("%s/%d", proto, n))
-	if err != nil {
-		return p, "", err
-	}
-	return one[0], rest, nil
+	return knock.Step{Proto: p.Proto, Port: uint16(n)}, rest, nil
 }
 
 // cycle turns a command cycle into start and stop command.
@@ -210,7 +207,7 @@ func (s *stanza) cycle() {
 	}
 	none, ran := isNone(closing)
 	if nothing, _ := isNone(open); nothing {
-		s.die("CMD_CYCLE_OPEN " + open + " is no command, so it never opened anything")
+		s.reject("CMD_CYCLE_OPEN " + open + " is no command, so it never opened anything")
 	}
 	_, _, timed := s.value("CMD_CYCLE_TIMER")
 	switch {
@@ -293,7 +290,7 @@ func (s *stanza) leftovers() {
 		}
 		s.note(Lost, at, "%s: where NAT leads is the client's word within nat_allow, and nobody else's", name)
 		if name == "FORCE_NAT" {
-			s.die("FORCE_NAT has no counterpart: a client that asks for a port would reach this host in place of the one behind it")
+			s.reject("FORCE_NAT has no counterpart: a client that asks for a port would reach this host in place of the one behind it")
 		}
 	}
 }
