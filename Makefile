@@ -130,7 +130,7 @@ test-fresh: needs-go
 # Beside the host firewalls of Debian's packages; installs ufw and firewalld.
 test-firewalls: needs-go
 	KNOCKD_TEST_FIREWALLS=1 sh .ci/deps
-	KNOCKD_TEST_FIREWALLS=1 $(go) test -timeout 30m -run 'Firewall|Coexist' -v ./internal/nft ./internal/livetest
+	KNOCKD_TEST_FIREWALLS=1 $(go) test -timeout 30m -run 'Firewall|Coexist' -v ./internal/nft/... ./internal/livetest
 
 # What is too long for every day: more random doors, traces, changes and hits.
 test-long: needs-go deps

@@ -148,7 +148,8 @@ func (o *initOptions) carryOut(w *world, plan *setup.Plan) (err error) {
 			return err
 		}
 	}
-	out, others, path := w.stdout, -1, plan.Path
+	out, others := w.stdout, -1
+	var path string
 	switch o.output {
 	case stdoutName:
 		out = w.stderr

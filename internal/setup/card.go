@@ -30,8 +30,8 @@ func (p *Plan) card() card {
 		title:  "Rescue card of " + p.host.Name,
 		secret: "Secret: whoever reads this can knock. Keep it where you keep keys.",
 		facts: []string{
-			fmt.Sprintf("Door [%s] of %s opens %s for %.0f seconds.", p.Name, p.Path, p.opens(), openTime.Seconds()),
-			fmt.Sprintf("Four TCP packets open it, in this order, within %.0f seconds, and to no other port on the way:", knock.DefaultTimeout.Seconds()),
+			fmt.Sprintf("Door [%s] of %s opens %s for %.0f seconds", p.Name, p.Path, p.opens(), openTime.Seconds()),
+			fmt.Sprintf("to four TCP packets within %.0f seconds, in this order, with no other port between:", knock.DefaultTimeout.Seconds()),
 		},
 	}
 	through := []string{}
@@ -86,11 +86,14 @@ func (p *Plan) CardSVG() (string, error) {
 		return "", fmt.Errorf("draw the code of the rescue card: %w", err)
 	}
 	var body strings.Builder
-	y, width := 46, 2*margin+560
+	y, width, beside := 46, 2*margin+560, 0
 	line := func(class, text string, x, height int) {
 		fmt.Fprintf(&body, "  <text class=\"%s\" x=\"%d\" y=\"%d\" xml:space=\"preserve\">%s</text>\n", class, x, y, escape(text))
+		end := x + margin + int(float64(len([]rune(text)))*charWidth)
+		if width = max(width, end); y < margin+qrSide+height {
+			beside = max(beside, end)
+		}
 		y += height
-		width = max(width, x+margin+int(float64(len([]rune(text)))*charWidth))
 	}
 	line("title", c.title, margin, 24)
 	line("secret", c.secret, margin, 30)
@@ -101,7 +104,7 @@ func (p *Plan) CardSVG() (string, error) {
 	x := margin
 	for i, port := range p.ports() {
 		fmt.Fprintf(&body, "  <text class=\"step\" x=\"%d\" y=\"%d\">%d</text>\n  <text class=\"port\" x=\"%d\" y=\"%d\">%s</text>\n", x, y-3, i+1, x+16, y, port)
-		x += 104
+		x += 116
 	}
 	y += 38
 	for _, s := range c.sections {
@@ -111,7 +114,7 @@ func (p *Plan) CardSVG() (string, error) {
 		}
 		y += 14
 	}
-	width += qrSide / 4 // what is beside the code is short
+	width = max(width, beside+qrSide+margin)
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %[1]d %[2]d" width="%[1]d" height="%[2]d" font-family="Helvetica, Arial, sans-serif" font-size="13" role="img" aria-labelledby="title">
   <title id="title">%[3]s</title>
