@@ -58,6 +58,10 @@ func initHost(ctx context.Context, w *world, args []string) error {
 	if !host.Listens(o.Port) {
 		w.speaker().Warn(fmt.Sprintf("nothing listens on tcp/%d", o.Port), "name the service's port: knockctl init --port PORT")
 	}
+	if names := plan.Overridden(before); names != nil {
+		w.speaker().Warn(fmt.Sprintf("the commands of %s open nothing behind the guard of tcp/%d: who knocks there has to knock at [%s]",
+			strings.Join(names, ", "), o.Port, o.Name), "")
+	}
 	return o.carryOut(w, plan)
 }
 

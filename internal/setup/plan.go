@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -122,6 +123,21 @@ func (p *Plan) waits() bool {
 // hook input.
 func (p *Plan) forwarded() bool {
 	return p.host.Reach[0].Forwarded || p.host.Reach[1].Forwarded
+}
+
+// Overridden are the doors of a configuration whose commands speak of the port,
+// as far as their words tell: behind the guard they open nothing any more.
+func (p *Plan) Overridden(before *config.Config) (names []string) {
+	if p.Mode != config.NftGuard {
+		return nil
+	}
+	port := regexp.MustCompile(fmt.Sprintf(`\b%d\b`, p.Port))
+	for _, d := range before.Doors {
+		if port.MatchString(d.StartCommand) || port.MatchString(d.StartCommand6) {
+			names = append(names, "["+d.Name+"]")
+		}
+	}
+	return names
 }
 
 // text writes the configuration.

@@ -226,6 +226,22 @@ func TestListen(t *testing.T) {
 	}
 }
 
+// TestOverridden: doors with commands for a port that the guard closes.
+func TestOverridden(t *testing.T) {
+	const before = "[a]\nsequence = 1\ncommand = iptables -I INPUT -s %IP% -p tcp --dport 22 -j ACCEPT\n" +
+		"[b]\nsequence = 2\ncommand = iptables -I INPUT -s %IP% -p tcp --dport 2200 -j ACCEPT\n[c]\nsequence = 3\ncommand = true\ncommand_6 = ip6tables --dport=22\n"
+	drops := dropped("ip", "filter", "INPUT")
+	for host, want := range map[*Host]string{box(None, open, open): "[[a] [c]]", box(Iptables, drops, drops): "[]"} {
+		p, err := plan(t, host, Ask{}, before)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(p.Overridden(parse(t, before))); got != want {
+			t.Errorf("%s: %s, want %s", p.Mode, got, want)
+		}
+	}
+}
+
 // TestForwarded: what never comes to the hook input is guarded before.
 func TestForwarded(t *testing.T) {
 	p, err := plan(t, box(Nftables, forwarded, open), Ask{Port: 443, Name: "web"}, "")

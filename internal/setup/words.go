@@ -26,24 +26,32 @@ func (p *Plan) Report(wrote string, others int) string {
 	for _, rule := range p.Rules() {
 		lines = append(lines, "    "+rule)
 	}
-	untouched := "the firewall's rules"
-	if p.host.Firewall == None {
-		untouched = "the firewall, there is none"
-	}
+	var untouched []string
 	if p.Exists {
-		untouched = p.File + ", " + untouched
+		untouched = append(untouched, p.File)
 	}
+	if p.host.Firewall != None || p.host.Unexamined {
+		untouched = append(untouched, "the firewall's rules")
+	}
+	untouched = append(untouched, "the service and its sessions")
 	checked := "no faults, warnings or advice"
 	switch {
 	case others < 0:
 		checked = "by itself it has " + checked
 	case others > 0:
-		checked = fmt.Sprintf("no faults; about what was there before knockd -t has %d lines to say", others)
+		checked = fmt.Sprintf("no faults; what was there before has %s", counted(others, "warning or advice", "warnings and advice"))
 	}
 	lines = append(lines,
-		"not touched: "+untouched+", the service and its sessions; nothing is started, and nothing closed yet",
+		"not touched: "+strings.Join(untouched, ", ")+"; nothing is started, and nothing closed yet",
 		"checked as by knockd -t: "+checked)
 	return strings.Join(lines, "\n") + "\n"
+}
+
+func counted(n int, one, more string) string {
+	if n == 1 {
+		return "one " + one
+	}
+	return fmt.Sprintf("%d %s", n, more)
 }
 
 // where names what is listened on.
