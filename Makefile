@@ -37,7 +37,8 @@ build: needs-go
 	@mkdir -p bin
 	$(BUILD) ./cmd/...
 
-# Copies what was built and builds nothing, so that root needs no Go. Without
+# Brings no /etc/knockd.conf: sequences that everybody has would be in it;
+# knockctl init makes one. Copies what was built and builds nothing, so that root needs no Go. Without
 # DESTDIR systemd is told of the units; what runs goes on running.
 install:
 	@for name in $(COMMANDS); do test -x bin/$$name || \
@@ -56,8 +57,7 @@ install:
 		install -D -m 644 configs/$$name.fish $(SHARE)/fish/vendor_completions.d/$$name.fish || exit 1; \
 	done
 	install -D -m 644 configs/knock.sh $(DOC)/knock.sh
-	install -D -m 644 configs/wake-on-connect.conf $(DOC)/wake-on-connect.conf
-	$(KEEP) 600 configs/knockd.conf $(DESTDIR)/etc/knockd.conf
+	for example in configs/*.conf; do install -D -m 644 $$example $(DOC)/$${example##*/} || exit 1; done
 	$(KEEP) 644 configs/knockd.default $(DESTDIR)/etc/default/knockd
 	$(KEEP) 644 configs/knockd.logrotate $(DESTDIR)/etc/logrotate.d/knockd
 	for file in $(READ); do install -D -m 644 $$file $(DOC)/$$file || exit 1; done
@@ -72,7 +72,7 @@ uninstall:
 	for unit in configs/*.service; do rm -f $(UNITS)/$${unit##*/}; done
 	for name in $(COMMANDS); do rm -f $(SHARE)/bash-completion/completions/$$name $(ZSH)/_$$name \
 		$(SHARE)/fish/vendor_completions.d/$$name.fish; done
-	rm -f $(DOC)/knock.sh $(DOC)/wake-on-connect.conf $(addprefix $(DOC)/,$(READ))
+	rm -f $(DOC)/knock.sh $(addprefix $(DOC)/,$(notdir $(wildcard configs/*.conf))) $(addprefix $(DOC)/,$(READ))
 	rmdir $(DOC)/configs $(DOC)/testdata $(DOC) 2>/dev/null || true
 	@test -n "$(DESTDIR)" || sh configs/changeover left $(PREFIX)
 

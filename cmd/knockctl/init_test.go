@@ -27,7 +27,7 @@ func onBox(t *testing.T, h *nettest.Host, words ...string) (s nettest.Session) {
 	t.Helper()
 	err := h.Do(func() error {
 		var stdout, stderr bytes.Buffer
-		s.Code = run(t.Context(), words, &world{strings.NewReader(""), &stdout, &stderr, execute})
+		s.Code = run(t.Context(), words, &world{stdin: strings.NewReader(""), stdout: &stdout, stderr: &stderr, run: execute, getenv: os.Getenv})
 		s.Stdout, s.Stderr = stdout.String(), stderr.String()
 		return nil
 	})
@@ -49,7 +49,7 @@ func TestInit(t *testing.T) {
 			return onBox(t, newBox(t), words[1:]...)
 		},
 		Mask: func(text string) string { return fourPorts.ReplaceAllString(text, "A${1}B${2}C${3}D") },
-	}.Compare(t, "testdata/init*.txtar")
+	}.Compare(t, "testdata/init/*.txtar")
 }
 
 // TestInitWrites: the files are for their owner alone, and hold what was said.
@@ -98,7 +98,7 @@ func TestInitAllOrNothing(t *testing.T) {
 		"the output is there": {args: "--output DIR/out --card DIR/card.svg", make: func(dir string) { nettest.Write(t, dir+"/out", "mine") },
 			want: "knockctl: open DIR/out: file exists\nknockctl: hint: nothing is overwritten: move it away, or choose another directory\n", left: "out"},
 		"the drop-in is there": {args: "--card DIR/card.svg", make: func(dir string) {
-			nettest.Write(t, dir+"/knockd.conf", oneDoor)
+			nettest.Write(t, dir+"/knockd.conf", "[web]\nsequence = 1500,9,1700\ncommand = true\n")
 			os.Mkdir(dir+"/knockd.conf.d", 0o755)
 			nettest.Write(t, dir+"/knockd.conf.d/50-ssh.conf", "")
 		}, want: "knockctl: open DIR/knockd.conf.d/50-ssh.conf: file exists\nknockctl: hint: nothing is overwritten: move it away, or choose another directory\n",
