@@ -50,6 +50,10 @@ type Config struct {
 	HistorySize Size   // of the file; as much of the past as half of it is remembered
 	HistoryDays int    // after which what is over is forgotten
 
+	ControlSocket string   // as written, perhaps relative, or NoSocket; "" means not given
+	ControlGroup  string   // a name or number; "" means not given
+	ControlAdmins []string // names or numbers of users
+
 	NftMode   NftMode
 	NftTable  Table // the daemon's own
 	GuardHook GuardHook
@@ -83,6 +87,9 @@ func (c *Config) PlaceOf(d *Door, key string) Place {
 // those of a directory.
 func (c *Config) Absolute(dir string) {
 	paths := []*string{&c.LogFile, &c.PidFile, &c.StateDir, &c.HistoryFile}
+	if c.ControlSocket != NoSocket {
+		paths = append(paths, &c.ControlSocket)
+	}
 	for _, d := range c.Doors {
 		paths = append(paths, &d.OneTimeFile)
 		if d.SPA != nil {

@@ -12,7 +12,7 @@ import (
 const optionsName = "options"
 
 var (
-	optionRows = slices.Concat(ownOptions, historyOptions, nativeOptions, ruleOptions, forkOptions)
+	optionRows = slices.Concat(ownOptions, controlOptions, historyOptions, nativeOptions, ruleOptions, forkOptions)
 	optionKeys = newKeyTable(optionRows)
 )
 
