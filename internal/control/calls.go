@@ -75,6 +75,7 @@ type WatchReply struct {
 type OpenArgs struct {
 	Door    string   `json:"door"`
 	Address string   `json:"address"`
+	Ports   []string `json:"ports,omitempty"`
 	Seconds *Seconds `json:"seconds,omitempty"`
 	Force   bool     `json:"force,omitempty"`
 }
@@ -94,6 +95,7 @@ type CloseArgs struct {
 // CloseReply answers Close.
 type CloseReply struct {
 	Closed int `json:"closed"`
+	Left   int `json:"left"`
 }
 
 // ReloadReply answers Reload, which takes nothing.

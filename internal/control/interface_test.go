@@ -48,7 +48,7 @@ var words = map[string][]string{
 	"Opening.by":    {ByKnock, ByMessage, ByOperator},
 	"Visit.by":      {ByKnock, ByMessage, ByOperator},
 	"Event.kind": texts(Admitted, MessageAccepted, Opened, OpeningFailed, Refused, Dropped, Closed, CloseFailed,
-		InterfaceFound, InterfaceMissing, CaptureFailed, Reloaded, ReloadFailed, Stopped, Changed,
+		InterfaceFound, InterfaceMissing, CaptureFailed, Reloading, Reloaded, ReloadFailed, Stopped, Changed,
 		Stage, AttemptFailed, Expired, Ignored, MessageRefused, LimitReached, Warning, Other),
 	"Verdict.kind": texts(VerdictStep, VerdictOpens, VerdictRepeat, VerdictFailed, VerdictWrongFlags, VerdictWrongLength,
 		VerdictNotAllowed, VerdictIgnored, VerdictNoStep, VerdictNoEffect, VerdictMessageAccepted, VerdictMessageRefused),

@@ -41,7 +41,7 @@ type Firewall struct {
 // Confinement is what the process may do.
 type Confinement struct {
 	User            string   `json:"user"`
-	Capabilities    []string `json:"capabilities,omitempty"`
+	Capabilities    []string `json:"capabilities,omitzero"`
 	NoNewPrivileges bool     `json:"no_new_privileges"`
 }
 
@@ -132,6 +132,7 @@ type Opening struct {
 	By      string     `json:"by"`
 	Client  string     `json:"client,omitempty"`
 	UID     *uint32    `json:"uid,omitempty"`
+	Fault   string     `json:"fault,omitempty"`
 }
 
 // Visit is an opening of the past or of now.
@@ -184,6 +185,7 @@ const (
 	InterfaceFound   EventKind = "interface_found"
 	InterfaceMissing EventKind = "interface_missing"
 	CaptureFailed    EventKind = "capture_failed"
+	Reloading        EventKind = "reloading"
 	Reloaded         EventKind = "reloaded"
 	ReloadFailed     EventKind = "reload_refused"
 	Stopped          EventKind = "stopped"
@@ -261,7 +263,7 @@ func (s *Seconds) UnmarshalJSON(text []byte) error {
 		return fmt.Errorf("%s: must be a number of seconds", text)
 	}
 	if math.IsNaN(f) || math.Abs(f) > maxSeconds {
-		return fmt.Errorf("%s: must be at most %d", text, maxSeconds)
+		return fmt.Errorf("%s: must be at most %d", text, int64(maxSeconds))
 	}
 	*s = Seconds(f * float64(time.Second))
 	return nil

@@ -17,14 +17,17 @@ func (e *Engine) act(decided []knock.Decision, at time.Time) {
 		switch d.Kind {
 		case knock.Stage:
 			if e.effects.Allows() {
-				e.effects.Tell(at, event.Stage{Door: d.Door.ID(), Knocker: e.knocker(d), Stage: d.Stage})
+				e.effects.Tell(at, event.Stage{Door: d.Door.ID(), Knocker: e.knocker(d), Stage: d.Stage, Steps: len(d.Door.Sequence)})
 			}
 		case knock.Expired:
 			if e.effects.Allows() {
 				e.effects.Tell(at, event.Expired{Door: d.Door.ID(), Knocker: e.knocker(d), Stage: d.Stage})
 			}
 		case knock.Failed:
-			if e.effects.Allows() {
+			switch {
+			case !e.conf.LogFailures && !e.options.Verbose:
+				e.effects.Show(at, e.failed(d))
+			case e.effects.Allows():
 				e.effects.Tell(at, e.failed(d))
 			}
 		case knock.Opened:

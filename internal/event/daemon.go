@@ -36,6 +36,14 @@ type Reloading struct {
 
 func (e Reloading) Text() string { return "re-reading config file: " + e.File }
 
+// Reloaded says that the configuration that was read again is used.
+type Reloaded struct {
+	silent
+	Doors int
+}
+
+func (e Reloaded) Text() string { return fmt.Sprintf("configuration taken: %d doors", e.Doors) }
+
 // ReloadRefused says that the configuration that was read again is not used.
 type ReloadRefused struct {
 	warning

@@ -38,6 +38,7 @@ type (
 	warning struct{} // what somebody should look at
 	logOnly struct{} // what -v says in other words, or not
 	debug   struct{} // what goes on, for -v and -D
+	silent  struct{} // what those are told who listen on the control socket
 )
 
 func (notice) Audience() Audience  { return Log | Verbose }
@@ -45,6 +46,7 @@ func (limited) Audience() Audience { return Log | Verbose | Limited }
 func (warning) Audience() Audience { return Log | Terminal }
 func (logOnly) Audience() Audience { return Log }
 func (debug) Audience() Audience   { return Debug }
+func (silent) Audience() Audience  { return 0 }
 
 // Texts returns the words of some events.
 func Texts(events []Event) (texts []string) {

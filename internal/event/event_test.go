@@ -126,6 +126,15 @@ var kinds = func() []struct {
 		{LeftOut{Events: 7, Day: true}, "7 lines left out (LogRate: the day's share is used up)"},
 		{Lost{Lines: 7, Why: "no space left on device"}, "7 lines lost: no space left on device"},
 
+		{OpenedByHand{UID: 1000, Door: ssh, Addr: addr, For: "192.0.2.7", Timeout: time.Hour}, "ssh: opened for 192.0.2.7 by uid 1000 (3600 s)"},
+		{OpenedByHand{Door: ssh, Addr: addr, For: "192.0.2.0/24", Timeout: time.Minute, Forced: true}, "ssh: opened for 192.0.2.0/24 by uid 0 (60 s), with force"},
+		{ClosedByHand{UID: 1000, Door: ssh, Addr: addr, Openings: 1}, "ssh: closed for 192.0.2.7 by uid 1000: 1 openings"},
+		{ClosedByHand{Openings: 12}, "all doors: closed for everybody by uid 0: 12 openings"},
+		{ReloadedByHand{UID: 1000}, "reload asked for by uid 1000"},
+		{Reloaded{Doors: 3}, "configuration taken: 3 doors"},
+		{SocketFailed{Err: full}, "no control socket: no space left on device"},
+		{SocketMissing{Err: full}, "no control socket: no space left on device"},
+
 		{GuardDeaf{Ports: one}, "tcp/22 is closed to all and nothing listens: knockd --cleanup --force opens it"},
 		{GuardDeaf{Ports: ports}, "tcp/22, udp/60001-60010 are closed to all and nothing listens: knockd --cleanup --force opens them"},
 		{GuardDeaf{Ports: one, Open: true}, "tcp/22 is not guarded until something is listened on"},
@@ -197,7 +206,7 @@ func kindsInSource(t *testing.T) (names []string) {
 func TestReaders(t *testing.T) {
 	for _, k := range kinds {
 		switch to := k.event.Audience(); to {
-		case Log, Log | Verbose, Log | Terminal, Debug, Log | Verbose | Limited, Verbose | Limited:
+		case 0, Log, Log | Verbose, Log | Terminal, Debug, Log | Verbose | Limited, Verbose | Limited:
 		default:
 			t.Errorf("%T is for %05b", k.event, to)
 		}
@@ -226,7 +235,7 @@ func harmless(t *testing.T, typ reflect.Type, at string) {
 		}
 	case kind == reflect.Slice:
 		harmless(t, typ.Elem(), at+"[]")
-	case typ.PkgPath() != "" || kind != reflect.Bool && kind != reflect.Int && kind != reflect.Uint64 && kind != reflect.String:
+	case typ.PkgPath() != "" || kind != reflect.Bool && kind != reflect.Int && kind != reflect.Uint32 && kind != reflect.Uint64 && kind != reflect.String:
 		t.Errorf("%s is a %v", at, typ)
 	}
 }

@@ -39,6 +39,7 @@ type Stage struct {
 	Door    knock.DoorID
 	Knocker Knocker
 	Stage   int // 1 after the first step
+	Steps   int // that the door has; no text says it
 }
 
 func (e Stage) Text() string {

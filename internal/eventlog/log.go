@@ -103,9 +103,7 @@ func (l *Log) Event(e event.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	r.At = l.now()
-	for _, tap := range l.taps {
-		tap(r)
-	}
+	l.tapped(r)
 	switch to := e.Audience(); {
 	case to == event.Debug && l.full():
 		return
@@ -113,6 +111,12 @@ func (l *Log) Event(e event.Event) {
 		l.limit.spend(r.At, r.Text)
 	}
 	l.append(*r)
+}
+
+func (l *Log) tapped(r *Record) {
+	for _, tap := range l.taps {
+		tap(r)
+	}
 }
 
 // Tap has a Tap told of what happens from now on.
@@ -125,7 +129,9 @@ func (l *Log) Tap(tap Tap) {
 // tell writes an event about those left out, if there is one.
 func (l *Log) tell(now time.Time, e event.Event) {
 	if e != nil {
-		l.append(*NewRecord(now, e))
+		r := NewRecord(now, e)
+		l.tapped(r)
+		l.append(*r)
 	}
 }
 

@@ -80,6 +80,9 @@ func TestTap(t *testing.T) {
 	}
 	close(slow.block)
 	l.Close()
+	if last := told[len(told)-1]; last != "2 lines left out (LogRate)" {
+		t.Errorf("at last %q", last)
+	}
 }
 
 func TestAudiences(t *testing.T) {
