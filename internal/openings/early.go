@@ -16,13 +16,16 @@ func (s *schedule) closeEarly(match func(*knock.Opening) bool, why string) (n in
 
 // closeFor is closeEarly for those openings that are for an address.
 func (s *schedule) closeFor(a netip.Addr, match func(*knock.Opening) bool, why string) (n int) {
-	var some []*entry
+	return s.closeThese(s.closableFor(a, match), why)
+}
+
+func (s *schedule) closableFor(a netip.Addr, match func(*knock.Opening) bool) (some []*entry) {
 	s.knockers.each(a, func(e *entry) {
 		if e.closable() && match(&e.Opening) {
 			some = append(some, e)
 		}
 	})
-	return s.closeThese(some, why)
+	return some
 }
 
 // closable reports whether an opening can be told to close.

@@ -43,10 +43,10 @@ type Manager struct {
 	endStarts, endStops context.CancelCauseFunc
 
 	workers sync.WaitGroup
-	changed chan struct{} // holds one token after a change, for Shutdown
 
 	mu      sync.Mutex // over all that follows
 	s       *schedule
+	awaited []chan struct{} // closed after the next change
 	timer   *time.Timer
 	refused refusals
 }
@@ -62,7 +62,7 @@ func New(o Options) *Manager {
 	if o.Held == 0 {
 		o.Held = MaxWaiting
 	}
-	m := &Manager{o: o, changed: make(chan struct{}, 1), refused: refusals{},
+	m := &Manager{o: o, refused: refusals{},
 		s: newSchedule(o.Actions, min(o.Workers, MaxRunning), min(o.Held, MaxWaiting))}
 	m.starts, m.endStarts = context.WithCancelCause(context.Background())
 	m.stops, m.endStops = context.WithCancelCause(context.Background())
@@ -160,6 +160,8 @@ func (m *Manager) do(change func()) {
 		}
 	}
 	m.setTimer()
+	awaited := m.awaited
+	m.awaited = nil
 	m.mu.Unlock()
 	// Outside the lock, so that a slow log holds up only who writes it. What
 	// belongs to one opening still happens in order: nothing more is decided
@@ -167,9 +169,8 @@ func (m *Manager) do(change func()) {
 	for _, t := range tasks {
 		m.perform(t)
 	}
-	select {
-	case m.changed <- struct{}{}:
-	default:
+	for _, changed := range awaited {
+		close(changed)
 	}
 }
 

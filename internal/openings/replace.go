@@ -3,7 +3,7 @@ package openings
 import "knockd/internal/knock"
 
 // Of most actions one opening for a knocker replaces the one before: its time
-// begins anew.
+// begins anew. But a knock does not cut short what was opened by hand.
 
 // identity is what makes two openings the same.
 type identity struct {
@@ -19,12 +19,15 @@ func identityOf(o *knock.Opening) identity {
 
 // replace makes e the opening of its identity: the one before it ends without
 // being closed. While something is done to that one e waits; if that one waits
-// itself, it does as well as e.
-func (s *schedule) replace(e *entry) {
+// itself, it does as well as e, and is returned in its place.
+func (s *schedule) replace(e *entry) *entry {
 	old := s.latest[identityOf(&e.Opening)]
 	if old != nil && old.state == queued {
+		if e.UID != nil {
+			old.UID, old.Timeout = e.UID, max(old.Timeout, e.Timeout)
+		}
 		s.forget(e)
-		return
+		return old
 	}
 	s.latest[identityOf(&e.Opening)] = e
 	switch {
@@ -34,8 +37,12 @@ func (s *schedule) replace(e *entry) {
 		old.after = e
 	default:
 		s.leave(old)
+		if e.until = old.until; old.UID != nil && e.UID == nil && old.state == open {
+			e.until = old.due
+		}
 		s.handOver(old, e)
 	}
+	return e
 }
 
 // mayBeOpen reports whether the kernel may hold an opening that did not open

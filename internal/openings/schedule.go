@@ -54,6 +54,10 @@ type entry struct {
 	before     *entry // the opening that this one replaces
 	after      *entry // the opening that waits until this one is closed
 	prev, next *entry // for the same address or network
+
+	older, newer *entry    // of all that are held
+	began        Result    // how its start command ended
+	until        time.Time // it is not due before: an opening by hand that it replaces was not
 }
 
 // task is something for the outside to do.
@@ -78,6 +82,7 @@ const (
 type schedule struct {
 	lastID   uint64
 	held     map[uint64]*entry  // all that have not ended
+	order    ordered            // the same
 	places   shares             // that they have
 	byAddr   map[netip.Addr]int // how many of them each knocker has
 	knockers knockers           // and who they are for
@@ -161,22 +166,24 @@ func (s *schedule) full(o *knock.Opening) bool {
 	return !s.places.admits(s.places.has(o.Door))
 }
 
-// open begins an opening, and says so if it has to wait.
-func (s *schedule) open(o knock.Opening) {
+// open begins an opening, and says so if it has to wait. It returns nil if there
+// is nothing to begin.
+func (s *schedule) open(o knock.Opening) *entry {
 	if o.Action == "" || s.draining {
-		return
+		return nil
 	}
 	e := s.hold(o)
 	e.state = queued
 	if e.traits.Beside {
 		s.queue(e)
 	} else {
-		s.replace(e)
+		e = s.replace(e)
 	}
 	s.work()
 	if e.waits {
 		s.announceWait(e)
 	}
+	return e
 }
 
 func (s *schedule) hold(o knock.Opening) *entry {
@@ -189,6 +196,7 @@ func (s *schedule) hold(o knock.Opening) *entry {
 
 func (s *schedule) keep(e *entry) {
 	s.held[e.id] = e
+	s.order.add(e)
 	s.places.take(e.Door)
 	s.byAddr[e.Addr]++
 	s.knockers.add(e)
@@ -199,6 +207,7 @@ func (s *schedule) release(e *entry) {
 		return
 	}
 	delete(s.held, e.id)
+	s.order.remove(e)
 	s.places.giveBack(e.Door)
 	s.knockers.remove(e)
 	if s.byAddr[e.Addr]--; s.byAddr[e.Addr] == 0 {
@@ -222,6 +231,7 @@ func (s *schedule) started(e *entry, r Result, now time.Time) {
 // not matter for what follows, as in knockd 0.8: who has begun to open may have
 // opened.
 func (s *schedule) opened(e *entry, r Result, now time.Time) {
+	e.began = r
 	s.reportStart(e, r)
 	switch {
 	case e.after != nil && e.after.state == queued:
@@ -231,7 +241,11 @@ func (s *schedule) opened(e *entry, r Result, now time.Time) {
 	case e.why != "":
 		s.close(e)
 	default:
-		s.wait(e, open, now.Add(e.Timeout))
+		due := now.Add(e.Timeout)
+		if e.until.After(due) {
+			due = e.until
+		}
+		s.wait(e, open, due)
 	}
 }
 

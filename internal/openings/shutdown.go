@@ -72,13 +72,15 @@ func (m *Manager) shutdown(ctx context.Context, keep bool, why string) (left int
 func (m *Manager) await(ctx context.Context, done func() bool) {
 	for {
 		m.mu.Lock()
-		ok := done()
-		m.mu.Unlock()
-		if ok {
+		if done() {
+			m.mu.Unlock()
 			return
 		}
+		changed := make(chan struct{})
+		m.awaited = append(m.awaited, changed)
+		m.mu.Unlock()
 		select {
-		case <-m.changed:
+		case <-changed:
 		case <-ctx.Done():
 			return
 		}
