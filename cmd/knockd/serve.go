@@ -53,6 +53,7 @@ func (o *options) serve(ctx context.Context, conf *config.Config, reload <-chan 
 		Lookup:     o.lookup,
 		Log:        log,
 		OnceFile:   o.onceFile(conf.StateDir, j),
+		Control:    o.controlOf(conf),
 		Load:       func() (*config.Config, error) { return o.loadConfig(o.path(o.config)) },
 		ReopenLog:  func(conf *config.Config) { outputs.reopen(log, conf) },
 		Ready: func() {

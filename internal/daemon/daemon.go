@@ -13,6 +13,7 @@ import (
 	"knockd/internal/capture"
 	"knockd/internal/check"
 	"knockd/internal/config"
+	"knockd/internal/control"
 	"knockd/internal/engine"
 	"knockd/internal/event"
 	"knockd/internal/eventlog"
@@ -43,6 +44,9 @@ type Options struct {
 	Verbose  bool // say on standard output, beside the log, what goes on
 	Debug    bool // and every packet that could be a knock
 	Limits   Limits
+
+	// Control says where to answer questions; nil: nowhere.
+	Control *Control
 
 	// Load reads and checks the configuration again.
 	Load func() (*config.Config, error)
@@ -96,11 +100,17 @@ type Daemon struct {
 	used      *replaycache.Store // for any goroutine; nil without doors that have keys
 	capturing atomic.Bool        // something is listened on: the loop's, others read it
 
+	desk       *desk                // for any goroutine once it is there; nil without a socket
+	since      map[string]time.Time // of what is listened on
+	lastReload *control.LastReload  // nil: none was asked for yet
+
 	limited      bool // capabilities have been given up
 	closingGuard bool // in the background
 	oneTime      oneTimeUse
 	reloading    bool
-	again        bool // one more reload was asked for meanwhile
+	asked        []chan<- reloadOutcome // who waits for the reload that goes on
+	askedNext    []chan<- reloadOutcome // and for the one behind it
+	again        bool                   // one more reload was asked for meanwhile
 
 	calls      chan func()    // from any goroutine, to be run by the loop
 	ended      chan struct{}  // closed by the loop when it takes no more calls
@@ -124,6 +134,11 @@ func New(conf *config.Config, o Options) (*Daemon, error) {
 	d := &Daemon{Options: o, conf: conf, calls: make(chan func()), ended: make(chan struct{}),
 		admitting: make(chan struct{}, maxAdmitting)}
 	d.fillIn()
+	if d.Control != nil {
+		if _, _, err := d.Control.group(); err != nil {
+			return nil, err
+		}
+	}
 	if err := d.openOnce(doors); err != nil {
 		return nil, err
 	}
@@ -189,6 +204,7 @@ func (d *Daemon) logAll(events []event.Event) {
 func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 	d.sayListening()
 	d.manager.Adopt()
+	d.openDesk()
 	d.dropCapabilities()
 	d.Ready()
 	d.trim()
@@ -197,11 +213,13 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 	if err == nil {
 		err = d.neverListened()
 	}
+	d.desk.shut()
 	d.Status("closing all doors")
 	d.verbosely(event.Stopping{})
 	d.shutDown(ctx)
 	d.verbosely(event.Ending{})
 	d.Log.Event(event.Stopped{})
+	d.desk.end()
 	return err
 }
 

@@ -23,6 +23,9 @@ func (d effects) Allows() bool { return d.Log.Allows() }
 // Tell implements engine.Effects.
 func (d effects) Tell(_ time.Time, e event.Event) { d.Log.Event(e) }
 
+// Show implements engine.Effects.
+func (d effects) Show(at time.Time, e event.Event) { d.desk.show(at, e) }
+
 // Open implements engine.Effects.
 func (d effects) Open(_ time.Time, o knock.Opening, announce func()) bool {
 	return d.manager.Open(o, announce)

@@ -3,6 +3,7 @@ package daemon
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"knockd/internal/capture"
 	"knockd/internal/event"
@@ -25,6 +26,7 @@ func (d *Daemon) listen() error {
 // local addresses, and live attempts go on.
 func (d *Daemon) listens(now capture.Listening) {
 	d.listening = now
+	d.since = listensSince(d.since, now.On, d.Now().Truncate(time.Millisecond))
 	d.capturing.Store(now.Active())
 	d.engine.SetLocal(now.Local)
 }

@@ -6,6 +6,7 @@ import (
 
 	"knockd/internal/check"
 	"knockd/internal/config"
+	"knockd/internal/control"
 	"knockd/internal/engine"
 	"knockd/internal/event"
 	"knockd/internal/knock"
@@ -20,8 +21,35 @@ func (d *Daemon) reload() {
 		return
 	}
 	d.reloading = true
+	d.asked, d.askedNext = d.askedNext, nil
 	d.Log.Event(event.Reloading{File: d.ConfigFile})
 	d.read()
+}
+
+// reloadFor is reload for one who waits for the outcome, which must have a place
+// for it.
+func (d *Daemon) reloadFor(outcome chan<- reloadOutcome) {
+	d.askedNext = append(d.askedNext, outcome)
+	d.reload()
+}
+
+// reloadOutcome is what became of a reload.
+type reloadOutcome struct {
+	doors    int
+	warnings []string
+	err      error
+}
+
+// sayOutcome tells what became of a reload to those who wait for it.
+func (d *Daemon) sayOutcome(o reloadOutcome) {
+	d.lastReload = &control.LastReload{At: d.Now(), Taken: o.err == nil}
+	if o.err != nil {
+		d.lastReload.Faults = strings.Split(strings.TrimSpace(o.err.Error()), "\n")
+	}
+	for _, outcome := range d.asked {
+		outcome <- o
+	}
+	d.asked = nil
 }
 
 // read is the reading of a reload.
@@ -55,7 +83,7 @@ func (d *Daemon) reopened(begun int, conf *config.Config, doors []*engine.Door, 
 		d.ReopenLog(conf)
 		d.post(func() {
 			d.unlessMarked(begun, func() {
-				d.reloaded(conf, doors, doubts, err)
+				d.sayOutcome(d.reloaded(conf, doors, doubts, err))
 				d.trim()
 				if d.reloading = false; d.again {
 					d.again = false
@@ -89,15 +117,16 @@ func (d *Daemon) prepare() (conf *config.Config, doors []*engine.Door, doubts []
 	return conf, doors, append(doubts, check.Doubts(conf, d.Actions)...), nil
 }
 
-func (d *Daemon) reloaded(conf *config.Config, doors []*engine.Door, doubts []event.Event, err error) {
+func (d *Daemon) reloaded(conf *config.Config, doors []*engine.Door, doubts []event.Event, err error) reloadOutcome {
 	if err == nil {
 		err = d.openOnce(doors)
 	}
 	if err != nil {
 		d.Log.Event(event.ReloadRefused{Err: err})
-		return
+		return reloadOutcome{err: err}
 	}
-	d.logAll(append(event.Findings(conf.Warnings), doubts...))
+	doubts = append(event.Findings(conf.Warnings), doubts...)
+	d.logAll(doubts)
 	d.conf = conf
 	d.Log.SetRate(conf.LogRate)
 	d.manager.SetKeep(conf.KeepOnStop)
@@ -106,6 +135,19 @@ func (d *Daemon) reloaded(conf *config.Config, doors []*engine.Door, doubts []ev
 	d.logAll(d.guardNotListening())
 	d.closeGuard()
 	d.Status(d.status())
+	d.desk.readmit(conf)
+	d.Log.Event(event.Reloaded{Doors: len(doors)})
+	return reloadOutcome{doors: len(doors), warnings: event.Texts(doubts)}
+}
+
+// restartError says what only a restart can change.
+type restartError struct {
+	file    string
+	options []string
+}
+
+func (e *restartError) Error() string {
+	return fmt.Sprintf("%s: only a restart can change: %s", e.file, strings.Join(e.options, ", "))
 }
 
 // refuse names the options that cannot change while the daemon runs.
@@ -121,7 +163,7 @@ func (d *Daemon) refuse(conf *config.Config) error {
 	if len(changed) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%s: only a restart can change: %s", d.ConfigFile, strings.Join(changed, ", "))
+	return &restartError{d.ConfigFile, changed}
 }
 
 // swap puts the doors of a new configuration in place of the old ones. A door

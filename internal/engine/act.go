@@ -25,7 +25,7 @@ func (e *Engine) act(decided []knock.Decision, at time.Time) {
 			}
 		case knock.Failed:
 			switch {
-			case !e.conf.LogFailures && !e.options.Verbose:
+			case !e.tellsFailures():
 				e.effects.Show(at, e.failed(d))
 			case e.effects.Allows():
 				e.effects.Tell(at, e.failed(d))

@@ -32,8 +32,10 @@ type Effects interface {
 	// Allows reports whether one more event that a stranger causes may be told.
 	// If so it is to be told; if not it needs not be made: a flood makes most.
 	Allows() bool
-	// Tell tells what happened.
+	// Tell tells what happened. Show tells it to those alone who watch, if there
+	// are any.
 	Tell(at time.Time, e event.Event)
+	Show(at time.Time, e event.Event)
 	// Open opens a door; announce writes OPEN SESAME, before anything of it
 	// begins and only if the door does open, which is the result.
 	Open(at time.Time, o knock.Opening, announce func()) bool
@@ -62,6 +64,7 @@ type Engine struct {
 	byKey    map[*knock.Door]*Door
 	verifier *verifier       // nil without doors that have keys
 	openings []knock.Opening // of the knock at hand, here for its memory
+	watched  bool            // somebody is shown failed attempts, whoever logs them
 	dear     bool            // the batch at hand may cost too many trials of keys
 	messages []spa.Packet    // of it, perhaps
 	crowded  event.Tally     // attempts that had to make room
@@ -98,7 +101,7 @@ func (e *Engine) Swap(conf *config.Config, doors []*Door, once spa.Once) (gone m
 		delete(old, id)
 	}
 	e.conf = conf
-	e.tracker.SetVerbose(conf.LogFailures || conf.ForPrograms() || e.options.Verbose)
+	e.tracker.SetVerbose(e.tellsFailures() || e.watched)
 	e.setDoors(doors)
 	e.verifier = newVerifier(conf, doors, once)
 	gone = map[knock.DoorID]bool{}
@@ -182,7 +185,18 @@ func (e *Engine) SetLocal(addrs []netip.Addr) { e.tracker.SetLocal(addrs) }
 
 // AnyFlags reports whether packets count whatever their flags: somebody wants to
 // know why attempts fail.
-func (e *Engine) AnyFlags() bool { return e.options.Verbose || e.conf.LogFailures }
+func (e *Engine) AnyFlags() bool { return e.options.Verbose || e.conf.LogFailures || e.watched }
+
+// SetWatched has failed attempts shown to those who watch, or not.
+func (e *Engine) SetWatched(watched bool) {
+	e.watched = watched
+	e.tracker.SetVerbose(e.tellsFailures() || watched)
+}
+
+// tellsFailures reports whether failed attempts are told, watched or not.
+func (e *Engine) tellsFailures() bool {
+	return e.options.Verbose || e.conf.LogFailures || e.conf.ForPrograms()
+}
 
 // Begin begins a batch of packets that arrived together, of which so many may
 // hold messages; full says that more of them may wait. Each of them is for

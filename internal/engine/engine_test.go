@@ -20,6 +20,7 @@ type logged struct {
 
 func (l logged) Allows() bool                    { return l.log.Allows() }
 func (l logged) Tell(_ time.Time, e event.Event) { l.log.Event(e) }
+func (logged) Show(time.Time, event.Event)       {}
 
 // TestLeftOutCostsNothing: of a decision that strangers cause nothing is made when
 // nothing of it is written, be it a stage, a timeout or a refusal.

@@ -131,6 +131,8 @@ func (effects) Allows() bool { return true }
 
 func (r effects) Tell(at time.Time, e event.Event) { r.Event(at, e) }
 
+func (effects) Show(time.Time, event.Event) {}
+
 func (r effects) Open(at time.Time, o knock.Opening, announce func()) bool {
 	return r.dry.Open(o, at, announce)
 }

@@ -70,18 +70,24 @@ func special(a netip.Addr) bool {
 
 func (d *Door) ports(ports []knock.Step) error {
 	for _, p := range ports {
-		if anyContains(d.DenyPorts, p) {
-			return fmt.Errorf("%v is in deny_ports", p.Ports())
-		}
-		switch {
-		case d.Opens(p) || anyContains(d.AllowPorts, p):
-		case len(d.AllowPorts) > 0:
-			return fmt.Errorf("%v is not in open or allow_ports", p.Ports())
-		default:
-			return fmt.Errorf("%v is not in open", p.Ports())
+		if err := d.Permits(p); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// Permits returns an error unless a message may ask for a port.
+func (d *Door) Permits(p knock.Step) error {
+	switch {
+	case anyContains(d.DenyPorts, p):
+		return fmt.Errorf("%v is in deny_ports", p.Ports())
+	case d.Opens(p) || anyContains(d.AllowPorts, p):
+		return nil
+	case len(d.AllowPorts) > 0:
+		return fmt.Errorf("%v is not in open or allow_ports", p.Ports())
+	}
+	return fmt.Errorf("%v is not in open", p.Ports())
 }
 
 // Opens reports whether the door opens a port without a command.

@@ -66,8 +66,8 @@ func (c *Call) Args(fields map[string]any) error {
 	return nil
 }
 
-// selection reads what narrows a call.
-func (c *Call) selection() (s control.Selection, err error) {
+// Selection reads what narrows a call.
+func (c *Call) Selection() (s control.Selection, err error) {
 	err = c.Args(map[string]any{"door": &s.Door, "address": &s.Address})
 	s.Address = s.Address.Unmap().WithZone("")
 	return s, err

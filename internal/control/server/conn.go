@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net"
 	"time"
-
-	"knockd/internal/control"
 )
 
 // conn is one connection.
@@ -73,31 +71,7 @@ func (n *conn) serve() {
 
 // answer carries out one call. An error ends the connection.
 func (n *conn) answer(text []byte) error {
-	call, err := parseCall(text)
-	if err != nil {
-		return err
-	}
-	call.Peer, call.send = n.peer, n.write
-	if err := n.do(call); err != nil {
-		return call.fail(err)
-	}
-	return nil
-}
-
-func (n *conn) do(call *Call) error {
-	s := n.server
-	m, known := s.methods[call.method]
-	switch {
-	case !known:
-		return unknown(call.method)
-	case !allowed(s.o.RankOf(n.peer), m.Rank):
-		return &control.NotAllowed{Method: call.method}
-	case !m.Stream:
-		return m.Do(s.ctx, call)
-	case !call.More:
-		return &protocolError{name: "ExpectedMore"}
-	}
-	return n.whileConnected(func(ctx context.Context) error { return m.Do(ctx, call) })
+	return n.server.Answer(text, n.peer, n.write, n.whileConnected)
 }
 
 // whileConnected calls a function whose context ends when the peer hangs up.

@@ -119,7 +119,7 @@ func FuzzCall(f *testing.F) {
 		if c.method == "" || c.More && c.oneway {
 			t.Fatalf("%+v", c)
 		}
-		s, err := c.selection()
+		s, err := c.Selection()
 		if _, given := c.parameters["door"]; err == nil && s.Door != "" && !given {
 			t.Fatalf("%+v", s)
 		}

@@ -2,13 +2,13 @@ package server
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -66,8 +66,7 @@ func (s Socket) listen() (*Listener, error) {
 	}
 	// It gets its owner and mode under another name, so that it never has others
 	// under its own.
-	hidden := filepath.Join(dir, ".c"+strconv.Itoa(os.Getpid()))
-	_ = os.Remove(hidden)
+	hidden := filepath.Join(dir, ".c"+rand.Text()[:8])
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: hidden, Net: "unix"})
 	if err != nil {
 		return nil, s.fault(err)

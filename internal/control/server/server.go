@@ -137,6 +137,36 @@ func (s *Server) remove(n *conn) {
 	}
 }
 
+// Answer carries out one call of a peer. Replies go to send; during has a function
+// called with a context that ends when the peer takes no more of them. An error
+// says that nothing more can be said to the peer.
+func (s *Server) Answer(text []byte, peer Peer, send func([]byte) error, during func(func(context.Context) error) error) error {
+	call, err := parseCall(text)
+	if err != nil {
+		return err
+	}
+	call.Peer, call.send = peer, send
+	if err := s.do(call, during); err != nil {
+		return call.fail(err)
+	}
+	return nil
+}
+
+func (s *Server) do(call *Call, during func(func(context.Context) error) error) error {
+	m, known := s.methods[call.method]
+	switch {
+	case !known:
+		return unknown(call.method)
+	case !allowed(s.o.RankOf(call.Peer), m.Rank):
+		return &control.NotAllowed{Method: call.method}
+	case !m.Stream:
+		return m.Do(s.ctx, call)
+	case !call.More:
+		return &protocolError{name: "ExpectedMore"}
+	}
+	return during(func(ctx context.Context) error { return m.Do(ctx, call) })
+}
+
 // Drop hangs up on those peers that match.
 func (s *Server) Drop(match func(Peer) bool) {
 	s.mu.Lock()

@@ -23,7 +23,7 @@ import (
 func echo() map[string]Method {
 	return map[string]Method{
 		"knockd.control.Echo": {Rank: control.Reader, Do: func(_ context.Context, c *Call) error {
-			s, err := c.selection()
+			s, err := c.Selection()
 			if err != nil {
 				return err
 			}
