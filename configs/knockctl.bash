@@ -30,7 +30,8 @@ _knockctl_choose() {
 _knockctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev='' command=${COMP_WORDS[1]}
     if ((COMP_CWORD == 1)); then
-        _knockctl_choose "events
+        _knockctl_choose "check
+            events
             export
             history
             import
@@ -67,6 +68,7 @@ _knockctl() {
     status--*) _knockctl_choose "--json --all -w --watch --color --socket -h --help" ;;
     watch--*) _knockctl_choose "--json --door --address --color --socket -h --help" ;;
     history--*) _knockctl_choose "--json --since --door --color --socket -h --help" ;;
+    check--*) _knockctl_choose "-c --config -i --interface --strict -h --help" ;;
     export--*) _knockctl_choose "-c --config -i --interface --ipv6 --observe --hook --group --apply --remove -h --help" ;;
     events--*) _knockctl_choose "--json -h --help" ;;
     import--*) _knockctl_choose "--server --write -h --help" ;;

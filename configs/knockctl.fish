@@ -27,6 +27,7 @@ complete -c knockctl -f
 complete -c knockctl -n __fish_use_subcommand -a status -d 'say how knockd is, and who is in'
 complete -c knockctl -n __fish_use_subcommand -a watch -d 'show what happens while it happens'
 complete -c knockctl -n __fish_use_subcommand -a history -d 'say who was let in'
+complete -c knockctl -n __fish_use_subcommand -a check -d 'look for what is wrong with a configuration on this host'
 complete -c knockctl -n __fish_use_subcommand -a export -d 'compile doors into a ruleset'
 complete -c knockctl -n __fish_use_subcommand -a events -d 'list the kinds of events'
 complete -c knockctl -n __fish_use_subcommand -a import -d 'turn the configuration of fwknopd into doors'
@@ -47,6 +48,10 @@ complete -c knockctl -n '__knockctl_after watch' -l door -x -a '(__knockctl_door
 complete -c knockctl -n '__knockctl_after watch' -l address -x -d 'about this address alone'
 complete -c knockctl -n '__knockctl_after history' -l door -x -a '(__knockctl_doors)' -d 'at this door alone'
 complete -c knockctl -n '__knockctl_after history' -l since -x -d 'back to this time'
+
+complete -c knockctl -n '__knockctl_after check' -s c -l config -r -F -d configuration
+complete -c knockctl -n '__knockctl_after check' -s i -l interface -x -a '(__knockctl_interfaces)' -d 'what the daemon listens on'
+complete -c knockctl -n '__knockctl_after check' -l strict -d 'status 3 if there is a warning or advice'
 
 complete -c knockctl -n '__knockctl_after export -eq 2' -a 'nftables iptables'
 complete -c knockctl -n '__knockctl_after export -gt 2' -a '(__knockctl_doors)' -d door

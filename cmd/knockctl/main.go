@@ -1,6 +1,6 @@
 // Command knockctl is for the person at the keyboard: it asks a running knockd
-// what it does and who was let in, compiles doors into firewall rulesets that
-// need no daemon, and shows what these log.
+// what it does and who was let in, checks a configuration on this host, compiles
+// doors into firewall rulesets that need no daemon, and shows what these log.
 package main
 
 import (
@@ -27,7 +27,7 @@ const (
 	exitOK    = 0
 	exitFault = 1
 	exitUsage = 2
-	exitNone  = 3 // import: nothing can be carried over
+	exitNone  = 3 // import: nothing can be carried over; check --strict: there is advice
 )
 
 // world is what a run has of the world around it.
@@ -55,6 +55,7 @@ func commands() []command {
 		{"status", "say how knockd is, and who is in", status},
 		{"watch", "show what happens while it happens", watch},
 		{"history", "say who was let in, when, for how long and by what", history},
+		{"check", "look for what is wrong with a configuration on this host", checkHost},
 		{"export", "compile doors into a ruleset for " + backends(" or "), export},
 		{"events", "list the kinds of events that programs are told", events},
 		{"import", "turn the configuration of fwknopd into doors", importDoors},
@@ -76,6 +77,12 @@ func run(ctx context.Context, args []string, w *world) int {
 	err := dispatch(ctx, args, w)
 	if err == nil {
 		return exitOK
+	}
+	switch {
+	case errors.Is(err, errFaulty):
+		return exitFault
+	case errors.Is(err, errAdvised):
+		return exitNone
 	}
 	w.complain(err)
 	switch {
@@ -145,7 +152,9 @@ func parse(w *world, f *pflag.FlagSet, usage string, args []string) ([]string, e
 		return nil, cli.Usage(err, usage)
 	}
 	if *help {
-		fmt.Fprintf(w.stdout, "usage: %s\n\n%s", usage, f.FlagUsages())
+		// pflag would advertise --help[=true|false], which nobody writes.
+		flags := strings.ReplaceAll(f.FlagUsages(), "[=true|false]", "             ")
+		fmt.Fprintf(w.stdout, "usage: %s\n\n%s", usage, flags)
 		return nil, pflag.ErrHelp
 	}
 	return f.Args(), nil

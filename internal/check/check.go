@@ -1,7 +1,9 @@
 package check
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"slices"
@@ -49,12 +51,17 @@ func (r *Report) advise(texts ...string) {
 
 func (r *Report) events(events []event.Event) {
 	for _, e := range events {
-		level := Warning
-		if _, ok := e.(event.NotExamined); ok {
-			level = Unseen
+		if not, ok := e.(event.NotExamined); ok {
+			r.add(Finding{Unseen, fmt.Sprintf("%s: %v", not.What, not.Err)})
+		} else {
+			r.warn(e.Text())
 		}
-		r.add(Finding{level, e.Text()})
 	}
+}
+
+// Sort puts what matters more before what matters less.
+func (r *Report) Sort() {
+	slices.SortStableFunc(r.Findings, func(a, b Finding) int { return cmp.Compare(a.Level, b.Level) })
 }
 
 // Count returns how many findings there are of a level.
@@ -71,29 +78,57 @@ func (r *Report) Count(level Level) (n int) {
 // configuration: all but the warnings that the configuration itself has. The
 // error is why it would not start.
 func (s Setup) Daemon() (*Report, error) {
-	r := &Report{}
-	state, err := s.checkState(r)
-	if err != nil {
-		return r, err
+	l := &look{Setup: s, report: &Report{}}
+	return l.report, l.daemon()
+}
+
+// Host says what Daemon says, and then what a look at the whole host shows: the
+// services and programs that there are, and the rules of its firewall.
+func (s Setup) Host() (*Report, error) {
+	l := &look{Setup: s, report: &Report{}}
+	err := l.daemon()
+	if err == nil {
+		l.host()
 	}
-	doors, doubts, err := engine.Prepare(s.Conf)
-	if err = s.seen(r, err); err != nil {
-		return r, err
+	return l.report, err
+}
+
+// look is one look at a Setup.
+type look struct {
+	Setup
+	report   *Report
+	doors    []*engine.Door
+	commands []commands // of the doors
+}
+
+func (l *look) daemon() error {
+	r := l.report
+	state, err := l.checkState(r)
+	if err != nil {
+		return err
+	}
+	doors, doubts, err := engine.Prepare(l.Conf)
+	if err = l.seen(r, err); err != nil {
+		return err
 	}
 	if len(engine.SPADoors(doors)) > 0 && !state {
-		return r, ErrNoStore
+		return ErrNoStore
 	}
+	l.doors = doors
 	r.events(doubts)
-	s.checkHistory(r)
-	r.events(Doubts(s.Conf, s.Actions))
-	r.advise(s.Conf.Advice...)
-	r.add(commandAdvice(s.Conf)...)
+	l.checkHistory(r)
+	r.events(Doubts(l.Conf, l.Actions))
+	r.advise(l.Conf.Advice...)
+	var unread []Finding
+	l.commands, unread = readCommands(l.Conf)
+	r.add(unread...)
+	r.add(pairs(l.Conf, l.commands)...)
 	r.advise(engine.KeyAdvice(doors)...)
-	if rule := firewall.MarkRule(s.Conf); rule != "" {
+	if rule := firewall.MarkRule(l.Conf); rule != "" {
 		r.advise(rule)
 	}
-	s.interfaces(r)
-	return r, nil
+	l.interfaces(r)
+	return nil
 }
 
 // ErrNoStore says that replayed packets could not be told from new ones.

@@ -49,16 +49,31 @@ func commandsOf(conf *config.Config, d *config.Door) (c commands, advice []Findi
 	return c, advice
 }
 
-// commandAdvice says which commands the shell cannot read, which doors nothing
-// closes, and which stop commands take away something else than what the start
-// command has added.
-func commandAdvice(conf *config.Config) (advice []Finding) {
-	all := make([]commands, len(conf.Doors))
+// readCommands reads the commands of all doors, and says which no shell can read.
+func readCommands(conf *config.Config) (all []commands, unread []Finding) {
+	for _, d := range conf.Doors {
+		c, advice := commandsOf(conf, d)
+		all = append(all, c)
+		unread = append(unread, advice...)
+	}
+	return all, unread
+}
+
+// each returns the commands that there are, each once.
+func (c commands) each() (list []*command) {
+	for _, one := range []*command{c.start, c.stop, c.start6, c.stop6} {
+		if one != nil && !slices.Contains(list, one) {
+			list = append(list, one)
+		}
+	}
+	return list
+}
+
+// pairs says which doors nothing closes, and which stop commands take away
+// something else than what the start command has added.
+func pairs(conf *config.Config, all []commands) (advice []Finding) {
 	others := closers{conf: conf, doors: map[string]bool{}, effects: map[string]bool{}}
 	for i, d := range conf.Doors {
-		var unread []Finding
-		all[i], unread = commandsOf(conf, d)
-		advice = append(advice, unread...)
 		others.add(d, all[i])
 	}
 	for i, d := range conf.Doors {
@@ -108,16 +123,22 @@ func (x closers) pair(d *config.Door, start, stop *command, stopKey string, hasS
 		} else if added.inverse == nil {
 			say = "say a " + stopKey + " that does"
 		}
+		undoes := func(e effect) bool { return e.undoes(added) }
+		undoesSome := func(e effect) bool { return e.undo && e.tool == added.tool }
 		switch {
 		case added.undo:
 		case !hasStop && !added.ends && !x.doors[d.Name] && !x.effects[added.id()]:
 			advice = append(advice, adviseOn(x.conf, d, start.key, "nothing takes away again what it adds: %s", say))
 		case stop == nil || len(stop.effects) == 0 || added.inverse == nil: // a script of one's own may know
-		case slices.ContainsFunc(stop.effects, func(e effect) bool { return e.undoes(added) }):
-		case !slices.ContainsFunc(stop.effects, func(e effect) bool { return e.undo }):
-			advice = append(advice, adviseOn(x.conf, d, stop.key, "takes nothing away of what %s adds: %s", start.key, say))
-		default:
+		case slices.ContainsFunc(stop.effects, undoes):
+		case stop.key != stopKey && start.key != "start_command":
+			advice = append(advice, adviseOn(x.conf, d, start.key, "%s, which runs for it too, does not take away what it adds: %s", stop.key, say))
+		case slices.ContainsFunc(stop.effects, undoesSome):
 			advice = append(advice, adviseOn(x.conf, d, stop.key, "is not the inverse of %s%s: %s", start.key, difference(added, stop.effects), say))
+		case slices.ContainsFunc(stop.effects, func(e effect) bool { return e.undo }):
+			advice = append(advice, adviseOn(x.conf, d, stop.key, "takes away only a part of what %s adds: let it run %s too", start.key, shellText(added.inverse)))
+		default:
+			advice = append(advice, adviseOn(x.conf, d, stop.key, "takes nothing away of what %s adds: %s", start.key, say))
 		}
 	}
 	return advice
@@ -138,8 +159,6 @@ func difference(added effect, stop []effect) string {
 		}
 	}
 	switch {
-	case have == nil && lack == nil:
-		return ""
 	case lack == nil:
 		return fmt.Sprintf(", which has no %s", strings.Join(have, ", "))
 	case have == nil:

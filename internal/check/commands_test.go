@@ -27,6 +27,12 @@ func texts(findings []Finding) string {
 	return strings.Join(all, "\n")
 }
 
+// adviceOf is what there is to say of commands alone.
+func adviceOf(conf *config.Config) []Finding {
+	all, unread := readCommands(conf)
+	return append(unread, pairs(conf, all)...)
+}
+
 // TestPairs: what a start command adds, and what takes it away again.
 func TestPairs(t *testing.T) {
 	const (
@@ -53,12 +59,12 @@ func TestPairs(t *testing.T) {
 		{add, "iptables -D FORWARD -s %IP% -p tcp --dport 22 -j ACCEPT", inverse + ", since it has chain FORWARD of table filter and not chain INPUT of table filter: say stop_command = " + remove},
 		{"iptables -t nat -A PREROUTING -s %IP% -p tcp --dport 22 -j REDIRECT --to-ports 2222", "iptables -D PREROUTING -s %IP% -p tcp --dport 22 -j REDIRECT --to-ports 2222",
 			inverse + ", since it has chain PREROUTING of table filter and not chain PREROUTING of table nat: say stop_command = iptables -t nat -D PREROUTING -s %IP% -p tcp --dport 22 -j REDIRECT --to-ports 2222"},
-		{add, "ip6tables -D INPUT -s %IP% -p tcp --dport 22 -j ACCEPT", inverse + ": say stop_command = " + remove},
+		{add, "ip6tables -D INPUT -s %IP% -p tcp --dport 22 -j ACCEPT", "stop_command: takes away only a part of what start_command adds: let it run " + remove + " too"},
 		{add, add, "stop_command: takes nothing away of what start_command adds: say stop_command = " + remove},
 		{add, "iptables -D INPUT 1", ""},        // whatever is there
 		{add, "/usr/local/sbin/close %IP%", ""}, // may know
 		{"/usr/local/sbin/open %IP%", "", ""},   // may need none
-		{add + "; " + add6, remove, "stop_command: is not the inverse of start_command: say stop_command = " + remove6},
+		{add + "; " + add6, remove, "stop_command: takes away only a part of what start_command adds: let it run " + remove6 + " too"},
 		{add + "; " + add6, remove + " && " + remove6, ""},
 		{"iptables -N x", "", ""},
 		{"iptables -C INPUT -s %IP% -j ACCEPT || iptables -A INPUT -s %IP% -j ACCEPT", "iptables -D INPUT -s %IP% -j ACCEPT", ""},
@@ -101,7 +107,7 @@ func TestPairs(t *testing.T) {
 		if c.stop != "" {
 			text += "stop_command = " + c.stop + "\nstop_command_6 =\n"
 		}
-		if got := texts(commandAdvice(parse(t, text))); got != c.want {
+		if got := texts(adviceOf(parse(t, text))); got != c.want {
 			t.Errorf("%s, then %s:\n%s\nwant\n%s", c.start, c.stop, got, c.want)
 		}
 	}
@@ -116,14 +122,14 @@ func TestPairsOfFamilies(t *testing.T) {
 	)
 	for keys, want := range map[string]string{
 		four:                              "",
-		four + six:                        "stop_command: is not the inverse of start_command_6: say stop_command_6 = ip6tables -D INPUT -s %IP% -j ACCEPT",
+		four + six:                        "start_command_6: stop_command, which runs for it too, does not take away what it adds: say stop_command_6 = ip6tables -D INPUT -s %IP% -j ACCEPT",
 		four + six + "stop_command_6 =\n": "start_command_6" + nothing + "ip6tables -D INPUT -s %IP% -j ACCEPT",
 		four + six + "stop_command_6 = ip6tables -D INPUT -s %IP% -j ACCEPT\n": "",
 		four + "stop_command_6 =\n":                                     "start_command" + nothing + "iptables -D INPUT -s %IP% -j ACCEPT",
 		six + "stop_command_6 = ip6tables -D INPUT -s %IP% -j ACCEPT\n": "",
 		six: "start_command_6" + nothing + "ip6tables -D INPUT -s %IP% -j ACCEPT",
 	} {
-		if got := texts(commandAdvice(parse(t, "[a]\nsequence = 1\n"+keys))); got != want {
+		if got := texts(adviceOf(parse(t, "[a]\nsequence = 1\n"+keys))); got != want {
 			t.Errorf("%s:\n%s\nwant\n%s", keys, got, want)
 		}
 	}
@@ -138,7 +144,7 @@ func TestClosedElsewhere(t *testing.T) {
 		"[close]\nsequence = 2\nstart_command = iptables -D INPUT -s %IP% -j DROP\n":   false,
 		"[close]\nsequence = 2\nclose = open\n":                                        true,
 	} {
-		if got := texts(commandAdvice(parse(t, open+rest))); (got == "") != closes {
+		if got := texts(adviceOf(parse(t, open+rest))); (got == "") != closes {
 			t.Errorf("%s: %s", rest, got)
 		}
 	}

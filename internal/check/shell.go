@@ -3,6 +3,7 @@ package check
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
@@ -45,12 +46,25 @@ func parseScript(command string) (*script, error) {
 			}
 		case *syntax.CallExpr:
 			if len(n.Args) > 0 {
-				s.calls = append(s.calls, callOf(n))
+				s.add(callOf(n))
 			}
 		}
 		return true
 	})
 	return s, nil
+}
+
+// add takes a call, and those of the script that it hands to a shell.
+func (s *script) add(c call) {
+	s.calls = append(s.calls, c)
+	words := afterWrappers(c.words)
+	if len(words) < 3 || !strings.HasSuffix(words[0].text, "sh") || words[1].text != "-c" || !words[2].fixed {
+		return
+	}
+	if inner, err := parseScript(words[2].text); err == nil {
+		s.calls = append(s.calls, inner.calls...)
+		maps.Copy(s.functions, inner.functions)
+	}
 }
 
 // shellError is a parser's error without the place: a command is one line.

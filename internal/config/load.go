@@ -28,12 +28,13 @@ func Load(path string) (*Config, error) { return LoadWith(path, Extras{}) }
 // the files say nothing and not every machine can have the same.
 type Extras struct {
 	Trace, Advice bool
-	MaxAttempts   int // 0: knock.DefaultMaxAttempts
+	MaxAttempts   int  // 0: knock.DefaultMaxAttempts
+	AsRoot        bool // the files are read as if by root, whoever asks
 }
 
 // LoadWith is Load with extras.
 func LoadWith(path string, with Extras) (*Config, error) {
-	l := loader{root: os.Geteuid() == 0, with: with}
+	l := loader{root: os.Geteuid() == 0 || with.AsRoot, with: with}
 	return l.load(path)
 }
 

@@ -74,11 +74,11 @@ func Findings(texts []string) (events []Event) {
 // NotExamined says that something could not be looked at.
 type NotExamined struct {
 	warning
-	What string // and that it is not examined
+	What string
 	Err  error
 }
 
-func (e NotExamined) Text() string { return fmt.Sprintf("%s: %v", e.What, e.Err) }
+func (e NotExamined) Text() string { return fmt.Sprintf("not examined: %s: %v", e.What, e.Err) }
 
 // Fault says that something failed that knockd can do without.
 type Fault struct {

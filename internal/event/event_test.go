@@ -115,7 +115,7 @@ var kinds = func() []struct {
 		{Listening{Interfaces: []string{"eth0", "eth1"}}, "listening on eth0, eth1..."},
 		{Reloading{File: "/etc/knockd.conf"}, "re-reading config file: /etc/knockd.conf"},
 		{ReloadRefused{Err: errors.New("a:1: x\na:2: y\n")}, "a:1: x\na:2: y\nconfiguration not changed"},
-		{NotExamined{What: "rules are not examined", Err: errors.New("no right")}, "rules are not examined: no right"},
+		{NotExamined{What: "the rules", Err: errors.New("no right")}, "not examined: the rules: no right"},
 		{Finding{Door: ssh, Finding: "door ssh: something"}, "door ssh: something"},
 		{Fault{Err: full}, "no space left on device"},
 		{WorkersLimited{Workers: 3, Why: "only 64 files may be open (ulimit -n)"}, "at most 3 start commands and 3 stop commands run at a time: only 64 files may be open (ulimit -n)"},

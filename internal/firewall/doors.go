@@ -45,7 +45,7 @@ func Doors(conf *config.Config) []nft.Door {
 			continue
 		}
 		list = append(list, nft.Door{
-			DoorID: d.ID(), Ports: mayOpen(d), Timeout: d.CmdTimeout,
+			DoorID: d.ID(), Ports: MayOpen(d), Timeout: d.CmdTimeout,
 			OnePort:    d.SPA != nil || len(d.OpenNamed) > 0,
 			PrefixLen4: d.OpenPrefix4, PrefixLen6: d.OpenPrefix6,
 			Set4: d.NftSet, Set6: d.NftSet6,
@@ -55,9 +55,9 @@ func Doors(conf *config.Config) []nft.Door {
 	return list
 }
 
-// mayOpen are the ports that a door may open: in place of the port that a
+// MayOpen returns the ports that a door may open without a command: in place of the port that a
 // knock names, all those that it can name.
-func mayOpen(d *config.Door) []knock.PortRange {
+func MayOpen(d *config.Door) []knock.PortRange {
 	ports := slices.Clone(d.Open)
 	for _, proto := range d.OpenNamed {
 		for _, r := range d.OpenPorts {
@@ -71,7 +71,7 @@ func mayOpen(d *config.Door) []knock.PortRange {
 func guarded(conf *config.Config) string {
 	var all []knock.PortRange
 	for _, d := range conf.Doors {
-		for _, p := range mayOpen(d) {
+		for _, p := range MayOpen(d) {
 			if !slices.Contains(all, p) {
 				all = append(all, p)
 			}

@@ -22,7 +22,7 @@ func Examine(conf *config.Config) []event.Event {
 	warnings, err := inspect.Examine(Options(conf, nil), Doors(conf))
 	found = append(found, event.Findings(warnings)...)
 	if err != nil {
-		found = append(found, event.NotExamined{What: "the host's rulesets are not examined", Err: err})
+		found = append(found, event.NotExamined{What: "the host's rulesets", Err: err})
 	}
 	return append(found, examineNAT(conf)...)
 }

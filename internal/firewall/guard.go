@@ -3,6 +3,7 @@ package firewall
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"knockd/internal/config"
 	"knockd/internal/event"
@@ -28,6 +29,19 @@ func Guard(conf *config.Config) (ports string, doubts []event.Event, err error) 
 // closesPorts reports whether native doors' ports are closed to all others.
 func closesPorts(conf *config.Config) bool {
 	return Options(conf, nil).Mode.Closes() && opensPorts(conf)
+}
+
+// Closes reports whether the guard closes all of the ports to those who have not
+// knocked.
+func Closes(conf *config.Config, ports []knock.PortRange) bool {
+	if !closesPorts(conf) {
+		return false
+	}
+	return !slices.ContainsFunc(ports, func(p knock.PortRange) bool {
+		return !slices.ContainsFunc(conf.Doors, func(d *config.Door) bool {
+			return slices.ContainsFunc(MayOpen(d), func(r knock.PortRange) bool { return r.Holds(p) })
+		})
+	})
 }
 
 // Connect connects to the kernel for a table.

@@ -29,7 +29,7 @@ func examineNAT(conf *config.Config) (found []event.Event) {
 	}
 	warnings, err := inspect.ExamineNAT(Options(conf, nil), list, own)
 	if err != nil {
-		found = append(found, event.NotExamined{What: "whether the host's rulesets let NAT through is not examined", Err: err})
+		found = append(found, event.NotExamined{What: "whether the host's rulesets let NAT through", Err: err})
 	}
 	for _, d := range conf.Doors {
 		for _, t := range targetsOf(d) {

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// procNet is where the kernel lists its sockets (proc(5)).
+// procNet is where the kernel lists the sockets of a thread's network (proc(5)).
 const procNet = "/proc/thread-self/net"
 
 // Listener is a port on which a program of this host serves others.

@@ -11,9 +11,29 @@ import (
 	"knockd/internal/knock"
 )
 
+// Rule is what an iptables command that opens ports to a knocker adds or deletes.
+type Rule struct {
+	Delete bool
+	Append bool // at the end of the chain
+	Chain  string
+	Ports  []knock.PortRange
+}
+
+// ParseRule reads a usual iptables command, such as
+//
+//	/sbin/iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT
+//
+// The error says why it is none.
+func ParseRule(command string) (Rule, error) {
+	r, err := parseRule(command)
+	return Rule{r.delete, r.atEnd, r.chain, r.ports}, err
+}
+
 // rule is the iptables rule that a usual command adds or deletes.
 type rule struct {
 	delete     bool
+	atEnd      bool
+	chain      string
 	ports      []knock.PortRange
 	in         string // the only interface, as iptables writes it; "" for all
 	assumedTCP bool
@@ -23,11 +43,7 @@ type rule struct {
 // same reports whether two commands are about one rule.
 func (r rule) same(o rule) bool { return slices.Equal(r.ports, o.ports) && r.rest == o.rest }
 
-// parseRule reads a command like
-//
-//	/sbin/iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT
-//
-// and says why it is none.
+// parseRule is ParseRule.
 func parseRule(command string) (rule, error) {
 	if strings.ContainsAny(command, ";&|<>$`\\\"'()*?#\n") {
 		return rule{}, errors.New("is more than one plain iptables command")
@@ -80,6 +96,7 @@ func (p *ruleParser) parse() (rule, error) {
 	if err := p.ports(); err != nil {
 		return rule{}, err
 	}
+	p.rule.chain = p.chain
 	slices.Sort(p.rest)
 	p.rule.rest = p.chain + " " + strings.Join(p.rest, " ")
 	return p.rule, nil
@@ -100,6 +117,7 @@ func (p *ruleParser) option() error {
 	switch w := p.next(); w {
 	case "-A", "--append", "-D", "--delete":
 		p.rule.delete = w == "-D" || w == "--delete"
+		p.rule.atEnd = !p.rule.delete
 		p.chain = p.next()
 	case "-I", "--insert":
 		p.chain = p.next()

@@ -23,12 +23,29 @@ func Examine(o nft.Options, doors []nft.Door) (warnings []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(warnings, legacyTables("/proc/thread-self/net")...), nil
+	for _, what := range legacyTables("/proc/thread-self/net") {
+		warnings = append(warnings, what+" were not examined")
+	}
+	return warnings, nil
 }
 
 // examine reads the host's rules and looks at each door with one of the
 // inspector's methods.
 func examine(o nft.Options, doors []nft.Door, look func(*inspector, *door)) (warnings []string, err error) {
+	return inspectWith(o, func(x *inspector) error {
+		for _, d := range doors {
+			v4, v6, err := d.Sets(x.opt)
+			if err != nil {
+				return err
+			}
+			look(x, &door{d, v4, v6})
+		}
+		return nil
+	})
+}
+
+// inspectWith reads the host's rules, looks at them and returns the warnings.
+func inspectWith(o nft.Options, look func(*inspector) error) (warnings []string, err error) {
 	r, err := nft.NewReader(o.NetNS)
 	if err != nil {
 		return nil, err
@@ -38,12 +55,8 @@ func examine(o nft.Options, doors []nft.Door, look func(*inspector, *door)) (war
 	if err != nil {
 		return nil, err
 	}
-	for _, d := range doors {
-		v4, v6, err := d.Sets(x.opt)
-		if err != nil {
-			return nil, err
-		}
-		look(x, &door{d, v4, v6})
+	if err := look(x); err != nil {
+		return nil, err
 	}
 	return x.warnings, nil
 }
@@ -56,18 +69,18 @@ type door struct {
 
 // legacyTables names what iptables-legacy has loaded: nf_tables does not show
 // it (net/netfilter/x_tables.c).
-func legacyTables(procNet string) (warnings []string) {
+func legacyTables(procNet string) (rules []string) {
 	for _, version := range []struct{ file, tool string }{{"ip_tables_names", "iptables"}, {"ip6_tables_names", "ip6tables"}} {
 		text, err := os.ReadFile(filepath.Join(procNet, version.file))
 		switch names := strings.Fields(string(text)); {
 		case os.IsNotExist(err):
 		case err != nil:
-			warnings = append(warnings, fmt.Sprintf("rules of %s-legacy, if there are any, were not examined: %v", version.tool, err))
+			rules = append(rules, fmt.Sprintf("rules of %s-legacy, if there are any (%v)", version.tool, err))
 		case len(names) > 0:
-			warnings = append(warnings, fmt.Sprintf("rules of %s-legacy (%s) were not examined", version.tool, strings.Join(names, ", ")))
+			rules = append(rules, fmt.Sprintf("rules of %s-legacy (%s)", version.tool, strings.Join(names, ", ")))
 		}
 	}
-	return warnings
+	return rules
 }
 
 // chainKey and setKey name chains and sets.
@@ -170,7 +183,7 @@ func (x *inspector) ports(s *door, r knock.PortRange) {
 // openToAll warns where the door's port needs no knock.
 func (x *inspector) openToAll(s *door, r knock.PortRange, p packet) {
 	p.surely = true
-	if x.passes(p, unix.NF_INET_PRE_ROUTING) == nil && x.passes(p, unix.NF_INET_LOCAL_IN) == nil {
+	if x.reaches(p) {
 		x.warn("door %s: the host's rules let everybody reach %s, knock or not; drop it there, or use nft_mode = guard", s.Name, r)
 	}
 }
