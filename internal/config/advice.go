@@ -50,7 +50,7 @@ func (d *rawDoor) hasTCP() bool {
 
 // opensAgain reports whether every packet of a connection opens the door.
 func (d *rawDoor) opensAgain() bool {
-	return len(d.Sequence) == 1 && d.hasTCP() && d.Cooldown == 0 && takesEstablished(d.Flags)
+	return len(d.Sequence) == 1 && d.hasTCP() && d.Cooldown == 0 && d.Flags.TakesEstablished()
 }
 
 // adviseFlags looks for doors that ordinary clients cannot open, or that open
@@ -68,7 +68,7 @@ func (p *parser) adviseFlags(d *rawDoor) {
 		p.advise(d.fault("tcpflags", fmt.Errorf("%v: no ordinary client sends it in a packet that begins a connection: say syn,!ack", d.Flags.Set&^knock.SYN)))
 	case d.Flags.Clear&knock.SYN != 0:
 		p.advise(d.fault("tcpflags", fmt.Errorf("!syn: no ordinary client begins a connection without it: say syn,!ack")))
-	case takesEstablished(d.Flags):
+	case d.Flags.TakesEstablished():
 		p.advise(d.fault("tcpflags", fmt.Errorf("does not ask for syn: packets of connections that there are, those of this host's own among them, count as hits too: say syn,!ack")))
 	}
 }
@@ -88,6 +88,7 @@ func (p *parser) adviseSequence(d *rawDoor) {
 		ports[i] = s.Port
 	}
 	n, what := len(ports), ""
+	rises, falls := knock.ScanOrder(d.Sequence)
 	switch {
 	case slices.ContainsFunc(published, func(e []uint16) bool { return slices.Equal(e, ports) }):
 		what = "is a published example, which is tried first: choose ports of your own"
@@ -96,26 +97,12 @@ func (p *parser) adviseSequence(d *rawDoor) {
 		what = "one step: any port scan opens the door; at least three are harder to find"
 	case n == 2:
 		what = "two steps: a scan of all ports in random order opens the door every second time; take more, or say strict = yes"
-	case n > 2 && inOrder(d.Sequence):
+	case n > 2 && (rises || falls):
 		what = "its ports only rise or only fall: a scan of all ports in this order opens the door; let them do both, or say strict = yes"
 	}
 	if what != "" {
 		p.advise(d.fault("sequence", fmt.Errorf("%s", what)))
 	}
-}
-
-// inOrder reports whether the ports of steps of one protocol only rise or only
-// fall.
-func inOrder(steps []knock.Step) bool {
-	rises, falls := true, true
-	for i := 1; i < len(steps); i++ {
-		a, b := steps[i-1], steps[i]
-		if a.Proto != b.Proto || a.Port == 0 || b.Port == 0 {
-			return false
-		}
-		rises, falls = rises && a.Port < b.Port, falls && a.Port > b.Port
-	}
-	return rises || falls
 }
 
 // advisePace looks for a seq_timeout that leaves knock little more than the
@@ -128,8 +115,8 @@ func (p *parser) advisePace(d *rawDoor) {
 	}
 }
 
-// adviseSharedKnocks looks for doors that one knock opens together, or one on the way
-// to the other. Of many, a door is compared with the latest few.
+// adviseSharedKnocks looks for doors that one knock opens together, or one on the
+// way to the other. Of many, a door is compared with the latest few.
 func (p *parser) adviseSharedKnocks() {
 	const compared = 8
 	seen := map[string][]*rawDoor{}

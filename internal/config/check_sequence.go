@@ -7,7 +7,7 @@ import (
 	"knockd/internal/knock"
 )
 
-// checkSequence settles where the sequence comes from. Of a fixed one and a
+// checkSequence finds where the sequence comes from. Of a fixed one and a
 // file, knockd 0.8 starts with the one that was named last.
 func (p *parser) checkSequence(d *rawDoor) {
 	fixed, hasFixed := d.given.find("sequence")
@@ -64,13 +64,13 @@ func (p *parser) checkWild(d *rawDoor) {
 	}
 }
 
-// checkStrict settles the flags of a strict door, and looks for steps that a
+// checkStrict fills in the flags of a strict door, and looks for steps that a
 // port scan takes by itself. No message tells a port: sequences are secret.
 func (p *parser) checkStrict(d *rawDoor) {
 	if d.Strict && !d.has("tcpflags") {
 		d.Flags = knock.FlagMatch{}.Add(knock.SYN, true).Add(knock.ACK, false)
 	}
-	if d.Strict && takesEstablished(d.Flags) {
+	if d.Strict && d.Flags.TakesEstablished() {
 		p.fault(d.fault("tcpflags", fmt.Errorf("packets of established connections have these flags and would spoil each attempt: a strict door must exclude them, as syn,!ack does")))
 	}
 	if err := d.checkSteps(d.Sequence); err != nil {
@@ -80,9 +80,9 @@ func (p *parser) checkStrict(d *rawDoor) {
 	for i := range max(len(d.Sequence)-1, 0) {
 		a, b := d.Sequence[i], d.Sequence[i+1]
 		switch {
-		case a.Proto == b.Proto && neighbours(d.portsOf(a), d.portsOf(b), nil, false):
+		case a.Proto == b.Proto && d.ScanTakes(a, b, nil, false):
 			p.advise(d.fault("sequence", fmt.Errorf("steps %d and %d differ by 1: a port scan takes both; choose ports far apart", i+1, i+2)))
-		case scanNeighbours(a, b):
+		case knock.ScannedTogether(a, b):
 			p.advise(d.fault("sequence", fmt.Errorf("steps %d and %d are neighbours among the 1,000 ports that nmap scans first: choose others", i+1, i+2)))
 		}
 	}
@@ -105,10 +105,10 @@ func (d *Door) checkSteps(steps []knock.Step) error {
 		if n := strays(ignored[b.Proto]); n < leastStray {
 			return fmt.Errorf("strict_ignore leaves %d %v ports: must leave at least %d, since a port scan in random order might touch none of them between two steps", n, b.Proto, leastStray)
 		}
-		if !neighbours(d.portsOf(a), d.portsOf(b), ignored[b.Proto], true) {
+		if !d.ScanTakes(a, b, ignored[b.Proto], true) {
 			continue
 		}
-		if a.Proto == b.Proto && !neighbours(d.portsOf(a), d.portsOf(b), nil, true) {
+		if a.Proto == b.Proto && !d.ScanTakes(a, b, nil, true) {
 			return fmt.Errorf("between steps %d and %d are only ports of strict_ignore: a port scan takes both; a strict door's must be further apart", i+1, i+2)
 		}
 		if a.Proto != b.Proto {
@@ -119,14 +119,15 @@ func (d *Door) checkSteps(steps []knock.Step) error {
 	return nil
 }
 
-// takesEstablished reports whether segments of an established connection, or its
-// reset, satisfy the flags.
-func takesEstablished(m knock.FlagMatch) bool {
-	for f := knock.Flags(0); f <= knock.FIN|knock.SYN|knock.RST|knock.PSH|knock.ACK|knock.URG; f++ {
-		established := f&knock.SYN == 0 && f&(knock.ACK|knock.RST) != 0
-		if established && f&m.Set == m.Set && f&m.Clear == 0 {
-			return true
-		}
+// leastStray is how many ports a strict door must not ignore. Then a scan in
+// random order opens one of two steps in less than one of 10,000 scans.
+const leastStray = 10_000
+
+// strays counts the ports that are not ignored.
+func strays(ignored []PortRange) int {
+	n := 65535
+	for _, r := range ignored {
+		n -= r.Len()
 	}
-	return false
+	return n
 }

@@ -84,18 +84,6 @@ func TestAdvice(t *testing.T) {
 	}
 }
 
-func TestTopPorts(t *testing.T) {
-	next := topPorts()
-	for port, want := range map[uint16]uint16{1: 3, 3: 4, 22: 23, 7002: 7004, 65129: 65389, 65389: 0, 2: 0} {
-		if next[port] != want {
-			t.Errorf("after %d: %d, want %d", port, next[port], want)
-		}
-	}
-	if len(next) != 999 {
-		t.Errorf("%d steps between 1,000 ports", len(next))
-	}
-}
-
 // TestStrictFlags: a strict door's flags must leave established connections
 // alone.
 func TestStrictFlags(t *testing.T) {

@@ -87,7 +87,7 @@ func (p *plan) advice() []string {
 		if n := d.last(); n < 4 && !d.Strict {
 			out = append(out, fmt.Sprintf("[%s] %s: a scan of all ports in random order opens it by chance; four steps or more, or strict = yes, make that rare.", printable(d.Name), plural(n, "step")))
 		}
-		if n := d.last(); n > 1 && !d.Strict && ascending(d.Sequence) {
+		if rises, _ := knock.ScanOrder(d.Sequence); rises && d.last() > 1 && !d.Strict {
 			out = append(out, fmt.Sprintf("[%s] the ports ascend: a plain scan of all ports opens it.", printable(d.Name)))
 		}
 	}
@@ -99,15 +99,4 @@ func plural(n int, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
-}
-
-// ascending reports whether a scan from the lowest port to the highest takes
-// every step in order.
-func ascending(seq []knock.Step) bool {
-	for i := 1; i < len(seq); i++ {
-		if seq[i].Proto != seq[0].Proto || seq[i].Port <= seq[i-1].Port {
-			return false
-		}
-	}
-	return true
 }

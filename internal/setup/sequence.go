@@ -1,14 +1,13 @@
 package setup
 
 import (
+	"cmp"
 	"crypto/rand"
-	_ "embed"
 	"errors"
 	"fmt"
 	"io"
 	"math/big"
 	"slices"
-	"strings"
 
 	"knockd/internal/knock"
 )
@@ -19,23 +18,6 @@ const steps = 4
 // enough is how many ports there must be to choose from, so that a sequence is
 // one of a thousand million.
 const enough = 256
-
-// scanned are the TCP ports that nmap tries by default, which it prints with
-// nmap --top-ports 1000 -v -oG -
-//
-//go:embed nmap-top-1000.txt
-var scannedText string
-
-var scanned = func() (ports []knock.PortRange) {
-	for word := range strings.SplitSeq(strings.TrimSpace(scannedText), ",") {
-		r, err := knock.ParsePortRange(word)
-		if err != nil {
-			panic(err)
-		}
-		ports = append(ports, r)
-	}
-	return ports
-}()
 
 // sequence picks the steps of a door at random: TCP ports that only rise or
 // only fall nowhere from the first to the last, of which no two are equal or
@@ -52,41 +34,37 @@ func sequence(random io.Reader, taken []knock.PortRange) ([]knock.Step, error) {
 		return nil, fmt.Errorf("only %d ports are left to choose a sequence from", len(pool))
 	}
 	for range 1000 {
-		ports := make([]uint16, steps)
-		for i := range ports {
+		seq := make([]knock.Step, steps)
+		for i := range seq {
 			n, err := rand.Int(random, big.NewInt(int64(len(pool))))
 			if err != nil {
 				return nil, fmt.Errorf("choose a sequence: %w", err)
 			}
-			ports[i] = pool[n.Int64()]
+			seq[i] = knock.Step{Proto: knock.TCP, Port: pool[n.Int64()]}
 		}
-		if !apart(ports) || slices.IsSorted(ports) || slices.IsSortedFunc(ports, func(a, b uint16) int { return int(b) - int(a) }) {
-			continue
+		if rises, falls := knock.ScanOrder(seq); apart(seq) && !rises && !falls {
+			return seq, nil
 		}
-		seq := make([]knock.Step, steps)
-		for i, p := range ports {
-			seq[i] = knock.Step{Proto: knock.TCP, Port: p}
-		}
-		return seq, nil
 	}
 	return nil, errors.New("choose a sequence: the source of random numbers does not work")
 }
 
 // apart reports whether no two ports are equal or neighbours.
-func apart(ports []uint16) bool {
-	sorted := slices.Sorted(slices.Values(ports))
+func apart(seq []knock.Step) bool {
+	sorted := slices.SortedFunc(slices.Values(seq), func(a, b knock.Step) int { return cmp.Compare(a.Port, b.Port) })
 	for i := 1; i < len(sorted); i++ {
-		if sorted[i]-sorted[i-1] < 2 {
+		if sorted[i].Port-sorted[i-1].Port < 2 {
 			return false
 		}
 	}
 	return true
 }
 
-// poolOf are the ports from the first on that are not taken.
+// poolOf returns the ports from the first on that are neither taken nor tried
+// first by a port scan.
 func poolOf(first int, taken []knock.PortRange) (pool []uint16) {
 	var isTaken [1 << 16]bool
-	for _, r := range slices.Concat(taken, scanned) {
+	for _, r := range slices.Concat(taken, knock.Scanned()) {
 		for p := int(r.First); p <= int(r.Last); p++ {
 			isTaken[p] = true
 		}
