@@ -13,6 +13,8 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"knockd/internal/action"
+	"knockd/internal/check"
 	"knockd/internal/cli"
 	"knockd/internal/client"
 	"knockd/internal/config"
@@ -188,18 +190,32 @@ func (o *initOptions) carryOut(w *world, plan *setup.Plan) (err error) {
 	return nil
 }
 
-// check reads the configuration as knockd -t does, and returns how many lines
-// there are to say about what was there before.
+// check looks at the configuration as knockd -t does, and returns how much there
+// is to say beside what the plan says itself.
 func (o *initOptions) check(plan *setup.Plan) (others int, err error) {
 	after, err := config.LoadWith(o.File, config.Extras{Advice: true})
 	if err != nil {
 		return 0, fmt.Errorf("the configuration would be faulty: %w", err)
 	}
-	for _, text := range append(after.Warnings, after.Advice...) {
+	file, err := filepath.Abs(o.File)
+	if err != nil {
+		return 0, err
+	}
+	report, err := check.Setup{Conf: after, ConfigFile: file, Actions: action.Stopped()}.Daemon()
+	if err != nil {
+		return 0, fmt.Errorf("the daemon would not start: %w", err)
+	}
+	all := after.Warnings
+	for _, f := range report.Findings {
+		all = append(all, f.Text)
+	}
+	for _, text := range all {
 		if strings.HasPrefix(text, plan.Path+":") {
 			return 0, fmt.Errorf("the door does not fit: %s", text)
 		}
-		others++
+		if !plan.Says(text) {
+			others++
+		}
 	}
 	return others, nil
 }

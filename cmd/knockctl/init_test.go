@@ -42,7 +42,7 @@ var fourPorts = regexp.MustCompile(`\b\d{4,5}([ ,]+)\d{4,5}([ ,]+)\d{4,5}([ ,]+)
 
 // TestInit: what a user sees of knockctl init on a host without a firewall.
 func TestInit(t *testing.T) {
-	nettest.NeedRoot(t)
+	nettest.NeedRealRoot(t) // or the state's directory, which is checked, cannot be made
 	nettest.Transcripts{
 		Program: "knockctl",
 		Run: func(t *testing.T, _ string, words []string) nettest.Session {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 
 	"knockd/internal/action"
 	"knockd/internal/capture"
@@ -21,6 +22,8 @@ func (o *options) load(stdout, stderr io.Writer) (*config.Config, error) {
 	case errors.As(err, &faults):
 		o.trace(stdout, faults.Trace)
 		return nil, err
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, cli.WithHint(err, "name another configuration with -c, or have one made: knockctl init")
 	case err != nil:
 		return nil, cli.WithHint(err, "name another configuration with -c")
 	}

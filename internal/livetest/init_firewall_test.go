@@ -172,6 +172,9 @@ func (s initSite) try(t *testing.T, client, server *nettest.Host, admin func(str
 		}
 		rules = append(rules, rule)
 	}
+	if !strings.Contains(out, "\nchecked as by knockd -t: no faults, warnings or advice\n") {
+		t.Errorf("init has found faults in what it has made:\n%s", out)
+	}
 	if s.waits != (rules != nil) || s.guard == strings.Contains(text, "nft_mode") {
 		t.Errorf("rules %q, and\n%s", rules, text)
 	}

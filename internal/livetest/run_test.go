@@ -46,7 +46,7 @@ func TestEndings(t *testing.T) {
 		t.Fatal(err)
 	}
 	nettest.Write(t, unsafe, "[options]\n\tStateDir = "+dir+"/unsafe\n[a]\n\tsequence = 7000\n")
-	nettest.Write(t, good, "[options]\n\tStateDir = "+dir+"/state\n[a]\n\tsequence = 7000,8000\n\tcommand = true\n")
+	nettest.Write(t, good, "[options]\n\tStateDir = "+dir+"/state\n[a]\n\tsequence = 7000,9000,8000\n\ttcpflags = syn,!ack\n\tcommand = true\n")
 	nettest.Write(t, bad, "[a]\n\tsequence = 7000,70000\n\tcolour = blue\n[b]\n\tcommand = true\n")
 	for _, c := range []struct {
 		args           string
@@ -58,7 +58,7 @@ func TestEndings(t *testing.T) {
 		{"-i lo -c " + unsafe, 1, "", "knockd: " + dir + "/unsafe: not safe: others can write it (mode 0777)\nknockd: hint: ..."},
 		{"-t -c " + bad, 1, "", bad + ":2: [a] sequence: ...\n" + bad + ":3: [a] colour: ...\n" + bad + ":4: [b] sequence: ...\n"},
 		{"-i lo -c " + bad, 1, "", bad + ":2: [a] sequence: ...\n" + bad + ":3: [a] colour: ...\n" + bad + ":4: [b] sequence: ...\n"},
-		{"-c " + dir + "/none.conf", 1, "", "knockd: ...none.conf: no such file or directory\nknockd: hint: name another configuration with -c\n"},
+		{"-c " + dir + "/none.conf", 1, "", "knockd: ...none.conf: no such file or directory\nknockd: hint: name another configuration with -c, or have one made: knockctl init\n"},
 		{"--bogus", 2, "", "knockd: unknown flag: --bogus\nknockd: hint: ...\n"},
 		{"-V", 0, "knockd ...\n", ""},
 		{"-h", 0, "usage: knockd ...", ""},

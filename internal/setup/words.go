@@ -15,8 +15,7 @@ import (
 
 // Report says in five lines what is done and what is not; below the third stand
 // the rules that are still to be added, if there are any. Others is how many
-// lines knockd -t has to say about what was there before, below 0 if nobody has
-// looked.
+// warnings there are that Says does not hold for, below 0 if nobody has looked.
 func (p *Plan) Report(wrote string, others int) string {
 	lines := []string{
 		fmt.Sprintf("%s: door [%s] opens %s for %.0f seconds to whoever knocks right; its sequence is secret", wrote, p.Name, p.opens(), openTime.Seconds()),
@@ -39,12 +38,27 @@ func (p *Plan) Report(wrote string, others int) string {
 	case others < 0:
 		checked = "by itself it has " + checked
 	case others > 0:
-		checked = fmt.Sprintf("no faults; what was there before has %s", counted(others, "warning or advice", "warnings and advice"))
+		checked = fmt.Sprintf("no faults; %s, which knockd -t prints", counted(others, "warning or advice", "warnings and advice"))
 	}
 	lines = append(lines,
 		"not touched: "+strings.Join(untouched, ", ")+"; nothing is started, and nothing closed yet",
 		"checked as by knockd -t: "+checked)
 	return strings.Join(lines, "\n") + "\n"
+}
+
+// Says reports whether a warning of knockd -t is one that the report says in
+// other words: of the rule that the firewall lacks, and of rules of
+// iptables-legacy, which only init can examine.
+func (p *Plan) Says(warning string) bool {
+	switch {
+	case strings.HasPrefix(warning, "door "+p.Name+": ") && strings.Contains(warning, p.opens()):
+		return p.waits() || p.host.Unexamined
+	case strings.HasPrefix(warning, "nft_mode = mark: "):
+		return p.Mode == config.NftMark
+	case strings.HasPrefix(warning, "rules of ip") && strings.HasSuffix(warning, " were not examined"):
+		return !p.host.Unexamined
+	}
+	return false
 }
 
 func counted(n int, one, more string) string {
