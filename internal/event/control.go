@@ -14,8 +14,8 @@ type OpenedByHand struct {
 	notice
 	UID     uint32
 	Door    knock.DoorID
-	Addr    netip.Addr
-	For     string // the address, or the prefix around it
+	Addr    netip.Addr `event:"address"`
+	For     string     // the address, or the prefix around it
 	Timeout time.Duration
 	Forced  bool // against a rule
 }
@@ -34,7 +34,7 @@ type ClosedByHand struct {
 	notice
 	UID      uint32
 	Door     knock.DoorID // the zero value: all
-	Addr     netip.Addr   // the zero value: for everybody
+	Addr     netip.Addr   `event:"address"` // the zero value: for everybody
 	Openings int
 }
 

@@ -60,6 +60,7 @@ var stable = []kind{
 	{Started{}, "STARTED", "knockd runs"},
 	{Listening{}, "LISTENING", "knockd runs, for those who watch"},
 	{Reloading{}, "RELOADING", "the configuration is read again"},
+	{Reloaded{}, "RELOADED", "the configuration that was read again is used, for those at the control socket"},
 	{ReloadRefused{}, "RELOAD_REFUSED", "the configuration that was read again is not used"},
 	{Finding{}, "FINDING", "what a check of the configuration, or of the host, has found"},
 	{NotExamined{}, "NOT_EXAMINED", "something on this host could not be looked at"},
@@ -70,6 +71,12 @@ var stable = []kind{
 	{Stopped{}, "STOPPED", "knockd ends"},
 	{LeftOut{}, "EVENTS_LEFT_OUT", "what strangers caused was left out of the log"},
 	{Lost{}, "LINES_LOST", "a file, pipe or program did not take lines of the log"},
+
+	{OpenedByHand{}, "OPENED_BY_HAND", "somebody has a door opened through the control socket"},
+	{ClosedByHand{}, "CLOSED_BY_HAND", "somebody has openings closed through the control socket"},
+	{ReloadedByHand{}, "RELOADED_BY_HAND", "somebody has the configuration read again through the control socket"},
+	{SocketFailed{}, "SOCKET_FAILED", "there is no control socket"},
+	{SocketMissing{}, "SOCKET_MISSING", "there is no control socket, and nobody asked for one"},
 
 	{InterfaceMissing{}, "INTERFACE_MISSING", "an interface to listen on is not there"},
 	{InterfaceFound{}, "INTERFACE_FOUND", "an interface to listen on has appeared"},

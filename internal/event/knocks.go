@@ -39,7 +39,7 @@ type Stage struct {
 	Door    knock.DoorID
 	Knocker Knocker
 	Stage   int // 1 after the first step
-	Steps   int // that the door has; no text says it
+	Steps   int `event:""` // that the door has: for admins at the control socket alone
 }
 
 func (e Stage) Text() string {
