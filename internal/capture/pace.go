@@ -4,7 +4,7 @@ import "time"
 
 const (
 	// coalesceTime is how long packets are let gather in a flood. A ring of 4,096
-	// frames, for doors with keys, holds what comes in it at a million a second.
+	// frames, for SPA doors, holds what comes in it at a million a second.
 	coalesceTime = 4 * time.Millisecond
 	// quick is how many batches must come within coalesceTime before packets
 	// are let gather.

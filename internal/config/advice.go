@@ -142,8 +142,8 @@ func (p *parser) adviseSharedKnocks() {
 	}
 }
 
-// knock is a door's first steps as a text, with all else that says which packets
-// they are.
+// knock returns a door's first steps as a text, with all else that says which
+// packets they are.
 func (d *rawDoor) knock(steps int) string {
 	text := FormatSequence(d.Sequence[:steps])
 	if d.Target.IsValid() || wildSteps(d.Sequence[:steps]) > 0 {

@@ -26,7 +26,7 @@ func (p *parser) checkSequence(d *rawDoor) {
 	}
 }
 
-// missingSequence is the fault of a door without steps, or of a section that
+// missingSequence returns the fault of a door without steps, or of a section that
 // was not meant as one.
 func missingSequence(name string) error {
 	if name = trim(name); strings.EqualFold(name, optionsName) || strings.EqualFold(name, "option") {

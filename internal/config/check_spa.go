@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// spaKeyFile is the key that makes a door one with keys.
+// spaKeyFile is the key that makes a door an SPA door.
 const spaKeyFile = "spa_key_file"
 
-// checkSPA looks at a door with keys.
+// checkSPA looks at an SPA door.
 func (p *parser) checkSPA(d *rawDoor) {
 	for _, k := range doorRows {
 		if k.only == sequenceDoors && d.has(k.names[0]) {

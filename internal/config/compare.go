@@ -35,7 +35,7 @@ func (c *Config) OptionsChanged(o *Config) (changed, fixed []string) {
 func (d *Door) NoRuleset() (keys, reasons []string) {
 	raw := &rawDoor{Door: d, spa: d.SPA}
 	for _, k := range doorRows {
-		if k.ruleset == "" || k.only == keyDoors && d.SPA == nil {
+		if k.ruleset == "" || k.only == spaDoors && d.SPA == nil {
 			continue
 		}
 		if k.action && !d.opens(k.names[0]) {

@@ -44,7 +44,7 @@ func quoted(value string) bool {
 	return last > 0 && (value[0] == '"' || value[0] == '\'') && value[last] == value[0]
 }
 
-// continued is the fault of a line that was meant as the rest of the one
+// continued returns the fault of a line that was meant as the rest of the one
 // before.
 func continued(line int) error {
 	return fmt.Errorf("a line cannot be continued, and line %d ends in a backslash: write all of it on one line", line)

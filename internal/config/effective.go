@@ -24,7 +24,7 @@ func (c *Config) text(secrets bool) string {
 	writeSection(&b, optionsName, optionRows, c, secrets)
 	for _, d := range c.Doors {
 		raw := &rawDoor{Door: d, spa: d.SPA}
-		other := keyDoors
+		other := spaDoors
 		if d.SPA != nil {
 			other = sequenceDoors
 		}

@@ -87,7 +87,7 @@ func TestEffectiveHasAllRows(t *testing.T) {
 		for _, field := range k.fields(d) {
 			said[field] = true
 		}
-		if k.only != keyDoors {
+		if k.only != spaDoors {
 			onceIn(t, sequence, k.name())
 		}
 		if k.only != sequenceDoors {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// fault is a fault of one of the door's keys, or of the door itself.
+// fault returns a fault of one of the door's keys, or of the door itself.
 func (d *rawDoor) fault(key string, err error) *Fault {
 	place, ok := d.given.find(key)
 	if !ok {
@@ -48,7 +48,7 @@ func (p *parser) finishDoor(d *rawDoor) {
 	p.inherit(d)
 	p.checkNeeds(d)
 	if d.has(spaKeyFile) {
-		d.SPA = d.keys()
+		d.SPA = d.settings()
 		p.checkSPA(d)
 	} else {
 		p.checkSequence(d)
@@ -88,7 +88,7 @@ func (p *parser) checkNeeds(d *rawDoor) {
 	for _, given := range d.given {
 		k := doorKeys.find(given.name)
 		needs := k.needs
-		if k.only == keyDoors && !d.has(spaKeyFile) {
+		if k.only == spaDoors && !d.has(spaKeyFile) {
 			needs = spaKeyFile
 		}
 		if needs != "" && !d.has(needs) {

@@ -58,7 +58,7 @@ type form uint8
 const (
 	anyDoor       form = iota
 	sequenceDoors      // without spa_key_file
-	keyDoors           // with it
+	spaDoors           // with it
 )
 
 // reload is what a change of an option means while the daemon runs.
@@ -72,13 +72,13 @@ const (
 
 const noRuleset = "a ruleset cannot do that; leave the door to knockd"
 
-// is returns the row with its facts.
+// is adds the facts.
 func (k key[T]) is(f facts) key[T] {
 	k.facts = f
 	return k
 }
 
-// name is the key as the manual writes it.
+// name returns the key as the manual writes it.
 func (k *key[T]) name() string { return cmp.Or(k.spelled, k.names[0]) }
 
 // keyTable finds keys by any of their names.
@@ -97,7 +97,7 @@ func newKeyTable[T any](rows []key[T]) keyTable[T] {
 // find returns the key that has this name, in any case.
 func (t keyTable[T]) find(name string) *key[T] { return t[strings.ToLower(name)] }
 
-// check reports whether the line has the form that the key asks for.
+// check returns what is wrong with the form of a line with the key.
 func (k *key[T]) check(item rawItem) error {
 	switch {
 	case k.word && item.hasValue && !k.valued:
@@ -130,12 +130,12 @@ func choice[T any](field func(T) *bool, off, on string, names ...string) key[T] 
 	})
 }
 
-// oneField is the fields of a key that sets one.
+// oneField returns the fields of a key that sets one.
 func oneField[T, V any](field func(T) *V) func(T) []any {
 	return func(t T) []any { return []any{field(t)} }
 }
 
-// acting returns the row with how a door opens by it.
+// acting adds how a door opens by it.
 func (k key[T]) acting(acts func(T) []Action) key[T] {
 	k.acts = acts
 	return k

@@ -158,7 +158,7 @@ type lineChecker struct {
 	before string // the line before
 }
 
-// check reports what is wrong with the next line, and whether it is right.
+// check reports what is wrong with the next line, and returns whether it is right.
 func (c *lineChecker) check(line string) bool {
 	c.n++
 	err := c.wrong(line)

@@ -49,10 +49,10 @@ func nearest(name string, inside bool) (proposal string, distance int, ofOptions
 	return proposal, distance / 3, ofOptions
 }
 
-// bare is a name without what is easily got wrong.
+// bare returns a name without what is easily got wrong.
 func bare(name string) string { return strings.NewReplacer("_", "", "-", "").Replace(name) }
 
-// edits is how many octets must be changed, put in or taken out to make one
+// edits returns how many octets must be changed, put in or taken out to make one
 // text of the other (Levenshtein).
 func edits(a, b string) int {
 	row := make([]int, len(b)+1)

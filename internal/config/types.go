@@ -39,7 +39,7 @@ const (
 // LogSink is a further place that events go to.
 type LogSink string
 
-// The sinks: systemd's journal in its own protocol.
+// LogJournald is systemd's journal, in its own protocol.
 const LogJournald LogSink = "journald"
 
 var logSinks = []LogSink{LogJournald}
@@ -67,7 +67,7 @@ const (
 	HookPrerouting GuardHook = "prerouting"
 )
 
-// SPA is what a door with keys in place of a sequence asks of a packet.
+// SPA is what an SPA door, which has no sequence, asks of a packet.
 type SPA struct {
 	KeyFile       string // as written, perhaps relative
 	Ports         []PortRange
@@ -109,7 +109,7 @@ const (
 	NATLocal   NATOnly = "local"
 )
 
-// Defaults of doors with keys, as fwknop's.
+// Defaults of SPA doors, as fwknop's.
 const (
 	DefaultSPAPort       = 62201
 	DefaultSPAMaxAge     = 120 * time.Second

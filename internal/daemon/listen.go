@@ -117,7 +117,7 @@ func (d *Daemon) setFilter() {
 	}
 }
 
-// keyMatches are the packets that may hold a message for a door with keys.
+// keyMatches are the packets that may hold a message for an SPA door.
 func keyMatches(d *spa.Door) []capture.Match {
 	var list []capture.Match
 	for _, r := range d.Listen {

@@ -91,8 +91,8 @@ func (d *Door) opensNetwork(n netip.Prefix) error {
 // errPorts is the error of ports that nobody could name to the door.
 var errPorts = errors.New("a knock at it names no port")
 
-// named returns the ports that an opening by hand is about: those given or, of a
-// door with keys, all that it opens.
+// named returns the ports that an opening by hand is about: those given or, of an
+// SPA door, all that it opens.
 func (d *Door) named(given []knock.PortRange) ([]knock.Step, error) {
 	byKnock := slices.ContainsFunc(d.Actions, func(a config.Action) bool { return a.Opens == config.OpensNamed }) || len(d.OpenPorts) > 0
 	switch {

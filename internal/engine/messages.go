@@ -14,7 +14,7 @@ import (
 	"knockd/internal/spa"
 )
 
-// verifier decides on the messages of the doors with keys.
+// verifier decides on the messages of the SPA doors.
 type verifier struct {
 	*spa.Verifier
 	doors map[*spa.Door]*Door
@@ -24,7 +24,7 @@ type verifier struct {
 	early bool
 }
 
-// newVerifier returns the verifier of the doors with keys; nil if there are none.
+// newVerifier returns the verifier of the SPA doors; nil if there are none.
 func newVerifier(conf *config.Config, list []*Door, once spa.Once) *verifier {
 	keyed := SPADoors(list)
 	if len(keyed) == 0 {

@@ -80,7 +80,7 @@ type Vars struct {
 	Port  string // the port opened or last knocked at; may be empty
 	Proto string // "tcp" or "udp"; may be empty
 
-	// Of doors with keys; else all three are empty.
+	// Of SPA doors; else all three are empty.
 	Client string // whose keys, as the key file names them
 	Src    string // the sender's address, which IP need not be
 	Dst    string // the address the packet was sent to

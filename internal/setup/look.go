@@ -19,7 +19,7 @@ import (
 // Runner runs a program that reads stdin, and returns what it prints.
 type Runner func(ctx context.Context, stdin []byte, name string, args ...string) (string, error)
 
-// ErrUnknown says that what the host's rules do cannot be told.
+// ErrUnknown is the error where what the host's rules do cannot be found out.
 var ErrUnknown = errors.New("what the host's firewall does cannot be told")
 
 // Look looks at this host, for a door of a TCP port, and at its rules but for the

@@ -7,7 +7,7 @@ import (
 	"knockd/internal/knock"
 )
 
-// Door is what the Verifier knows of a door with keys. It must not change while a
+// Door is what the Verifier knows of an SPA door. It must not change while a
 // Verifier uses it.
 type Door struct {
 	knock.DoorID
