@@ -73,20 +73,47 @@ func overview(ctx context.Context, c *client.Client, all bool) (o *show.Overview
 		return nil
 	})
 	if err == nil {
-		err = pages(ctx, c, control.MethodOpenings, all, func(r control.OpeningsReply) { o.Openings = append(o.Openings, r.Openings...) })
+		err = openings(ctx, c, o, all)
 	}
 	if err == nil && o.Status.Rank == control.Admin {
-		err = pages(ctx, c, control.MethodAttempts, all, func(r control.AttemptsReply) { o.Attempts = append(o.Attempts, r.Attempts...) })
+		err = pages(ctx, c, control.MethodAttempts, control.Selection{}, all, func(r control.AttemptsReply) { o.Attempts = append(o.Attempts, r.Attempts...) })
 	}
 	return o, err
 }
 
-// pages asks for a list, or for its first page.
-func pages[R any](ctx context.Context, c *client.Client, method string, all bool, take func(R)) error {
-	if all {
-		return client.Each(ctx, c, method, control.Selection{}, func(r R) error { take(r); return nil })
+// hiddenDoors is how many doors are asked for by name at most because others fill
+// the first page.
+const hiddenDoors = 50
+
+// openings asks for who is in. The first page may be full of those at one door.
+func openings(ctx context.Context, c *client.Client, o *show.Overview, all bool) error {
+	take := func(r control.OpeningsReply) { o.Openings = append(o.Openings, r.Openings...) }
+	if err := pages(ctx, c, control.MethodOpenings, control.Selection{}, all, take); err != nil || all {
+		return err
 	}
-	r, err := client.Call[R](ctx, c, method, control.Selection{})
+	seen := map[string]bool{}
+	for _, in := range o.Openings {
+		seen[in.Door] = true
+	}
+	for i, asked := 0, 0; i < len(o.Doors) && asked < hiddenDoors; i++ {
+		d := &o.Doors[i]
+		if d.Openings.Current == 0 || seen[d.Door] {
+			continue
+		}
+		asked++
+		if err := pages(ctx, c, control.MethodOpenings, control.Selection{Door: d.Door}, false, take); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pages asks for a list, or for its first page.
+func pages[R any](ctx context.Context, c *client.Client, method string, which control.Selection, all bool, take func(R)) error {
+	if all {
+		return client.Each(ctx, c, method, which, func(r R) error { take(r); return nil })
+	}
+	r, err := client.Call[R](ctx, c, method, which)
 	take(r)
 	return err
 }

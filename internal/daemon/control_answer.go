@@ -183,27 +183,44 @@ func (k *desk) openings(ctx context.Context, c *server.Call) error {
 	if err != nil {
 		return err
 	}
-	pages := func(yield func([]control.Opening) bool) {
-		for above := uint64(0); ; {
-			held := k.d.manager.Page(above, pageSize)
-			if len(held) == 0 {
-				return
-			}
-			above = held[len(held)-1].ID
-			var page []control.Opening
-			for i := range held {
-				if v := k.shown(&held[i]); which.Holds(&v) {
-					page = append(page, v)
-				}
-			}
-			if len(page) > 0 && !yield(page) {
+	reply := func(page []control.Opening, left int) any {
+		return control.OpeningsReply{Openings: notNil(page), LeftOut: left}
+	}
+	if which == (control.Selection{}) && !c.More { // nobody is looked at only to be counted
+		page := k.page(0, nil)
+		return c.Reply(reply(page.shown, max(k.d.manager.Pending()-len(page.shown), 0)))
+	}
+	return server.Pages(c, func(yield func([]control.Opening) bool) {
+		for page := (openingsPage{}); ; {
+			page = k.page(page.last, matching(&which))
+			if len(page.shown) == 0 || !yield(page.shown) {
 				return
 			}
 		}
+	}, reply)
+}
+
+// openingsPage is some openings, and the number of the last one.
+type openingsPage struct {
+	shown []control.Opening
+	last  uint64
+}
+
+func (k *desk) page(above uint64, match func(*knock.Opening) bool) (p openingsPage) {
+	for _, h := range k.d.manager.Page(above, pageSize, match) {
+		p.shown, p.last = append(p.shown, k.shown(&h)), h.ID
 	}
-	return server.Pages(c, pages, func(page []control.Opening, left int) any {
-		return control.OpeningsReply{Openings: notNil(page), LeftOut: left}
-	})
+	return p
+}
+
+// matching is a Selection for openings as they are held; nil if it takes all.
+func matching(which *control.Selection) func(*knock.Opening) bool {
+	if *which == (control.Selection{}) {
+		return nil
+	}
+	return func(o *knock.Opening) bool {
+		return which.Holds(&control.Opening{Door: o.Door.String(), Address: o.Addr, For: o.For()})
+	}
 }
 
 // shown is an opening as the socket shows it.

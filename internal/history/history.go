@@ -132,7 +132,7 @@ func (h *History) begin(at time.Time, o *event.Opening) {
 	if h.closed {
 		return
 	}
-	k := keyOf(o.Door, o.For, o.What)
+	k := keyOfEvent(o)
 	if before := h.open[k]; o.Native && len(before) > 0 {
 		if v := before[0]; openerOf(v.Client, v.UID) == openerOf(o.Client, o.UID) {
 			return
@@ -140,7 +140,7 @@ func (h *History) begin(at time.Time, o *event.Opening) {
 		h.finish(k, at, "opened anew")
 	}
 	e := &entry{Visit: Visit{
-		Door: o.Door, Knocker: o.Knocker, For: plain(o.For), What: o.What, Client: o.Client, UID: o.UID, Opened: rounded(at),
+		Door: o.Door, Knocker: o.Knocker, For: plain(o.For), What: k.what, Client: o.Client, UID: o.UID, Opened: rounded(at),
 	}}
 	if o.Stays {
 		e.Why = whyStays
@@ -157,7 +157,7 @@ func (h *History) begin(at time.Time, o *event.Opening) {
 func (h *History) end(at time.Time, o *event.Opening, why string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.finish(keyOf(o.Door, o.For, o.What), at, why)
+	h.finish(keyOfEvent(o), at, why)
 }
 
 // endAll takes that somebody has closed openings, of which it may not be known
@@ -167,7 +167,7 @@ func (h *History) endAll(at time.Time, closed []event.Opening, why string) {
 	defer h.mu.Unlock()
 	whatever := map[key]bool{} // they opened
 	for _, o := range closed {
-		if k := keyOf(o.Door, o.For, o.What); k.what != "" {
+		if k := keyOfEvent(&o); k.what != "" {
 			h.finish(k, at, why)
 		} else {
 			whatever[k] = true
@@ -202,7 +202,11 @@ func (h *History) Reconcile(held []knock.Opening) {
 	count := map[key]int{}
 	for i := range held {
 		o := &held[i]
-		count[keyOf(o.Door, o.For(), o.What)]++
+		k := keyOf(o.Door, o.For(), o.What)
+		if len(h.open[k]) == 0 {
+			k.what = "" // it runs a command
+		}
+		count[k]++
 	}
 	for k, visits := range h.open {
 		for range len(visits) - count[k] {

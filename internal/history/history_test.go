@@ -30,7 +30,7 @@ func native(door knock.DoorID, addr string) event.Opening {
 }
 
 func command(door knock.DoorID, addr string) event.Opening {
-	return event.Opening{Door: door, Knocker: event.Knocker{Addr: netip.MustParseAddr(addr)}, For: addr}
+	return event.Opening{Door: door, Knocker: event.Knocker{Addr: netip.MustParseAddr(addr)}, For: addr, What: "a command"}
 }
 
 func user(id uint32) *uint32 { return &id }
@@ -287,7 +287,7 @@ func TestReconcile(t *testing.T) {
 		}
 	}
 	a := netip.MustParseAddr("192.0.2.1")
-	h.Reconcile([]knock.Opening{{Door: ssh, Addr: a, What: "tcp/22", Action: "nft"}, {Door: web, Addr: a}})
+	h.Reconcile([]knock.Opening{{Door: ssh, Addr: a, What: "tcp/22", Action: "nft"}, {Door: web, Addr: a, What: "a command", Action: "command"}})
 	want := []string{"web#2 192.0.2.1 3-", "web#2 192.0.2.1 2-: knockd was not running", "ssh 192.0.2.2 tcp/22 1-: knockd was not running", "ssh 192.0.2.1 tcp/22 0-"}
 	if got := recorded(h, Query{}); !slices.Equal(got, want) {
 		t.Errorf("%q\nwant %q", got, want)

@@ -65,6 +65,15 @@ func keyOf(door knock.DoorID, who, what string) key {
 	return key{door, plain(who), what}
 }
 
+// keyOfEvent is the key of an opening; of what a command opens nobody knows what
+// it is.
+func keyOfEvent(o *event.Opening) key {
+	if !o.Native {
+		return keyOf(o.Door, o.For, "")
+	}
+	return keyOf(o.Door, o.For, o.What)
+}
+
 // plain writes a prefix of one address as that address.
 func plain(who string) string {
 	if p, err := netip.ParsePrefix(who); err == nil && p.IsSingleIP() {

@@ -51,14 +51,17 @@ func (e *entry) seen(now time.Time) Held {
 	return h
 }
 
-// Page returns what is held with a number above another one, the oldest first,
-// but not more than so many.
-func (m *Manager) Page(above uint64, most int) (page []Held) {
+// Page returns what is held with a number above another one, and matches (nil:
+// all do), the oldest first, but not more than so many. Match must be quick and
+// must not call the Manager.
+func (m *Manager) Page(above uint64, most int, match func(*knock.Opening) bool) (page []Held) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.o.Now()
 	for e := m.s.firstAbove(above); e != nil && len(page) < most; e = e.newer {
-		page = append(page, e.seen(now))
+		if match == nil || match(&e.Opening) {
+			page = append(page, e.seen(now))
+		}
 	}
 	return page
 }
