@@ -7,7 +7,7 @@ PREFIX  ?= /usr/local
 GO      ?=
 go       = GO='$(GO)' sh .ci/go
 # The version is git's, above: stamping fails in somebody else's clone.
-BUILD    = CGO_ENABLED=0 $(go) build -trimpath -buildvcs=false -ldflags '-s -w -X knockd/internal/cli.Version=$(VERSION)' -o bin/
+BUILD    = GO='$(GO)' VERSION='$(VERSION)' sh .ci/build
 COMMANDS = $(notdir $(wildcard cmd/*))
 PAGES    = $(wildcard cmd/*/*.[1-8])
 # The README and what it shows.
@@ -25,7 +25,7 @@ ZSH     = $(SHARE)/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-fun
 # Existing files of the administrator are never overwritten.
 KEEP    = sh -c 'test -e "$$2" || install -D -m "$$0" "$$1" "$$2"'
 
-.PHONY: all needs-go build install uninstall deps test check demo bench bench-peer soak \
+.PHONY: all needs-go build tiny install uninstall deps test check check32 test-qemu demo bench bench-peer soak \
 	test-fresh test-systemd test-firewalls test-long cross clean
 
 all: build
@@ -35,7 +35,11 @@ needs-go:
 
 build: needs-go
 	@mkdir -p bin
-	$(BUILD) ./cmd/...
+	$(BUILD) -o bin/ ./cmd/...
+
+# The three commands as one file, for routers, without HTTPS (README).
+tiny: needs-go
+	GO='$(GO)' VERSION='$(VERSION)' sh .ci/tiny bin/tiny
 
 # Brings no /etc/knockd.conf: sequences that everybody has would be in it;
 # knockctl init makes one. Copies what was built and builds nothing, so that root needs no Go. Without
@@ -91,9 +95,13 @@ check: needs-go deps
 	GO='$(GO)' sh .ci/staticcheck
 	$(go) test -race -timeout 30m ./...
 
+# The same as a 32-bit system, and the demo.
+check32: needs-go deps
+	GO='$(GO)' sh .ci/check32
+
 # Two hosts on this machine, a closed port, a knock, an open one, a closed one.
 demo: build
-	@$(BUILD) ./internal/demo
+	@$(BUILD) -o bin/ ./internal/demo
 	@bin/demo bin
 
 # What decoding, tracking, filtering, reading a configuration and the kernel's
@@ -138,7 +146,12 @@ test-long: needs-go deps
 	$(go) test -timeout 30m ./internal/conformance -traces 1000
 	$(go) test -timeout 30m ./internal/livetest -run Changes -changes 1000
 
-# The client's other systems.
+# As processors of routers: decoder, tracker, messages, configurations and
+# recorded traces, under Debian's qemu-user.
+test-qemu: needs-go deps
+	GO='$(GO)' sh .ci/qemu
+
+# All commands for the systems they are for, and a table of sizes.
 cross: needs-go
 	GO='$(GO)' sh .ci/cross
 

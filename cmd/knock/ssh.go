@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"runtime"
 	"strings"
@@ -121,9 +122,33 @@ func otherProxy(config map[string]string) error {
 	return nil
 }
 
+// thisProgram returns the path of the program, under the name that it was called
+// by: a file that is several commands goes by that.
+func thisProgram() (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	is, err := os.Stat(self)
+	if err != nil {
+		return self, nil // it was replaced while it runs
+	}
+	named, err := exec.LookPath(os.Args[0])
+	if err != nil {
+		return self, nil
+	}
+	if named, err = filepath.Abs(named); err != nil {
+		return self, nil
+	}
+	if by, err := os.Stat(named); err != nil || !os.SameFile(is, by) {
+		return self, nil
+	}
+	return named, nil
+}
+
 // proxyCommand returns the ProxyCommand, with the options given to this run.
 func (c *call) proxyCommand() (string, error) {
-	self, err := os.Executable()
+	self, err := thisProgram()
 	if err != nil {
 		return "", fmt.Errorf("find this program: %w", err)
 	}
