@@ -116,7 +116,8 @@ func printFaults(out io.Writer, file string, err error) bool {
 	return true
 }
 
-// summary is the last line: as that of knockd -t, and how much advice there is.
+// summary returns the last line: as that of knockd -t, and how much advice
+// there is.
 func summary(doors, warnings, advice int, nothing string) string {
 	text := counted(doors, "door")
 	switch {

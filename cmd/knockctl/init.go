@@ -220,7 +220,7 @@ func (o *initOptions) check(plan *setup.Plan) (others int, err error) {
 	return others, nil
 }
 
-// next is the command that puts the configuration to the test.
+// next returns the command that puts the configuration to the test.
 func (o *initOptions) next() string {
 	if o.File != "/etc/knockd.conf" {
 		return "knockctl trial 5m -c " + o.File

@@ -118,7 +118,7 @@ func pages[R any](ctx context.Context, c *client.Client, method string, which co
 	return err
 }
 
-// jsonLine is a value as one line of JSON for people's programs.
+// jsonLine returns a value as one line of JSON for people's programs.
 func jsonLine(v any) (string, error) {
 	var b strings.Builder
 	e := json.NewEncoder(&b)
@@ -166,7 +166,7 @@ func (w *world) redraw(ctx context.Context, look func() (string, error)) error {
 	}
 }
 
-// fitted is as much of a text as fits on a screen.
+// fitted returns as much of a text as fits on a screen.
 func fitted(text string, s screen) string {
 	lines := strings.SplitAfter(strings.TrimSuffix(text, "\n"), "\n")
 	if len(lines) >= s.rows {

@@ -74,7 +74,7 @@ func (o *options) sayEffective(conf *config.Config, stdout io.Writer) error {
 	return err
 }
 
-// verdict is the last line of -t.
+// verdict returns the last line of -t.
 func (o *options) verdict(doors int, nothing string) string {
 	text := counted(doors, "door")
 	if o.warnings == 0 {

@@ -9,7 +9,7 @@ import (
 	"knockd/internal/daemon"
 )
 
-// controlOf is where a daemon of this configuration answers; nil: nowhere.
+// controlOf returns where a daemon of this configuration answers; nil: nowhere.
 func (o *options) controlOf(conf *config.Config) *daemon.Control {
 	if conf.ControlSocket == config.NoSocket {
 		return nil

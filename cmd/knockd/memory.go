@@ -39,8 +39,8 @@ func (m memory) spare() {
 // memory is how many octets of memory there are for this process.
 type memory uint64
 
-// memoryHere is what the machine has, or less if a control group that we are in
-// allows no more.
+// memoryHere returns what the machine has, or less if a control group that we
+// are in allows no more.
 func memoryHere() memory {
 	m := memory(math.MaxInt64)
 	var info unix.Sysinfo_t
@@ -50,9 +50,10 @@ func memoryHere() memory {
 	return min(m, memoryOf(cgroup.Mount, cgroup.Own()))
 }
 
-// memoryOf is the least that the control groups of a text like /proc/self/cgroup
-// allow, by the groups' files below a directory: memory.max and, where they begin
-// to be slowed down, memory.high; of version 1 memory.limit_in_bytes.
+// memoryOf returns the least that the control groups of a text like
+// /proc/self/cgroup allow, by the groups' files below a directory: memory.max
+// and, where they begin to be slowed down, memory.high; of version 1
+// memory.limit_in_bytes.
 func memoryOf(mount, groups string) memory {
 	m := memory(math.MaxInt64)
 	for dir := range cgroup.Dirs(mount, groups, "memory") {
@@ -77,9 +78,9 @@ const (
 	openingSize = 2 << 10
 )
 
-// eighth is what attempts have of the memory, and openings, and packets that
-// wait; the rest is for the program, what it reads and the system. Less than a
-// kilobyte it is not.
+// eighth returns what attempts have of the memory, and openings, and packets
+// that wait; the rest is for the program, what it reads and the system. Less
+// than a kilobyte it is not.
 func (m memory) eighth() memory { return max(m/8, 1<<10) }
 
 // maxAttempts is how many attempts are held where the configuration names no
@@ -87,14 +88,14 @@ func (m memory) eighth() memory { return max(m/8, 1<<10) }
 // the configuration again finds another one.
 var maxAttempts = sync.OnceValue(func() int { return memoryHere().attempts() })
 
-// attempts is how many of them there is memory for: a power of two, which leaves
-// no part of the table of sources unused.
+// attempts returns how many of them there is memory for: a power of two, which
+// leaves no part of the table of sources unused.
 func (m memory) attempts() int {
 	return int(min(powerOfTwo(m.eighth()/attemptSize), knock.DefaultMaxAttempts))
 }
 
-// limits is what else the memory allows. The ring may take twice as many octets
-// as it is told (see capture.RingSize).
+// limits returns what else the memory allows. The ring may take twice as many
+// octets as it is told (see capture.RingSize).
 func (m memory) limits() daemon.Limits {
 	eighth := m.eighth()
 	return daemon.Limits{
@@ -103,7 +104,7 @@ func (m memory) limits() daemon.Limits {
 	}
 }
 
-// powerOfTwo is the largest one that is not above m, which is not 0.
+// powerOfTwo returns the largest one that is not above m, which is not 0.
 func powerOfTwo(m memory) memory { return 1 << (bits.Len64(uint64(m)) - 1) }
 
 // How many goroutines run at a time. One of them decides on one packet after

@@ -43,7 +43,8 @@ func (o *options) replay(conf *config.Config, stdout io.Writer) error {
 	return cmp.Or(err, log.Close())
 }
 
-// localAddresses are those that --address names, else those of the interface.
+// localAddresses returns those that --address names, else those of the
+// interface.
 func (o *options) localAddresses(conf *config.Config) ([]netip.Addr, error) {
 	if len(o.addresses) == 0 {
 		names, _ := capture.ToListenOn(o.interfaces, conf.Interfaces)

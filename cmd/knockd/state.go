@@ -39,7 +39,7 @@ func (o *options) openJournal(named string, stderr io.Writer) (*journal.Journal,
 	return nil, o.withoutJournal(err, named, stderr)
 }
 
-// namedStateDir is the StateDir of a configuration that may be faulty. It
+// namedStateDir returns the StateDir of a configuration that may be faulty. It
 // believes no file that the daemon would not, and says which.
 func (o *options) namedStateDir(stderr io.Writer) string {
 	named, warnings := config.StateDir(o.config)
@@ -87,8 +87,8 @@ func (o *options) stateName(named string) (dir, name string, err error) {
 	return check.StateName(named, o.path(o.config), o.interfaces)
 }
 
-// onceFile is where used messages are kept, beside the journal and under its
-// lock; "" without a journal.
+// onceFile returns where used messages are kept, beside the journal and under
+// its lock; "" without a journal.
 func (o *options) onceFile(named string, j *journal.Journal) string {
 	dir, name, err := o.stateName(named)
 	if j == nil || err != nil {

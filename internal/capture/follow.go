@@ -73,9 +73,9 @@ func (f *Followed) Now() Listening {
 	return f.now
 }
 
-// Changes is a channel of what is listened on after each change. What was not
-// yet received is replaced by what comes after, which then tells the news of
-// both.
+// Changes returns a channel of what is listened on after each change. What was
+// not yet received is replaced by what comes after, which then tells the news
+// of both.
 func (f *Followed) Changes() <-chan Listening { return f.changes }
 
 // WasActive reports whether there ever was an interface to listen on.

@@ -49,7 +49,7 @@ func (e errCutShort) Error() string {
 	return fmt.Sprintf("cut short: the record at octet %d is not complete", e.record)
 }
 
-// malformed is the error of a record that cannot be one.
+// malformed returns the error of a record that cannot be one.
 func (f *frames) malformed(format string, args ...any) error {
 	return fmt.Errorf("malformed: the record at octet %d %s", f.offset, fmt.Sprintf(format, args...))
 }

@@ -27,7 +27,7 @@ type Finding struct {
 	Text  string
 }
 
-// adviseOn is advice on a key of a door.
+// adviseOn returns advice on a key of a door.
 func adviseOn(conf *config.Config, d *config.Door, key, format string, args ...any) Finding {
 	return Finding{Advice, (&config.Fault{Place: conf.PlaceOf(d, key), Section: d.Name, Key: key, Err: fmt.Errorf(format, args...)}).Error()}
 }

@@ -66,8 +66,8 @@ func (l listeners) adviseTransports(conf *config.Config) (advice []Finding) {
 	return advice
 }
 
-// sshPorts are the ports on which sshd listens, by its configuration, if a program
-// listens there now.
+// sshPorts returns the ports on which sshd listens, by its configuration, if a
+// program listens there now.
 func (l listeners) sshPorts() (ports []knock.PortRange) {
 	for _, port := range sshdPorts(sshdConfig) {
 		if step := (knock.Step{Proto: knock.TCP, Port: port}); slices.Contains(l, step) {

@@ -67,7 +67,7 @@ func (s *script) add(c call) {
 	}
 }
 
-// shellError is a parser's error without the place: a command is one line.
+// shellError returns a parser's error without the place: a command is one line.
 func shellError(err error) error {
 	if e := (syntax.ParseError{}); errors.As(err, &e) {
 		return errors.New(e.Text)

@@ -117,7 +117,7 @@ func Duration(d time.Duration) string {
 	return Counted(0, "second")
 }
 
-// Counted is a number of things: "1 door", "2 doors".
+// Counted returns a number of things: "1 door", "2 doors".
 func Counted(n int, what string) string {
 	if n == 1 {
 		return "1 " + what

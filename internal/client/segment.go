@@ -67,10 +67,10 @@ func marshalSegment(from netip.Addr, to netip.AddrPort, flags knock.Flags, data 
 	return h
 }
 
-// checksum is that of IP and its protocols (RFC 1071) over parts, of which only
-// the last may have an odd length; TCP has a pseudo header before it (RFC 9293,
-// 3.1; RFC 8200, 8.1), whose numbers are the sum to begin with. The field for
-// the checksum itself is still zero.
+// checksum returns that of IP and its protocols (RFC 1071) over parts, of which
+// only the last may have an odd length; TCP has a pseudo header before it (RFC
+// 9293, 3.1; RFC 8200, 8.1), whose numbers are the sum to begin with. The field
+// for the checksum itself is still zero.
 func checksum(sum uint32, parts ...[]byte) uint16 {
 	for _, part := range parts {
 		for i := 0; i+1 < len(part); i += 2 {

@@ -84,8 +84,8 @@ func (s *SPA) possible(host netip.Addr) error {
 	return nil
 }
 
-// Target is where a packet for the host goes; with a random port another one
-// each time.
+// Target returns where a packet for the host goes; with a random port another
+// one each time.
 func (s *SPA) Target(host netip.Addr) netip.AddrPort {
 	port := s.Port
 	switch {
@@ -150,8 +150,8 @@ func (s *SPA) outsideAddress(ctx context.Context, v4 bool) (a netip.Addr, err er
 	return *known, err
 }
 
-// ownAddress is this machine's towards the host, unless a router on the way
-// seems to replace it.
+// ownAddress returns this machine's towards the host, unless a router on the
+// way seems to replace it.
 func (s *SPA) ownAddress(ctx context.Context, host netip.Addr) (netip.Addr, error) {
 	if err := s.check(host); err != nil {
 		return netip.Addr{}, err
@@ -251,8 +251,8 @@ func (s *SPA) spaTCP(ctx context.Context, to netip.AddrPort, data []byte, end bo
 	return nil
 }
 
-// httpRequest is a packet as fwknop puts it into a request. Servers look for the
-// user agent.
+// httpRequest returns a packet as fwknop puts it into a request. Servers look
+// for the user agent.
 func httpRequest(to netip.AddrPort, host string, packet []byte) []byte {
 	if host == "" || strings.ContainsAny(host, " \r\n\t") {
 		host = to.Addr().String()

@@ -46,7 +46,7 @@ func (f follow) cut(value string) (bare, text string, err error) {
 
 var withUnit = regexp.MustCompile(`(?i)^(\+?[0-9]+)[ \t\v\f\r]*(?:s|sec|seconds)$`)
 
-// ignored is the warning about a text that was cut off.
+// ignored returns the warning about a text that was cut off.
 func (f follow) ignored(text string) error {
 	if f != sequenceComment {
 		return fmt.Errorf("%s behind the value is not read", shown(text))

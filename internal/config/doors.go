@@ -191,7 +191,7 @@ func FormatSequence(steps []knock.Step) string {
 	return b.String()
 }
 
-// secondsKey is a number of whole seconds, of knockd 0.8.
+// secondsKey returns a number of whole seconds, of knockd 0.8.
 func secondsKey(field func(*rawDoor) *time.Duration, names ...string) key[*rawDoor] {
 	return key[*rawDoor]{names: names, fields: oneField(field), read: func(d *rawDoor, value string) ([]string, error) {
 		t, err := parseSeconds(value)
@@ -231,7 +231,7 @@ func parseTarget(value string) (netip.Addr, error) {
 	return addr, nil
 }
 
-// commandKey is a command, kept byte for byte.
+// commandKey returns a command, kept byte for byte.
 func commandKey(field func(*rawDoor) *string, names ...string) key[*rawDoor] {
 	return valueKey(func(d *rawDoor, value string) error {
 		*field(d) = value

@@ -95,7 +95,8 @@ func writeUnset(b *strings.Builder, names []string) {
 	}
 }
 
-// text is the value as a file would give it; false if no value means what is set.
+// text returns the value as a file would give it; false if no value means what
+// is set.
 func (k *key[T]) text(t T) (string, bool) {
 	if k.fields == nil {
 		return "", false

@@ -108,7 +108,7 @@ func (k *key[T]) check(item rawItem) error {
 	return nil
 }
 
-// textKey is a key whose value is kept as it is.
+// textKey returns a key whose value is kept as it is.
 func textKey[T any](label string, field func(T) *string, names ...string) key[T] {
 	return key[T]{names: names, fields: oneField(field), read: func(t T, value string) ([]string, error) {
 		*field(t) = value
@@ -116,7 +116,7 @@ func textKey[T any](label string, field func(T) *string, names ...string) key[T]
 	}}
 }
 
-// choice is a key that says which of two words holds.
+// choice returns a key that says which of two words holds.
 func choice[T any](field func(T) *bool, off, on string, names ...string) key[T] {
 	k := parsed(field, func(text string) (bool, error) {
 		word, err := oneOf(off, on)(text)

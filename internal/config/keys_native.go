@@ -64,7 +64,8 @@ const (
 	commandAction = "command" // runs commands
 )
 
-// actionKey is a key that names an action. Its value is the action's argument.
+// actionKey returns a key that names an action. Its value is the action's
+// argument.
 func actionKey(parse func(string) (string, error), name string) key[*rawDoor] {
 	k := valueKey(func(d *rawDoor, value string) error {
 		value, err := parse(value)
@@ -85,8 +86,8 @@ func actionKey(parse func(string) (string, error), name string) key[*rawDoor] {
 	return k
 }
 
-// portActions are those of open: the ports that the knock or a message names, and
-// those of the door.
+// portActions returns those of open: the ports that the knock or a message
+// names, and those of the door.
 func portActions(d *rawDoor) (list []Action) {
 	base := Action{Key: "open", Name: nftAction, For: IPv4 | IPv6, Args: knock.Arguments{Version: 1}}
 	for _, proto := range d.OpenNamed {
@@ -106,7 +107,7 @@ func portActions(d *rawDoor) (list []Action) {
 	return list
 }
 
-// natActions is that of nat_allow.
+// natActions returns that of nat_allow.
 func natActions(d *rawDoor) []Action {
 	if d.SPA == nil || len(d.SPA.NATAllow) == 0 {
 		return nil
@@ -114,8 +115,8 @@ func natActions(d *rawDoor) []Action {
 	return []Action{{Key: "nat_allow", Name: natAction, For: IPv4 | IPv6, Opens: OpensNAT, Args: knock.Arguments{Version: 1}}}
 }
 
-// commandActions are the commands of each address family, once if they are the
-// same.
+// commandActions returns the commands of each address family, once if they are
+// the same.
 func commandActions(d *rawDoor) (list []Action) {
 	four := Action{Key: "start_command", Name: commandAction, For: IPv4,
 		Args: knock.Arguments{Version: 1, Start: d.StartCommand, Stop: d.StopCommand, StartLimit: d.StartLimit}}

@@ -9,8 +9,8 @@ import (
 // making may have a million.
 const maxProposals = 1000
 
-// unknown is the fault of a key that there is not, with the one that is most
-// like it. Inside says whether it stands in [options].
+// unknown returns the fault of a key that there is not, with the one that is
+// most like it. Inside says whether it stands in [options].
 func (p *parser) unknown(name string, inside bool) error {
 	if p.proposals++; p.proposals > maxProposals {
 		return fmt.Errorf("unknown key")

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// valueKey is a key that -D prints as it is written.
+// valueKey returns a key that -D prints as it is written.
 func valueKey[T any](read func(t T, value string) error, names ...string) key[T] {
 	return key[T]{names: names, read: func(t T, value string) ([]string, error) {
 		if err := read(t, value); err != nil {
@@ -19,7 +19,7 @@ func valueKey[T any](read func(t T, value string) error, names ...string) key[T]
 	}}
 }
 
-// parsed is a valueKey whose value has a type of its own.
+// parsed returns a valueKey whose value has a type of its own.
 func parsed[T, V any](field func(T) *V, parse func(string) (V, error), names ...string) key[T] {
 	return valueKey(func(t T, value string) error {
 		v, err := parse(value)

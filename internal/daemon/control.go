@@ -137,7 +137,7 @@ func (k *desk) readmit(conf *config.Config) {
 
 func (k *desk) rankOf(p server.Peer) control.Rank { return k.access.Load().RankOf(p) }
 
-// methods are what the socket answers.
+// methods returns what the socket answers.
 func (k *desk) methods() map[string]server.Method {
 	return map[string]server.Method{
 		control.MethodStatus:   {Rank: control.Reader, Do: k.status},

@@ -37,7 +37,8 @@ func (k *desk) status(ctx context.Context, c *server.Call) error {
 	return c.Reply(r)
 }
 
-// interfaces are those that are listened on, then those that are waited for.
+// interfaces returns those that are listened on, then those that are waited
+// for.
 func interfaces(s *seen) []control.ListenedOn {
 	list := []control.ListenedOn{}
 	state, _ := netstate.Read()
@@ -145,7 +146,7 @@ func (c *counters) fillDoor(d *control.Door) {
 	}
 }
 
-// described is a door as the socket shows it.
+// described returns a door as the socket shows it.
 func described(d *engine.Door) control.Door {
 	v := control.Door{
 		Door: d.ID().String(), Kind: control.KindSequence, Disabled: isDisabled(d), Opens: []string{},
@@ -223,7 +224,7 @@ func matching(which *control.Selection) func(*knock.Opening) bool {
 	}
 }
 
-// shown is an opening as the socket shows it.
+// shown returns an opening as the socket shows it.
 func (k *desk) shown(h *openings.Held) control.Opening {
 	v := control.Opening{
 		Door: h.Door.String(), Address: h.Addr, Host: h.Host, For: h.For(), What: h.What, By: by(h.Vars.Client, h.UID),
@@ -310,7 +311,7 @@ func (k *desk) history(ctx context.Context, c *server.Call) error {
 	})
 }
 
-// visited is a visit as the socket shows it.
+// visited returns a visit as the socket shows it.
 func visited(v *history.Visit) control.Visit {
 	return control.Visit{
 		Door: v.Door.String(), Address: v.Knocker.Addr, Host: v.Knocker.Host, For: v.For, What: v.What,

@@ -65,7 +65,8 @@ func (d *Daemon) status() string {
 	return strings.Join(parts, "; ")
 }
 
-// neverListened is the error of a daemon that never had an interface to listen on.
+// neverListened returns the error of a daemon that never had an interface to
+// listen on.
 func (d *Daemon) neverListened() error {
 	if d.source.WasActive() {
 		return nil
@@ -117,7 +118,7 @@ func (d *Daemon) setFilter() {
 	}
 }
 
-// keyMatches are the packets that may hold a message for an SPA door.
+// keyMatches returns the packets that may hold a message for an SPA door.
 func keyMatches(d *spa.Door) []capture.Match {
 	var list []capture.Match
 	for _, r := range d.Listen {

@@ -44,7 +44,8 @@ func by(a *config.Action, o knock.Opening, args knock.Arguments) knock.Opening {
 	return o
 }
 
-// protoOf is the protocol of the step that named the port, else of the last.
+// protoOf returns the protocol of the step that named the port, else of the
+// last.
 func (d *Door) protoOf(e *knock.Decision) knock.Protocol {
 	for _, s := range e.Door.Sequence {
 		if s.Port == 0 {
@@ -54,8 +55,8 @@ func (d *Door) protoOf(e *knock.Decision) knock.Protocol {
 	return e.Hit.Proto
 }
 
-// openingFor is an opening of the door for a knocker, or for the prefix around
-// it, without what it opens.
+// openingFor returns an opening of the door for a knocker, or for the prefix
+// around it, without what it opens.
 func (d *Door) openingFor(knocker netip.Addr) knock.Opening {
 	ip, bits := knocker.String(), d.OpenPrefix4
 	if !knocker.Is4() {

@@ -63,7 +63,7 @@ type Finding struct {
 
 func (e Finding) Text() string { return e.Finding }
 
-// Findings are what was found, in these words.
+// Findings returns texts as findings.
 func Findings(texts []string) (events []Event) {
 	for _, text := range texts {
 		events = append(events, Finding{Finding: text})

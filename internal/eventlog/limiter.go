@@ -65,8 +65,8 @@ func (l *limiter) spend(now time.Time, text string) {
 	l.paid = l.paid.Add(time.Duration(len(stamp)+len(text)+len("\n")) * (day / budget))
 }
 
-// summary is the event that tells how many were left out, which it forgets, if
-// there are any and it is time to tell.
+// summary returns the event that tells how many were left out, which it
+// forgets, if there are any and it is time to tell.
 func (l *limiter) summary(now time.Time) event.Event {
 	if l.missed == 0 || l.spent && (now.Sub(l.told) < tellEvery || !l.affords(now)) {
 		return nil

@@ -38,7 +38,7 @@ func (s *File) JSON() Sink {
 	return JSON{s.Output}
 }
 
-// Lost is the line in place of those that a file or pipe did not take.
+// Lost returns the line in place of those that a file or pipe did not take.
 func Lost(n int, why error) string { return event.Lost{Lines: n, Why: why.Error()}.Text() }
 
 // Write implements Sink.

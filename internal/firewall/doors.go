@@ -37,7 +37,8 @@ var (
 	}
 )
 
-// Doors are the doors that open ports, as the kernel's table has to know them.
+// Doors returns the doors that open ports, as the kernel's table has to know
+// them.
 func Doors(conf *config.Config) []nft.Door {
 	var list []nft.Door
 	for _, d := range conf.Doors {
@@ -87,7 +88,7 @@ func NATOptions(conf *config.Config, notify func(event.Event)) nft.Options {
 	return o
 }
 
-// NATDoors are the doors that may lead elsewhere.
+// NATDoors returns the doors that may lead elsewhere.
 func NATDoors(conf *config.Config) []nft.Door {
 	var list []nft.Door
 	for _, d := range Doors(conf) {
@@ -98,7 +99,7 @@ func NATDoors(conf *config.Config) []nft.Door {
 	return list
 }
 
-// targetsOf is where NAT messages to a door may lead.
+// targetsOf returns where NAT messages to a door may lead.
 func targetsOf(d *config.Door) []knock.NATTarget {
 	if d.SPA == nil {
 		return nil

@@ -44,9 +44,9 @@ func leftovers(conf *config.Config) []event.Event {
 // ufwConf is where ufw says whether it is the host's firewall.
 var ufwConf = "/etc/ufw/ufw.conf"
 
-// MarkRule is the one rule that the host's firewall needs for nft_mode = mark,
-// ready to paste; "" in other modes. What ufw is not told in its own files it
-// takes away again.
+// MarkRule returns the one rule that the host's firewall needs for nft_mode =
+// mark, ready to paste; "" in other modes. What ufw is not told in its own
+// files it takes away again.
 func MarkRule(conf *config.Config) string {
 	if conf.NftMode != config.NftMark || !opensPorts(conf) {
 		return ""

@@ -57,7 +57,7 @@ func local(conf *config.Config, name string) bool {
 	return true
 }
 
-// onHost are the targets on this host's own addresses.
+// onHost returns the targets on this host's own addresses.
 func onHost(targets []knock.NATTarget, own []netip.Addr) (list []knock.NATTarget) {
 	for _, t := range targets {
 		for _, a := range own {

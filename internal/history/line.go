@@ -58,7 +58,8 @@ func appendLine(b []byte, l line) []byte {
 	return append(append(b, text...), '\n')
 }
 
-// visit is what a line says of the beginning; ok is false if it says nothing.
+// visit returns what a line says of the beginning; ok is false if it says
+// nothing.
 func (l *line) visit() (v Visit, ok bool) {
 	v = Visit{
 		Door: knock.DoorID{Name: l.Door, N: max(l.Nth, 1)}, Knocker: event.Knocker{Addr: l.Address, Host: l.Host},

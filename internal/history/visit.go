@@ -82,7 +82,7 @@ func plain(who string) string {
 	return who
 }
 
-// rounded is a time as the file has it.
+// rounded returns a time as the file has it.
 func rounded(at time.Time) time.Time {
 	if at.IsZero() {
 		return at

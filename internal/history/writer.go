@@ -58,7 +58,7 @@ func (h *History) keep(f *file) {
 	}
 }
 
-// rest is how long to wait for more, and until the disk may be troubled.
+// rest returns how long to wait for more, and until the disk may be troubled.
 func (h *History) rest(f *file) time.Duration {
 	if f.reported {
 		return pause
@@ -72,7 +72,7 @@ func (h *History) rest(f *file) time.Duration {
 	return max(gather, f.budget.wait(h.now(), h.set.Octets, octets))
 }
 
-// untilOld is how long the oldest visit that is over has to live.
+// untilOld returns how long the oldest visit that is over has to live.
 func (h *History) untilOld() time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -159,7 +159,7 @@ func (h *History) failed(f *file, err error) {
 	h.changed()
 }
 
-// all is the text of the whole file. What happens meanwhile is pending.
+// all returns the text of the whole file. What happens meanwhile is pending.
 func (h *History) all() []byte {
 	text := []byte(header)
 	for above, more := uint64(0), true; more; {

@@ -41,7 +41,7 @@ func CheckComment(sequence, comment string) error {
 	return nil
 }
 
-// likePorts says whether a comment is nothing but numbers behind semicolons.
+// likePorts reports whether a comment is nothing but numbers behind semicolons.
 func likePorts(comment string) bool {
 	return comment[0] == ';' && strings.ContainsAny(comment, "0123456789") && strings.Trim(comment, "0123456789;:"+blank) == ""
 }

@@ -35,7 +35,7 @@ func (c *cooldowns) begin(d *rules, addr netip.Addr, now int64) {
 	}
 }
 
-// hold says whether hits of an address do nothing at the door.
+// hold reports whether hits of an address do nothing at the door.
 func (c *cooldowns) hold(d *rules, addr netip.Addr, now int64) bool {
 	switch {
 	case d.Cooldown == 0:

@@ -73,7 +73,8 @@ type Door struct {
 // ID returns what tells the door from others.
 func (d *Door) ID() DoorID { return DoorID{d.Name, d.N} }
 
-// takes says whether the n-th step, from 0, is of the hit's protocol and port.
+// takes reports whether the n-th step, from 0, is of the hit's protocol and
+// port.
 func (d *Door) takes(n int, h *Hit) bool {
 	s := d.Sequence[n]
 	return s.Proto == h.Proto && (s.Port == h.DstPort || s.Port == 0 && d.names(h.DstPort))
@@ -89,13 +90,13 @@ func (d *Door) uses(h *Hit) bool {
 	return false
 }
 
-// names says whether a step of port 0 takes a port.
+// names reports whether a step of port 0 takes a port.
 func (d *Door) names(port uint16) bool {
 	return slices.ContainsFunc(d.OpenPorts, func(r PortRange) bool { return r.First <= port && port <= r.Last })
 }
 
-// ignores says whether a strict door lets pass hits on this port in the middle
-// of an attempt.
+// ignores reports whether a strict door lets pass hits on this port in the
+// middle of an attempt.
 func (d *Door) ignores(h *Hit) bool {
 	return slices.ContainsFunc(d.StrictIgnore, func(r PortRange) bool { return r.Has(Step{h.Proto, h.DstPort}) })
 }

@@ -58,12 +58,12 @@ func newFailures(l FailureLimit, never []netip.Prefix, spared func(netip.Addr) b
 	}
 }
 
-// ignores says whether packets of a source do not exist now.
+// ignores reports whether packets of a source do not exist now.
 func (f *failures) ignores(src netip.Addr, now int64) bool {
 	return f != nil && f.ignored.has(src, now)
 }
 
-// add counts a failure. It says whether the source is ignored from now on.
+// add counts a failure. It reports whether the source is ignored from now on.
 func (f *failures) add(src netip.Addr, now int64) (ignored bool) {
 	if f == nil || f.never.has(src) {
 		return false

@@ -120,7 +120,7 @@ type Hit struct {
 	IfIndex          int    // the interface it came in on, 0 if unknown
 }
 
-// satisfies says whether the hit's flags meet m; UDP has none to meet.
+// satisfies reports whether the hit's flags meet m; UDP has none to meet.
 func (h *Hit) satisfies(m FlagMatch) bool {
 	return h.Proto != TCP || (h.Flags&m.Set == m.Set && h.Flags&m.Clear == 0)
 }

@@ -153,7 +153,7 @@ func (g *group) add(d *rules, door int32, first bool) {
 	}
 }
 
-// fits says whether any door of the group could use the hit.
+// fits reports whether any door of the group could use the hit.
 func (g *group) fits(h *Hit) bool {
 	for i := range g.conditions {
 		if g.conditions[i].meets(h) {
@@ -183,7 +183,7 @@ func (e *stepDoors) at(dst netip.Addr, local bool) concerned {
 	return c
 }
 
-// visible says whether any of the doors could use the hit.
+// visible reports whether any of the doors could use the hit.
 func (c concerned) visible(h *Hit) bool { return c.local.fits(h) || c.target.fits(h) }
 
 // each calls f with the doors that begin with the step, in file order.

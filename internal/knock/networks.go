@@ -26,7 +26,7 @@ func newNetworks(prefixes []netip.Prefix) networks {
 	return out
 }
 
-// has says whether one of the prefixes contains an address.
+// has reports whether one of the prefixes contains an address.
 func (n networks) has(a netip.Addr) bool {
 	low, high := 0, len(n) // the last prefix that does not begin behind a
 	for low < high {

@@ -55,7 +55,7 @@ type Traits struct {
 	Runs bool
 }
 
-// For is for whom the door is open: the knocker, or the prefix around it.
+// For returns for whom the door is open: the knocker, or the prefix around it.
 func (o *Opening) For() string {
 	if o.Vars.IP != "" {
 		return o.Vars.IP
@@ -63,7 +63,7 @@ func (o *Opening) For() string {
 	return o.Addr.String()
 }
 
-// Network is For as a network, of a single address if it is the knocker's.
+// Network returns For as a network, of a single address if it is the knocker's.
 func (o *Opening) Network() netip.Prefix {
 	if p, err := netip.ParsePrefix(o.Vars.IP); err == nil {
 		return p.Masked()
@@ -100,7 +100,7 @@ func (v Vars) Expand(command string) string {
 	return strings.NewReplacer(pairs...).Replace(command)
 }
 
-// Environment is v as a command's environment: KNOCK_IP and so on, without
+// Environment returns v as a command's environment: KNOCK_IP and so on, without
 // those that are empty.
 func (v Vars) Environment() []string {
 	var env []string

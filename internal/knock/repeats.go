@@ -47,7 +47,8 @@ func (r *repeats) hash(h *Hit) uint64 {
 	return maphash.Bytes(r.seed, key[:]) | 1
 }
 
-// known says whether the hit repeats one that took a step, and if so renews it.
+// known reports whether the hit repeats one that took a step, and if so renews
+// it.
 func (r *repeats) known(h *Hit, now int64) bool {
 	hash := r.hash(h)
 	set := r.set(hash)

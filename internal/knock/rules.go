@@ -13,7 +13,7 @@ type rules struct {
 	failed uint64   // attempts that a hit has ended, also before SetDoors
 }
 
-// begins says whether the hit, on the door's first step and at its
+// begins reports whether the hit, on the door's first step and at its
 // destination, starts an attempt.
 func (d *rules) begins(s *sighting) bool {
 	return s.satisfies(d.Flags) && d.PacketLength.has(s.PayloadLen) && d.from.has(s.Src)
@@ -48,7 +48,7 @@ func (d *rules) judge(a *attempt, s *sighting) verdict {
 	return nothing
 }
 
-// again says whether the hit is one more on the step that the attempt took
+// again reports whether the hit is one more on the step that the attempt took
 // last.
 func (d *rules) again(a *attempt, h *Hit) bool {
 	s := d.Sequence[a.stage-1]
@@ -68,7 +68,7 @@ func (x *strict) add(d *Door) {
 	}
 }
 
-// stray says whether a packet that no door can use may fail an attempt.
+// stray reports whether a packet that no door can use may fail an attempt.
 func (x strict) stray(s *sighting) bool {
 	fits := func(m FlagMatch) bool { return s.satisfies(m) }
 	return len(x) > 0 && (s.local && slices.ContainsFunc(x[netip.Addr{}], fits) || slices.ContainsFunc(x[s.Dst], fits))

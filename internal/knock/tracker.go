@@ -198,7 +198,7 @@ type sighting struct {
 	visible bool  // some door could use it as a step
 }
 
-// wentTo says whether the hit went to the destination that a door watches.
+// wentTo reports whether the hit went to the destination that a door watches.
 func (s *sighting) wentTo(target netip.Addr) bool {
 	if target.IsValid() {
 		return target == s.Dst
@@ -232,8 +232,8 @@ func (t *Tracker) clock(now time.Time) int64 {
 }
 
 // advance shows the hit to every live attempt of its source at this
-// destination. It says whether one of them took a step, and whether there was
-// one at all: then no new attempt starts.
+// destination. It reports whether one of them took a step, and whether there
+// was one at all: then no new attempt starts.
 func (t *Tracker) advance(s *sighting) (took, alive bool) {
 	t.mine = t.attempts.of(&s.src, t.mine[:0])
 	for _, i := range t.mine {
@@ -390,7 +390,7 @@ func (t *Tracker) expire(now int64) {
 	}
 }
 
-// Local says whether an address is one of those given to SetLocal.
+// Local reports whether an address is one of those given to SetLocal.
 func (t *Tracker) Local(a netip.Addr) bool {
 	_, ok := t.local[a]
 	return ok

@@ -73,7 +73,7 @@ func (s *State) ByIndex(index int) (Interface, bool) {
 	return s.Interfaces[n], true
 }
 
-// OwnAddrs are the addresses that this host has now; none if they cannot be
+// OwnAddrs returns the addresses that this host has now; none if they cannot be
 // read.
 func OwnAddrs() []netip.Addr {
 	s, err := Read()

@@ -77,7 +77,7 @@ func (w *Watcher) dial() (err error) {
 	return err
 }
 
-// defaultRoutesOnly is a filter for notifications: of all that is told of
+// defaultRoutesOnly returns a filter for notifications: of all that is told of
 // routes, which may be thousands a second where they are exchanged with
 // others, only default routes pass (dst_len 0 in struct rtmsg).
 func defaultRoutesOnly() []bpf.RawInstruction {
@@ -98,8 +98,8 @@ func defaultRoutesOnly() []bpf.RawInstruction {
 	return raw
 }
 
-// Changes is a channel of what there is after each change; what was not yet
-// received is replaced by the newest. It is closed when the Watcher ends.
+// Changes returns a channel of what there is after each change; what was not
+// yet received is replaced by the newest. It is closed when the Watcher ends.
 func (w *Watcher) Changes() <-chan *State { return w.changes }
 
 // Err returns why Changes was closed: nil after Close.

@@ -28,9 +28,9 @@ var completers = map[string][]string{
 // Shells are those for which there are completions.
 var Shells = []string{"bash", "fish", "zsh"}
 
-// Completer is a shell that prints what it offers for a line that begins with
-// the name of a command, by the completions in a directory. zsh shows the line,
-// too.
+// Completer returns a shell that prints what it offers for a line that begins
+// with the name of a command, by the completions in a directory. zsh shows the
+// line, too.
 func Completer(t testing.TB, shell, dir, line string) *exec.Cmd {
 	t.Helper()
 	NeedProgram(t, shell)
@@ -61,8 +61,8 @@ func MustComplete(t *testing.T, command string, want []string) {
 
 var optionPattern = regexp.MustCompile(`^(--[a-z][a-z0-9-]*|-[a-zA-Z0-9])$`)
 
-// CompletedOptions are the options that a shell offers for a line that ends in a
-// dash, in order.
+// CompletedOptions returns the options that a shell offers for a line that ends
+// in a dash, in order.
 func CompletedOptions(t testing.TB, shell, dir, line string) (found []string) {
 	t.Helper()
 	out, err := Completer(t, shell, dir, line).CombinedOutput()

@@ -67,8 +67,8 @@ func (h *Host) close() {
 	h.ns.Close()
 }
 
-// Path is a file name by which other programs find the namespace for as long
-// as this process lives.
+// Path returns a file name by which other programs find the namespace for as
+// long as this process lives.
 func (h *Host) Path() string {
 	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), h.ns.Fd())
 }

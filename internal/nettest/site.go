@@ -8,8 +8,8 @@ const (
 	Inner6 = "fd09::2"
 )
 
-// Site is a client, a box beside it that forwards (see Pair), and a host behind
-// the box, which knows the way back over IPv4 alone.
+// Site returns a client, a box beside it that forwards (see Pair), and a host
+// behind the box, which knows the way back over IPv4 alone.
 func Site(t testing.TB) (client, box, inner *Host) {
 	t.Helper()
 	client, box = Pair(t)

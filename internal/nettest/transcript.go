@@ -95,7 +95,7 @@ func unpack(t *testing.T, dir string, files []txtar.File) {
 
 var wordPattern = regexp.MustCompile(`'[^']*'|\S+`)
 
-// wordsOf are the words of a line, as far as the shell's rules are needed.
+// wordsOf returns the words of a line, as far as the shell's rules are needed.
 func wordsOf(dir, typed string) []string {
 	words := wordPattern.FindAllString(strings.TrimSpace(typed), -1)
 	for i, word := range words {

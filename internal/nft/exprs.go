@@ -154,7 +154,7 @@ func setMark(m knock.Mark, register uint32) rule {
 
 // The parts of a concatenated key begin at multiples of four octets.
 
-// portKey is the key inet_proto . inet_service.
+// portKey returns the key inet_proto . inet_service.
 func portKey(proto uint8, port uint16) []byte {
 	return append([]byte{proto, 0, 0, 0}, portPart(port)...)
 }

@@ -69,7 +69,7 @@ func keepersOf(owners map[uint32]knock.Table, sockets map[string]netlinkSocket) 
 	return pids
 }
 
-// programOf is the name of the file that a process runs.
+// programOf returns the name of the file that a process runs.
 func programOf(pid int) string {
 	path, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
 	return filepath.Base(strings.TrimSuffix(path, " (deleted)"))

@@ -25,7 +25,7 @@ var Mark = Mode{&mode{
 	},
 }}
 
-// acceptMark is the rule that lets through what bears our mark.
+// acceptMark returns the rule that lets through what bears our mark.
 func acceptMark(o Options, t knock.Table, chain string, _ knock.PortRange) string {
 	if tool := Iptables(t); tool != "" {
 		return fmt.Sprintf("; add: %s -I %s -m mark --mark %v -j ACCEPT", tool, chain, o.Mark)

@@ -42,8 +42,8 @@ func natChain(m *model) *chain {
 	return c
 }
 
-// masqueradeChains is the one chain that hides knockers from targets that do
-// not know the way back to them, or none.
+// masqueradeChains returns the one chain that hides knockers from targets that
+// do not know the way back to them, or none.
 func masqueradeChains(m *model) []*chain {
 	// type nat hook postrouting priority srcnat - 1; policy accept;
 	c := baseChain(m.opt.Table, "nat_postrouting", nftables.ChainHookPostrouting, srcnatPriority)

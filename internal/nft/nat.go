@@ -101,7 +101,7 @@ func translation(t *target, m knock.Mark, oneLookup bool) rule {
 	return append(append(asked, key...), nat)
 }
 
-// dataType is what the elements of a map of NAT lead to.
+// dataType returns what the elements of a map of NAT lead to.
 func (t *target) dataType() nftables.SetDatatype {
 	switch {
 	case !t.nat:
@@ -125,7 +125,8 @@ func (t *target) parseValue(v []byte) (netip.AddrPort, bool) {
 	return netip.AddrPortFrom(a, binary.BigEndian.Uint16(v[n:])), true
 }
 
-// value is what the element of an opening leads to, nil if it is none of NAT.
+// value returns what the element of an opening leads to, nil if it is none of
+// NAT.
 func (k openingKey) value() []byte {
 	if !k.to.IsValid() {
 		return nil
@@ -150,8 +151,8 @@ func validTarget(to netip.AddrPort, from netip.Addr) bool {
 	return to.IsValid() && to.Port() != 0 && to.Addr().Is4() == from.Is4()
 }
 
-// batchSize is how many openings go into one transaction. Those of NAT go one
-// by one, since one may take another's place.
+// batchSize returns how many openings go into one transaction. Those of NAT go
+// one by one, since one may take another's place.
 func (f *Firewall) batchSize() int {
 	if f.opt.Mode.translates {
 		return 1

@@ -13,7 +13,7 @@ import (
 	"knockd/internal/knock"
 )
 
-// protocol is the protocol of a key.
+// protocol returns the protocol of a key.
 func protocol(n uint8) knock.Protocol { return knock.Protocol(n) }
 
 // request is one opening on its way to the kernel.

@@ -127,7 +127,8 @@ func (f *Firewall) restoreSets(emptied bool, who string) (event.Event, error) {
 	return event.Restored{By: who, Openings: back, Closed: described(closed)}, nil
 }
 
-// closedBy is the event of openings that somebody has closed, nil if there are none.
+// closedBy returns the event of openings that somebody has closed, nil if there
+// are none.
 func closedBy(who string, closed []Element) event.Event {
 	if len(closed) == 0 {
 		return nil

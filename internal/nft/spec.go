@@ -150,10 +150,9 @@ func (s *spec) target(o *Options, v6 bool) *target {
 	return t
 }
 
-// ourName is the name of a set of ours: door4_ssh, door6/64_ssh, port4_ssh,
-// nat4_ssh. It
-// says all that the keys mean, so that no element is taken for another when
-// the configuration has changed.
+// ourName returns the name of a set of ours: door4_ssh, door6/64_ssh,
+// port4_ssh, nat4_ssh. It says all that the keys mean, so that no element is
+// taken for another when the configuration has changed.
 func (t *target) ourName(id kernelName, prefix bool) string {
 	name, version := "door", "4"
 	if t.kind == keyAddrProtoPort {

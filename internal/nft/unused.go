@@ -62,7 +62,7 @@ func refers(exprs []expr.Any, set string) bool {
 	return false
 }
 
-// example is a rule that would ask the set.
+// example returns a rule that would ask the set.
 func (t *target) example(s *spec) string {
 	ip := "ip"
 	if t.v6 {

@@ -102,7 +102,7 @@ func (f *Firewall) checkSet(s *spec, t *target) error {
 	return t.fit(s, name, sets[i])
 }
 
-// declaration is what to add to the host's rules.
+// declaration returns what to add to the host's rules.
 func (t *target) declaration(s *spec) string {
 	flags := "flags timeout; "
 	if s.Timeout == 0 {

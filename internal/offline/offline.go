@@ -114,7 +114,7 @@ func (r *Replay) runOn() {
 	}
 }
 
-// next is when the next expiry or stop command is due.
+// next returns when the next expiry or stop command is due.
 func (r *Replay) next() (time.Time, bool) {
 	a, okA := r.engine.Next()
 	b, okB := r.dry.Next()

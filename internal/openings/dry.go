@@ -47,7 +47,7 @@ func (d *Dry) CloseFor(a netip.Addr, match func(*knock.Opening) bool, why string
 // Holds is Manager.Holds.
 func (d *Dry) Holds(knocker netip.Addr) bool { return d.s.byAddr[knocker] > 0 }
 
-// Next is the time of the next stop command; false if none will run.
+// Next returns the time of the next stop command; false if none will run.
 func (d *Dry) Next() (time.Time, bool) { return d.s.next() }
 
 // Advance lets the clock run on to now: each door whose time is over closes, at

@@ -118,7 +118,7 @@ func (m *Manager) Pending() int {
 	return len(m.s.held)
 }
 
-// Holds says whether a knocker has an opening that is held.
+// Holds reports whether a knocker has an opening that is held.
 func (m *Manager) Holds(knocker netip.Addr) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

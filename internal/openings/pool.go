@@ -21,8 +21,8 @@ func newPool(limit int) pool { return pool{shares: newShares(limit)} }
 // add has an opening wait for a worker; next looks whether there is one.
 func (p *pool) add(e *entry) { p.came = append(p.came, e) }
 
-// next is the opening that gets a free worker; nil if none waits or none may
-// have one. What came in another state than the one to wait in has left.
+// next returns the opening that gets a free worker; nil if none waits or none
+// may have one. What came in another state than the one to wait in has left.
 func (p *pool) next(waiting state) *entry {
 	if len(p.doors) > 0 && p.admits(p.doors[0].taken) {
 		e := p.doors[0].line[0]

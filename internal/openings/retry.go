@@ -61,8 +61,8 @@ type tries struct {
 	last   Result        // of the last try
 }
 
-// again says whether and when a stop command is tried again after r. While the
-// daemon shuts down there is less time to wait.
+// again reports whether and when a stop command is tried again after r. While
+// the daemon shuts down there is less time to wait.
 func (t *tries) again(r Result, now time.Time, hurry bool) (pause time.Duration, ok bool) {
 	if r.notRun() {
 		pause, ok = t.later(r, now, notRunFor)
@@ -78,8 +78,8 @@ func (t *tries) again(r Result, now time.Time, hurry bool) (pause time.Duration,
 	return pause, ok
 }
 
-// later says whether and when a command that could not be run is tried again,
-// for so long.
+// later reports whether and when a command that could not be run is tried
+// again, for so long.
 func (t *tries) later(r Result, now time.Time, within time.Duration) (pause time.Duration, ok bool) {
 	t.note(r, now)
 	left := t.first.Add(within).Sub(now)
@@ -98,9 +98,9 @@ func (t *tries) note(r Result, now time.Time) {
 	t.last = r
 }
 
-// delay says whether and when a start command is tried again: if the system
-// could not run it. What runs no program can be begun twice, so it is tried again
-// wherever the system lacked something.
+// delay reports whether and when a start command is tried again: if the system
+// could not run it. What runs no program can be begun twice, so it is tried
+// again wherever the system lacked something.
 func (s *schedule) delay(e *entry, r Result, now time.Time) (pause time.Duration, ok bool) {
 	replaced := e.after != nil && e.after.state == queued
 	if s.draining || replaced || e.why != "" || !(r.neverRan() || !e.traits.Runs && r.lacked()) {

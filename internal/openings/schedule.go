@@ -280,7 +280,7 @@ func (s *schedule) tick(now time.Time) {
 	s.work()
 }
 
-// next is the time at which tick has something to do.
+// next returns the time at which tick has something to do.
 func (s *schedule) next() (time.Time, bool) {
 	if len(s.timers) == 0 {
 		return time.Time{}, false
@@ -300,7 +300,7 @@ func (s *schedule) halt() {
 	}
 }
 
-// those are the openings held that match, the oldest first.
+// those returns the openings held that match, the oldest first.
 func (s *schedule) those(match func(*entry) bool) (some []*entry) {
 	for _, e := range s.held {
 		if match(e) {

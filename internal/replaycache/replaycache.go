@@ -134,7 +134,7 @@ func (s *Store) start(dir *statefile.Dir, before bool, now time.Time) error {
 // Origin says where the store comes from.
 func (s *Store) Origin() Origin { return s.origin }
 
-// Floor is the time at or below which nothing is new, in whole seconds.
+// Floor returns the time at or below which nothing is new, in whole seconds.
 func (s *Store) Floor() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()

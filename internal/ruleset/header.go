@@ -72,7 +72,7 @@ func Notes(doors []*Door, opt Options) []string {
 	return slices.Concat(p.advice(), p.listening(), p.longNames())
 }
 
-// barePlan is a plan of doors that have neither been checked nor named.
+// barePlan returns a plan of doors that have neither been checked nor named.
 func barePlan(doors []*Door, opt Options) *plan {
 	p := &plan{opt: opt}
 	for _, d := range doors {

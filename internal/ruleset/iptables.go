@@ -119,7 +119,7 @@ func (t *ipt) rule(chain string, parts ...string) {
 
 func (t *ipt) note(lines ...string) { t.rules.comments(lines...) }
 
-// recent is a match on a list.
+// recent returns a match on a list.
 func recent(what, list string) string { return "-m recent " + what + " --name " + list }
 
 // clock matches the sources whose attempt at a door lives.

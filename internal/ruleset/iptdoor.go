@@ -195,7 +195,7 @@ func (t *ipt) log(prefix string) string {
 // has reports whether a door exists in this family.
 func (t *ipt) has(d *door) bool { return slices.Contains(t.here, d) }
 
-// mask is the option for doors that open more than the knocker's address.
+// mask returns the option for doors that open more than the knocker's address.
 func (t *ipt) mask(d *door) string {
 	if n := d.prefix(t.f); n < t.f.bits() {
 		return "--mask " + mask(t.f, n)
@@ -314,7 +314,7 @@ func (t *ipt) destinations() []string {
 	return out
 }
 
-// refuse is what happens to packets at a door that is shut.
+// refuse returns what happens to packets at a door that is shut.
 func (t *ipt) refuse(proto knock.Protocol) string {
 	switch {
 	case !t.opt.Observe || t.opt.Prerouting: // the mangle table has no REJECT

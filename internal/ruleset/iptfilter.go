@@ -145,7 +145,7 @@ func touch(ports []knock.PortRange, o knock.PortRange) bool {
 	})
 }
 
-// slots is how many of a rule's places for ports some ranges take.
+// slots returns how many of a rule's places for ports some ranges take.
 func slots(ports []knock.PortRange) (n int) {
 	for _, r := range ports {
 		if n++; r.First != r.Last {

@@ -21,7 +21,7 @@ func (iptables) Compile(doors []*Door, opt Options) (text []byte, notes []string
 	return text, IptablesNotes(doors, opt), err
 }
 
-// program is iptables or ip6tables.
+// program returns iptables or ip6tables.
 func program(opt Options) string {
 	if opt.IPv6 {
 		return "ip6tables"
@@ -37,7 +37,8 @@ func hookOf(table string) string {
 	return "INPUT"
 }
 
-// ourJump is the rule that calls our entry chain, as iptables-save writes it.
+// ourJump returns the rule that calls our entry chain, as iptables-save writes
+// it.
 func ourJump(table string) string { return "-A " + hookOf(table) + " -j " + EntryChain }
 
 // Load needs the programs iptables-save and iptables-restore, or those of IPv6.

@@ -53,7 +53,7 @@ func (t *ipt) recency(doors []*door) string {
 		(longest(doors)+1)*1000, recencySize, name)
 }
 
-// longest is the longest seq_timeout of some doors, in seconds.
+// longest returns the longest seq_timeout of some doors, in seconds.
 func longest(doors []*door) (seconds int) {
 	for _, d := range doors {
 		seconds = max(seconds, wholeSeconds(d))

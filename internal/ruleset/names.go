@@ -64,7 +64,7 @@ const maxLogName = 50
 // Opened is the text that ends the log prefix of an opening.
 const Opened = "OPEN SESAME"
 
-// logName is what the log calls a door: its name, encoded so that neither
+// logName returns what the log calls a door: its name, encoded so that neither
 // firewall tool reads anything into it (ParseLogPrefix decodes it). Of one
 // that is too long it is the beginning and a hash of all.
 func logName(name string) string {
@@ -86,13 +86,13 @@ func logName(name string) string {
 	return b.String() + hash
 }
 
-// stagePrefix is the text that the kernel sends with a packet that took a
+// stagePrefix returns the text that the kernel sends with a packet that took a
 // step: "DOOR: Stage N".
 func (d *door) stagePrefix(stage int) string {
 	return fmt.Sprintf("%s: Stage %d", logName(d.Name), stage)
 }
 
-// openedPrefix is the log prefix of an opening.
+// openedPrefix returns the log prefix of an opening.
 func (d *door) openedPrefix() string { return logName(d.Name) + ": " + Opened }
 
 // encode writes all but letters, digits, blank and .-_ as %XX.

@@ -27,7 +27,7 @@ const fullSizeDoors = 8
 // is over more rarely than each second: it walks every set for that.
 const manyDoors = 100
 
-// setSize is how many addresses a set of a door holds.
+// setSize returns how many addresses a set of a door holds.
 func (p *plan) setSize() int {
 	return max(1024, maxSetSize*fullSizeDoors/max(fullSizeDoors, len(p.doors)))
 }
@@ -76,12 +76,12 @@ func (f family) tuple() string { return f.saddr() + " . tcp sport . tcp dport . 
 
 func (f family) daddr() string { return strings.Replace(f.saddr(), "saddr", "daddr", 1) }
 
-// stage is the set of those who have done k steps; the first is the clock.
+// stage returns the set of those who have done k steps; the first is the clock.
 func (d *door) stage(k int, f family) string { return fmt.Sprintf("k_%s_s%d_%d", d.id, k, f) }
 
-// openSet is the set of those for whom the door is open. A set that forgets
-// and one that does not have different names, since the kernel cannot turn
-// one into the other.
+// openSet returns the set of those for whom the door is open. A set that
+// forgets and one that does not have different names, since the kernel cannot
+// turn one into the other.
 func (d *door) openSet(f family) string {
 	if d.CmdTimeout == 0 {
 		return fmt.Sprintf("k_%s_stay_%d", d.id, f)
@@ -89,7 +89,8 @@ func (d *door) openSet(f family) string {
 	return fmt.Sprintf("k_%s_open_%d", d.id, f)
 }
 
-// opened is the key of a door's open set: the knocker or what is around it.
+// opened returns the key of a door's open set: the knocker or what is around
+// it.
 func (d *door) opened(f family) string {
 	n := d.prefix(f)
 	if n == f.bits() {

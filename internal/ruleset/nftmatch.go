@@ -36,7 +36,7 @@ func flagMatch(m knock.FlagMatch) string {
 	return fmt.Sprintf("tcp flags & %s == %s", flagSum(mask), flagSum(value))
 }
 
-// flagSum is how nft writes a sum of flags.
+// flagSum returns how nft writes a sum of flags.
 func flagSum(f knock.Flags) string {
 	if f == 0 {
 		return "0x0"
@@ -81,7 +81,7 @@ func prefixName(p netip.Prefix) string {
 // dport matches a step.
 func dport(s knock.Step) string { return fmt.Sprintf("%s dport %d", s.Proto, s.Port) }
 
-// stepName is a step as an element of a set.
+// stepName returns a step as an element of a set.
 func stepName(s knock.Step) string { return fmt.Sprintf("%s . %d", s.Proto, s.Port) }
 
 func stepSet(all []knock.Step) string {

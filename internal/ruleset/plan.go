@@ -25,7 +25,7 @@ var (
 	protocols = []knock.Protocol{knock.TCP, knock.UDP}
 )
 
-// bits is the length of an address.
+// bits returns the length of an address.
 func (f family) bits() int {
 	if f == ipv4 {
 		return 32
@@ -156,7 +156,7 @@ func ofFamily(all []netip.Prefix, f family) []netip.Prefix {
 	return out
 }
 
-// prefix is how much of the address a door opens.
+// prefix returns how much of the address a door opens.
 func (d *door) prefix(f family) int {
 	n := d.OpenPrefix4
 	if f == ipv6 {
@@ -177,7 +177,7 @@ func (d *door) spared() []knock.PortRange {
 	return d.StrictIgnore
 }
 
-// last is the number of the last step.
+// last returns the number of the last step.
 func (d *door) last() int { return len(d.Sequence) }
 
 // anyTarget reports whether some door watches a named destination.

@@ -57,7 +57,7 @@ func (p *Plan) card() card {
 	return c
 }
 
-// CardText is the rescue card as plain text.
+// CardText returns the rescue card as plain text.
 func (p *Plan) CardText() string {
 	c := p.card()
 	var b strings.Builder
@@ -76,9 +76,9 @@ const (
 	qrSide    = 132
 )
 
-// CardSVG is the rescue card as a drawing: as light or dark as its reader has
-// asked for, and black on white on paper. The code at its corner is the knock
-// command.
+// CardSVG returns the rescue card as a drawing: as light or dark as its reader
+// has asked for, and black on white on paper. The code at its corner is the
+// knock command.
 func (p *Plan) CardSVG() (string, error) {
 	c := p.card()
 	code, err := qr.Encode(p.Knock(), qr.M)

@@ -54,7 +54,7 @@ func (h *Host) addressed() (has [2]bool) {
 	return has
 }
 
-// version is 0 for an IPv4 address, 1 for an IPv6 one.
+// version returns 0 for an IPv4 address, 1 for an IPv6 one.
 func version(a netip.Addr) int {
 	if a.Is4() {
 		return 0
@@ -62,8 +62,8 @@ func version(a netip.Addr) int {
 	return 1
 }
 
-// access is what holds for the IP versions that the host has addresses of: the
-// best and the worst.
+// access returns what holds for the IP versions that the host has addresses of:
+// the best and the worst.
 func (h *Host) access() (best, worst inspect.Access) {
 	worst = inspect.Everybody
 	has := h.addressed()
@@ -75,7 +75,7 @@ func (h *Host) access() (best, worst inspect.Access) {
 	return best, worst
 }
 
-// address is the one by which the host is probably known: of the default
+// address returns the one by which the host is probably known: of the default
 // route's interface, IPv4 and public ones first.
 func (h *Host) address() netip.Addr {
 	var all []netip.Addr
@@ -99,8 +99,8 @@ func (h *Host) address() netip.Addr {
 	return all[0]
 }
 
-// used are the ports that no sequence may have: those that something listens
-// on, and those of the host's own connections.
+// used returns the ports that no sequence may have: those that something
+// listens on, and those of the host's own connections.
 func (h *Host) used() []knock.PortRange {
 	used := knock.PortsOf(h.Listening)
 	if h.Ephemeral.First > 0 {

@@ -125,8 +125,9 @@ func (p *Plan) forwarded() bool {
 	return p.host.Reach[0].Forwarded || p.host.Reach[1].Forwarded
 }
 
-// Overridden are the doors of a configuration whose commands speak of the port,
-// as far as their words tell: behind the guard they open nothing any more.
+// Overridden returns the doors of a configuration whose commands speak of the
+// port, as far as their words tell: behind the guard they open nothing any
+// more.
 func (p *Plan) Overridden(before *config.Config) (names []string) {
 	if p.Mode != config.NftGuard {
 		return nil
@@ -176,10 +177,10 @@ func (p *Plan) text(before *config.Config) string {
 	return b.String()
 }
 
-// opens is what the door opens, as the configuration has it.
+// opens returns what the door opens, as the configuration has it.
 func (p *Plan) opens() string { return fmt.Sprintf("tcp/%d", p.Port) }
 
-// ports are the steps, as a configuration and knock have them.
+// ports returns the steps, as a configuration and knock have them.
 func (p *Plan) ports() (list []string) {
 	for _, s := range p.Sequence {
 		list = append(list, fmt.Sprint(s.Port))
@@ -229,7 +230,7 @@ func (h *Host) heard(have []string, name string) bool {
 	})
 }
 
-// realName is the interface that a name stands for.
+// realName returns the interface that a name stands for.
 func (h *Host) realName(name string) string {
 	for _, i := range h.Interfaces {
 		if name == config.DefaultRoute && i.Index == h.Default || i.HasName(name) {

@@ -130,7 +130,7 @@ func (p *Plan) versions(reached bool) string {
 	return strings.Join(names, " and ")
 }
 
-// Rules are the commands by which the host's firewall gets the rule without
+// Rules returns the commands by which the host's firewall gets the rule without
 // which the door opens nothing; none if it needs none.
 func (p *Plan) Rules() (rules []string) {
 	if !p.waits() {
@@ -187,7 +187,7 @@ func portRule(f Firewall, r Reach, port knock.PortRange, version int) []string {
 	return []string{fmt.Sprintf("nft insert rule %v %s tcp dport %d accept", r.Chain.Table, r.Chain.Name, port.First)}
 }
 
-// iptables is the program whose chain drops the port, "" if it is none of
+// iptables returns the program whose chain drops the port, "" if it is none of
 // iptables.
 func iptables(r Reach, version int) string {
 	switch tool := nft.Iptables(r.Chain.Table); {
@@ -214,13 +214,13 @@ func (p *Plan) server() (name string, guess bool) {
 // and port tell.
 func (p *Plan) isSSH() bool { return p.Port == 22 || strings.Contains(strings.ToLower(p.Name), "ssh") }
 
-// Knock is the command that opens the door.
+// Knock returns the command that opens the door.
 func (p *Plan) Knock() string {
 	server, _ := p.server()
 	return fmt.Sprintf("knock -w %s %s %s", p.opens(), server, strings.Join(p.ports(), " "))
 }
 
-// ssh is the command that goes through the door.
+// ssh returns the command that goes through the door.
 func (p *Plan) ssh() string {
 	server, _ := p.server()
 	if p.Port != 22 {
@@ -229,7 +229,7 @@ func (p *Plan) ssh() string {
 	return "ssh " + server
 }
 
-// Client is the knocker's half: what belongs into which of its files.
+// Client returns the knocker's half: what belongs into which of its files.
 func (p *Plan) Client() string {
 	server, guess := p.server()
 	name := p.profileName()
@@ -253,7 +253,7 @@ func (p *Plan) Client() string {
 // plain is a name that means the same to a shell and in all files.
 var plain = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$`)
 
-// profileName is a name for the host in the client's files.
+// profileName returns a name for the host in the client's files.
 func (p *Plan) profileName() string {
 	for _, name := range []string{p.Server, p.host.Name} {
 		name, _, _ = strings.Cut(name, ".")

@@ -59,7 +59,7 @@ func newBudget(states []*keyState) budget {
 		flows: map[netip.AddrPort]int{}, sources: map[netip.Addr]int{}, doors: map[int]int{}}
 }
 
-// weight is how many trials one on a packet of so many octets counts for.
+// weight returns how many trials one on a packet of so many octets counts for.
 func weight(octets int) int { return 1 + octets/trialOctets }
 
 // Begin begins a batch: so many packets, which arrived together, have come to

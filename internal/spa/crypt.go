@@ -70,7 +70,7 @@ func derive(key, salt []byte) (aesKey, iv []byte) {
 	return out[:32], out[32:48]
 }
 
-// modeKey is the key's octets as the derivation gets them.
+// modeKey returns the key's octets as the derivation gets them.
 func modeKey(m Mode, key []byte) []byte {
 	if m != Legacy {
 		return key

@@ -63,7 +63,7 @@ func (h Hash) String() string {
 	return hashes[h].name
 }
 
-// textLen is how many characters of base64 without padding a sum takes.
+// textLen returns how many characters of base64 without padding a sum takes.
 func (h Hash) textLen() int { return b64.EncodedLen(hashes[h].size) }
 
 // text returns the sum of data in base64 without padding.
@@ -77,5 +77,5 @@ func (h Hash) text(data []byte) []byte {
 // so the alphabet is tested before it is used.
 var b64 = base64.RawStdEncoding.Strict()
 
-// stdBase64 is base64 with padding, as fwknop prints keys.
+// stdBase64 returns base64 with padding, as fwknop prints keys.
 func stdBase64(data []byte) string { return base64.StdEncoding.EncodeToString(data) }

@@ -38,7 +38,7 @@ func (d *Door) judge(r *Request, now time.Time) (Grant, error) {
 	return o, nil
 }
 
-// address is the one to open, if it may be opened.
+// address returns the one to open, if it may be opened.
 func (d *Door) address(r *Request) (netip.Addr, error) {
 	addr := r.msg.Address
 	if addr.IsUnspecified() {
@@ -102,9 +102,9 @@ func (d *Door) timeout(asked time.Duration) time.Duration {
 	return min(asked, d.MaxTimeout)
 }
 
-// natTarget is where a NAT message leads. The stock client fills in for local
-// NAT what it calls the server by: a name, or an address that means nothing
-// here, stands for the one that the packet was sent to.
+// natTarget returns where a NAT message leads. The stock client fills in for
+// local NAT what it calls the server by: a name, or an address that means
+// nothing here, stands for the one that the packet was sent to.
 func (r *Request) natTarget(local bool) *NATTarget {
 	to := r.msg.NAT
 	if local && (!to.Addr.IsValid() || special(to.Addr)) {

@@ -88,8 +88,8 @@ func splitTarget(s string) (host, port string) {
 	return s, ""
 }
 
-// outerPort is what fwknop's --nat-port and --nat-rand-port put in the place of
-// the port asked for, whether NAT is asked for or not.
+// outerPort returns what fwknop's --nat-port and --nat-rand-port put in the
+// place of the port asked for, whether NAT is asked for or not.
 func (p Profile) outerPort() uint16 {
 	if p.NATRandom {
 		return RandomPort()

@@ -82,8 +82,8 @@ func (m Message) body(random string) ([]byte, error) {
 	return body, nil
 }
 
-// content is field 6. The unspecified address is written as IPv4, since stock
-// servers know no other.
+// content returns field 6. The unspecified address is written as IPv4, since
+// stock servers know no other.
 func (m Message) content() string {
 	addr := m.Address.Unmap()
 	if !addr.IsValid() || addr.IsUnspecified() {

@@ -145,7 +145,7 @@ func stateFor(all []*keyState, c *Client) (*keyState, []*keyState) {
 	return s, append(all, s)
 }
 
-// trial is how many trials one of these keys counts for.
+// trial returns how many trials one of these keys counts for.
 func (s *keyState) trial() int { return hashes[s.client.HMAC].trial }
 
 // Request is a packet that is what it says, not too old, and new. Only Verifier
@@ -323,7 +323,7 @@ func untimely(stamp, now time.Time, limit time.Duration) string {
 	return ""
 }
 
-// Refuse is the decision on a request that cannot be admitted.
+// Refuse returns the decision on a request that cannot be admitted.
 func (r *Request) Refuse(reason string) Verdict { return r.refused(Denied, reason) }
 
 func (r *Request) refused(v Outcome, reason string) Verdict {

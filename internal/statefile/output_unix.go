@@ -148,7 +148,7 @@ func (o *Output) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// gap is what stands in place of the lines that were lost.
+// gap returns what stands in place of the lines that were lost.
 func (o *Output) gap() []byte {
 	text := ""
 	if o.torn {
@@ -322,7 +322,7 @@ func (o *Output) Close() error {
 	return o.file.Close()
 }
 
-// cause is an error without the path.
+// cause returns an error without the path.
 func cause(err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) {

@@ -26,8 +26,8 @@ var waiting = struct {
 	dirs map[string]int
 }{dirs: map[string]int{}}
 
-// place is what holds up all files of a directory. Our own descriptors have
-// nothing in common.
+// place returns what holds up all files of a directory. Our own descriptors
+// have nothing in common.
 func place(path string) string {
 	if _, own := ownDescriptor(path); own {
 		return path

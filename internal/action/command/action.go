@@ -18,7 +18,7 @@ func (Action) Traits() knock.Traits {
 // Check finds nothing: whether a command works is seen when it runs.
 func (Action) Check(knock.Arguments) error { return nil }
 
-// Needs is everything: nobody knows what a command needs.
+// Needs returns everything: nobody knows what a command needs.
 func (Action) Needs(knock.Arguments) uint64 { return math.MaxUint64 }
 
 // Text does not repeat the command, which is told when it runs.
@@ -34,8 +34,8 @@ func (a Action) Close(ctx context.Context, o *knock.Opening) (status int, err er
 	return a.Run(ctx, o.Args.Stop, environment(o), 0)
 }
 
-// environment is what a command of an opening is told beside the daemon's own
-// environment.
+// environment returns what a command of an opening is told beside the daemon's
+// own environment.
 func environment(o *knock.Opening) []string {
 	env := o.Vars.Environment()
 	if o.Mark != "" {

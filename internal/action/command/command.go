@@ -79,7 +79,7 @@ func (s Shell) Run(ctx context.Context, line string, env []string, limit time.Du
 // took them for its own would speak for the daemon.
 var ours = []string{"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}
 
-// inherited is the part of the environment that commands get.
+// inherited returns the part of the environment that commands get.
 func inherited(env []string) []string {
 	return slices.DeleteFunc(env, func(v string) bool {
 		name, _, _ := strings.Cut(v, "=")

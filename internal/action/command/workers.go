@@ -51,7 +51,7 @@ func Workers(most int) (n int, limited event.Event) {
 	return n, limited
 }
 
-// openFiles is how many files this process has open.
+// openFiles returns how many files this process has open.
 func openFiles() int {
 	files, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -60,9 +60,9 @@ func openFiles() int {
 	return len(files)
 }
 
-// tasksLeft is how many processes and threads may be added to the control groups
-// that a text like /proc/self/cgroup names, and whether there is a limit, by the
-// groups' files below a directory.
+// tasksLeft returns how many processes and threads may be added to the control
+// groups that a text like /proc/self/cgroup names, and whether there is a
+// limit, by the groups' files below a directory.
 func tasksLeft(root, groups string) (free int, limited bool) {
 	for dir := range cgroup.Dirs(root, groups, "pids") {
 		most, err := number(dir + "/pids.max")
@@ -74,7 +74,7 @@ func tasksLeft(root, groups string) (free int, limited bool) {
 	return free, limited
 }
 
-// number is what a file holds that holds a number.
+// number returns what a file holds that holds a number.
 func number(name string) (int, error) {
 	text, err := os.ReadFile(name)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 // leads.
 type Action struct{ nft.Action }
 
-// Text is the port, and where it leads.
+// Text returns the port, and where it leads.
 func (Action) Text(o *knock.Opening) string {
 	return fmt.Sprintf("%v to %v", o.Args.Port.Ports(), o.Args.To)
 }

@@ -44,7 +44,7 @@ func (a Action) Close(_ context.Context, o *knock.Opening) (status int, err erro
 // Traits implements openings.Action.
 func (Action) Traits() knock.Traits { return knock.Traits{} }
 
-// Text is the one port of the arguments, else all of the door's, which the
+// Text returns the one port of the arguments, else all of the door's, which the
 // opening bears from birth.
 func (Action) Text(o *knock.Opening) string {
 	if o.Args.Port == (knock.Step{}) {
@@ -56,10 +56,10 @@ func (Action) Text(o *knock.Opening) string {
 // Check finds nothing: the doors of a table are examined together.
 func (Action) Check(knock.Arguments) error { return nil }
 
-// Needs is what the kernel asks of those who change tables.
+// Needs returns what the kernel asks of those who change tables.
 func (Action) Needs(knock.Arguments) uint64 { return 1 << unix.CAP_NET_ADMIN }
 
-// element is an opening as the firewall knows it.
+// element returns an opening as the firewall knows it.
 func element(o *knock.Opening) nft.Element {
 	return nft.Element{Door: o.Door, Addr: o.Addr, Timeout: o.Timeout,
 		Proto: o.Args.Port.Proto, Port: o.Args.Port.Port, To: o.Args.To}

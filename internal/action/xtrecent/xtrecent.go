@@ -56,7 +56,7 @@ func (x Action) Check(args knock.Arguments) error {
 	return f.Close()
 }
 
-// Needs is what the kernel asks of those who write lists.
+// Needs returns what the kernel asks of those who write lists.
 func (Action) Needs(knock.Arguments) uint64 { return 1 << unix.CAP_NET_ADMIN }
 
 func (x Action) write(list, sign string, a netip.Addr) error {

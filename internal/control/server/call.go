@@ -73,7 +73,7 @@ func (c *Call) Selection() (s control.Selection, err error) {
 	return s, err
 }
 
-// Invalid is the error of a parameter.
+// Invalid returns the error of a parameter.
 func Invalid(parameter string) error {
 	return &protocolError{"InvalidParameter", map[string]string{"parameter": parameter}}
 }

@@ -81,7 +81,7 @@ func describe(_ context.Context, c *Call) error {
 	return Invalid("interface")
 }
 
-// unknown is the error of a method that there is not.
+// unknown returns the error of a method that there is not.
 func unknown(method string) error {
 	i := strings.LastIndexByte(method, '.')
 	if i < 0 {

@@ -73,8 +73,8 @@ type progress struct {
 	ended  bool
 }
 
-// with is what the line says with one more event; false if it is not about the
-// way to a door.
+// with returns what the line says with one more event; false if it is not about
+// the way to a door.
 func (p progress) with(k way, e *control.Event) (progress, bool) {
 	if p.in && e.Kind != control.Opened {
 		p = progress{}
@@ -140,13 +140,14 @@ func (l *Lines) whole(e *control.Event) error {
 	return l.write(begin)
 }
 
-// clock is the time at the beginning of a line.
+// clock returns the time at the beginning of a line.
 func (l *Lines) clock(e *control.Event) string {
 	return l.Style.Faint(e.At.Local().Format(time.TimeOnly)) + " "
 }
 
-// fitted is a knocker's line as far as the screen has room for it: what goes on
-// in the next one would not be taken back by \r. What was first is left out.
+// fitted returns a knocker's line as far as the screen has room for it: what
+// goes on in the next one would not be taken back by \r. What was first is left
+// out.
 func (l *Lines) fitted(k way, host, text string) string {
 	room := l.Columns - len(time.TimeOnly) - 2
 	begin := who(k.address, host) + ": " + cli.Printable(k.door) + ": "

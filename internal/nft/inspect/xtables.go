@@ -53,7 +53,7 @@ func limited(r [2]uint16) certainty {
 	return maybe
 }
 
-// plain is maybe if flags ask for something that is not followed.
+// plain returns maybe if flags ask for something that is not followed.
 func plain(flags uint8) certainty {
 	if flags == 0 {
 		return yes

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// BootTime is CLOCK_BOOTTIME: the time since the machine was started, suspend
-// included, that nobody can set.
+// BootTime returns CLOCK_BOOTTIME: the time since the machine was started,
+// suspend included, that nobody can set.
 func BootTime() time.Time {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {

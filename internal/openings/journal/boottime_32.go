@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// BootTime is CLOCK_BOOTTIME: the time since the machine was started, suspend
-// included, that nobody can set. Before Linux 5.1, or where a filter of system
-// calls does not know the call with times of 64 bits, it has 32 bits, enough for
-// 68 years without a restart.
+// BootTime returns CLOCK_BOOTTIME: the time since the machine was started,
+// suspend included, that nobody can set. Before Linux 5.1, or where a filter of
+// system calls does not know the call with times of 64 bits, it has 32 bits,
+// enough for 68 years without a restart.
 func BootTime() time.Time {
 	var long struct{ sec, nsec int64 } // struct __kernel_timespec
 	_, _, errno := unix.RawSyscall(unix.SYS_CLOCK_GETTIME64, unix.CLOCK_BOOTTIME, uintptr(unsafe.Pointer(&long)), 0)

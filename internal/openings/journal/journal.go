@@ -229,7 +229,7 @@ func (j *Journal) fail(doing string, err error) {
 	}
 }
 
-// cause is an error without the path, which stands in the line already.
+// cause returns an error without the path, which stands in the line already.
 func cause(err error) error {
 	var p *fs.PathError
 	var l *os.LinkError

@@ -44,7 +44,7 @@ func (e *RunningError) Error() string {
 	return fmt.Sprintf("already running (pid %d)", e.Pid)
 }
 
-// Name is the name of a daemon's journal within StateDir: made of the
+// Name returns the name of a daemon's journal within StateDir: made of the
 // path of its configuration (made absolute) and the interface given with -i
 // (may be empty), so that daemons of another configuration or interface have
 // another one. /etc/knockd.conf on eth0 is etc-knockd.conf@eth0.
@@ -114,7 +114,8 @@ func Check(dir, name string) error {
 	return notSafe(statefile.CheckDir(dir, name+".journal", name+".lock"))
 }
 
-// notSafe is an error in the journal's words: an ErrUnsafe if a rule is broken.
+// notSafe returns an error in the journal's words: an ErrUnsafe if a rule is
+// broken.
 func notSafe(err error) error {
 	path, why := "", ""
 	switch opened, refused := (*fs.PathError)(nil), (*statefile.RefusalError)(nil); {

@@ -70,8 +70,8 @@ func (t rawText) MarshalJSON() ([]byte, error) {
 	return readableJSON(base64Text{[]byte(t)}), nil
 }
 
-// readableJSON is v as JSON for people: json.Marshal would write > and & as
-// \u003e and \u0026. V is of a type that cannot fail.
+// readableJSON returns v as JSON for people: json.Marshal would write > and &
+// as \u003e and \u0026. V is of a type that cannot fail.
 func readableJSON(v any) []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -117,7 +117,7 @@ func (o *Opening) Remaining(now time.Time) time.Duration {
 	return min(time.Unix(0, from).Add(o.Timeout).Sub(now), o.Timeout)
 }
 
-// line is the line that begins o.
+// line returns the line that begins o.
 func (o *Opening) line() line {
 	v, kind := &o.Vars, o.Action
 	if kind == command {
@@ -133,8 +133,8 @@ func (o *Opening) line() line {
 	}
 }
 
-// opening is what the first line of an opening says; ok is false if it cannot
-// be known how to close it.
+// opening returns what the first line of an opening says; ok is false if it
+// cannot be known how to close it.
 func (l *line) opening() (o *Opening, ok bool) {
 	args, ok := l.arguments()
 	args.Version, args.Stop = 1, string(l.Stop)

@@ -31,19 +31,19 @@ func (j *Journal) rewrite() {
 	_ = j.file.Sync()
 }
 
-// inOrder is what the journal holds, the oldest first. The lock is held.
+// inOrder returns what the journal holds, the oldest first. The lock is held.
 func (j *Journal) inOrder() []*Opening {
 	return slices.SortedFunc(maps.Values(j.live), func(a, b *Opening) int { return cmp.Compare(a.ID, b.ID) })
 }
 
-// snapshot is the present as a journal, and where the file stands with it.
+// snapshot returns the present as a journal, and where the file stands with it.
 func (j *Journal) snapshot() (text []byte, from int64, losses int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.present(), j.file.Size(), j.losses
 }
 
-// present is what the journal holds, as text. The lock is held.
+// present returns what the journal holds, as text. The lock is held.
 func (j *Journal) present() (text []byte) {
 	if j.keep {
 		text = appendLine(text, line{Do: doKeep})
