@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -83,7 +84,7 @@ func overview(ctx context.Context, c *client.Client, all bool) (o *show.Overview
 
 // hiddenDoors is how many doors are asked for by name at most because others fill
 // the first page.
-const hiddenDoors = 50
+const hiddenDoors = 15
 
 // openings asks for who is in. The first page may be full of those at one door.
 func openings(ctx context.Context, c *client.Client, o *show.Overview, all bool) error {
@@ -101,7 +102,8 @@ func openings(ctx context.Context, c *client.Client, o *show.Overview, all bool)
 			continue
 		}
 		asked++
-		if err := pages(ctx, c, control.MethodOpenings, control.Selection{Door: d.Door}, false, take); err != nil {
+		err := pages(ctx, c, control.MethodOpenings, control.Selection{Door: d.Door}, false, take)
+		if err != nil && !errors.As(err, new(*control.NoSuchDoor)) { // it may have gone since
 			return err
 		}
 	}

@@ -278,6 +278,7 @@ func (k *desk) attempts(ctx context.Context, c *server.Call) error {
 	if which == (control.Selection{}) {
 		r.LeftOut = live - len(found)
 	}
+	slices.SortStableFunc(found, func(a, b knock.Attempt) int { return a.Began.Compare(b.Began) })
 	for _, a := range found {
 		r.Attempts = append(r.Attempts, control.Attempt{
 			Door: a.Door.ID().String(), Address: a.Src, Stage: a.Stage, Stages: len(a.Door.Sequence), Since: a.Began, Expires: a.Expires,
