@@ -18,8 +18,8 @@ func TestRedraw(t *testing.T) {
 		want   string
 	}{
 		{screen{}, "look 1\nsecond\n\nlook 2\nsecond\n"},
-		{screen{6, 4}, `\e[?25l\e[H\e[J\e[Hlook 1\e[K\r\nsecond\e[J\e[Hlook 2\e[K\r\nsecond\e[J\e[?25h`},
-		{screen{6, 2}, `\e[?25l\e[H\e[J\e[H...\e[K\r\n\e[J\e[H...\e[K\r\n\e[J\e[?25h`},
+		{screen{6, 4}, `\e[?25l\e[H\e[J\e[Hlook 1\e[K\nsecond\e[J\e[Hlook 2\e[K\nsecond\e[J\e[?25h`},
+		{screen{6, 2}, `\e[?25l\e[H\e[J\e[H...\e[K\n\e[J\e[H...\e[K\n\e[J\e[?25h`},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var out bytes.Buffer

@@ -175,7 +175,7 @@ func fitted(text string, s screen) string {
 		lines = append(lines[:max(s.rows-2, 0)], "...\n")
 	}
 	for i, line := range lines {
-		lines[i] = strings.ReplaceAll(cut(line, s.columns), "\n", clearLine+"\r\n")
+		lines[i] = strings.ReplaceAll(cut(line, s.columns), "\n", clearLine+"\n")
 	}
 	return strings.Join(lines, "")
 }

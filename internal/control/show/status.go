@@ -91,6 +91,8 @@ func (w *writer) confinement(c *control.Confinement) string {
 		return text + ", with all capabilities"
 	case len(c.Capabilities) == 0:
 		text += ", without capabilities"
+	case len(c.Capabilities) > few:
+		text += fmt.Sprintf(", with %d capabilities", len(c.Capabilities))
 	default:
 		text += ", with " + joined(c.Capabilities, cli.Printable)
 	}
