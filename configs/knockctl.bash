@@ -31,12 +31,16 @@ _knockctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev='' command=${COMP_WORDS[1]}
     if ((COMP_CWORD == 1)); then
         _knockctl_choose "check
+            close
+            doors
             events
             export
             history
             import
             init
             kernel-log
+            open
+            reload
             status
             watch
             help -V --version -h --help"
@@ -45,7 +49,7 @@ _knockctl() {
     prev=${COMP_WORDS[COMP_CWORD - 1]}
     case $prev in
     --server | --name | --port)
-        if [[ $command == init ]]; then return; fi
+        if [[ $command == init || $command == open ]]; then return; fi
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
         ;;
@@ -62,18 +66,27 @@ _knockctl() {
     --hook) _knockctl_choose "input prerouting" && return ;;
     --color) _knockctl_choose "auto always never" && return ;;
     --door) _knockctl_choose "$(_knockctl_doors)" && return ;;
-    --group | --address | --since) return ;;
+    --group | --address | --since | --for | --pid) return ;;
     esac
     case $command-$cur in
     status--*) _knockctl_choose "--json --all -w --watch --color --socket -h --help" ;;
     watch--*) _knockctl_choose "--json --door --address --color --socket -h --help" ;;
     history--*) _knockctl_choose "--json --since --door --color --socket -h --help" ;;
+    doors--*) _knockctl_choose "--json --color --socket -h --help" ;;
+    open--*) _knockctl_choose "--for --port --force --json --color --socket -h --help" ;;
+    close--*) _knockctl_choose "--all --json --socket -h --help" ;;
+    reload--*) _knockctl_choose "--pid --json --socket -h --help" ;;
     check--*) _knockctl_choose "-c --config -i --interface --strict -h --help" ;;
     export--*) _knockctl_choose "-c --config -i --interface --ipv6 --observe --hook --group --apply --remove -h --help" ;;
     events--*) _knockctl_choose "--json -h --help" ;;
     import--*) _knockctl_choose "--server --write -h --help" ;;
     init--*) _knockctl_choose "-c --config --port --name --server --mode --output --card -h --help" ;;
     kernel-log--*) _knockctl_choose "--group -g --logfile -h --help" ;;
+    open-* | close-*)
+        if ((COMP_CWORD == 2)); then
+            _knockctl_choose "$(_knockctl_doors)"
+        fi
+        ;;
     export-*)
         if ((COMP_CWORD == 2)); then
             _knockctl_choose "nftables iptables"

@@ -27,6 +27,10 @@ complete -c knockctl -f
 complete -c knockctl -n __fish_use_subcommand -a status -d 'say how knockd is, and who is in'
 complete -c knockctl -n __fish_use_subcommand -a watch -d 'show what happens while it happens'
 complete -c knockctl -n __fish_use_subcommand -a history -d 'say who was let in'
+complete -c knockctl -n __fish_use_subcommand -a doors -d 'list the doors of a running knockd'
+complete -c knockctl -n __fish_use_subcommand -a open -d 'open a door for an address'
+complete -c knockctl -n __fish_use_subcommand -a close -d 'close a door, or all, before the time'
+complete -c knockctl -n __fish_use_subcommand -a reload -d 'have knockd read its configuration'
 complete -c knockctl -n __fish_use_subcommand -a check -d 'look for what is wrong with a configuration on this host'
 complete -c knockctl -n __fish_use_subcommand -a export -d 'compile doors into a ruleset'
 complete -c knockctl -n __fish_use_subcommand -a events -d 'list the kinds of events'
@@ -37,11 +41,21 @@ complete -c knockctl -n __fish_use_subcommand -a help -d 'print help'
 complete -c knockctl -n __fish_use_subcommand -s V -l version -d 'print the version'
 complete -c knockctl -s h -l help -d 'print help'
 
-for command in status watch history
+for command in status watch history doors open close reload
     complete -c knockctl -n "__knockctl_after $command" -l json -d 'for programs'
-    complete -c knockctl -n "__knockctl_after $command" -l color -x -a 'auto always never' -d 'colours'
     complete -c knockctl -n "__knockctl_after $command" -l socket -r -F -d 'the control socket'
 end
+for command in status watch history doors open
+    complete -c knockctl -n "__knockctl_after $command" -l color -x -a 'auto always never' -d 'colours'
+end
+for command in open close
+    complete -c knockctl -n "__knockctl_after $command -eq 2" -a '(__knockctl_doors)' -d door
+end
+complete -c knockctl -n '__knockctl_after open' -l for -x -d 'how long'
+complete -c knockctl -n '__knockctl_after open' -l port -x -d 'a port that a knock would name'
+complete -c knockctl -n '__knockctl_after open' -l force -d 'against allow and deny, for a network, for more than a day'
+complete -c knockctl -n '__knockctl_after close' -l all -d 'all doors'
+complete -c knockctl -n '__knockctl_after reload' -l pid -x -d 'the process that is meant'
 complete -c knockctl -n '__knockctl_after status' -l all -d 'every door and everybody'
 complete -c knockctl -n '__knockctl_after status' -s w -l watch -d 'look again every second'
 complete -c knockctl -n '__knockctl_after watch' -l door -x -a '(__knockctl_doors)' -d 'at this door alone'

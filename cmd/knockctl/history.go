@@ -41,7 +41,7 @@ func history(ctx context.Context, w *world, args []string) error {
 	if err != nil {
 		return cli.Usage(err, historyUsage)
 	}
-	c, err := connect(ctx, *socket)
+	c, err := w.connect(ctx, *socket)
 	if err != nil {
 		return err
 	}

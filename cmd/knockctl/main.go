@@ -38,9 +38,11 @@ type world struct {
 	getenv         func(string) string
 	user           func(uid uint32) string // the name of one; may be nil
 
-	// For tests; nil: those of this machine.
-	screen func() screen
-	now    func() time.Time
+	// For tests; nil or empty: those of this machine.
+	config  string
+	running func() []int
+	screen  func() screen
+	now     func() time.Time
 }
 
 // command is one word that knockctl knows.
@@ -56,6 +58,10 @@ func commands() []command {
 		{"watch", "show what happens while it happens", watch},
 		{"history", "say who was let in, when, for how long and by what", history},
 		{"check", "look for what is wrong with a configuration on this host", checkHost},
+		{"doors", "list the doors of a running knockd", doors},
+		{"open", "open a door for an address", open},
+		{"close", "close a door, or all, before the time", closeDoors},
+		{"reload", "have knockd read its configuration, and say what comes of it", reload},
 		{"export", "compile doors into a ruleset for " + backends(" or "), export},
 		{"events", "list the kinds of events that programs are told", events},
 		{"import", "turn the configuration of fwknopd into doors", importDoors},
@@ -100,7 +106,11 @@ func (w *world) complain(err error) {
 	if hint == "" && !cli.IsUsage(err) && (errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.EPERM)) {
 		hint = "run as root or grant CAP_NET_ADMIN"
 	}
-	w.say(strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "\nknockctl: "), hint)
+	lines := strings.Split(strings.TrimSpace(err.Error()), "\n")
+	for i, line := range lines {
+		lines[i] = cli.Printable(line) // it may be a daemon's, or what stands in a file
+	}
+	w.say(strings.Join(lines, "\nknockctl: "), hint)
 }
 
 func (w *world) speaker() cli.Speaker { return cli.Speaker{Command: "knockctl", W: w.stderr} }

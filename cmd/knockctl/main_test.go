@@ -55,7 +55,7 @@ func TestCommandLine(t *testing.T) {
 		stderr string
 	}{
 		{"", 2, "knockctl: no command\nknockctl: hint: knockctl --help lists them\n"},
-		{"open", 2, "knockctl: unknown command \"open\"\nknockctl: hint: knockctl --help lists them\n"},
+		{"shut", 2, "knockctl: unknown command \"shut\"\nknockctl: hint: knockctl --help lists them\n"},
 		{"export", 2, "knockctl: which ruleset: nftables or iptables?\nknockctl: hint: " + exportUsage + "\n"},
 		{"export pf", 2, "knockctl: which ruleset: nftables or iptables?\nknockctl: hint: " + exportUsage + "\n"},
 		{"export nftables --hook forward", 2, "knockctl: --hook forward: must be input or prerouting\nknockctl: hint: " + exportUsage + "\n"},

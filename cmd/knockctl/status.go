@@ -38,7 +38,7 @@ func status(ctx context.Context, w *world, args []string) error {
 	if _, err := w.style(*color); err != nil {
 		return cli.Usage(err, statusUsage)
 	}
-	c, err := connect(ctx, *socket)
+	c, err := w.connect(ctx, *socket)
 	if err != nil {
 		return err
 	}

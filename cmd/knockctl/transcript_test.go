@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -21,8 +22,9 @@ import (
 var noon = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 
 // TestTranscripts: what people see of a running knockd, which answers each method
-// with what the file of its name has: a list of replies. COLUMNS makes it that of
-// a terminal; \e is ESC.
+// with what the file of its name has: a list of replies, or one error. COLUMNS
+// makes it that of a terminal, RUNNING has the processes that are a knockd; \e is
+// ESC.
 func TestTranscripts(t *testing.T) {
 	local := time.Local
 	time.Local = time.UTC
@@ -31,7 +33,7 @@ func TestTranscripts(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(dir, "control")); err != nil {
 			answering(t, dir)
 		}
-		return transcribed(t, words)
+		return transcribed(t, dir, words)
 	}}.Compare(t, "testdata/*.txtar")
 }
 
@@ -39,7 +41,7 @@ func TestTranscripts(t *testing.T) {
 func answering(t *testing.T, dir string) {
 	t.Helper()
 	methods := map[string]server.Method{}
-	for _, name := range []string{"Status", "Doors", "Openings", "Attempts", "History", "Watch"} {
+	for name := range replies {
 		text, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			continue
@@ -48,8 +50,11 @@ func answering(t *testing.T, dir string) {
 		if err := json.Unmarshal(text, &replies); err != nil || len(replies) == 0 {
 			t.Fatalf("%s: %v", name, err)
 		}
+		failed := asError(t, replies[0])
 		for _, r := range replies {
-			checkReply(t, name, r)
+			if failed == nil {
+				checkReply(t, name, r)
+			}
 		}
 		stream := name == "Watch"
 		methods[control.Interface+"."+name] = server.Method{Rank: control.Reader, Stream: stream, Do: func(_ context.Context, c *server.Call) error {
@@ -61,7 +66,10 @@ func answering(t *testing.T, dir string) {
 					return err
 				}
 			}
-			if !c.More {
+			switch {
+			case failed != nil:
+				return failed
+			case !c.More:
 				return c.Reply(replies[0])
 			}
 			return c.Reply(replies[len(replies)-1])
@@ -79,22 +87,47 @@ func answering(t *testing.T, dir string) {
 	})
 }
 
+// replies are what each method replies.
+var replies = map[string]any{
+	"Status": &control.StatusReply{}, "Doors": &control.DoorsReply{}, "Openings": &control.OpeningsReply{},
+	"Attempts": &control.AttemptsReply{}, "History": &control.HistoryReply{}, "Watch": &control.WatchReply{},
+	"Open": &control.OpenReply{}, "Close": &control.CloseReply{}, "Reload": &control.ReloadReply{},
+}
+
 // checkReply: a reply of a transcript is one of the interface.
 func checkReply(t *testing.T, method string, text []byte) {
 	t.Helper()
-	reply := map[string]any{
-		"Status": &control.StatusReply{}, "Doors": &control.DoorsReply{}, "Openings": &control.OpeningsReply{},
-		"Attempts": &control.AttemptsReply{}, "History": &control.HistoryReply{}, "Watch": &control.WatchReply{},
-	}[method]
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
-	if err := d.Decode(reply); err != nil {
+	if err := d.Decode(replies[method]); err != nil {
 		t.Fatalf("%s: %v", method, err)
 	}
 }
 
+// asError is what a reply is that names an error; nil if it names none.
+func asError(t *testing.T, text []byte) error {
+	t.Helper()
+	var r struct {
+		Error      string          `json:"error"`
+		Parameters json.RawMessage `json:"parameters"`
+	}
+	if err := json.Unmarshal(text, &r); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range control.Errors() {
+		if e.Name() != control.Interface+"."+r.Error {
+			continue
+		}
+		if err := json.Unmarshal(r.Parameters, e); err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	return nil
+}
+
 // transcribed is what a user sees of a command.
-func transcribed(t *testing.T, words []string) nettest.Session {
+func transcribed(t *testing.T, dir string, words []string) nettest.Session {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	env := map[string]string{}
@@ -104,6 +137,15 @@ func transcribed(t *testing.T, words []string) nettest.Session {
 	}
 	w := &world{stdout: &stdout, stderr: &stderr, run: noProgram, getenv: func(name string) string { return env[name] }}
 	w.now = func() time.Time { return noon }
+	w.running = func() (pids []int) {
+		for word := range strings.SplitSeq(env["RUNNING"], ",") {
+			if pid, err := strconv.Atoi(word); err == nil {
+				pids = append(pids, pid)
+			}
+		}
+		return pids
+	}
+	w.config = filepath.Join(dir, "knockd.conf")
 	w.screen = func() (s screen) {
 		fmt.Sscan(env["COLUMNS"], &s.columns)
 		s.rows = 24

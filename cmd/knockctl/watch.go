@@ -37,7 +37,7 @@ func watch(ctx context.Context, w *world, args []string) error {
 	if err != nil {
 		return cli.Usage(err, watchUsage)
 	}
-	c, err := connect(ctx, *socket)
+	c, err := w.connect(ctx, *socket)
 	if err != nil {
 		return err
 	}

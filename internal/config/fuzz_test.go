@@ -124,17 +124,17 @@ func FuzzStateDir(f *testing.F) {
 		if len(text) > maxFuzzed {
 			t.Skip()
 		}
-		dir := stateDirIn(text)
+		dir := optionIn(text, "statedir")
 		if c, err := Parse("f", []byte(text)); err == nil && c.StateDir != dir {
 			t.Fatalf("the daemon reads %q, whoever closes doors %q", c.StateDir, dir)
 		}
 		if dir != trim(dir) || strings.ContainsAny(dir, "\n\x00") || !strings.Contains(text, dir) {
 			t.Fatalf("%q", dir)
 		}
-		if got := stateDirIn(text + "\n[x]\n;rubbish\nsequence\n[\nStateDir = /no\n"); got != dir {
+		if got := optionIn(text+"\n[x]\n;rubbish\nsequence\n[\nStateDir = /no\n", "statedir"); got != dir {
 			t.Fatalf("%q became %q for faults behind it", dir, got)
 		}
-		if got := stateDirIn(text + "\n[options]\nStateDir = /last\n"); got != "/last" {
+		if got := optionIn(text+"\n[options]\nStateDir = /last\n", "statedir"); got != "/last" {
 			t.Fatalf("%q, and /last stands last", got)
 		}
 	})

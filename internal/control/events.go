@@ -127,7 +127,10 @@ func openings(v *Event, e event.Event) bool {
 
 // of names the opening that an event is about.
 func (v *Event) of(kind EventKind, o *event.Opening) {
-	v.Kind, v.Door, v.For, v.What = kind, o.Door.String(), o.For, o.What
+	v.Kind, v.Door, v.For = kind, o.Door.String(), o.For
+	if o.Native {
+		v.What = o.What
+	}
 	v.Client, v.UID = o.Client, o.UID
 	v.by(o.Knocker)
 }

@@ -230,6 +230,9 @@ func (k *desk) shown(h *openings.Held) control.Opening {
 		Door: h.Door.String(), Address: h.Addr, Host: h.Host, For: h.For(), What: h.What, By: by(h.Vars.Client, h.UID),
 		Client: h.Vars.Client, UID: h.UID, Fault: h.Fault,
 	}
+	if h.Runs {
+		v.What = ""
+	}
 	switch h.Stage {
 	case openings.Opening:
 		v.State = control.StateOpening

@@ -26,11 +26,12 @@ type Held struct {
 	Stage Stage
 	Left  time.Duration // until it closes, while it is Open
 	Stays bool          // nothing of ours closes it
+	Runs  bool          // it is open by a command
 	Fault string        // why it may not be as its stage says; "": it is
 }
 
 func (e *entry) seen(now time.Time) Held {
-	h := Held{Opening: e.Opening, ID: e.id, Stage: Closing, Stays: !e.closes()}
+	h := Held{Opening: e.Opening, ID: e.id, Stage: Closing, Stays: !e.closes(), Runs: e.traits.Runs}
 	var last Result
 	switch e.state {
 	case queued, starting, delayed:

@@ -22,6 +22,7 @@ import (
 // Client is a connection to a control socket. It takes one call at a time.
 type Client struct {
 	conn *varlink.Connection
+	pid  int
 }
 
 // Dial connects to a socket. The error wraps that of connect(2).
@@ -31,23 +32,36 @@ func Dial(ctx context.Context, socket string) (*Client, error) {
 		return nil, err
 	}
 	// The address is not read: a path may hold what means something in one.
-	conn, err := varlink.NewConnectionWithDialer(ctx, "unix:socket", dialer(path))
+	d := &dialer{path: path}
+	conn, err := varlink.NewConnectionWithDialer(ctx, "unix:socket", d)
 	if err != nil {
 		if inner := (*net.OpError)(nil); errors.As(err, &inner) {
 			err = inner.Err // which says "connect"
 		}
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return &Client{conn}, nil
+	return &Client{conn, d.pid}, nil
 }
 
 // dialer dials one path, whatever it is asked for.
-type dialer string
+type dialer struct {
+	path string
+	pid  int // who listens
+}
 
 // DialContext implements varlink.ContextDialer.
-func (d dialer) DialContext(ctx context.Context, _, _ string) (net.Conn, error) {
-	return new(net.Dialer).DialContext(ctx, "unix", string(d))
+func (d *dialer) DialContext(ctx context.Context, _, _ string) (net.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", d.path)
+	if err != nil {
+		return nil, err
+	}
+	d.pid = listenerOf(conn.(*net.UnixConn))
+	return conn, nil
 }
+
+// PID returns the process that made the socket; 0 if it is not to be seen from
+// here.
+func (c *Client) PID() int { return c.pid }
 
 // Close hangs up.
 func (c *Client) Close() error { return c.conn.Close() }

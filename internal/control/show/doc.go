@@ -45,11 +45,11 @@ func (w *writer) field(name, value string) {
 func (w *writer) line(text string) { w.WriteString("    " + text + "\n") }
 
 // ago says how long ago something was.
-func (w *writer) ago(at time.Time) string {
-	if w.Now.Sub(at) < time.Second {
+func (p *Page) ago(at time.Time) string {
+	if p.Now.Sub(at) < time.Second {
 		return "now"
 	}
-	return cli.Duration(w.Now.Sub(at)) + " ago"
+	return cli.Duration(p.Now.Sub(at)) + " ago"
 }
 
 // joined writes a list with commas.

@@ -1,9 +1,7 @@
 package show
 
 import (
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"knockd/internal/cli"
 	"knockd/internal/control"
@@ -15,28 +13,12 @@ func (p *Page) History(visits []control.Visit) string {
 	for i := range visits {
 		rows = append(rows, p.visit(&visits[i]))
 	}
-	width := make([]int, len(rows[0]))
-	for _, row := range rows {
-		for i, cell := range row {
-			width[i] = max(width[i], utf8.RuneCountInString(cell))
+	return p.table(rows, func(n int, line string) string {
+		if lasts(&visits[n]) {
+			return p.Style.Good(line)
 		}
-	}
-	var b strings.Builder
-	for n, row := range rows {
-		line := ""
-		for i, cell := range row {
-			line += cell + strings.Repeat(" ", width[i]-utf8.RuneCountInString(cell)+2)
-		}
-		line = strings.TrimRight(line, " ")
-		switch {
-		case n == 0:
-			line = p.Style.Bold(line)
-		case lasts(&visits[n-1]):
-			line = p.Style.Good(line)
-		}
-		b.WriteString(line + "\n")
-	}
-	return b.String()
+		return line
+	})
 }
 
 // lasts reports whether the door is open still.
