@@ -51,7 +51,7 @@
 //   - history remembers who was let in: which door was open for whom, from when to when, and by what; in memory and,
 //     if it is told to, in a file.
 //   - hostnames looks up the host names of knockers, in the background.
-//   - kernellog hears what compiled rulesets say: each packet that took a step comes from the kernel through NFLOG,
+//   - kernellog receives what compiled rulesets log: each packet that took a step comes from the kernel through NFLOG,
 //     with the prefix its rule gave it.
 //   - knock is the domain: which packets make up a knock, who has knocked what so far, and when a door opens.
 //   - livetest holds tests of the whole daemon and nothing else: packets from another network namespace, real firewall

@@ -90,7 +90,7 @@ func run(ctx context.Context, args []string, w *world) int {
 	case errors.Is(err, errAdvised):
 		return exitNone
 	}
-	w.complain(err)
+	w.report(err)
 	switch {
 	case cli.IsUsage(err):
 		return exitUsage
@@ -100,8 +100,8 @@ func run(ctx context.Context, args []string, w *world) int {
 	return exitFault
 }
 
-// complain says what is wrong, a line each, and what to try.
-func (w *world) complain(err error) {
+// report says what is wrong, a line each, and what to try.
+func (w *world) report(err error) {
 	hint := cli.HintOf(err)
 	if hint == "" && !cli.IsUsage(err) && (errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.EPERM)) {
 		hint = "run as root or grant CAP_NET_ADMIN"

@@ -38,7 +38,7 @@ type Live struct {
 	closed     bool
 }
 
-// Listen opens a packet socket for what is wanted; it hears nothing before
+// Listen opens a packet socket for what is wanted; it receives nothing before
 // Bind. It takes the capability CAP_NET_RAW. In errors and log lines it bears
 // the given name. The log function, which may be called from any goroutine, is
 // told once of each thing that makes capturing dearer and does not end it.

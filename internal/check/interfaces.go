@@ -49,7 +49,7 @@ func waitsFor(name string) string {
 	return "waiting for interface " + name + ": there is none of this name now"
 }
 
-// unlistened says where knocks may come in and not be heard.
+// unlistened says where knocks may come in and not be captured.
 func unlistened(on []string) (advice []string) {
 	s, err := netstate.Read()
 	if err != nil || slices.Contains(on, capture.Any) {

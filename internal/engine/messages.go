@@ -61,7 +61,7 @@ type Admission struct {
 func (a *Admission) Await() { a.verdict = a.verifier.Admit(a.request, a.at) }
 
 // Refused tells of a message that cannot be admitted, with the reason. It is used
-// up all the same, else whoever has heard it could send it again.
+// up all the same, else whoever has overheard it could send it again.
 func (e *Engine) Refused(a *Admission, reason string) {
 	verdict := a.request.Refuse(reason)
 	e.refused(&a.hit, &verdict, a.at)

@@ -12,7 +12,7 @@ const none int32 = -1
 const chunkSize = 4096
 
 // attempt is a source's progress through one door's sequence. It holds no
-// pointer, so that the garbage collector never walks the table, and is 64
+// pointer, so that the garbage collector never scans the table, and is 64
 // octets long, a cache line. The three pairs of links keep it in the ring of
 // its source's attempts, in the queue of its timeout and in the list of its
 // door.

@@ -71,7 +71,7 @@ func (s *sources) add(hash uint32, slot int32) {
 }
 
 // remove empties an entry and closes the gap, so that every other entry is
-// still found by walking from the place that its hash points to.
+// still found by probing from the place that its hash points to.
 func (s *sources) remove(gap uint32) {
 	for p := (gap + 1) & s.mask; s.entries[p].slot != 0; p = (p + 1) & s.mask {
 		home := s.entries[p].hash & s.mask

@@ -10,7 +10,7 @@ import (
 )
 
 // coverage is what a guard closes now, and what it leaves open until knocks
-// can be heard.
+// can be captured.
 type coverage struct{ closed, open, timed []knock.PortRange }
 
 // Guarded returns the ports that the guard closes, and those that it will
@@ -23,7 +23,7 @@ func (f *Firewall) Guarded() (closed, open []knock.PortRange) {
 	return nil, nil
 }
 
-// Shut has the guard close what it has left open, if knocks can be heard now.
+// Shut has the guard close what it has left open, if knocks can be captured now.
 func (f *Firewall) Shut() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -66,7 +66,7 @@ func Closed(o Options, doors []Door) (closed, open []knock.PortRange, err error)
 }
 
 // design returns what our table is to look like. As long as no knock can be
-// heard, the guard closes only what it or the table it has found has closed
+// captured, the guard closes only what it or the table it has found has closed
 // already: it locks nobody out, and opens nothing.
 func (f *Firewall) design(specs []*spec, was *tableState) *model {
 	c := f.cover(segments(specs))

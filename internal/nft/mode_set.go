@@ -2,7 +2,7 @@ package nft
 
 import "knockd/internal/knock"
 
-// Set puts openings into sets of the host's own rules, and has no table.
+// Set puts openings into sets of the host's own rules; it has no table.
 var Set = Mode{&mode{
 	name: "set",
 	advice: func(_ Options, t knock.Table, _ string, r knock.PortRange) string {

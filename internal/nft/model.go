@@ -104,8 +104,8 @@ func portsMap(o *Options) *nftables.Set {
 	}
 }
 
-// portChain is where the packets to a range of ports go: through the sets of
-// all doors that open them, and to the end if the mode closes ports.
+// portChain returns the chain for packets to a range of ports: through the sets
+// of all doors that open them, and to the end if the mode closes ports.
 func (m *model) portChain(s segment) *chain {
 	c := &chain{nf: &nftables.Chain{Name: chainName(m.opt.Mode, s.PortRange), Table: nfTable(m.opt.Table)}}
 	for _, d := range s.doors {

@@ -108,7 +108,7 @@ type Options struct {
 	Mark  knock.Mark  // mark and NAT; the zero value means DefaultMark
 	// Rescue are addresses for which a guard closes nothing; see SetRescue.
 	Rescue []netip.Prefix
-	// Listening reports whether knocks can be heard now; nil: they can. While they
+	// Listening reports whether knocks can be captured now; nil: they can. While they
 	// cannot, a guard closes only what is closed already. See Firewall.Shut.
 	Listening func() bool
 	// Notify is called from a goroutine of the Firewall's own, one call at a

@@ -24,7 +24,7 @@ const maxSetSize = 65535
 const fullSizeDoors = 8
 
 // manyDoors is from how many doors on the kernel looks for elements whose time
-// is over more rarely than each second: it walks every set for that.
+// is over more rarely than each second: it scans every set for that.
 const manyDoors = 100
 
 // setSize returns how many addresses a set of a door holds.

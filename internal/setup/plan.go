@@ -188,8 +188,8 @@ func (p *Plan) ports() (list []string) {
 	return list
 }
 
-// listen says on what to listen, so that knocks are heard that come the way of
-// the default route, and the way of the connections that there are. Have is what
+// listen returns what to listen on, so that knocks are captured that come the way
+// of the default route, and the way of the connections that there are. Have is what
 // the configuration names, which may be nothing; added says that it has to name
 // more.
 func (h *Host) listen(have []string, exists bool) (names []string, added bool) {
@@ -212,7 +212,7 @@ func (h *Host) listen(have []string, exists bool) (names []string, added bool) {
 	default:
 		have = []string{config.DefaultRoute}
 	}
-	missing := slices.DeleteFunc(slices.Clone(want), func(name string) bool { return h.heard(have, name) })
+	missing := slices.DeleteFunc(slices.Clone(want), func(name string) bool { return h.listensOn(have, name) })
 	switch {
 	case len(missing) == 0:
 		return have, false
@@ -222,9 +222,9 @@ func (h *Host) listen(have []string, exists bool) (names []string, added bool) {
 	return slices.Concat(have, missing), true
 }
 
-// heard reports whether one who listens on some interfaces listens on another
+// listensOn reports whether one who listens on some interfaces listens on another
 // one.
-func (h *Host) heard(have []string, name string) bool {
+func (h *Host) listensOn(have []string, name string) bool {
 	return slices.ContainsFunc(have, func(other string) bool {
 		return other == config.AnyInterface || h.realName(other) == h.realName(name)
 	})

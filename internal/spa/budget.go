@@ -63,7 +63,7 @@ func newBudget(states []*keyState) budget {
 func weight(octets int) int { return 1 + octets/trialOctets }
 
 // Begin begins a batch: so many packets, which arrived together, have come to
-// where messages are heard; full says that no larger batch can be. It reports
+// where messages may arrive; full says that no larger batch can be. It reports
 // whether they may cost more than the budget. Then they are for ExamineAll, else
 // for Examine.
 func (v *Verifier) Begin(packets int, full bool) (dear bool) {

@@ -45,7 +45,7 @@ func (t certainty) and(other certainty) certainty { return min(t, other) }
 
 func ports16(p packet, r [2]uint16) certainty { return boolean(r[0] <= p.port && p.port <= r[1]) }
 
-// limited reports whether any source port will do.
+// limited returns yes if any source port will do.
 func limited(r [2]uint16) certainty {
 	if r == [2]uint16{0, 65535} {
 		return yes
