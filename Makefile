@@ -122,12 +122,12 @@ SOAK ?= 10m
 soak: needs-go deps
 	$(go) test -count 1 -timeout 2h -run '^TestSoak$$' -v ./internal/livetest -soak=$(SOAK)
 
-# The unit under a real systemd, and the way from Debian's knockd and back, in
-# containers that boot Debian 12 and 13: root, debootstrap and
+# The unit under a real systemd, the way from Debian's knockd and back, and a new
+# user's first door, in containers that boot Debian 12 and 13: root, debootstrap and
 # systemd-container. Takes some minutes the first time.
 SUITES ?= bookworm trixie
 test-systemd: build
-	for suite in $(SUITES); do for story in unit changeover; do \
+	for suite in $(SUITES); do for story in unit changeover setup; do \
 		sh internal/livetest/systemd/run bin $$suite $$story || exit 1; done; done
 
 # README's commands in a fresh Debian 12 and 13 that has make and Go alone: as a

@@ -102,6 +102,9 @@ func parseInit(w *world, args []string) (*initOptions, error) {
 		if err := client.CheckHost(o.Server); err != nil {
 			return nil, cli.Usage(fmt.Errorf("--server: %w", err), initUsage)
 		}
+		if !setup.IsHostName(o.Server) {
+			return nil, cli.Usagef(initUsage, "--server: must be a name or an address that a shell takes as it is")
+		}
 	}
 	return o, nil
 }

@@ -204,11 +204,20 @@ func (p *Plan) server() (name string, guess bool) {
 		return p.Server, false
 	}
 	a := p.host.address()
-	if !a.IsValid() {
+	switch {
+	case !a.IsValid() && hostName.MatchString(p.host.Name):
 		return p.host.Name, true
+	case !a.IsValid():
+		return "HOST", true
 	}
 	return a.String(), a.IsPrivate()
 }
+
+// hostName is a name or address that means the same to a shell and in all files.
+var hostName = regexp.MustCompile(`^[A-Za-z0-9:][A-Za-z0-9_.:-]*$`)
+
+// IsHostName reports whether a name may be an Ask's Server.
+func IsHostName(name string) bool { return hostName.MatchString(name) }
 
 // isSSH reports whether ssh is what goes through the door, as far as its name
 // and port tell.
