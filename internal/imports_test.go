@@ -24,7 +24,7 @@ var mayImport = map[string]string{
 	"action/xtrecent":  "knock",
 	"capture":          "event knock netstate packet github.com/google/gopacket",
 	"cgroup":           "",
-	"check":            "capture cli config engine event firewall history knock netstate nft/inspect openings openings/journal ruleset statefile mvdan.cc/sh",
+	"check":            "capture cli config control/server engine event firewall history knock netstate nft/inspect openings openings/journal ruleset statefile mvdan.cc/sh",
 	"cli":              "golang.org/x/term",
 	"client":           "knock onetime spa statefile",
 	"client/plan":      "client fwknop knock profile spa",

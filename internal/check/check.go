@@ -117,6 +117,9 @@ func (l *look) daemon() error {
 	l.doors = doors
 	r.events(doubts)
 	l.checkHistory(r)
+	if err := l.checkControl(r); err != nil {
+		return err
+	}
 	r.events(Doubts(l.Conf, l.Actions))
 	r.advise(l.Conf.Advice...)
 	var unread []Finding

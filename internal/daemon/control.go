@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"sync/atomic"
 	"time"
@@ -43,30 +42,13 @@ type desk struct {
 	listener *server.Listener
 }
 
-// CheckControl says what is wrong with a configuration's ControlGroup and
-// ControlAdmins: a fault, or doubts that it can do with.
-func CheckControl(c *Control, conf *config.Config) (doubts []event.Event, err error) {
-	if c == nil {
-		return nil, nil
-	}
-	gid, doubts, err := c.group()
-	if err != nil {
-		return nil, err
-	}
-	_, texts := server.NewAccess(gid, conf.ControlAdmins)
-	return append(doubts, event.Findings(texts)...), nil
-}
-
 // group returns the number of the group that may connect.
 func (c *Control) group() (gid int, doubts []event.Event, err error) {
-	gid, err = server.Group(c.Group)
-	switch {
-	case errors.Is(err, server.ErrOwnGroup):
-		return -1, nil, fmt.Errorf("ControlGroup: %w", err)
-	case err != nil && (c.GroupNamed || !errors.Is(err, server.ErrNoGroup)):
-		doubts = event.Findings([]string{fmt.Sprintf("ControlGroup: %v: the control socket is for root alone", err)})
+	gid, doubt, err := server.Group(c.Group, c.GroupNamed, os.Getegid())
+	if doubt != "" {
+		doubts = event.Findings([]string{doubt})
 	}
-	return gid, doubts, nil
+	return gid, doubts, err
 }
 
 // openDesk begins to answer, unless there is no socket.
@@ -85,6 +67,9 @@ func (d *Daemon) openDesk() {
 	if err != nil {
 		d.Log.Event(d.Control.missing(err))
 		return
+	}
+	if l.Doubt != nil {
+		doubts, gid = event.Findings([]string{"control socket " + l.Doubt.Error()}), -1
 	}
 	d.logAll(doubts)
 	d.desk = newDesk(d, gid)

@@ -3,7 +3,6 @@ package server
 import (
 	"errors"
 	"fmt"
-	"os"
 	"os/user"
 	"slices"
 	"strconv"
@@ -14,9 +13,22 @@ import (
 // ErrNoGroup says that there is no group of a name.
 var ErrNoGroup = errors.New("there is no such group")
 
-// Group returns the number of a group whose members may connect. It must not be
-// one that this process is in: what it runs would be, too.
-func Group(name string) (gid int, err error) {
+// Group returns the number of the group whose members may connect, or -1 and a
+// doubt, a sentence, if root alone may. That a group is not there which nobody
+// has asked for (named) is no doubt. The error is that of the daemon's own group:
+// whatever it runs would be let in.
+func Group(name string, named bool, own int) (gid int, doubt string, err error) {
+	gid, err = numberOf(name, own)
+	switch {
+	case errors.Is(err, ErrOwnGroup):
+		return -1, "", fmt.Errorf("ControlGroup: %w", err)
+	case err != nil && (named || !errors.Is(err, ErrNoGroup)):
+		return -1, fmt.Sprintf("ControlGroup: %v: the control socket is for root alone", err), nil
+	}
+	return gid, "", nil
+}
+
+func numberOf(name string, own int) (gid int, err error) {
 	g, err := user.LookupGroup(name)
 	if unknown := user.UnknownGroupError(""); errors.As(err, &unknown) {
 		if g, err = user.LookupGroupId(name); err != nil {
@@ -29,14 +41,14 @@ func Group(name string) (gid int, err error) {
 	if gid, err = strconv.Atoi(g.Gid); err != nil {
 		return -1, fmt.Errorf("group %s: %w", name, err)
 	}
-	if gid == os.Getegid() {
-		return -1, fmt.Errorf("group %s: %w", name, ErrOwnGroup)
+	if gid == own {
+		return -1, fmt.Errorf("group %s %w", name, ErrOwnGroup)
 	}
 	return gid, nil
 }
 
 // ErrOwnGroup says that a group is the daemon's own.
-var ErrOwnGroup = errors.New("knockd's own group, that of all that it runs: must be another one")
+var ErrOwnGroup = errors.New("is knockd's own, and that of all that it runs: must be another one")
 
 // Access says who may do what. The zero value lets nobody but root do anything.
 type Access struct {

@@ -42,6 +42,9 @@ type Socket struct {
 // Listener listens on a Socket.
 type Listener struct {
 	*net.UnixListener
+	// Doubt is why root alone may connect although a group is to; nil: no doubt.
+	Doubt error
+
 	path string
 	info fs.FileInfo
 }
@@ -106,9 +109,10 @@ func (s Socket) place(l *Listener) error {
 	mode := fs.FileMode(0o600)
 	if s.GID >= 0 {
 		if err := os.Lchown(l.path, -1, s.GID); err != nil {
-			return fmt.Errorf("%s: give it to group %d: %w", s.Path, s.GID, errors.Unwrap(err))
+			l.Doubt = fmt.Errorf("%s is for root alone: give it to group %d: %w", s.Path, s.GID, errors.Unwrap(err))
+		} else {
+			mode = 0o660
 		}
-		mode = 0o660
 	}
 	if err := os.Chmod(l.path, mode); err != nil {
 		return err
@@ -141,12 +145,8 @@ func (s Socket) name(hidden string) error {
 
 // dead returns an error unless there is a socket that nobody listens on.
 func (s Socket) dead() error {
-	info, err := os.Lstat(s.Path)
-	if err != nil {
+	if err := s.other(); err != nil {
 		return err
-	}
-	if info.Mode().Type() != fs.ModeSocket {
-		return fmt.Errorf("%s: there is something else that is no socket", s.Path)
 	}
 	c, err := net.DialTimeout("unix", s.Path, time.Second)
 	if errors.Is(err, syscall.ECONNREFUSED) {
@@ -169,6 +169,24 @@ func (l *Listener) Close() error {
 		_ = os.Remove(l.path)
 	}
 	return l.UnixListener.Close()
+}
+
+// Check says why Listen would fail, but for somebody who listens there. It changes
+// nothing.
+func (s Socket) Check() error {
+	if err := checkDir(filepath.Dir(s.Path)); err != nil {
+		return err
+	}
+	return s.other()
+}
+
+// other returns an error if there is something in the socket's place that is none.
+func (s Socket) other() error {
+	info, err := os.Lstat(s.Path)
+	if err == nil && info.Mode().Type() != fs.ModeSocket {
+		return fmt.Errorf("%s: there is something else that is no socket", s.Path)
+	}
+	return nil
 }
 
 // checkDir says who else can put a file into a directory, or another directory in
