@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"knockd/internal/action"
 	"knockd/internal/capture"
 	"knockd/internal/config"
 	"knockd/internal/event"
@@ -73,7 +74,7 @@ func (h *host) read(all ...[]capture.Captured) string {
 		h.t.Fatal(err)
 	}
 	var said strings.Builder
-	r := offline.Replay{Actions: replayActions, Local: []netip.Addr{local4}, Event: func(_ time.Time, e event.Event) { fmt.Fprintln(&said, e.Text()) }}
+	r := offline.Replay{Actions: action.Stopped(), Local: []netip.Addr{local4}, Event: func(_ time.Time, e event.Event) { fmt.Fprintln(&said, e.Text()) }}
 	if err := r.Run(conf, &batches{all: all}); err != nil {
 		h.t.Fatal(err)
 	}
