@@ -42,7 +42,7 @@ func (p *Plan) card() card {
 	if p.Mode == config.NftMark {
 		open = []string{"the port is closed by the host's own firewall; to let everybody in:"}
 		for i, r := range p.host.Reach {
-			for _, line := range portRule(p.host.Firewall, r, knock.PortRange{Proto: knock.TCP, First: p.Port, Last: p.Port}, i) {
+			for _, line := range portRule(p.host.dropper(r), r, knock.PortRange{Proto: knock.TCP, First: p.Port, Last: p.Port}, i) {
 				if line != open[len(open)-1] {
 					open = append(open, line)
 				}

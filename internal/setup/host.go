@@ -148,3 +148,18 @@ func owner(chains []inspect.Chain, flavour Firewall) Firewall {
 	}
 	return found
 }
+
+// dropper tells whose chain drops the port: not that of ufw or firewalld if it
+// stands in a table of somebody else's.
+func (h *Host) dropper(r Reach) Firewall {
+	tool := nft.Iptables(r.Chain.Table)
+	switch {
+	case r.Access != inspect.Nobody, tool != "" && h.Firewall != Nftables && h.Firewall != None, r.Chain.Table.Name == "firewalld":
+		return h.Firewall
+	case r.Legacy:
+		return IptablesLegacy
+	case tool != "":
+		return Iptables
+	}
+	return Nftables
+}

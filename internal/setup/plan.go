@@ -92,7 +92,7 @@ func (p *Plan) mode(before *config.Config) (config.NftMode, error) {
 	mode := p.Ask.Mode
 	switch {
 	case mode != "":
-	case best == inspect.Nobody && p.host.Firewall != Firewalld:
+	case best == inspect.Nobody && p.dropper() != Firewalld:
 		mode = config.NftMark
 	default:
 		mode = config.NftGuard
@@ -110,6 +110,17 @@ func (p *Plan) mode(before *config.Config) (config.NftMode, error) {
 	}
 	return "", &Conflict{fmt.Sprintf("%s: its doors have nft_mode = %s, and tcp/%d wants %s, which holds for all of them",
 		p.File, before.NftMode, p.Port, mode), hint}
+}
+
+// dropper is the firewall that drops the port, for the first IP version for which
+// one does.
+func (p *Plan) dropper() Firewall {
+	for _, r := range p.host.Reach {
+		if r.Access == inspect.Nobody {
+			return p.host.dropper(r)
+		}
+	}
+	return p.host.Firewall
 }
 
 // waits reports whether the door opens nothing before the host's firewall has

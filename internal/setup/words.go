@@ -89,6 +89,7 @@ func (p *Plan) where() string {
 // door makes of it.
 func (p *Plan) firewall() string {
 	name := "the firewall (" + string(p.host.Firewall) + ")"
+	dropper := "the firewall (" + string(p.dropper()) + ")"
 	best, worst := p.host.access()
 	reach := fmt.Sprintf("everybody reach %s today", p.opens())
 	if best == inspect.Some {
@@ -103,11 +104,11 @@ func (p *Plan) firewall() string {
 	case p.Mode == config.NftMark && best != inspect.Nobody:
 		return fmt.Sprintf("%s lets %s, knock or not: nft_mode = mark closes nothing; drop it there, and add before", name, reach)
 	case p.Mode == config.NftMark:
-		return fmt.Sprintf("%s drops %s: nft_mode = mark, and the door opens nothing before this is added there", name, p.opens())
-	case best == inspect.Nobody && p.host.Firewall == Firewalld:
-		return fmt.Sprintf("%s drops %s and keeps no rule for marks: nft_mode = guard, and the door opens nothing before, once the guard has closed it, you say", name, p.opens())
+		return fmt.Sprintf("%s drops %s: nft_mode = mark, and the door opens nothing before this is added there", dropper, p.opens())
+	case best == inspect.Nobody && p.dropper() == Firewalld:
+		return fmt.Sprintf("%s drops %s and keeps no rule for marks: nft_mode = guard, and the door opens nothing before, once the guard has closed it, you say", dropper, p.opens())
 	case best == inspect.Nobody:
-		return fmt.Sprintf("%s drops %s: nft_mode = guard, and the door opens nothing before, once the guard has closed it, you say", name, p.opens())
+		return fmt.Sprintf("%s drops %s: nft_mode = guard, and the door opens nothing before, once the guard has closed it, you say", dropper, p.opens())
 	case p.host.Firewall == None:
 		return fmt.Sprintf("no firewall, so that everybody reaches %s today: %s", p.opens(), guard)
 	case worst == inspect.Nobody:
@@ -140,9 +141,9 @@ func (p *Plan) Rules() (rules []string) {
 	for i, r := range p.host.Reach {
 		var rule []string
 		if p.Mode == config.NftMark {
-			rule = markRule(p.host.Firewall, r, i)
+			rule = markRule(p.host.dropper(r), r, i)
 		} else {
-			rule = portRule(p.host.Firewall, r, port, i)
+			rule = portRule(p.host.dropper(r), r, port, i)
 		}
 		for _, line := range rule {
 			if !slices.Contains(rules, line) {
@@ -150,7 +151,8 @@ func (p *Plan) Rules() (rules []string) {
 			}
 		}
 	}
-	if p.host.Firewall == UFW && p.Mode == config.NftMark {
+	byUFW := func(r Reach) bool { return p.host.dropper(r) == UFW }
+	if p.Mode == config.NftMark && slices.ContainsFunc(p.host.Reach[:], byUFW) {
 		rules = append(rules, "ufw reload")
 	}
 	return rules
