@@ -325,7 +325,8 @@ func TestReplaysCostNothing(t *testing.T) {
 		t.Error("the store was written")
 	}
 	h.lines.SetRate(0)
-	if n := testing.AllocsPerRun(100, func() { h.d.batch([]capture.Captured{c}) }); n > 0 {
+	batch := []capture.Captured{c}
+	if n := testing.AllocsPerRun(100, func() { h.d.batch(batch) }); n > 0 {
 		t.Errorf("%v allocations for a replay", n)
 	}
 }

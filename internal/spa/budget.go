@@ -86,15 +86,15 @@ func (v *Verifier) Begin(packets int, full bool) (dear bool) {
 // tried: they are Untried.
 func (v *Verifier) ExamineAll(batch []Packet, now time.Time, decided func(*Packet, *Request, Verdict)) (dropped int) {
 	b := &v.budget
-	for _, p := range batch {
-		c, more := v.look(p, now)
+	for i := range batch {
+		c, more := v.look(batch[i], now)
 		if more {
 			if w := v.toWait(c); w.cost > 0 {
 				b.waiting = append(b.waiting, w)
 				continue
 			}
 		}
-		decided(&c.Packet, nil, c.verdict)
+		decided(&batch[i], nil, c.verdict)
 	}
 	alone := len(b.waiting) == 1 && !b.pressed
 	for i, w := range b.inTurn() {
