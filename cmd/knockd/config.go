@@ -12,6 +12,7 @@ import (
 	"knockd/internal/check"
 	"knockd/internal/cli"
 	"knockd/internal/config"
+	"knockd/internal/control"
 )
 
 // load reads and checks the configuration, and says with -D what it reads.
@@ -70,6 +71,8 @@ func (o *options) sayEffective(conf *config.Config, stdout io.Writer) error {
 	conf.LogFile = cmp.Or(conf.LogFile, o.logFile)
 	conf.PidFile = cmp.Or(conf.PidFile, o.pidFile)
 	conf.StateDir = cmp.Or(conf.StateDir, config.DefaultStateDir)
+	conf.ControlSocket = cmp.Or(conf.ControlSocket, control.DefaultSocket)
+	conf.ControlGroup = cmp.Or(conf.ControlGroup, config.DefaultControlGroup)
 	_, err := io.WriteString(stdout, conf.Effective())
 	return err
 }

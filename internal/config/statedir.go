@@ -12,20 +12,20 @@ import (
 // faulty; "" if none does. Whoever closes doors must not depend on a file
 // without faults; but a file that Load refuses as a whole, since it is another
 // user's or no file, says nothing here either, and is named in the warnings.
-func StateDir(path string) (dir string, warnings []string) { return salvage(path, "statedir") }
+func StateDir(path string) (dir string, warnings []string) { return lastValue(path, "statedir") }
 
 // ControlSocket is StateDir for the ControlSocket, or NoSocket.
 func ControlSocket(path string) (socket string, warnings []string) {
-	socket, warnings = salvage(path, "controlsocket")
+	socket, warnings = lastValue(path, "controlsocket")
 	if strings.EqualFold(socket, NoSocket) {
 		socket = NoSocket
 	}
 	return socket, warnings
 }
 
-// salvage returns what the files of a configuration say at last of an option that
+// lastValue returns what the files of a configuration say at last of an option that
 // has a name.
-func salvage(path, option string) (value string, warnings []string) {
+func lastValue(path, option string) (value string, warnings []string) {
 	l := loader{root: os.Geteuid() == 0}
 	text, _, err := statefile.Source{Max: maxFile, Own: true}.Read(path)
 	if err != nil {
