@@ -34,6 +34,7 @@ _knockctl() {
             close
             doors
             events
+            explain
             export
             history
             import
@@ -54,7 +55,7 @@ _knockctl() {
         return
         ;;
     --mode) _knockctl_choose "guard mark" && return ;;
-    -c | --config | -g | --logfile | --output | --card | --socket)
+    -c | --config | -g | --logfile | --output | --card | --socket | --svg)
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
         ;;
@@ -64,9 +65,10 @@ _knockctl() {
         ;;
     -i | --interface) _knockctl_choose "any $(command ls /sys/class/net 2>/dev/null)" && return ;;
     --hook) _knockctl_choose "input prerouting" && return ;;
+    --flags) _knockctl_choose "syn syn,ack fin ack rst psh urg" && return ;;
     --color) _knockctl_choose "auto always never" && return ;;
     --door) _knockctl_choose "$(_knockctl_doors)" && return ;;
-    --group | --address | --since | --for | --pid) return ;;
+    --group | --address | --since | --for | --pid | --gap | --from | --to) return ;;
     esac
     case $command-$cur in
     status--*) _knockctl_choose "--json --all -w --watch --color --socket -h --help" ;;
@@ -77,6 +79,9 @@ _knockctl() {
     close--*) _knockctl_choose "--all --json --socket -h --help" ;;
     reload--*) _knockctl_choose "--pid --json --socket -h --help" ;;
     check--*) _knockctl_choose "-c --config -i --interface --strict -h --help" ;;
+    explain--*)
+        _knockctl_choose "-c --config --door --address -i --interface -4 --only-ip-v4 --gap --flags --from --to --show-sequences --json --svg -h --help"
+        ;;
     export--*) _knockctl_choose "-c --config -i --interface --ipv6 --observe --hook --group --apply --remove -h --help" ;;
     events--*) _knockctl_choose "--json -h --help" ;;
     import--*) _knockctl_choose "--server --write -h --help" ;;
@@ -94,6 +99,7 @@ _knockctl() {
             _knockctl_choose "$(_knockctl_doors)"
         fi
         ;;
+    explain-*) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
     import-*)
         if ((COMP_CWORD == 2)); then
             _knockctl_choose "fwknop"

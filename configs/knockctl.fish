@@ -32,6 +32,7 @@ complete -c knockctl -n __fish_use_subcommand -a open -d 'open a door for an add
 complete -c knockctl -n __fish_use_subcommand -a close -d 'close a door, or all, before the time'
 complete -c knockctl -n __fish_use_subcommand -a reload -d 'have knockd read its configuration'
 complete -c knockctl -n __fish_use_subcommand -a check -d 'look for what is wrong with a configuration on this host'
+complete -c knockctl -n __fish_use_subcommand -a explain -d 'say why a knock has opened a door or has not'
 complete -c knockctl -n __fish_use_subcommand -a export -d 'compile doors into a ruleset'
 complete -c knockctl -n __fish_use_subcommand -a events -d 'list the kinds of events'
 complete -c knockctl -n __fish_use_subcommand -a import -d 'turn the configuration of fwknopd into doors'
@@ -66,6 +67,20 @@ complete -c knockctl -n '__knockctl_after history' -l since -x -d 'back to this 
 complete -c knockctl -n '__knockctl_after check' -s c -l config -r -F -d configuration
 complete -c knockctl -n '__knockctl_after check' -s i -l interface -x -a '(__knockctl_interfaces)' -d 'what the daemon listens on'
 complete -c knockctl -n '__knockctl_after check' -l strict -d 'status 3 if there is a warning or advice'
+
+complete -c knockctl -n '__knockctl_after explain' -F
+complete -c knockctl -n '__knockctl_after explain' -s c -l config -r -F -d configuration
+complete -c knockctl -n '__knockctl_after explain' -l door -x -a '(__knockctl_doors)' -d 'tell of this door alone'
+complete -c knockctl -n '__knockctl_after explain' -l address -x -d 'an address of the host'
+complete -c knockctl -n '__knockctl_after explain' -s i -l interface -x -a '(__knockctl_interfaces)' -d 'whose addresses are the host\'s'
+complete -c knockctl -n '__knockctl_after explain' -s 4 -l only-ip-v4 -d 'ignore IPv6'
+complete -c knockctl -n '__knockctl_after explain' -l gap -x -d 'time between two knocks'
+complete -c knockctl -n '__knockctl_after explain' -l flags -x -a 'syn syn,ack fin ack rst psh urg' -d 'of knocks by TCP'
+complete -c knockctl -n '__knockctl_after explain' -l from -x -d 'who knocks'
+complete -c knockctl -n '__knockctl_after explain' -l to -x -d 'what is knocked at'
+complete -c knockctl -n '__knockctl_after explain' -l show-sequences -d 'name ports of sequences, too'
+complete -c knockctl -n '__knockctl_after explain' -l json -d 'for programs'
+complete -c knockctl -n '__knockctl_after explain' -l svg -r -F -d 'draw a picture in this file'
 
 complete -c knockctl -n '__knockctl_after export -eq 2' -a 'nftables iptables'
 complete -c knockctl -n '__knockctl_after export -gt 2' -a '(__knockctl_doors)' -d door

@@ -45,6 +45,8 @@
 //   - event is what happened, as values, and knockd's words for each kind.
 //   - eventlog writes what people and their scripts read: knockd's log lines, in knockd 0.8's format, to the log file,
 //     syslog, standard error or standard output.
+//   - explain says why a knock has opened a door or has not: what each packet was, what became of it in a sentence,
+//     and what to do about it.
 //   - firewall says which tables of nf_tables the native doors of a configuration need, and what the host's own
 //     firewall would do to them.
 //   - fwknop reads the files of fwknop 2.6: the server's access.conf and fwknopd.conf, the client's .fwknoprc.

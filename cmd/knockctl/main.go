@@ -62,6 +62,7 @@ func commands() []command {
 		{"open", "open a door for an address", open},
 		{"close", "close a door, or all, before the time", closeDoors},
 		{"reload", "have knockd read its configuration, and say what comes of it", reload},
+		{"explain", "say why a knock has opened a door or has not", explainKnocks},
 		{"export", "compile doors into a ruleset for " + backends(" or "), export},
 		{"events", "list the kinds of events that programs are told", events},
 		{"import", "turn the configuration of fwknopd into doors", importDoors},

@@ -33,9 +33,9 @@ func TestManual(t *testing.T) {
 		if said = append(said, command[1]); !strings.Contains(described, ".It Cm "+command[1]) {
 			t.Errorf("%s: not described", command[1])
 		}
-		for _, m := range regexp.MustCompile(`(?:Fl |\| )(-[a-z][a-z0-9-]+|\b[a-z]\b)`).FindAllStringSubmatch(strings.ReplaceAll(part, "| Fl ", "| "), -1) {
+		for _, m := range regexp.MustCompile(`(?:Fl |\| )(-[a-z][a-z0-9-]+|\b[a-z0-9]\b)`).FindAllStringSubmatch(strings.ReplaceAll(part, "| Fl ", "| "), -1) {
 			said = append(said, command[1]+" -"+m[1])
-			if !regexp.MustCompile(`(?m)^\.It (Fl [a-z] , )?(Fl )?` + regexp.QuoteMeta(m[1]) + `\b`).MatchString(strings.ReplaceAll(described, ".It Fl ", ".It ")) {
+			if !regexp.MustCompile(`(?m)^\.It (Fl [a-z0-9] , )?(Fl )?` + regexp.QuoteMeta(m[1]) + `\b`).MatchString(strings.ReplaceAll(described, ".It Fl ", ".It ")) {
 				t.Errorf("%s -%s: not described", command[1], m[1])
 			}
 		}
@@ -48,8 +48,8 @@ func TestManual(t *testing.T) {
 	}
 	// A short option stands for the long one, which its item names too.
 	for _, one := range have {
-		short := regexp.MustCompile(`(?m)^\.It Fl ([a-zA-Z]) , -` + regexp.QuoteMeta(one[strings.LastIndexByte(one, '-')+1:]) + `\b`).FindStringSubmatch(described)
 		command, option, _ := strings.Cut(one, " ")
+		short := regexp.MustCompile(`(?m)^\.It Fl ([a-zA-Z0-9]) , ` + regexp.QuoteMeta(strings.TrimPrefix(option, "-")) + `\b`).FindStringSubmatch(described)
 		if option == "-h" || option == "--help" || slices.Contains(said, one) || short != nil && slices.Contains(said, command+" -"+short[1]) {
 			continue
 		}

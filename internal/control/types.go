@@ -206,12 +206,22 @@ const (
 
 // Verdict is what a packet was to a door, or to none.
 type Verdict struct {
-	Kind    VerdictKind `json:"kind"`
-	Text    string      `json:"text"`
-	Door    string      `json:"door,omitempty"`
-	Stage   int         `json:"stage,omitempty"`
-	Stages  int         `json:"stages,omitempty"`
-	Seconds Seconds     `json:"seconds,omitzero"`
+	Kind     VerdictKind `json:"kind"`
+	Text     string      `json:"text"`
+	Door     string      `json:"door,omitempty"`
+	Step     int         `json:"step,omitempty"`
+	Stage    int         `json:"stage,omitempty"`
+	Stages   int         `json:"stages,omitempty"`
+	Of       string      `json:"of,omitempty"`
+	Strict   bool        `json:"strict,omitempty"`
+	Lapse    string      `json:"lapse,omitempty"`
+	Asks     string      `json:"asks,omitempty"`
+	Client   string      `json:"client,omitempty"`
+	Refusal  string      `json:"refusal,omitempty"`
+	Seconds  Seconds     `json:"seconds,omitzero"`
+	Age      Seconds     `json:"age,omitzero"`
+	Timeout  Seconds     `json:"timeout,omitzero"`
+	Failures int         `json:"failures,omitempty"`
 }
 
 // VerdictKind is the kind of a Verdict.
@@ -223,14 +233,40 @@ const (
 	VerdictOpens           VerdictKind = "opens"
 	VerdictRepeat          VerdictKind = "repeat"
 	VerdictFailed          VerdictKind = "failed"
-	VerdictWrongFlags      VerdictKind = "wrong_flags"
+	VerdictLetPass         VerdictKind = "let_pass"
+	VerdictHeld            VerdictKind = "held"
+	VerdictOutOfTurn       VerdictKind = "out_of_turn"
+	VerdictLate            VerdictKind = "late"
+	VerdictCoolingDown     VerdictKind = "cooling_down"
+	VerdictIgnored         VerdictKind = "ignored"
 	VerdictWrongLength     VerdictKind = "wrong_length"
 	VerdictNotAllowed      VerdictKind = "not_allowed"
-	VerdictIgnored         VerdictKind = "ignored"
+	VerdictWrongFlags      VerdictKind = "wrong_flags"
+	VerdictElsewhere       VerdictKind = "elsewhere"
+	VerdictIPv6            VerdictKind = "ipv6"
 	VerdictNoStep          VerdictKind = "no_step"
-	VerdictNoEffect        VerdictKind = "no_effect"
 	VerdictMessageAccepted VerdictKind = "message_accepted"
 	VerdictMessageRefused  VerdictKind = "message_refused"
+)
+
+// How an attempt ended before a Verdict.
+const (
+	LapseExpired = "expired"
+	LapseFailed  = "failed"
+	LapseEvicted = "evicted"
+	LapseOpened  = "opened"
+)
+
+// Why a message was refused.
+const (
+	RefusalJunk       = "junk"
+	RefusalUntried    = "untried"
+	RefusalUnknown    = "unknown"
+	RefusalFaulty     = "faulty"
+	RefusalUntimely   = "untimely"
+	RefusalReplay     = "replay"
+	RefusalStoreFault = "store_fault"
+	RefusalDenied     = "denied"
 )
 
 // Packet is a packet that passed the kernel's filter.
@@ -245,6 +281,7 @@ type Packet struct {
 	SequenceNumber *uint32    `json:"sequence_number,omitempty"`
 	Length         int        `json:"length"`
 	Verdicts       []Verdict  `json:"verdicts"`
+	Note           string     `json:"note,omitempty"`
 }
 
 // Seconds is a duration, in JSON a number of seconds, to the millisecond.

@@ -87,9 +87,14 @@ func prepare(c *config.Door) (d *Door, doubts []event.Event, err error) {
 	return d, doubts, err
 }
 
+// OneTimeFile returns the file of a door with one-time sequences.
+func OneTimeFile(c *config.Door) *onetime.File {
+	return &onetime.File{Path: c.OneTimeFile, Parse: c.ParseSequence, Guarded: true}
+}
+
 // withOneTime returns the door with its first unused sequence.
 func withOneTime(c *config.Door) (d *Door, doubts []event.Event, err error) {
-	file := &onetime.File{Path: c.OneTimeFile, Parse: c.ParseSequence, Guarded: true}
+	file := OneTimeFile(c)
 	file.Skipped = func(line int) {
 		doubts = append(doubts, event.LineSkipped{Door: c.ID(), File: c.OneTimeFile, Line: line})
 	}

@@ -29,6 +29,13 @@ type Replay struct {
 	Event   func(at time.Time, e event.Event)
 	Idle    func() // called before it waits for packets; may be nil
 
+	// Few leaves out events that any stranger can cause, as a log may.
+	Few bool
+	// Explainer is told what each packet was, and Used of each line of a one-time
+	// file that is used; both may be nil.
+	Explainer engine.Explainer
+	Used      func(door knock.DoorID, file string, line onetime.Line)
+
 	engine *engine.Engine
 	dry    *openings.Dry
 	unused map[string][]onetime.Line // of each one-time door, by its file
@@ -44,6 +51,7 @@ func (r *Replay) Run(conf *config.Config, source capture.Source) error {
 	r.unused = map[string][]onetime.Line{}
 	r.engine = engine.New(conf, doors, newUsed(doors), engine.Options{OnlyIPv4: r.OnlyIPv4, Effects: effects{r}})
 	r.engine.SetLocal(r.Local)
+	r.engine.SetExplainer(r.Explainer)
 	packets := readAhead(source)
 	l, err := packets.next(load{}, r.idle)
 	if err == nil {
@@ -127,7 +135,7 @@ func (r *Replay) next() (time.Time, bool) {
 // effects is what decisions lead to: engine.Effects.
 type effects struct{ *Replay }
 
-func (effects) Allows() bool { return true }
+func (r effects) Allows() bool { return !r.Few }
 
 func (r effects) Tell(at time.Time, e event.Event) { r.Event(at, e) }
 
@@ -148,7 +156,10 @@ func (r effects) IsLocal(a netip.Addr) bool { return slices.Contains(r.Local, a)
 // Use marks nothing, and goes on to the next line of the file as it was at the
 // first use.
 func (r effects) Use(at time.Time, d *engine.Door, then func()) {
-	file, _ := d.OneTime()
+	file, line := d.OneTime()
+	if r.Used != nil {
+		r.Used(d.ID(), file.Path, line)
+	}
 	lines, known := r.unused[file.Path]
 	if !known {
 		lines, _ = file.Lines()

@@ -87,6 +87,33 @@ func (f *File) Lines() ([]Line, error) {
 	return lines, nil
 }
 
+// Used returns the lines that are marked as used, as far as that can be told: the
+// mark has taken the place of a line's first character, which was a blank or a
+// digit. Of one line there are several in the result, one for each sequence that it
+// can have been; and some comments look like a used line.
+func (f *File) Used() ([]Line, error) {
+	text, err := f.read()
+	if err != nil {
+		return nil, err
+	}
+	var lines []Line
+	number := 0
+	for raw := range bytes.Lines(text) {
+		number++
+		rest, marked := strings.CutPrefix(string(raw), "#")
+		if !marked {
+			continue
+		}
+		for _, first := range " 123456789" {
+			sequence, _ := knock.CutComment(strings.TrimSpace(string(first) + rest))
+			if steps, err := f.Parse(sequence); err == nil {
+				lines = append(lines, Line{Steps: steps, Number: number})
+			}
+		}
+	}
+	return lines, nil
+}
+
 // CheckWritable says why lines of the file could not be marked and, in the
 // warnings, who else could write or read them.
 func (f *File) CheckWritable() (warnings []string, err error) {

@@ -265,3 +265,34 @@ func FuzzLines(f *testing.F) {
 		}
 	})
 }
+
+// TestUsed: a line that was marked can still be told, in each way in which it may
+// have been written.
+func TestUsed(t *testing.T) {
+	f := newFile(t, " 7000,8000\n9000,1\n# a comment\n60000\n")
+	for range 3 {
+		if _, err := f.Take(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lines, err := f.Used()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, l := range lines {
+		text := strconv.Itoa(l.Number) + ":"
+		for _, s := range l.Steps {
+			text += " " + strconv.Itoa(int(s.Port))
+		}
+		got = append(got, text)
+	}
+	want := []string{
+		"1: 7000 8000", "1: 17000 8000", "1: 27000 8000", "1: 37000 8000", "1: 47000 8000", "1: 57000 8000",
+		"2: 0 1", "2: 1000 1", "2: 2000 1", "2: 3000 1", "2: 4000 1", "2: 5000 1", "2: 6000 1", "2: 7000 1", "2: 8000 1", "2: 9000 1",
+		"4: 0", "4: 10000", "4: 20000", "4: 30000", "4: 40000", "4: 50000", "4: 60000",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q\nwant %q", got, want)
+	}
+}
