@@ -33,6 +33,7 @@ _knockctl() {
         _knockctl_choose "check
             close
             doors
+            confirm
             events
             explain
             export
@@ -43,6 +44,7 @@ _knockctl() {
             open
             reload
             status
+            trial
             watch
             help -V --version -h --help"
         return
@@ -77,7 +79,7 @@ _knockctl() {
     doors--*) _knockctl_choose "--json --color --socket -h --help" ;;
     open--*) _knockctl_choose "--for --port --force --json --color --socket -h --help" ;;
     close--*) _knockctl_choose "--all --json --socket -h --help" ;;
-    reload--*) _knockctl_choose "--pid --json --socket -h --help" ;;
+    reload--*) _knockctl_choose "--pid --trial --json --socket -h --help" ;;
     check--*) _knockctl_choose "-c --config -i --interface --strict -h --help" ;;
     explain--*)
         _knockctl_choose "-c --config --door --address -i --interface -4 --only-ip-v4 --gap --flags --from --to --show-sequences --json --svg -h --help"
@@ -86,12 +88,15 @@ _knockctl() {
     events--*) _knockctl_choose "--json -h --help" ;;
     import--*) _knockctl_choose "--server --write -h --help" ;;
     init--*) _knockctl_choose "-c --config --port --name --server --mode --output --card -h --help" ;;
+    trial--*) _knockctl_choose "-c --config --socket -h --help" ;;
+    confirm--*) _knockctl_choose "--force --socket -h --help" ;;
     kernel-log--*) _knockctl_choose "--group -g --logfile -h --help" ;;
     open-* | close-*)
         if ((COMP_CWORD == 2)); then
             _knockctl_choose "$(_knockctl_doors)"
         fi
         ;;
+    trial-*) if ((COMP_CWORD == 2)); then _knockctl_choose "5m"; fi ;;
     export-*)
         if ((COMP_CWORD == 2)); then
             _knockctl_choose "nftables iptables"

@@ -37,6 +37,8 @@ complete -c knockctl -n __fish_use_subcommand -a export -d 'compile doors into a
 complete -c knockctl -n __fish_use_subcommand -a events -d 'list the kinds of events'
 complete -c knockctl -n __fish_use_subcommand -a import -d 'turn the configuration of fwknopd into doors'
 complete -c knockctl -n __fish_use_subcommand -a init -d 'set up a door for this host'
+complete -c knockctl -n __fish_use_subcommand -a trial -d 'put a configuration on trial'
+complete -c knockctl -n __fish_use_subcommand -a confirm -d 'have what is on trial stay'
 complete -c knockctl -n __fish_use_subcommand -a kernel-log -d 'write what such a ruleset logs'
 complete -c knockctl -n __fish_use_subcommand -a help -d 'print help'
 complete -c knockctl -n __fish_use_subcommand -s V -l version -d 'print the version'
@@ -56,6 +58,7 @@ complete -c knockctl -n '__knockctl_after open' -l for -x -d 'how long'
 complete -c knockctl -n '__knockctl_after open' -l port -x -d 'a port that a knock would name'
 complete -c knockctl -n '__knockctl_after open' -l force -d 'against allow and deny, for a network, for more than a day'
 complete -c knockctl -n '__knockctl_after close' -l all -d 'all doors'
+complete -c knockctl -n '__knockctl_after reload' -l trial -x -a 5m -d 'put it on trial for this time'
 complete -c knockctl -n '__knockctl_after reload' -l pid -x -d 'the process that is meant'
 complete -c knockctl -n '__knockctl_after status' -l all -d 'every door and everybody'
 complete -c knockctl -n '__knockctl_after status' -s w -l watch -d 'look again every second'
@@ -107,6 +110,12 @@ complete -c knockctl -n '__knockctl_after init' -l server -x -d 'by which knocke
 complete -c knockctl -n '__knockctl_after init' -l mode -x -a 'guard mark' -d 'in place of what suits the firewall'
 complete -c knockctl -n '__knockctl_after init' -l output -r -F -d 'write to this file'
 complete -c knockctl -n '__knockctl_after init' -l card -r -F -d 'write a rescue card to this file'
+
+complete -c knockctl -n '__knockctl_after trial -eq 2' -a 5m
+complete -c knockctl -n '__knockctl_after trial' -s c -l config -r -F -d configuration
+complete -c knockctl -n '__knockctl_after trial' -l socket -r -F -d 'the control socket'
+complete -c knockctl -n '__knockctl_after confirm' -l force -d 'although you did not come in through a door'
+complete -c knockctl -n '__knockctl_after confirm' -l socket -r -F -d 'the control socket'
 
 complete -c knockctl -n '__knockctl_after kernel-log' -l group -x -d 'NFLOG group'
 complete -c knockctl -n '__knockctl_after kernel-log' -s g -l logfile -r -F -d 'append to this file'

@@ -84,6 +84,8 @@
 //     cryptography, key files, what a client asks for, and the Verifier, which decides what one packet opens.
 //   - statefile opens files that root believes or writes: without waiting for a pipe, a terminal or a file system that
 //     does not answer, of bounded size, and with one rule of who may write what root reads.
+//   - trial remembers that a configuration is on trial, beyond the end of the daemon that tries it: a file beside the
+//     journal says until when, and keeps the configuration that was in use before.
 //
 // # The words
 //

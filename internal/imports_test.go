@@ -34,7 +34,7 @@ var mayImport = map[string]string{
 	"control/show":     "cli control",
 	"control/client":   "control github.com/varlink/go",
 	"conformance":      "knock nettest github.com/google/gopacket",
-	"daemon":           "control control/server action/command capture check config engine event eventlog firewall history hostnames knock netstate nft onetime openings replaycache spa statefile",
+	"daemon":           "control control/server action/command capture check config engine event eventlog firewall history hostnames knock netstate nft onetime openings replaycache spa statefile trial",
 	"demo":             "github.com/vishvananda/netlink github.com/vishvananda/netns",
 	"engine":           "config event knock onetime spa",
 	"event":            "knock",
@@ -62,6 +62,7 @@ var mayImport = map[string]string{
 	"setup":            "config knock netstate nft nft/inspect profile rsc.io/qr",
 	"spa":              "event knock statefile",
 	"statefile":        "",
+	"trial":            "config knock statefile",
 }
 
 // never are the arrows that would break what a room is for, by whatever way

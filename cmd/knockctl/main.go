@@ -43,6 +43,8 @@ type world struct {
 	running func() []int
 	screen  func() screen
 	now     func() time.Time
+	proc    string // in place of /proc
+	pid     int    // in place of this process
 }
 
 // command is one word that knockctl knows.
@@ -67,6 +69,8 @@ func commands() []command {
 		{"events", "list the kinds of events that programs are told", events},
 		{"import", "turn the configuration of fwknopd into doors", importDoors},
 		{"init", "set up a door for this host", initHost},
+		{"trial", "put a configuration on trial, which ends unless it is confirmed", tryOut},
+		{"confirm", "have what is on trial stay", confirm},
 		{"kernel-log", "write what such a ruleset logs as knockd's log lines", kernelLog},
 	}
 }

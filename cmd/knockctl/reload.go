@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"knockd/internal/cli"
+	"knockd/internal/config"
 	"knockd/internal/control"
 	"knockd/internal/control/client"
 )
@@ -20,6 +21,7 @@ func reload(ctx context.Context, w *world, args []string) error {
 	f := pflag.NewFlagSet("reload", pflag.ContinueOnError)
 	asJSON := f.Bool("json", false, "print a JSON object, as the manual describes it")
 	pid := f.Int("pid", 0, "the knockd of this process `ID`: if the socket is not its own, it gets SIGHUP")
+	tried := f.String("trial", "", "put it on trial for this `TIME`, as 5m: see trial")
 	socket := socketFlag(f)
 	words, err := parse(w, f, reloadUsage, args)
 	if err != nil {
@@ -30,6 +32,9 @@ func reload(ctx context.Context, w *world, args []string) error {
 	}
 	if f.Changed("pid") && *pid < 1 {
 		return cli.Usagef(reloadUsage, "--pid %d: must be that of a process", *pid)
+	}
+	if *tried != "" {
+		return w.reloadOnTrial(ctx, *tried, *socket, *asJSON || f.Changed("pid"))
 	}
 	c, err := w.connect(ctx, *socket)
 	if err == nil {
@@ -78,4 +83,28 @@ func unreloaded(err error) error {
 		return cli.WithHint(errors.New("configuration not changed: "+refused.Error()), "systemctl restart knockd, which closes what is open unless OnStop = keep")
 	}
 	return fmt.Errorf("%w\nconfiguration not changed", refused)
+}
+
+// reloadOnTrial is reload with a trial.
+func (w *world) reloadOnTrial(ctx context.Context, text, socket string, alone bool) error {
+	length, err := parseTrial(text)
+	if err != nil {
+		return cli.Usage(err, reloadUsage)
+	}
+	if alone {
+		return cli.Usagef(reloadUsage, "--trial goes neither with --json nor with --pid")
+	}
+	c, err := w.connect(ctx, socket)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	s, err := client.Call[control.StatusReply](ctx, c, control.MethodStatus, struct{}{})
+	if err != nil {
+		return err
+	}
+	if conf, err := config.Load(s.Config); err == nil { // else knockd says why not
+		w.sayBefore(conf)
+	}
+	return w.tryOn(ctx, c, s.Config, socket, length)
 }

@@ -21,6 +21,7 @@ import (
 
 // serve is the daemon itself.
 func (o *options) serve(ctx context.Context, conf *config.Config, reload <-chan os.Signal, stdout, stderr io.Writer) error {
+	conf, state := o.inUse(conf, stderr)
 	if err := o.daemonize(); err != nil {
 		return err
 	}
@@ -55,6 +56,8 @@ func (o *options) serve(ctx context.Context, conf *config.Config, reload <-chan 
 		OnceFile:   o.onceFile(conf.StateDir, j),
 		Control:    o.controlOf(conf),
 		Load:       func() (*config.Config, error) { return o.loadConfig(o.path(o.config)) },
+		LoadFrom:   o.loadConfig,
+		Trial:      state,
 		ReopenLog:  func(conf *config.Config) { outputs.reopen(log, conf) },
 		Ready: func() {
 			atMostThreads(serving)
@@ -69,6 +72,7 @@ func (o *options) serve(ctx context.Context, conf *config.Config, reload <-chan 
 	}
 	if j != nil { // else it would be a Journal that does nothing but panic
 		settings.Journal = j
+		settings.Trials = o.trials(conf.StateDir)
 	}
 	d, err := daemon.New(conf, settings)
 	if err != nil {

@@ -146,12 +146,19 @@ func closeJournal(ctx context.Context, j *journal.Journal, stdout io.Writer) (le
 
 // sayGuarded is --guard.
 func (o *options) sayGuarded(conf *config.Config, stdout, stderr io.Writer) error {
-	ports, doubts, err := firewall.Guard(conf)
+	conf, state := o.inUse(conf, stderr)
+	closed, open, doubts, err := firewall.Guard(conf, daemon.OnTrial(state))
 	o.warn(stderr, event.Texts(doubts)...)
-	if err == nil {
-		fmt.Fprintf(stdout, "closed to all: %s\n", ports)
+	switch {
+	case err != nil:
+		return daemon.Lacking("CAP_NET_ADMIN", err)
+	case len(open) > 0:
+		o.warn(stderr, event.TrialOver{File: o.config, Ports: open}.Text())
 	}
-	return daemon.Lacking("CAP_NET_ADMIN", err)
+	if len(closed) > 0 {
+		fmt.Fprintf(stdout, "closed to all: %s\n", event.Ports(closed))
+	}
+	return nil
 }
 
 func sayAll(w io.Writer, done []event.Event) {

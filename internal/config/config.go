@@ -70,6 +70,7 @@ type Config struct {
 	Warnings []string // what is allowed and probably not meant, with its place
 	Advice   []string // what would be safer, with its place; see Extras
 	Trace    Trace    // what -D prints; see Extras
+	Files    *Files   // what was read; nil if it was no file
 
 	places map[*Door]keyPlaces // of the keys that were given, with Advice
 }

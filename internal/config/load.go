@@ -63,6 +63,7 @@ func (l *loader) load(path string) (*Config, error) {
 		c.Warnings = append(c.Warnings, (&Fault{Place: Place{File: path}, Err: who}).Error())
 	}
 	c.Warnings = append(c.Warnings, l.exposed...)
+	c.Files = pack(text, dropIns)
 	return c, nil
 }
 

@@ -109,3 +109,18 @@ type ExplainReply struct {
 	Packets []Packet `json:"packets"`
 	Missed  int      `json:"missed"`
 }
+
+// TrialArgs are what Trial takes.
+type TrialArgs struct {
+	Seconds *Seconds `json:"seconds,omitempty"`
+}
+
+// TrialReply answers Trial.
+type TrialReply struct {
+	Trial *OnTrial `json:"trial,omitempty"`
+}
+
+// ConfirmReply answers Confirm, which takes nothing.
+type ConfirmReply struct {
+	Closed []string `json:"closed"`
+}

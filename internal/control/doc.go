@@ -25,6 +25,8 @@ const (
 	MethodOpen     = Interface + ".Open"
 	MethodClose    = Interface + ".Close"
 	MethodReload   = Interface + ".Reload"
+	MethodTrial    = Interface + ".Trial"
+	MethodConfirm  = Interface + ".Confirm"
 	MethodExplain  = Interface + ".Explain"
 )
 

@@ -3,6 +3,7 @@ package control
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Error is an error of the interface: it has a name there, and its fields are
@@ -51,6 +52,17 @@ type TooMany struct {
 	Limit int    `json:"limit"`
 }
 
+// TrialRuns says that a trial goes on already.
+type TrialRuns struct {
+	Left Seconds `json:"left"`
+}
+
+// NoTrial says that nothing is on trial, or that it is over.
+type NoTrial struct {
+	Over bool     `json:"over"`
+	Open []string `json:"open"`
+}
+
 // Ending says that knockd ends.
 type Ending struct{}
 
@@ -74,6 +86,12 @@ func (*Failed) Name() string { return Interface + ".Failed" }
 
 // Name implements Error.
 func (*TooMany) Name() string { return Interface + ".TooMany" }
+
+// Name implements Error.
+func (*TrialRuns) Name() string { return Interface + ".TrialRuns" }
+
+// Name implements Error.
+func (*NoTrial) Name() string { return Interface + ".NoTrial" }
 
 // Name implements Error.
 func (*Ending) Name() string { return Interface + ".Ending" }
@@ -102,9 +120,23 @@ func (e *TooMany) Error() string {
 	return fmt.Sprintf("too many %s: at most %d at a time", e.What, e.Limit)
 }
 
+func (e *TrialRuns) Error() string {
+	return fmt.Sprintf("a trial goes on for another %v", time.Duration(e.Left).Round(time.Second))
+}
+
+func (e *NoTrial) Error() string {
+	switch {
+	case !e.Over:
+		return "nothing is on trial"
+	case len(e.Open) == 0:
+		return "the trial is over"
+	}
+	return "the trial is over: not guarded: " + strings.Join(e.Open, ", ")
+}
+
 func (*Ending) Error() string { return "knockd ends" }
 
 // Errors returns one of each, to be filled in from a reply.
 func Errors() []Error {
-	return []Error{&NotAllowed{}, &NoSuchDoor{}, &NotForced{}, &CannotOpen{}, &ReloadRefused{}, &Failed{}, &TooMany{}, &Ending{}}
+	return []Error{&NotAllowed{}, &NoSuchDoor{}, &NotForced{}, &CannotOpen{}, &ReloadRefused{}, &Failed{}, &TooMany{}, &TrialRuns{}, &NoTrial{}, &Ending{}}
 }

@@ -19,7 +19,7 @@ var goTypes = map[string]any{}
 func init() {
 	for _, v := range []any{
 		ListenedOn{}, Count{}, LastReload{}, Firewall{}, Confinement{}, Limit{}, Attempt{}, Hits{}, Door{}, Opening{}, Visit{},
-		Event{}, Verdict{}, Packet{},
+		Event{}, Verdict{}, Packet{}, OnTrial{},
 	} {
 		goTypes[reflect.TypeOf(v).Name()] = v
 	}
@@ -36,6 +36,8 @@ var goMethods = map[string][2]any{
 	MethodOpen:     {OpenArgs{}, OpenReply{}},
 	MethodClose:    {CloseArgs{}, CloseReply{}},
 	MethodReload:   {struct{}{}, ReloadReply{}},
+	MethodTrial:    {TrialArgs{}, TrialReply{}},
+	MethodConfirm:  {struct{}{}, ConfirmReply{}},
 	MethodExplain:  {Selection{}, ExplainReply{}},
 }
 
@@ -247,13 +249,17 @@ func TestErrorTexts(t *testing.T) {
 		{&ReloadRefused{nil, []string{"Interface", "PidFile"}}, "only a restart can change: Interface, PidFile"},
 		{&Failed{"knockd is busy"}, "knockd is busy"},
 		{&TooMany{"live explanations", 2}, "too many live explanations: at most 2 at a time"},
+		{&TrialRuns{Seconds(90 * time.Second)}, "a trial goes on for another 1m30s"},
+		{&NoTrial{}, "nothing is on trial"},
+		{&NoTrial{Over: true}, "the trial is over"},
+		{&NoTrial{Over: true, Open: []string{"tcp/22"}}, "the trial is over: not guarded: tcp/22"},
 		{&Ending{}, "knockd ends"},
 	} {
 		if got := c.err.Error(); got != c.want {
 			t.Errorf("%s: %q, want %q", c.err.Name(), got, c.want)
 		}
 	}
-	if n := len(Errors()); n != 8 {
+	if n := len(Errors()); n != 10 {
 		t.Error(fmt.Sprint(n), "errors")
 	}
 }

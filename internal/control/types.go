@@ -308,3 +308,17 @@ func (s *Seconds) UnmarshalJSON(text []byte) error {
 
 // maxSeconds is a hundred years.
 const maxSeconds = 100 * 365 * 24 * 3600
+
+// LeastTrial is how long a trial lasts at least.
+const LeastTrial = 10 * time.Second
+
+// OnTrial is what is on trial, or was and is not confirmed.
+type OnTrial struct {
+	Config  string   `json:"config"`
+	Left    Seconds  `json:"left"`
+	Begun   Seconds  `json:"begun"`
+	Ports   []string `json:"ports"`
+	Open    []string `json:"open"`
+	Rescue  []string `json:"rescue"`
+	Returns bool     `json:"returns"`
+}

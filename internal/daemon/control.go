@@ -134,6 +134,8 @@ func (k *desk) methods() map[string]server.Method {
 		control.MethodOpen:     {Rank: control.Admin, Do: k.open},
 		control.MethodClose:    {Rank: control.Admin, Do: k.close},
 		control.MethodReload:   {Rank: control.Admin, Do: k.reload},
+		control.MethodTrial:    {Rank: control.Admin, Do: k.tryOut},
+		control.MethodConfirm:  {Rank: control.Admin, Do: k.confirm},
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"knockd/internal/nft"
 	"knockd/internal/openings"
 	"knockd/internal/replaycache"
+	"knockd/internal/trial"
 )
 
 // Options is what the command line adds to a configuration, and what the
@@ -48,8 +49,15 @@ type Options struct {
 	// Control says where to answer questions; nil: nowhere.
 	Control *Control
 
-	// Load reads and checks the configuration again.
-	Load func() (*config.Config, error)
+	// Load reads and checks the configuration again, LoadFrom what is kept of
+	// another.
+	Load     func() (*config.Config, error)
+	LoadFrom func(path string) (*config.Config, error)
+	// Trials is where it is noted what is on trial; nil: nothing can be.
+	Trials *trial.Store
+	// Trial is the one that was noted before and not confirmed; nil: none. If
+	// another configuration comes back after it, that one is the one in use.
+	Trial *trial.State
 	// ReopenLog closes and opens the log file again, for a configuration that
 	// may be new; nil means the old one goes on. It may take its time.
 	ReopenLog func(*config.Config)
@@ -104,6 +112,7 @@ type Daemon struct {
 	since      map[string]time.Time // of what is listened on
 	lastReload *control.LastReload  // nil: none was asked for yet
 
+	trial        onTrial
 	limited      bool // capabilities have been given up
 	closingGuard bool // in the background
 	oneTime      oneTimeUse
@@ -133,6 +142,7 @@ func New(conf *config.Config, o Options) (*Daemon, error) {
 	}
 	d := &Daemon{Options: o, conf: conf, calls: make(chan func()), ended: make(chan struct{}),
 		admitting: make(chan struct{}, maxAdmitting)}
+	d.trial.state = o.Trial
 	d.fillIn()
 	if d.Control != nil {
 		if _, _, err := d.Control.group(); err != nil {
@@ -154,7 +164,7 @@ func New(conf *config.Config, o Options) (*Daemon, error) {
 	if err := d.listen(); err != nil {
 		return nil, err
 	}
-	if err := d.ensure(conf); err != nil {
+	if err := d.ensure(conf, o.Trial); err != nil {
 		d.source.Close()
 		return nil, err
 	}
@@ -203,6 +213,7 @@ func (d *Daemon) logAll(events []event.Event) {
 // that ended.
 func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 	d.sayListening()
+	d.sayTrial()
 	d.manager.Adopt()
 	d.openDesk()
 	d.dropCapabilities()
@@ -286,6 +297,7 @@ func (d *Daemon) loop(ctx context.Context, reload <-chan os.Signal) error {
 		case <-timer.C:
 			d.engine.Expire(d.Now())
 			d.sayDrops()
+			d.endTrial()
 		case call := <-d.calls:
 			call()
 		case <-reload:
@@ -327,6 +339,9 @@ func (d *Daemon) post(call func()) {
 func (d *Daemon) setTimer(timer *time.Timer) {
 	at, ok := d.engine.Next()
 	if due, more := d.drops.Due(); more && (!ok || due.Before(at)) {
+		at, ok = due, true
+	}
+	if due, more := d.trial.due(d.Now); more && (!ok || due.Before(at)) {
 		at, ok = due, true
 	}
 	if ok {

@@ -7,16 +7,17 @@ import (
 	"knockd/internal/config"
 	"knockd/internal/firewall"
 	"knockd/internal/nft"
+	"knockd/internal/trial"
 )
 
-// ensure makes the firewall fit the doors of a configuration, and what leads
-// elsewhere beside it.
-func (d *Daemon) ensure(conf *config.Config) error {
-	err := d.ensureOne(d.Firewall, d.firewallOptions(conf), firewall.Doors(conf))
+// ensure makes the firewall fit the doors of a configuration, on trial or not,
+// and what leads elsewhere beside it.
+func (d *Daemon) ensure(conf *config.Config, state *trial.State) error {
+	err := d.ensureOne(d.Firewall, d.firewallOptions(conf), OnTrial(state), firewall.Doors(conf))
 	if err == nil {
-		err = d.ensureOne(d.NAT, firewall.NATOptions(conf, d.Log.Event), firewall.NATDoors(conf))
+		err = d.ensureOne(d.NAT, firewall.NATOptions(conf, d.Log.Event), nil, firewall.NATDoors(conf))
 		if err != nil && conf != d.conf { // a reload that cannot change all changes nothing
-			err = errors.Join(err, d.ensureOne(d.Firewall, d.firewallOptions(d.conf), firewall.Doors(d.conf)))
+			err = errors.Join(err, d.ensureOne(d.Firewall, d.firewallOptions(d.conf), OnTrial(d.trial.state), firewall.Doors(d.conf)))
 		}
 	}
 	return Lacking("CAP_NET_ADMIN", err)
@@ -24,7 +25,7 @@ func (d *Daemon) ensure(conf *config.Config) error {
 
 // ensureOne makes one table fit. It is connected to when its first door
 // appears.
-func (d *Daemon) ensureOne(in *atomic.Pointer[nft.Firewall], o nft.Options, list []nft.Door) error {
+func (d *Daemon) ensureOne(in *atomic.Pointer[nft.Firewall], o nft.Options, t *nft.Trial, list []nft.Door) error {
 	fw := in.Load()
 	if fw == nil {
 		if len(list) == 0 {
@@ -35,7 +36,7 @@ func (d *Daemon) ensureOne(in *atomic.Pointer[nft.Firewall], o nft.Options, list
 			return err
 		}
 	}
-	was := fw.SetRescue(o.Rescue)
+	was, trialWas := fw.SetRescue(o.Rescue), fw.SetTrial(t)
 	doubts, err := fw.Ensure(list)
 	d.logAll(doubts)
 	switch {
@@ -45,6 +46,7 @@ func (d *Daemon) ensureOne(in *atomic.Pointer[nft.Firewall], o nft.Options, list
 		fw.Close()
 	default:
 		fw.SetRescue(was)
+		fw.SetTrial(trialWas)
 	}
 	return err
 }

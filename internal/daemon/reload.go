@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -85,19 +86,24 @@ func (d *Daemon) reopened(begun int, conf *config.Config, doors []*engine.Door, 
 			d.unlessMarked(begun, func() {
 				d.sayOutcome(d.reloaded(conf, doors, doubts, err))
 				d.trim()
-				if d.reloading = false; d.again {
-					d.again = false
-					d.reload()
-				}
+				d.goOn()
 			})
 		})
 	})
 }
 
+// goOn ends a reload, and begins the next one if one was asked for.
+func (d *Daemon) goOn() {
+	if d.reloading = false; d.again {
+		d.again = false
+		d.reload()
+	}
+}
+
 // prepare reads the configuration and makes all ready that it needs, the
 // firewall last: what comes before may find a fault.
 func (d *Daemon) prepare() (conf *config.Config, doors []*engine.Door, doubts []event.Event, err error) {
-	if conf, err = d.Load(); err != nil {
+	if conf, err = d.trial.read(d); err != nil {
 		return nil, nil, nil, err
 	}
 	if err = d.refuse(conf); err != nil {
@@ -111,8 +117,13 @@ func (d *Daemon) prepare() (conf *config.Config, doors []*engine.Door, doubts []
 			return nil, nil, nil, err
 		}
 	}
-	if err = d.ensure(conf); err != nil {
-		return nil, nil, nil, err
+	if d.trial.length > 0 {
+		if err = d.trial.note(d, conf); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	if err = d.ensure(conf, d.trial.next); err != nil {
+		return nil, nil, nil, errors.Join(err, d.trial.forget(d))
 	}
 	return conf, doors, append(doubts, check.Doubts(conf, d.Actions)...), nil
 }
@@ -122,6 +133,7 @@ func (d *Daemon) reloaded(conf *config.Config, doors []*engine.Door, doubts []ev
 		err = d.openOnce(doors)
 	}
 	if err != nil {
+		d.refused()
 		d.Log.Event(event.ReloadRefused{Err: err})
 		return reloadOutcome{err: err}
 	}
@@ -132,6 +144,7 @@ func (d *Daemon) reloaded(conf *config.Config, doors []*engine.Door, doubts []ev
 	d.manager.SetKeep(conf.KeepOnStop)
 	d.history.Set(historySettings(conf))
 	d.swap(doors)
+	d.taken()
 	d.logAll(d.guardNotListening())
 	d.closeGuard()
 	d.Status(d.status())

@@ -68,19 +68,6 @@ func MayOpen(d *config.Door) []knock.PortRange {
 	return ports
 }
 
-// guarded lists the ports of all native doors, each once.
-func guarded(conf *config.Config) string {
-	var all []knock.PortRange
-	for _, d := range conf.Doors {
-		for _, p := range MayOpen(d) {
-			if !slices.Contains(all, p) {
-				all = append(all, p)
-			}
-		}
-	}
-	return event.Ports(all)
-}
-
 // NATOptions are for the table of what leads elsewhere.
 func NATOptions(conf *config.Config, notify func(event.Event)) nft.Options {
 	o := Options(conf, notify)

@@ -12,18 +12,21 @@ import (
 )
 
 // Guard loads the guard of a configuration's native doors, without openings,
-// for the time before the daemon starts. It returns the ports that it closes.
-func Guard(conf *config.Config) (ports string, doubts []event.Event, err error) {
+// for the time before the daemon starts; t is nil unless it is on trial. It
+// returns the ports that it closes, and those that it would if it were not.
+func Guard(conf *config.Config, t *nft.Trial) (closed, open []knock.PortRange, doubts []event.Event, err error) {
 	if !closesPorts(conf) {
-		return "", nil, errors.New("no door with open in nft_mode = guard: nothing to guard")
+		return nil, nil, nil, errors.New("no door with open in nft_mode = guard: nothing to guard")
 	}
 	fw, err := Connect(Options(conf, nil))
 	if err != nil {
-		return "", nil, err
+		return nil, nil, nil, err
 	}
 	defer fw.Close()
+	fw.SetTrial(t)
 	doubts, err = fw.Ensure(Doors(conf))
-	return guarded(conf), doubts, err
+	closed, open = fw.Guarded()
+	return closed, open, doubts, err
 }
 
 // closesPorts reports whether native doors' ports are closed to all others.

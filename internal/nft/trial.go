@@ -42,11 +42,12 @@ func trialMap(o *Options) *nftables.Set {
 }
 
 // SetTrial says what is on trial, from the next Ensure on; nil: nothing. In
-// modes that close nothing it has no effect.
-func (f *Firewall) SetTrial(t *Trial) {
+// modes that close nothing it has no effect. It returns what was before.
+func (f *Firewall) SetTrial(t *Trial) (was *Trial) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.trial = t
+	was, f.trial = f.trial, t
+	return was
 }
 
 // OnTrial returns the ports that the guard closes only while the trial lasts. It
