@@ -17,7 +17,7 @@ func TestEveryFieldHasARow(t *testing.T) {
 	for _, k := range optionRows {
 		set = append(set, k.fields(c)...)
 	}
-	lackRows(t, c, set, "Doors", "Warnings", "Advice", "Trace", "places")
+	lackRows(t, c, set, "Doors", "Warnings", "Advice", "Trace", "Files", "places")
 
 	d := &rawDoor{Door: &Door{}}
 	set = nil
