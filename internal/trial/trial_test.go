@@ -129,12 +129,12 @@ func TestKeep(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write("k.conf", "[a]\nsequence = 1,2\n")
-	write("k.conf.d/10-b.conf", "[b]\nnew = yes\nsequence = 3,4\n")
+	write("k.conf", "[a]\nsequence = 7000,9000\n")
+	write("k.conf.d/10-b.conf", "[b]\nnew = yes\nsequence = 7000,9500\n")
 	write("k.conf.d/20-a.conf", "[a]\nstrict = yes\n")
 	old := load(filepath.Join(dir, "k.conf"))
 	os.RemoveAll(filepath.Join(dir, "k.conf.d"))
-	write("k.conf", "[c]\nsequence = 5,6\n")
+	write("k.conf", "[c]\nsequence = 7000,9900\n")
 	if err := s.Keep(old.Files); err != nil {
 		t.Fatal(err)
 	}
