@@ -26,7 +26,7 @@ _knock() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev='' word='' i
     ((COMP_CWORD > 0)) && prev=${COMP_WORDS[COMP_CWORD - 1]}
     local options="-u --udp -d --delay -4 --ipv4 -6 --ipv6 -v --verbose -V --version -h --help -w --wait --timeout
-        --retry --both --flags --source --interface --one-time --sequence-file --profile --config --dry-run --json"
+        --retry --both --flags --source --interface --one-time --sequence-file --profile --config --dry-run --explain --json"
     # The first word that is neither an option nor an option's value.
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in

@@ -76,6 +76,7 @@ complete -c knock -l sequence-file -r -F -d 'read the sequence'
 complete -c knock -l profile -x -a '(__knock_profiles)' -d 'use this profile'
 complete -c knock -l config -r -F -d 'read this configuration'
 complete -c knock -l dry-run -d 'send nothing'
+complete -c knock -l explain -d 'say what came back of each packet'
 complete -c knock -l json -d 'print the outcome as JSON'
 
 complete -c knock -n '__knock_after spa keygen' -s A -l access -x -a 'tcp/22 tcp/80 tcp/443' -d 'ports to ask for'

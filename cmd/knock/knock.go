@@ -28,6 +28,9 @@ func (o *options) knock(ctx context.Context, r *report) error {
 	if err != nil {
 		return err
 	}
+	if o.explain && o.dryRun {
+		return cli.Usagef("leave out one of them", "--explain tells of what is sent, and --dry-run sends nothing")
+	}
 	if p.Wait == 0 && (o.Retry != nil || o.Timeout != nil) {
 		return cli.Usagef("add --wait tcp/PORT with a port behind the door", "--retry and --timeout say how to wait, and there is no --wait")
 	}
@@ -40,7 +43,10 @@ func (o *options) knock(ctx context.Context, r *report) error {
 	case o.dryRun:
 		return printPlan(p, r, hosts)
 	case p.Wait == 0:
-		return p.Opener().Ask(ctx, hosts, 0)
+		r.explain.watch(p)
+		err := p.Opener().Ask(ctx, hosts, 0)
+		r.explain.finish()
+		return err
 	}
 	conn, err := open(ctx, p, r, hosts)
 	if err == nil {
@@ -85,8 +91,10 @@ func sayFamily(p *plan.Plan, r *report, host netip.Addr) {
 func open(ctx context.Context, p *plan.Plan, r *report, hosts []netip.Addr) (net.Conn, error) {
 	start := time.Now()
 	stop := r.progress(p, hosts)
+	r.explain.watch(p)
 	conn, err := p.Dialer(hosts).Dial(ctx)
 	stop()
+	r.explain.finish()
 	var shut *client.ClosedError
 	switch {
 	case err == nil:

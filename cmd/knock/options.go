@@ -17,7 +17,7 @@ type options struct {
 	set *pflag.FlagSet
 
 	verbose, version, help bool
-	dryRun, json           bool
+	dryRun, json, explain  bool
 }
 
 // newOptions returns the options, ready to parse a command line.
@@ -49,6 +49,7 @@ func (o *options) registerNew() {
 	fs.BoolVar(&o.Both, "both", false, "")
 	fs.BoolVar(&o.dryRun, "dry-run", false, "")
 	fs.BoolVar(&o.json, "json", false, "")
+	fs.BoolVar(&o.explain, "explain", false, "")
 	fs.VarP(parsed(&o.Wait, client.ParseWait), "wait", "w", "")
 	fs.Var(parsed(&o.Timeout, said(client.ParseTimeout)), "timeout", "")
 	fs.Var(parsed(&o.Retry, said(client.ParseRetry)), "retry", "")

@@ -24,6 +24,8 @@ type report struct {
 	verbose bool
 	dryRun  bool
 	json    bool
+	explain *explanation // nil without --explain
+	mu      sync.Mutex   // over the lines: packets are told of beside what goes on
 	summary summary
 }
 
@@ -42,11 +44,17 @@ type summary struct {
 	Error     string       `json:"error,omitempty"`
 	Hint      string       `json:"hint,omitempty"`
 	Warnings  []string     `json:"warnings,omitempty"`
+	Packets   []packet     `json:"packets,omitempty"` // with --explain
+	Verdict   []string     `json:"verdict,omitempty"` // the same
 }
 
 func newReport(o *options, sys system, out io.Writer) *report {
-	return &report{sys: sys, out: out, verbose: o.verbose, dryRun: o.dryRun, json: o.json,
+	r := &report{sys: sys, out: out, verbose: o.verbose, dryRun: o.dryRun, json: o.json,
 		summary: summary{DryRun: o.dryRun, Addresses: []netip.Addr{}}}
+	if o.explain {
+		r.explain = &explanation{report: r}
+	}
+	return r
 }
 
 // begin takes note of where the knocks go.
@@ -59,6 +67,8 @@ func (r *report) begin(p *plan.Plan, hosts []netip.Addr) {
 
 // say prints a line, unless all is said at the end.
 func (r *report) say(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if !r.json {
 		fmt.Fprintf(r.out, format+"\n", args...)
 	}
@@ -134,7 +144,7 @@ func (r *report) finish(err error) int {
 // function that it returns is called.
 func (r *report) progress(p *plan.Plan, hosts []netip.Addr) (stop func()) {
 	file, ok := r.sys.stderr.(*os.File)
-	if !ok || r.json || r.verbose || !term.IsTerminal(int(file.Fd())) {
+	if !ok || r.json || r.verbose || r.explain != nil || !term.IsTerminal(int(file.Fd())) {
 		return func() {}
 	}
 	done := make(chan struct{})

@@ -31,6 +31,8 @@ const helpText = `more options:
       --profile <name> use this section of the configuration
       --config <file>  read this configuration (default ~/.config/knock/config)
       --dry-run        say what would be sent and send nothing
+      --explain        say of each packet when and from where it went, and what
+                       came back
       --json           print the outcome as JSON
 
 also:     knock NAME                        a profile of the configuration

@@ -14,9 +14,9 @@ func (s *SPA) spaICMP(ctx context.Context, to netip.AddrPort, packet []byte) err
 	if err != nil {
 		return &RawError{withoutAddress(err)}
 	}
-	defer conn.Close()
-	_, err = conn.Write(marshalEchoReply(packet))
-	return withoutAddress(err)
+	never := func([]byte) (Reply, bool) { return Reply{}, false } // nobody answers a reply
+	note := Sent{What: octets("icmp echo reply", len(packet)), From: addrPort(conn.LocalAddr()), To: netip.AddrPortFrom(to.Addr(), 0)}
+	return s.write(conn, note, marshalEchoReply(packet), never)
 }
 
 // marshalEchoReply returns a message of type 0 and code 0, without identifier

@@ -12,6 +12,10 @@ import (
 type Route struct {
 	Source    netip.Addr // the zero Addr: the kernel chooses
 	Interface string     // empty: the kernel chooses
+
+	// Watch takes note of what is sent to open a door, and of what comes back; nil:
+	// nobody does.
+	Watch *Watcher
 }
 
 // SourceError says that the source address cannot reach a destination of the
@@ -38,14 +42,21 @@ func (r Route) dialer(network string) *net.Dialer {
 	if r.Source.IsValid() {
 		d.LocalAddr = localAddr(network, r.Source)
 	}
-	if r.Interface != "" {
-		d.Control = func(network, address string, c syscall.RawConn) (err error) {
-			cerr := c.Control(func(fd uintptr) { err = bindInterface(fd, network, r.Interface) })
-			if cerr != nil {
-				return cerr
-			}
+	if r.Interface == "" && r.Watch == nil {
+		return d
+	}
+	d.Control = func(network, address string, c syscall.RawConn) (err error) {
+		if r.Watch != nil {
+			err = watchControl(network, address, c)
+		}
+		if r.Interface == "" || err != nil {
 			return err
 		}
+		cerr := c.Control(func(fd uintptr) { err = bindInterface(fd, network, r.Interface) })
+		if cerr != nil {
+			return cerr
+		}
+		return err
 	}
 	return d
 }

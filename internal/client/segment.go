@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
-	"net"
 	"net/netip"
 	"runtime"
 
@@ -40,11 +39,43 @@ func (s *Sender) segment(ctx context.Context, to netip.AddrPort, data []byte) er
 	if err != nil {
 		return &RawError{withoutAddress(err)}
 	}
-	defer conn.Close()
-	local := conn.LocalAddr().(*net.IPAddr)
-	from, _ := netip.AddrFromSlice(local.IP)
-	_, err = conn.Write(marshalSegment(from.Unmap(), to, s.Flags, data))
-	return withoutAddress(err)
+	from := addrPort(conn.LocalAddr()).Addr()
+	packet := marshalSegment(from, to, s.Flags, data)
+	what := "tcp " + s.Flags.String()
+	if len(data) > 0 {
+		what = octets(what, len(data))
+	}
+	port := binary.BigEndian.Uint16(packet)
+	note := Sent{What: what, From: netip.AddrPortFrom(from, port), To: to}
+	return s.write(conn, note, packet, func(answer []byte) (Reply, bool) {
+		if to.Addr().Is4() {
+			answer = withoutIPv4(answer)
+		}
+		return segmentReply(packet, answer)
+	})
+}
+
+// withoutIPv4 takes away the header of IPv4, which sockets of it show.
+func withoutIPv4(packet []byte) []byte {
+	if len(packet) == 0 {
+		return nil
+	}
+	return packet[min(int(packet[0]&0x0f)*4, len(packet)):]
+}
+
+// segmentReply is what a segment that has come from the host says to the one that
+// was sent; false if it belongs to something else.
+func segmentReply(sent, came []byte) (Reply, bool) {
+	if len(came) < 20 || [2]byte(came[0:2]) != [2]byte(sent[2:4]) || [2]byte(came[2:4]) != [2]byte(sent[0:2]) {
+		return Reply{}, false
+	}
+	switch flags := knock.Flags(came[13]); {
+	case flags&knock.RST != 0:
+		return Reply{Kind: Reset}, true
+	case flags&knock.SYN != 0:
+		return Reply{Kind: Accepted}, true
+	}
+	return Reply{Kind: Data, Octets: len(came)}, true
 }
 
 // marshalSegment returns a TCP header (RFC 9293, 3.1) without options, and data.

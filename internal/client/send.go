@@ -55,13 +55,41 @@ func (s *Sender) Hit(ctx context.Context, host netip.Addr, step knock.Step, paus
 }
 
 func (s *Sender) datagram(ctx context.Context, to netip.AddrPort) error {
-	conn, err := s.dialer("udp").DialContext(ctx, "udp", to.String())
+	return s.sendDatagram(ctx, s.dialer("udp"), to, []byte{0})
+}
+
+// sendDatagram sends a datagram by a dialer.
+func (r Route) sendDatagram(ctx context.Context, d *net.Dialer, to netip.AddrPort, data []byte) error {
+	note := Sent{At: time.Now(), What: octets("udp", len(data)), To: to}
+	conn, err := d.DialContext(ctx, "udp", to.String())
 	if err != nil {
+		r.failed(note, err)
 		return withoutAddress(err)
 	}
-	defer conn.Close()
-	_, err = conn.Write([]byte{0})
-	return withoutAddress(err)
+	note.From = addrPort(conn.LocalAddr())
+	return r.write(conn, note, data, nil)
+}
+
+// write sends a packet over a connected socket, and closes it, or has the Watcher
+// do so. Judge is as in watchConn.
+func (r Route) write(conn net.Conn, note Sent, data []byte, judge func(packet []byte) (Reply, bool)) error {
+	note.At = time.Now()
+	_, err := conn.Write(data)
+	if err != nil || r.Watch == nil {
+		conn.Close()
+		r.failed(note, err)
+		return withoutAddress(err)
+	}
+	r.watchConn(note, conn, judge)
+	return nil
+}
+
+// octets says how long a packet is.
+func octets(what string, n int) string {
+	if n == 1 {
+		return what + ", 1 octet"
+	}
+	return fmt.Sprintf("%s, %d octets", what, n)
 }
 
 // withoutAddress drops the part of a dial's error that repeats the address,

@@ -219,13 +219,7 @@ func (s *SPA) from(network string) *net.Dialer {
 }
 
 func (s *SPA) spaUDP(ctx context.Context, to netip.AddrPort, packet []byte) error {
-	conn, err := s.from("udp").DialContext(ctx, "udp", to.String())
-	if err != nil {
-		return withoutAddress(err)
-	}
-	defer conn.Close()
-	_, err = conn.Write(packet)
-	return withoutAddress(err)
+	return s.sendDatagram(ctx, s.from("udp"), to, packet)
 }
 
 // spaTCP connects and sends the packet as the first data. What the program at
@@ -235,7 +229,8 @@ func (s *SPA) spaUDP(ctx context.Context, to netip.AddrPort, packet []byte) erro
 func (s *SPA) spaTCP(ctx context.Context, to netip.AddrPort, data []byte, end bool) error {
 	ctx, cancel := context.WithTimeout(ctx, spaPatience)
 	defer cancel()
-	conn, err := s.from("tcp").DialContext(ctx, "tcp", to.String())
+	note := Sent{At: time.Now(), What: octets("tcp connection", len(data)), To: to}
+	conn, err := s.connect(ctx, to, &note)
 	if err != nil {
 		return withoutAddress(err)
 	}
@@ -247,8 +242,37 @@ func (s *SPA) spaTCP(ctx context.Context, to netip.AddrPort, data []byte, end bo
 		conn.(*net.TCPConn).CloseWrite()
 	}
 	conn.SetReadDeadline(time.Now().Add(time.Second))
-	io.Copy(io.Discard, io.LimitReader(conn, 1<<16))
+	n, _ := io.Copy(io.Discard, io.LimitReader(conn, 1<<16))
+	if note.Reply.Kind = Accepted; n > 0 {
+		note.Reply.Kind, note.Reply.Octets = Data, int(n)
+	}
+	s.note(note)
 	return nil
+}
+
+// connect connects from the source port. That it failed, and how, is noted; else
+// it is from where.
+func (s *SPA) connect(ctx context.Context, to netip.AddrPort, note *Sent) (net.Conn, error) {
+	d := s.from("tcp")
+	add := func(*Sent) bool { return false }
+	if s.Watch != nil {
+		add = keepErrors(d)
+	}
+	conn, err := d.DialContext(ctx, "tcp", to.String())
+	isICMP := add(note)
+	if err == nil {
+		note.From = addrPort(conn.LocalAddr())
+		return conn, nil
+	}
+	switch {
+	case isICMP:
+	case IsRefused(err):
+		note.Reply.Kind = Reset
+	case !isTimeout(err):
+		note.Reply = Reply{Kind: Refusal, Err: withoutAddress(err)}
+	}
+	s.note(*note)
+	return nil, err
 }
 
 // httpRequest returns a packet as fwknop puts it into a request. Servers look

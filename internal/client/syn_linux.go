@@ -14,7 +14,8 @@ import (
 
 // syn begins a connection without waiting for it and closes the socket, which
 // in state SYN-SENT sends nothing and ends the repeats: exactly one SYN goes
-// out, whatever the other side answers.
+// out, whatever the other side answers. With a Watcher the socket is closed when
+// there is an answer, or before the first repeat.
 func (s *Sender) syn(_ context.Context, to netip.AddrPort, _ time.Duration) error {
 	family := unix.AF_INET6
 	if to.Addr().Is4() {
@@ -24,7 +25,12 @@ func (s *Sender) syn(_ context.Context, to netip.AddrPort, _ time.Duration) erro
 	if err != nil {
 		return fmt.Errorf("socket: %w", err)
 	}
-	defer unix.Close(fd)
+	watched := false
+	defer func() {
+		if !watched {
+			unix.Close(fd)
+		}
+	}()
 	if err := s.bind(fd); err != nil {
 		return err
 	}
@@ -32,12 +38,26 @@ func (s *Sender) syn(_ context.Context, to netip.AddrPort, _ time.Duration) erro
 	if err != nil {
 		return err
 	}
+	if s.Watch != nil {
+		askErrors(fd)
+		quiet(fd)
+	}
+	at := time.Now()
 	err = unix.Connect(fd, remote)
 	// A refusal is an answer: on the loopback it comes before connect returns.
-	if err == nil || errors.Is(err, unix.EINPROGRESS) || errors.Is(err, unix.ECONNREFUSED) {
-		return nil
+	refused := errors.Is(err, unix.ECONNREFUSED)
+	if err != nil && !errors.Is(err, unix.EINPROGRESS) && !refused {
+		s.failed(Sent{At: at, What: "tcp syn", To: to}, err)
+		return fmt.Errorf("connect: %w", err)
 	}
-	return fmt.Errorf("connect: %w", err)
+	if s.Watch != nil {
+		if !refused {
+			err = nil
+		}
+		watched = true
+		s.watchSYN(at, to, fd, err)
+	}
+	return nil
 }
 
 // bind gives a socket the route.

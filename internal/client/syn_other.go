@@ -4,7 +4,6 @@ package client
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/netip"
 	"time"
@@ -22,13 +21,29 @@ const (
 func (s *Sender) syn(ctx context.Context, to netip.AddrPort, pause time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, min(max(pause, minLinger), maxLinger))
 	defer cancel()
+	at := time.Now()
 	conn, err := s.dialer("tcp").DialContext(ctx, "tcp", to.String())
-	if err == nil {
+	s.answered(at, to, conn, err)
+	switch {
+	case err == nil:
 		return conn.Close()
-	}
-	var timeout net.Error
-	if IsRefused(err) || errors.As(err, &timeout) && timeout.Timeout() {
+	case IsRefused(err) || isTimeout(err):
 		return nil
 	}
 	return withoutAddress(err)
+}
+
+// answered notes a SYN whose reply is known, or did not come while the connection
+// was left alone.
+func (s *Sender) answered(at time.Time, to netip.AddrPort, conn net.Conn, err error) {
+	sent := Sent{At: at, What: "tcp syn", To: to}
+	switch {
+	case err == nil:
+		sent.From, sent.Reply.Kind = addrPort(conn.LocalAddr()), Accepted
+	case IsRefused(err):
+		sent.Reply.Kind = Reset
+	case !isTimeout(err):
+		sent.Reply.Kind, sent.Reply.Err = Refusal, withoutAddress(err)
+	}
+	s.note(sent)
 }

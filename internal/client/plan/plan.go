@@ -127,8 +127,10 @@ func (p *Plan) Opener() client.Opener {
 
 // Dialer returns what asks for the door and waits until it is open.
 func (p *Plan) Dialer(hosts []netip.Addr) *client.Dialer {
+	route := p.Pace.Route
+	route.Watch = nil // what waits sends no knocks
 	return &client.Dialer{
-		Opener: p.Opener(), Route: p.Pace.Route, Hosts: hosts, Port: p.Wait,
+		Opener: p.Opener(), Route: route, Hosts: hosts, Port: p.Wait,
 		Timeout: p.Timeout, Retry: p.Retry, Pause: p.Pace.Delay, OnRetry: p.report.Retry,
 	}
 }
