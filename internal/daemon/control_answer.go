@@ -126,10 +126,16 @@ func (k *desk) doors(ctx context.Context, c *server.Call) error {
 		return err
 	}
 	held, rank := k.d.manager.Counts(), k.rankOf(c.Peer)
+	var failed map[knock.DoorID]uint64
+	if rank == control.Admin {
+		if err := k.d.ask(ctx, func() { failed = k.d.engine.FailedAt() }); err != nil {
+			return err
+		}
+	}
 	list := make([]control.Door, len(s.doors))
 	for i, d := range s.doors {
 		list[i] = described(d)
-		list[i].Openings.Current = held[d.ID()]
+		list[i].Openings.Current, list[i].Failed = held[d.ID()], failed[d.ID()]
 		k.counters.fillDoor(&list[i])
 		list[i].HideFrom(rank)
 	}

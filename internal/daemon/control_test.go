@@ -307,3 +307,36 @@ func TestLostRank(t *testing.T) {
 		}
 	})
 }
+
+// TestAttemptsShown: admins see who is on the way, the oldest first, and how many
+// attempts failed at each door; nobody else does.
+func TestAttemptsShown(t *testing.T) {
+	atDesk(t, deskDoors, func(w *world) {
+		w.knock("192.0.2.9", 7000, 8000)
+		time.Sleep(time.Second)
+		w.knock("192.0.2.7", 7000)
+		time.Sleep(time.Second)
+		w.knock("192.0.2.8", 7000, 9000) // fails
+		const one = `{"door":"ssh","address":"192.0.2.9","stage":2,"stages":3,"since":"2000-01-01T00:00:00Z","expires":"2000-01-01T00:00:10Z"}`
+		const two = `{"door":"ssh","address":"192.0.2.7","stage":1,"stages":3,"since":"2000-01-01T00:00:01Z","expires":"2000-01-01T00:00:11Z"}`
+		for _, c := range []struct{ args, want string }{
+			{`{}`, `{"attempts":[` + one + `,` + two + `],"left_out":0}`},
+			{`{"door":"web"}`, `{"attempts":[],"left_out":0}`},
+			{`{"door":"ssh","address":"192.0.2.7"}`, `{"attempts":[` + two + `],"left_out":0}`},
+			{`{"door":"nix"}`, `knockd.control.NoSuchDoor {"door":"nix"}`},
+		} {
+			if got := w.ask(root, "Attempts", c.args); got != c.want {
+				t.Errorf("%s: %s\nwant %s", c.args, got, c.want)
+			}
+		}
+		if got, want := w.ask(reader, "Attempts", ""), `knockd.control.NotAllowed {"method":"knockd.control.Attempts"}`; got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+		if got := w.ask(root, "Doors", ""); strings.Count(got, `"failed":1`) != 1 {
+			t.Error(got)
+		}
+		if got := w.ask(reader, "Doors", ""); strings.Contains(got, "failed") {
+			t.Error(got)
+		}
+	})
+}
