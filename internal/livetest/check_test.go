@@ -67,18 +67,7 @@ func TestCheckHost(t *testing.T) {
 	_, server := nettest.Pair(t)
 	server.Load(checkRules)
 	server.Run("iptables-nft", "-A", "INPUT", "-j", "DROP")
-	for _, port := range []int{22, 80, 7007} {
-		err := server.Do(func() error {
-			l, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
-			if err == nil {
-				t.Cleanup(func() { l.Close() })
-			}
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	listenAt(t, server, 22, 80, 7007)
 	dir := nobodysDir(t)
 	chown(t, dir, 0)
 	copyProgram(t, program(t, "knockctl"), dir+"/knockctl")
@@ -96,8 +85,7 @@ func TestCheckHost(t *testing.T) {
 	}
 	check := func(as string, args ...string) string {
 		t.Helper()
-		// Where this machine's sshd listens says nothing about the host.
-		script := "if [ -d /etc/ssh ]; then mount -t tmpfs tmpfs /etc/ssh; fi; exec " + as + dir + "/knockctl check -c " + dir + "/knockd.conf " + strings.Join(args, " ")
+		script := hideSSH + as + dir + "/knockctl check -c " + dir + "/knockd.conf " + strings.Join(args, " ")
 		status, stdout, stderr := outcome(t, server, "unshare", "--mount", "sh", "-c", script)
 		return fmt.Sprintf("%s%sstatus %d\n", strings.ReplaceAll(stdout, dir, "DIR"), strings.ReplaceAll(stderr, dir, "DIR"), status)
 	}
@@ -107,4 +95,74 @@ func TestCheckHost(t *testing.T) {
 	chown(t, dir+"/knockd.conf", 1000)
 	got += "\nAs somebody who may:\n" + check(nobody)
 	nettest.Golden(t, "testdata/check.txt", got)
+}
+
+// TestCheckSSH: whether sshd can be reached through a door alone.
+func TestCheckSSH(t *testing.T) {
+	nettest.NeedRealRoot(t)
+	nettest.NeedProgram(t, "unshare", "mount", "nft")
+	t.Parallel()
+	const (
+		drop    = "table inet filter { chain input { type filter hook input priority filter; policy drop; iif \"lo\" accept; %s; }; }"
+		command = "start_command = DIR/iptables -I INPUT -s %IP% -p tcp --dport 22 -j ACCEPT\nstop_command = DIR/iptables -D INPUT -s %IP% -p tcp --dport 22 -j ACCEPT\n"
+		only    = "opens tcp/22, on which sshd listens and which nothing else lets in"
+	)
+	for name, c := range map[string]struct {
+		options, keys, rules string
+		listening            bool
+		only                 bool
+	}{
+		"guard":                 {keys: "open = tcp/22\n", listening: true, only: true},
+		"guard with a rescue":   {options: "rescue = 192.0.2.7\n", keys: "open = tcp/22\n", listening: true},
+		"guard of another port": {keys: "open = tcp/23\n", listening: true},
+		"no sshd":               {keys: "open = tcp/22\n"},
+		"command, all let in":   {keys: command, listening: true},
+		"command, dropped":      {keys: command, rules: fmt.Sprintf(drop, ""), listening: true, only: true},
+		"command, some let in":  {keys: command, rules: fmt.Sprintf(drop, "ip saddr 192.0.2.0/24 tcp dport 22 accept"), listening: true},
+		"mark, all dropped":     {options: "nft_mode = mark\n", keys: "open = tcp/22\n", rules: fmt.Sprintf(drop, "meta mark & 0x100000 == 0x100000 accept"), listening: true, only: true},
+		"mark, all let in":      {options: "nft_mode = mark\n", keys: "open = tcp/22\n", listening: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, server := nettest.Pair(t)
+			if c.rules != "" {
+				server.Load(c.rules)
+			}
+			if c.listening {
+				listenAt(t, server, 22)
+			}
+			dir := t.TempDir()
+			nettest.Write(t, dir+"/iptables", "#!/bin/sh\n")
+			if err := os.Chmod(dir+"/iptables", 0o755); err != nil {
+				t.Fatal(err)
+			}
+			conf := "[options]\nInterface = eth0\nStateDir = DIR/state\n" + c.options + "[ssh]\nsequence = 9007,7107,8008\ntcpflags = syn\n" + c.keys
+			nettest.Write(t, dir+"/knockd.conf", strings.ReplaceAll(conf, "DIR", dir))
+			status, stdout, stderr := outcome(t, server, "unshare", "--mount", "sh", "-c", hideSSH+program(t, "knockctl")+" check -c "+dir+"/knockd.conf")
+			if status != 0 || stderr != "" || strings.Contains(stdout, only) != c.only {
+				t.Errorf("status %d\n%s%s", status, stdout, stderr)
+			}
+		})
+	}
+}
+
+// hideSSH is shell text: where this machine's sshd listens says nothing about a
+// host.
+const hideSSH = "if [ -d /etc/ssh ]; then mount -t tmpfs tmpfs /etc/ssh; fi; exec "
+
+// listenAt has a host listen on TCP ports until the test ends.
+func listenAt(t *testing.T, h *nettest.Host, ports ...int) {
+	t.Helper()
+	for _, port := range ports {
+		err := h.Do(func() error {
+			l, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
+			if err == nil {
+				t.Cleanup(func() { l.Close() })
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 }
