@@ -19,7 +19,8 @@ type file struct {
 	lock     *os.File       // nil: the file is not ours
 	log      *statefile.Log // nil: to be written anew
 	budget   budget
-	reported bool // that it fails
+	reported bool          // that it fails
+	pause    time.Duration // then: before it is tried again
 }
 
 // Why a file is not used.
@@ -86,7 +87,9 @@ const maxFile = MaxOctets + 1<<20
 // attach has the file be the one at a path, and takes in what it holds.
 func (h *History) attach(f *file, path string) error {
 	f.letGo()
-	f.path = path
+	if f.path != path {
+		f.path, f.reported = path, false
+	}
 	if path == "" {
 		return nil
 	}

@@ -362,14 +362,15 @@ func TestFullDisk(t *testing.T) {
 			h.Event(after(i), event.CommandStarted{Opening: command(ssh, fmt.Sprintf("192.0.2.%d", i))})
 			time.Sleep(gather)
 		}
-		time.Sleep(2 * pause)
+		time.Sleep(2 * leastPause)
 		if said := log.said(); len(said) != 1 || !strings.Contains(said[0], "no space left on device: who is let in") {
 			t.Errorf("%q", said)
 		}
 		if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_REMOUNT, "size=1m,mode=0700"); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(2 * pause)
+		h.Set(h.set) // a reload
+		time.Sleep(gather)
 		if said := log.said(); !slices.Equal(said, []string{"history: " + path + ": written again: all that is remembered is in it"}) {
 			t.Errorf("%q", said)
 		}
@@ -476,5 +477,37 @@ func FuzzParse(f *testing.F) {
 		}
 		h.Reconcile([]knock.Opening{})
 		consistent(t, h)
+	})
+}
+
+// TestSetWrong: of each file that cannot be used it is said, once, however long it
+// lasts, and a reload looks again.
+func TestSetWrong(t *testing.T) {
+	path := pathIn(t)
+	for _, name := range []string{path + "1", path + "2"} {
+		if err := os.WriteFile(name, []byte("something else\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		set := Settings{File: path + "1", Octets: DefaultOctets, Age: DefaultAge * 1000}
+		l := &log{}
+		h := New(set, l.event)
+		time.Sleep(24 * time.Hour)
+		set.File = path + "2"
+		h.Set(set)
+		time.Sleep(24 * time.Hour)
+		if said := l.said(); len(said) != 2 || !strings.Contains(said[0], path+"1: it holds") || !strings.Contains(said[1], path+"2: it holds") {
+			t.Errorf("%q", said)
+		}
+		if err := os.Remove(path + "2"); err != nil {
+			t.Fatal(err)
+		}
+		h.Set(set)
+		synctest.Wait()
+		if said := l.said(); len(said) != 1 || !strings.Contains(said[0], path+"2: written again") {
+			t.Errorf("%q", said)
+		}
+		h.Close()
 	})
 }

@@ -31,9 +31,10 @@ type History struct {
 	log func(event.Event)
 	now func() time.Time
 
-	writer  sync.WaitGroup
-	wake    chan struct{} // holds one token: the file lacks something
-	closing chan struct{}
+	writer   sync.WaitGroup
+	wake     chan struct{} // holds one token: the file lacks something
+	settings chan struct{} // holds one token: another file is wanted
+	closing  chan struct{}
 
 	mu sync.Mutex // over all that follows
 	memory
@@ -49,7 +50,7 @@ type History struct {
 // is told to log, which must not call the History.
 func New(set Settings, log func(event.Event)) *History {
 	h := &History{
-		log: log, now: time.Now, set: set, wake: make(chan struct{}, 1), closing: make(chan struct{}),
+		log: log, now: time.Now, set: set, wake: make(chan struct{}, 1), settings: make(chan struct{}, 1), closing: make(chan struct{}),
 	}
 	h.clear()
 	if set.File != "" {
@@ -66,6 +67,7 @@ func New(set Settings, log func(event.Event)) *History {
 func (h *History) Set(set Settings) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	defer h.look()
 	if h.closed || set == h.set {
 		return
 	}
@@ -77,7 +79,15 @@ func (h *History) Set(set Settings) {
 		h.writes = true
 		h.writer.Go(func() { h.keep(&file{}) })
 	}
-	h.changed()
+}
+
+// look has the writer look at the file at once: it may be another one, or one that
+// could not be used and can be.
+func (h *History) look() {
+	select {
+	case h.settings <- struct{}{}:
+	default:
+	}
 }
 
 // Close writes what is not written yet. Later events are lost.

@@ -7,10 +7,13 @@ import (
 )
 
 const (
-	maxPending = 256 << 10        // octets that wait for the disk; beyond, the file is written anew
-	gather     = time.Second      // what comes within it is written at once
-	pause      = 30 * time.Second // before what failed is tried again
-	slack      = time.Hour        // for how long a visit may be in the file beyond its age
+	maxPending = 256 << 10   // octets that wait for the disk; beyond, the file is written anew
+	gather     = time.Second // what comes within it is written at once
+	slack      = time.Hour   // for how long a visit may be in the file beyond its age
+
+	// Before what failed is tried again; each time twice as long.
+	leastPause = 30 * time.Second
+	mostPause  = time.Hour
 )
 
 // write has a line written, soon. The lock is held.
@@ -42,6 +45,9 @@ func (h *History) keep(f *file) {
 	for {
 		select {
 		case <-h.wake:
+		case <-h.settings:
+			h.flush(f)
+			continue
 		case <-timer.C:
 			h.purge()
 		case <-h.closing:
@@ -52,6 +58,8 @@ func (h *History) keep(f *file) {
 		select {
 		case <-time.After(h.rest(f)):
 			h.flush(f)
+		case <-h.settings:
+			h.flush(f)
 		case <-h.closing: // is seen once more
 		}
 		timer.Reset(h.untilOld())
@@ -61,7 +69,7 @@ func (h *History) keep(f *file) {
 // rest returns how long to wait for more, and until the disk may be troubled.
 func (h *History) rest(f *file) time.Duration {
 	if f.reported {
-		return pause
+		return f.pause
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -152,8 +160,10 @@ func (h *History) failed(f *file, err error) {
 	h.mu.Lock()
 	h.pending, h.anew = nil, true
 	h.mu.Unlock()
-	if !f.reported {
-		f.reported = true
+	if f.reported {
+		f.pause = min(2*f.pause, mostPause)
+	} else {
+		f.reported, f.pause = true, leastPause
 		h.log(event.HistoryFailed{Err: err})
 	}
 	h.changed()
