@@ -519,9 +519,7 @@ func Test2040(t *testing.T) {
 		pcapFile(binary.BigEndian, micro, 101, frame{time: seconds * 1e6, data: udp4(7000)}),
 		pcapngFile(binary.LittleEndian, []iface{{link: 101}}, frame{time: seconds * 1e6, data: udp4(7000)}),
 	} {
-		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		nettest.Write(t, name, content)
 		f, err := OpenFile(name)
 		if err != nil {
 			t.Fatal(err)

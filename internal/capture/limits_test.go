@@ -7,7 +7,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
@@ -90,13 +89,10 @@ func TestLiveDrops(t *testing.T) {
 	if err := flood(client, "eth0", server.Hardware("eth0"), frames+5000); err != nil {
 		t.Fatal(err)
 	}
-	var drops uint64
-	for deadline := time.Now().Add(nettest.Patience); drops == 0; time.Sleep(time.Millisecond) {
-		var err error
-		if drops, err = l.Drops(); err != nil || time.Now().After(deadline) {
-			t.Fatalf("%d drops, %v", drops, err)
-		}
-	}
+	nettest.Eventually(t, "drops", func() bool {
+		drops, err := l.Drops()
+		return drops > 0 || err != nil
+	})
 	for n := 0; n < frames; {
 		batch, err := l.Next()
 		if err != nil {

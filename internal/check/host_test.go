@@ -102,18 +102,14 @@ func TestSSHDPorts(t *testing.T) {
 		"ListenAddress 192.0.2.1\n":      {22},
 		"Port 99999\nPort x\nPort \"5\"": {5},
 	} {
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		nettest.Write(t, file, text)
 		if got := sshdPorts(file); !slices.Equal(got, want) {
 			t.Errorf("%q: %v, want %v", text, got, want)
 		}
 	}
 	os.Mkdir(file+".d", 0o755)
 	for name, text := range map[string]string{file: "Port 5\n", file + ".d/10.conf": "Port 7\n"} {
-		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		nettest.Write(t, name, text)
 	}
 	if got := sshdPorts(file); !slices.Equal(got, []uint16{7, 5}) {
 		t.Errorf("with a drop-in: %v", got)

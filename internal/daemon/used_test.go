@@ -20,6 +20,7 @@ import (
 	"knockd/internal/engine"
 	"knockd/internal/eventlog"
 	"knockd/internal/knock"
+	"knockd/internal/nettest"
 	"knockd/internal/openings"
 	"knockd/internal/spa"
 )
@@ -65,9 +66,7 @@ func newHost(t *testing.T) *host {
 
 func (h *host) write(name, text string) {
 	h.t.Helper()
-	if err := os.WriteFile(filepath.Join(h.dir, name), []byte(text), 0o600); err != nil {
-		h.t.Fatal(err)
-	}
+	nettest.Write(h.t, filepath.Join(h.dir, name), text)
 }
 
 func (h *host) store() string { return filepath.Join(h.dir, "used") }

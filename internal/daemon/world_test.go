@@ -19,6 +19,7 @@ import (
 	"knockd/internal/config"
 	"knockd/internal/eventlog"
 	"knockd/internal/knock"
+	"knockd/internal/nettest"
 	"knockd/internal/nft"
 	"knockd/internal/openings"
 )
@@ -132,9 +133,7 @@ func (w *world) file(name string) string { return filepath.Join(w.dir, name) }
 
 func (w *world) write(name, text string) {
 	w.t.Helper()
-	if err := os.WriteFile(w.file(name), []byte(strings.ReplaceAll(text, "DIR", w.dir)), 0o600); err != nil {
-		w.t.Fatal(err)
-	}
+	nettest.Write(w.t, w.file(name), strings.ReplaceAll(text, "DIR", w.dir))
 }
 
 // reload has the daemon read another configuration.

@@ -3,7 +3,6 @@ package engine
 import (
 	"fmt"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,6 +12,7 @@ import (
 
 	"knockd/internal/config"
 	"knockd/internal/knock"
+	"knockd/internal/nettest"
 	"knockd/internal/spa"
 )
 
@@ -33,11 +33,7 @@ func spaDoors(t *testing.T, doors []*config.Door) ([]*spa.Door, error) {
 
 func keyFile(t *testing.T, text string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "keys")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
+	return nettest.Write(t, filepath.Join(t.TempDir(), "keys"), text)
 }
 
 func TestDoors(t *testing.T) {

@@ -63,15 +63,6 @@ func withFile(t *testing.T, path string, set ...func(*Settings)) (*History, *log
 	return h, l
 }
 
-func read(t *testing.T, path string) string {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
-
 // some has something happen.
 func some(h *History) {
 	wide := native(web, "192.0.2.7")
@@ -97,7 +88,7 @@ func TestFile(t *testing.T) {
 		`{"n":1,"opened":"2026-11-28T09:30:00.123Z","door":"web","nth":2,"address":"192.0.2.7","host":"host.example","for":"192.0.2.0/24","what":"tcp/22","uid":1000}` + "\n" +
 		`{"n":2,"opened":"2026-11-28T09:30:01.123Z","door":"ssh","address":"2001:db8::1","client":"lap\"top"}` + "\n" +
 		`{"n":1,"closed":"2026-11-28T09:30:02.123Z","why":"door removed"}` + "\n"
-	if got := read(t, path); got != want {
+	if got := nettest.Read(t, path); got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
@@ -115,7 +106,7 @@ func TestFile(t *testing.T) {
 		t.Errorf("the end of what an earlier run began: %s", got[0])
 	}
 	again.Close()
-	if got := read(t, path); !strings.HasSuffix(got, `{"n":2,"closed":"2026-11-28T09:30:04.123Z"}`+"\n") {
+	if got := nettest.Read(t, path); !strings.HasSuffix(got, `{"n":2,"closed":"2026-11-28T09:30:04.123Z"}`+"\n") {
 		t.Error(got)
 	}
 	consistent(t, again)
@@ -131,11 +122,9 @@ func TestTorn(t *testing.T) {
 	h, _ := withFile(t, path)
 	some(h)
 	h.Close()
-	text := read(t, path)
+	text := nettest.Read(t, path)
 	for n := range len(text) + 1 {
-		if err := os.WriteFile(path, []byte(text[:n]), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		nettest.Write(t, path, text[:n])
 		h, log := withFile(t, path)
 		var want []string
 		switch strings.Count(text[:n], "\n") {
@@ -150,7 +139,7 @@ func TestTorn(t *testing.T) {
 			t.Errorf("cut at %d: %q, want %q", n, got, want)
 		}
 		h.Close()
-		if got := read(t, path); !strings.HasPrefix(got, header) || !strings.HasSuffix(got, "\n") || strings.Count(got, "\n") != len(want)+1 {
+		if got := nettest.Read(t, path); !strings.HasPrefix(got, header) || !strings.HasSuffix(got, "\n") || strings.Count(got, "\n") != len(want)+1 {
 			t.Errorf("cut at %d, then:\n%s", n, got)
 		}
 		if said := log.said(); said != nil {
@@ -243,7 +232,7 @@ func TestTwo(t *testing.T) {
 	}
 	some(first)
 	first.Close()
-	if got := strings.Count(read(t, path), "\n"); got != 4 {
+	if got := strings.Count(nettest.Read(t, path), "\n"); got != 4 {
 		t.Errorf("%d lines", got)
 	}
 }
@@ -264,7 +253,7 @@ func TestBounded(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 			synctest.Wait()
-			now := int64(len(read(t, path)))
+			now := int64(len(nettest.Read(t, path)))
 			if now > size {
 				t.Fatalf("%d octets", now)
 			}
@@ -303,12 +292,12 @@ func TestTooOld(t *testing.T) {
 		h.Event(time.Now(), event.Closed{Opening: o})
 		h.Event(time.Now(), event.Opened{Opening: native(ssh, "192.0.2.8")})
 		time.Sleep(24 * time.Hour)
-		if !strings.Contains(read(t, path), "192.0.2.7") {
+		if !strings.Contains(nettest.Read(t, path), "192.0.2.7") {
 			t.Error("forgotten too soon")
 		}
 		time.Sleep(slack + time.Minute)
 		synctest.Wait()
-		if text := read(t, path); strings.Contains(text, "192.0.2.7") || !strings.Contains(text, "192.0.2.8") {
+		if text := nettest.Read(t, path); strings.Contains(text, "192.0.2.7") || !strings.Contains(text, "192.0.2.8") {
 			t.Errorf("%s", text)
 		}
 		h.Close()
@@ -332,7 +321,7 @@ func TestTakenAway(t *testing.T) {
 			h.Event(after(5), event.Opened{Opening: native(ssh, "192.0.2.9")})
 			h.Event(after(6), event.Closed{Opening: native(ssh, "192.0.2.9")})
 			time.Sleep(2 * gather)
-			if text := read(t, path); !strings.HasPrefix(text, header) || !strings.Contains(text, "192.0.2.9") || !strings.Contains(text, "192.0.2.7") {
+			if text := nettest.Read(t, path); !strings.HasPrefix(text, header) || !strings.Contains(text, "192.0.2.9") || !strings.Contains(text, "192.0.2.7") {
 				t.Errorf("%s", text)
 			}
 		}
@@ -374,7 +363,7 @@ func TestFullDisk(t *testing.T) {
 		if said := log.said(); !slices.Equal(said, []string{"history: " + path + ": written again: all that is remembered is in it"}) {
 			t.Errorf("%q", said)
 		}
-		if n := strings.Count(read(t, path), "\n"); n != 201 {
+		if n := strings.Count(nettest.Read(t, path), "\n"); n != 201 {
 			t.Errorf("%d lines", n)
 		}
 		h.Close()
@@ -386,17 +375,7 @@ func TestDeadDisk(t *testing.T) {
 	t.Parallel()
 	nettest.NeedRealRoot(t)
 	dir := t.TempDir()
-	server, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
-	if err == nil {
-		err = unix.Mount("dead", dir, "fuse", 0, fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", server.Fd()))
-	}
-	if err != nil {
-		nettest.LacksKernel(t, fmt.Sprintf("fuse: %v", err))
-	}
-	t.Cleanup(func() {
-		server.Close()
-		unix.Unmount(dir, unix.MNT_DETACH)
-	})
+	nettest.DeadMount(t, dir)
 	h, log := withFile(t, filepath.Join(dir, "history"))
 	some(h)
 	if got := recorded(h, Query{}); !slices.Equal(got, ofSome) {
@@ -430,8 +409,8 @@ func TestSet(t *testing.T) {
 			if got := recorded(h, Query{}); !slices.Equal(got, want) {
 				t.Errorf("%d: %q\nwant %q", i, got, want)
 			}
-			if file != "" && strings.Count(read(t, file), "\n") != 4 {
-				t.Errorf("%d:\n%s", i, read(t, file))
+			if file != "" && strings.Count(nettest.Read(t, file), "\n") != 4 {
+				t.Errorf("%d:\n%s", i, nettest.Read(t, file))
 			}
 			consistent(t, h)
 		}
@@ -441,7 +420,7 @@ func TestSet(t *testing.T) {
 			t.Errorf("%q", said)
 		}
 	})
-	if text := read(t, path); !strings.Contains(text, `"closed":"2026-11-28T09:30:11.123Z"`) {
+	if text := nettest.Read(t, path); !strings.Contains(text, `"closed":"2026-11-28T09:30:11.123Z"`) {
 		t.Error(text)
 	}
 }

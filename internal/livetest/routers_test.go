@@ -100,9 +100,7 @@ func TestTiny(t *testing.T) {
 		t.Fatal(err)
 	}
 	keys := filepath.Join(dir, "keys")
-	if err := os.WriteFile(keys, []byte("[laptop]\n"+spa.NewClient("laptop", spa.SHA256).KeyLines()), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	nettest.Write(t, keys, "[laptop]\n"+spa.NewClient("laptop", spa.SHA256).KeyLines())
 	for _, c := range []struct {
 		args   []string
 		want   string

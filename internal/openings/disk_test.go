@@ -28,7 +28,7 @@ func TestFullDisk(t *testing.T) {
 		for range 3 {
 			m.Open(opening("echo start >> "+out, "echo stop >> "+out, 100*time.Millisecond), nil)
 		}
-		waitFor(t, func() bool { return m.Pending() == 0 })
+		nettest.Eventually(t, "all done", func() bool { return m.Pending() == 0 })
 		text, _ := os.ReadFile(out)
 		if n := strings.Count(string(text), "stop"); n != 3 {
 			t.Errorf("%d stops", n)
@@ -38,26 +38,15 @@ func TestFullDisk(t *testing.T) {
 			t.Errorf("%d warnings: %s", n, log)
 		}
 		m.Open(opening("true", "echo lasting >> "+out, time.Hour), nil)
-		waitFor(t, func() bool { return j.Len() == 1 })
+		nettest.Eventually(t, "one opening in the journal", func() bool { return j.Len() == 1 })
 		if err := os.Remove(filepath.Join(dir, "junk")); err != nil {
 			t.Error(err)
 		}
-		waitFor(t, j.Reliable)
+		nettest.Eventually(t, "a journal that can be relied on", j.Reliable)
 		if !strings.Contains(log.String(), "journal: written again: all open doors are in it\n") {
 			t.Error(log.String())
 		}
 		m.Shutdown(t.Context())
 		j.Close()
 	})
-}
-
-func waitFor(t *testing.T, ok func() bool) {
-	t.Helper()
-	for range 3000 {
-		if ok() {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Error("waited for nothing")
 }

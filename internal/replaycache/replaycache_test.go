@@ -469,18 +469,12 @@ func TestNobodyWaits(t *testing.T) {
 	}
 	// As after a crash: what is on disk, without an end in good order.
 	killed := &Store{path: path, used: map[Token]int64{}}
-	for deadline := time.Now().Add(30 * time.Second); len(killed.used) < 3000; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d of 3000 tokens on disk", len(killed.used))
-		}
-		data, err := os.ReadFile(path)
-		if err == nil {
-			err = killed.parse(data)
-		}
-		if err != nil {
+	nettest.Eventually(t, "3000 tokens on disk", func() bool {
+		if err := killed.parse([]byte(nettest.Read(t, path))); err != nil {
 			t.Fatal(err)
 		}
-	}
+		return len(killed.used) == 3000
+	})
 }
 
 // TestDeadDisk: tokens that come while the disk does not answer cost bounded

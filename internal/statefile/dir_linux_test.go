@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"knockd/internal/nettest"
 )
 
 func mustDir(t *testing.T, path string) *Dir {
@@ -91,9 +93,7 @@ func TestLock(t *testing.T) {
 // a line that was appended meanwhile being lost.
 func TestLog(t *testing.T) {
 	d := mustDir(t, t.TempDir())
-	if err := os.WriteFile(d.Path("log"), []byte("one\ntwo\nto"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	nettest.Write(t, d.Path("log"), "one\ntwo\nto")
 	l := d.Log("log")
 	if text, err := l.Open(0, 9); text != nil || !errors.Is(err, ErrTooLong) {
 		t.Errorf("longer than permitted: %q, %v", text, err)

@@ -11,6 +11,7 @@ import (
 
 	"knockd/internal/config"
 	"knockd/internal/knock"
+	"knockd/internal/nettest"
 )
 
 // atBoot has the machine be in a boot since some time.
@@ -87,9 +88,7 @@ func TestStore(t *testing.T) {
 func TestReadFaults(t *testing.T) {
 	s := NewStore(t.TempDir(), "k")
 	for text, mode := range map[string]os.FileMode{"": 0o600, "{": 0o600, "{}": 0o600, `{"fingerprint":"f"}`: 0o666} {
-		if err := os.WriteFile(s.Path(), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		nettest.Write(t, s.Path(), text)
 		if err := os.Chmod(s.Path(), mode); err != nil {
 			t.Fatal(err)
 		}
@@ -125,9 +124,7 @@ func TestKeep(t *testing.T) {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		nettest.Write(t, path, text)
 	}
 	write("k.conf", "[a]\nsequence = 7000,9000\n")
 	write("k.conf.d/10-b.conf", "[b]\nnew = yes\nsequence = 7000,9500\n")
@@ -173,16 +170,12 @@ func TestFingerprint(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		path := filepath.Join(dir, files[0])
-		if err := os.WriteFile(path, []byte(files[1]), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		nettest.Write(t, path, files[1])
 		if err := os.Mkdir(path+".d", 0o755); err != nil {
 			t.Fatal(err)
 		}
 		for i := 2; i < len(files); i += 2 {
-			if err := os.WriteFile(filepath.Join(path+".d", files[i]), []byte(files[i+1]), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			nettest.Write(t, filepath.Join(path+".d", files[i]), files[i+1])
 		}
 		c, err := config.Load(path)
 		if err != nil {
