@@ -3,8 +3,10 @@ package daemon
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"knockd/internal/config"
@@ -91,10 +93,10 @@ func newDesk(d *Daemon, gid int) *desk {
 }
 
 // missing tells that there is no socket. Nobody who did not ask for one needs to
-// know that another daemon has it, or that an ordinary user cannot make it.
+// know that another daemon has it, or that there is no right to make it.
 func (c *Control) missing(err error) event.Event {
 	living := (*server.LivingError)(nil)
-	if !c.Named && (errors.As(err, &living) || os.Geteuid() != 0) {
+	if !c.Named && (errors.As(err, &living) || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)) {
 		return event.SocketMissing{Err: err}
 	}
 	return event.SocketFailed{Err: err}

@@ -22,6 +22,7 @@ import (
 var binaries = flag.String("binaries", "", "a directory with knockd and knock to test; by default they are built")
 
 func TestMain(m *testing.M) {
+	attack() // if this is a child that attacks
 	flag.Parse()
 	// The tests wait more than they work.
 	if n := flag.Lookup("test.parallel"); n.Value.String() == n.DefValue {
@@ -124,9 +125,18 @@ func prepare(t testing.TB, h *nettest.Host, path, conf string, args ...string) *
 	if err := os.Mkdir(name+".d", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	nettest.Write(t, name+".d/test.conf", "[options]\nStateDir = "+filepath.Join(dir, "state")+"\n")
+	nettest.Write(t, name+".d/test.conf", "[options]\nStateDir = "+filepath.Join(dir, "state")+"\n"+withoutSocket(conf))
 	d.run(h, exec.Command(path, append([]string{"-c", name, "-g", d.log}, args...)...))
 	return d
+}
+
+// withoutSocket leaves the machine's own socket alone, unless a configuration names
+// one.
+func withoutSocket(conf string) string {
+	if strings.Contains(conf, "ControlSocket") {
+		return ""
+	}
+	return "ControlSocket = none\n"
 }
 
 // prepareCommand is prepare for a command line that logs to a given file.
