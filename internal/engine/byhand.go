@@ -107,11 +107,14 @@ func (d *Door) named(given []knock.PortRange) ([]knock.Step, error) {
 	}
 	var ports []knock.Step
 	for _, g := range given {
-		p := knock.Step{Proto: g.Proto, Port: g.First}
 		if g.Len() != 1 {
 			return nil, fmt.Errorf("%v is more than one port", g)
 		}
-		if p.Proto == 0 {
+		p := knock.Step{Proto: g.Proto, Port: g.First}
+		switch {
+		case d.keys == nil:
+			p.Proto = d.protoOf(knock.TCP)
+		case p.Proto == 0:
 			p.Proto = knock.TCP
 		}
 		if err := d.permits(p); err != nil {
@@ -129,10 +132,14 @@ const maxPorts = 16
 func (d *Door) allPorts() (ports []knock.Step, err error) {
 	for _, r := range d.Open {
 		for p := int(r.First); p <= int(r.Last); p++ {
-			if len(ports) == maxPorts {
+			step := knock.Step{Proto: r.Proto, Port: uint16(p)}
+			switch {
+			case d.permits(step) != nil:
+			case len(ports) == maxPorts:
 				return nil, fmt.Errorf("a message could ask it for more than %d ports: name those that it is to open", maxPorts)
+			default:
+				ports = append(ports, step)
 			}
-			ports = append(ports, knock.Step{Proto: r.Proto, Port: uint16(p)})
 		}
 	}
 	if len(ports) == 0 {
@@ -147,7 +154,7 @@ func (d *Door) permits(p knock.Step) error {
 		return d.keys.Permits(p)
 	}
 	if !slices.ContainsFunc(d.OpenPorts, func(r knock.PortRange) bool { return r.Has(p) }) {
-		return fmt.Errorf("%v is not in its open_ports", p.Ports())
+		return fmt.Errorf("%d is not in its open_ports", p.Port)
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ func appendOpenings(list []knock.Opening, d *Door, e *knock.Decision, host strin
 	if port == 0 {
 		port = e.Hit.DstPort
 	}
-	base.Vars.Port, base.Vars.Proto = strconv.Itoa(int(port)), d.protoOf(e).String()
+	base.Vars.Port, base.Vars.Proto = strconv.Itoa(int(port)), d.protoOf(e.Hit.Proto).String()
 	before := len(list)
 	for i := range d.Actions {
 		a := &d.Actions[i]
@@ -44,15 +44,15 @@ func by(a *config.Action, o knock.Opening, args knock.Arguments) knock.Opening {
 	return o
 }
 
-// protoOf returns the protocol of the step that named the port, else of the
-// last.
-func (d *Door) protoOf(e *knock.Decision) knock.Protocol {
-	for _, s := range e.Door.Sequence {
+// protoOf returns the protocol of the step that names the port, else the last
+// one's.
+func (d *Door) protoOf(last knock.Protocol) knock.Protocol {
+	for _, s := range d.Sequence {
 		if s.Port == 0 {
 			return s.Proto
 		}
 	}
-	return e.Hit.Proto
+	return last
 }
 
 // openingFor returns an opening of the door for a knocker, or for the prefix
