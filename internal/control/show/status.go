@@ -134,13 +134,17 @@ func (w *writer) listening(i *control.ListenedOn) {
 		return
 	}
 	w.field("addresses", joined(i.Addresses, address))
-	w.field("listening", "since "+cli.Duration(w.Now.Sub(i.Since)))
+	w.field("listening", "for "+cli.Duration(w.Now.Sub(i.Since)))
 }
 
 func (w *writer) firewall(f *control.Firewall) {
 	w.heading("firewall", f.Mode)
 	w.field("table", cli.Printable(f.Table))
-	w.field("fault", w.Style.Bad(cli.Printable(f.Fault)))
+	if f.Fault == "" {
+		w.field("health", w.Style.Good("ok"))
+	} else {
+		w.field("health", w.Style.Bad(cli.Printable(f.Fault)))
+	}
 }
 
 // door is what there is to show of a door.
