@@ -66,10 +66,11 @@ func keepErrors(d *net.Dialer) (add func(*Sent) bool) {
 	}
 }
 
-// errorQueue takes the ICMP errors of a socket and returns the first.
+// errorQueue takes the ICMP errors of a socket and returns the first. Whoever sends
+// one after the other keeps nobody here.
 func errorQueue(fd int) (reply Reply, ok bool) {
 	oob := make([]byte, 512)
-	for {
+	for range 64 {
 		_, n, _, _, err := unix.Recvmsg(fd, nil, oob, unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT)
 		if err != nil {
 			return reply, ok
@@ -84,6 +85,7 @@ func errorQueue(fd int) (reply Reply, ok bool) {
 			}
 		}
 	}
+	return reply, ok
 }
 
 // icmpError reads a struct sock_extended_err with the address of who sent the
