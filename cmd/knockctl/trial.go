@@ -132,7 +132,7 @@ func (w *world) sayBefore(conf *config.Config) {
 		}
 	}
 	if len(udp) > 0 {
-		w.say(event.Ports(udp)+": flows of udp that are older than the guard are cut off, for they look like new ones; sessions of tcp go on", "")
+		w.say(knock.PortNames(udp, ", ")+": flows of udp that are older than the guard are cut off, for they look like new ones; sessions of tcp go on", "")
 	}
 	if len(conf.Rescue) == 0 {
 		w.say("no second way in: rescue is not set; keep this session open until you came in anew", "")

@@ -19,6 +19,7 @@ import (
 	"knockd/internal/event"
 	"knockd/internal/eventlog"
 	"knockd/internal/firewall"
+	"knockd/internal/knock"
 	"knockd/internal/nft"
 	"knockd/internal/openings"
 	"knockd/internal/openings/journal"
@@ -156,7 +157,7 @@ func (o *options) sayGuarded(conf *config.Config, stdout, stderr io.Writer) erro
 		o.warn(stderr, event.TrialOver{File: o.config, Ports: open}.Text())
 	}
 	if len(closed) > 0 {
-		fmt.Fprintf(stdout, "closed to all: %s\n", event.Ports(closed))
+		fmt.Fprintf(stdout, "closed to all: %s\n", knock.PortNames(closed, ", "))
 	}
 	return nil
 }

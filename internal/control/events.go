@@ -76,7 +76,7 @@ func knocks(v *Event, e event.Event) bool {
 		v.Kind, v.Door = Admitted, e.Door.String()
 		v.by(e.Knocker)
 	case event.MessageAccepted:
-		v.Kind, v.Door, v.Client, v.What, v.Timeout = MessageAccepted, e.Door.String(), e.Client, event.Ports(e.Ports), Seconds(e.Timeout)
+		v.Kind, v.Door, v.Client, v.What, v.Timeout = MessageAccepted, e.Door.String(), e.Client, knock.PortNames(e.Ports, ", "), Seconds(e.Timeout)
 		v.Address = e.For
 	case event.MessageRefused:
 		v.Kind, v.Door, v.Client, v.Address = MessageRefused, e.Door.String(), e.Client, e.Src

@@ -5,7 +5,6 @@ import (
 	"strconv"
 
 	"knockd/internal/config"
-	"knockd/internal/event"
 	"knockd/internal/knock"
 )
 
@@ -39,7 +38,7 @@ func appendOpenings(list []knock.Opening, d *Door, e *knock.Decision, host strin
 
 // by returns the opening by an action with these arguments.
 func by(a *config.Action, o knock.Opening, args knock.Arguments) knock.Opening {
-	o.Action, o.What, o.Args = a.Name, event.Ports(a.Ports), args
+	o.Action, o.What, o.Args = a.Name, knock.PortNames(a.Ports, ", "), args
 	o.Args.Start, o.Args.Stop = o.Vars.Expand(args.Start), o.Vars.Expand(args.Stop)
 	return o
 }

@@ -7,8 +7,6 @@
 // that makes it, and a row in the table of the test.
 package event
 
-import "knockd/internal/knock"
-
 // Event is one thing that happened.
 type Event interface {
 	// Text returns the words of knockd's log, without time and line end: one
@@ -55,6 +53,3 @@ func Texts(events []Event) (texts []string) {
 	}
 	return texts
 }
-
-// Ports names ranges of ports as the configuration does: "tcp/22, udp/53".
-func Ports(ports []knock.PortRange) string { return knock.PortNames(ports, ", ") }

@@ -28,9 +28,9 @@ func (e GuardDeaf) Text() string {
 // Are begins a sentence about ports: "tcp/22 is".
 func Are(ports []knock.PortRange) string {
 	if several(ports) {
-		return Ports(ports) + " are"
+		return knock.PortNames(ports, ", ") + " are"
 	}
-	return Ports(ports) + " is"
+	return knock.PortNames(ports, ", ") + " is"
 }
 
 func several(ports []knock.PortRange) bool { return len(ports) > 1 || ports[0].First < ports[0].Last }
@@ -45,9 +45,9 @@ type GuardClosed struct {
 
 func (e GuardClosed) Text() string {
 	if e.Stays {
-		return "the guard keeps closed: " + Ports(e.Ports) + " (knockd --cleanup opens them to all)"
+		return "the guard keeps closed: " + knock.PortNames(e.Ports, ", ") + " (knockd --cleanup opens them to all)"
 	}
-	return "the guard closes " + Ports(e.Ports)
+	return "the guard closes " + knock.PortNames(e.Ports, ", ")
 }
 
 // GuardFailed says that the guard could not close, and is tried again.
@@ -70,7 +70,7 @@ type TableFound struct {
 func (e TableFound) Text() string {
 	does := "is still there"
 	if e.Guard {
-		does = "still closes " + Ports(e.Closes) + " to all"
+		does = "still closes " + knock.PortNames(e.Closes, ", ") + " to all"
 	}
 	return fmt.Sprintf("table %s, which another configuration has left, %s; if no other knockd uses it: nft delete table %[1]s", e.Table, does)
 }

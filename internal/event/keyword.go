@@ -238,7 +238,7 @@ func appendField(list []Field, name string, v reflect.Value) []Field {
 			text = x.String()
 		}
 	case []knock.PortRange:
-		text = Ports(x)
+		text = knock.PortNames(x, ", ")
 	case []Opening:
 		return append(list, Field{name, int64(len(x))})
 	case []string:

@@ -21,7 +21,7 @@ type MessageAccepted struct {
 }
 
 func (e MessageAccepted) Text() string {
-	text := fmt.Sprintf("%v: %s: client %s asks for %s", e.Src, e.Door.Name, e.Client, Ports(e.Ports))
+	text := fmt.Sprintf("%v: %s: client %s asks for %s", e.Src, e.Door.Name, e.Client, knock.PortNames(e.Ports, ", "))
 	if e.NAT.IsValid() {
 		text += fmt.Sprintf(" to %v", e.NAT)
 	}

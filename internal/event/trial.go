@@ -19,7 +19,7 @@ type TrialBegun struct {
 func (e TrialBegun) Text() string {
 	text := fmt.Sprintf("%s is on trial for %v: knockctl confirm keeps it", e.File, e.Left.Round(time.Second))
 	if len(e.Ports) > 0 {
-		text += ", else " + Ports(e.Ports) + " will be open again"
+		text += ", else " + knock.PortNames(e.Ports, ", ") + " will be open again"
 	}
 	return text
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/nftables"
 
-	"knockd/internal/event"
 	"knockd/internal/knock"
 )
 
@@ -174,7 +173,7 @@ func (f *Firewall) lastFromNowOn() error {
 		}
 	}
 	if missing := partsOutside(segments(f.model.doors), rangesOf(f.model.segments)); len(missing) > 0 {
-		return fmt.Errorf("%s: not closed yet: nothing is listened on", event.Ports(rangesOf(missing)))
+		return fmt.Errorf("%s: not closed yet: nothing is listened on", knock.PortNames(rangesOf(missing), ", "))
 	}
 	return nil
 }
