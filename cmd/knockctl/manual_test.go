@@ -6,7 +6,31 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"knockd/internal/control"
 )
+
+// TestManualOfInterface: the manual has every method and error of the interface,
+// and no others.
+func TestManualOfInterface(t *testing.T) {
+	src, err := os.ReadFile("knockctl.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(src), ".Ss The control socket\n")
+	section, _, _ = strings.Cut(section, "\n.Ss ")
+	names := func(pattern, text string) (list []string) {
+		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
+			list = append(list, m[1])
+		}
+		slices.Sort(list)
+		return list
+	}
+	said, have := names(`(?m)^\.It Li (\w+)$`, section), names(`(?m)^(?:method|error) (\w+) ?\(`, control.Description)
+	if !slices.Equal(said, have) {
+		t.Errorf("the manual has %q\nthe interface %q", said, have)
+	}
+}
 
 // TestManual: the manual has every command and option that there is, and no
 // others.
