@@ -51,7 +51,7 @@ _knockctl() {
     fi
     prev=${COMP_WORDS[COMP_CWORD - 1]}
     case $prev in
-    --server | --name | --port)
+    --server | --name | --port | --rescue)
         if [[ $command == init || $command == open ]]; then return; fi
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
@@ -87,7 +87,7 @@ _knockctl() {
     export--*) _knockctl_choose "-c --config -i --interface --ipv6 --observe --hook --group --apply --remove -h --help" ;;
     events--*) _knockctl_choose "--json -h --help" ;;
     import--*) _knockctl_choose "--server --write -h --help" ;;
-    init--*) _knockctl_choose "-c --config --port --name --server --mode --output --card -h --help" ;;
+    init--*) _knockctl_choose "-c --config --port --name --server --rescue --mode --output --card -h --help" ;;
     trial--*) _knockctl_choose "-c --config --socket -h --help" ;;
     confirm--*) _knockctl_choose "--force --socket -h --help" ;;
     kernel-log--*) _knockctl_choose "--group -g --logfile -h --help" ;;

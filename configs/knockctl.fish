@@ -107,6 +107,7 @@ complete -c knockctl -n '__knockctl_after init' -s c -l config -r -F -d configur
 complete -c knockctl -n '__knockctl_after init' -l port -x -d 'TCP port that the door opens'
 complete -c knockctl -n '__knockctl_after init' -l name -x -d 'name of the door'
 complete -c knockctl -n '__knockctl_after init' -l server -x -d 'by which knockers reach this host'
+complete -c knockctl -n '__knockctl_after init' -l rescue -x -d 'networks that need no knock'
 complete -c knockctl -n '__knockctl_after init' -l mode -x -a 'guard mark' -d 'in place of what suits the firewall'
 complete -c knockctl -n '__knockctl_after init' -l output -r -F -d 'write to this file'
 complete -c knockctl -n '__knockctl_after init' -l card -r -F -d 'write a rescue card to this file'

@@ -78,6 +78,7 @@ func parseInit(w *world, args []string) (*initOptions, error) {
 	f.Uint16Var(&o.Port, "port", 22, "the TCP `port` that the door opens")
 	f.StringVar(&o.Name, "name", "ssh", "the door's `name`")
 	f.StringVar(&o.Server, "server", "", "the `name` or address by which knockers reach this host (default: the address of the default route)")
+	f.StringVar(&o.Rescue, "rescue", "", "these `networks` need no knock: a second way in")
 	f.StringVar(&o.mode, "mode", "", "`guard` or mark, in place of what suits the firewall")
 	f.StringVar(&o.output, "output", "", "write to this `FILE`, with - to standard output, and nothing else")
 	f.StringVar(&o.card, "card", "", "write a rescue card for paper, FILE.svg or FILE.txt, to this `FILE`")

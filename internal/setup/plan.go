@@ -27,6 +27,7 @@ type Ask struct {
 	Name   string         // of the door
 	Server string         // by which knockers reach the host; "": its address
 	Mode   config.NftMode // "": what suits the firewall
+	Rescue string         // networks that need no knock, as rescue has them; "": none
 }
 
 // Plan is a door for a host.
@@ -69,6 +70,13 @@ func Propose(h *Host, ask Ask, before *config.Config, random io.Reader) (*Plan, 
 	var err error
 	if p.Mode, err = p.mode(before); err != nil {
 		return nil, err
+	}
+	switch {
+	case ask.Rescue == "":
+	case p.Mode != config.NftGuard:
+		return nil, &Conflict{"rescue: nft_mode = mark closes nothing that could be left open for some", "let the host's firewall accept these addresses"}
+	case len(before.Rescue) > 0:
+		return nil, &Conflict{ask.File + " has addresses of rescue already", "add the others there"}
 	}
 	if p.Sequence, err = sequence(random, taken); err != nil {
 		return nil, err
@@ -170,7 +178,10 @@ func (p *Plan) text(before *config.Config) string {
 		option("guard_hook", string(config.HookPrerouting))
 	}
 	fmt.Fprintln(&b, "# Written by knockctl init. The sequence is secret: nobody but root may read this\n# file. See knockd.conf(5).")
-	if p.Mode == config.NftGuard && !p.Exists {
+	switch {
+	case p.Rescue != "":
+		option("rescue", p.Rescue)
+	case p.Mode == config.NftGuard && !p.Exists:
 		option("# rescue", "198.51.100.0/24, 2001:db8::/48   (addresses that need no knock)")
 	}
 	if options.Len() > 0 {

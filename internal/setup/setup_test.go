@@ -179,6 +179,32 @@ func TestConflicts(t *testing.T) {
 	}
 }
 
+// TestRescue: the second way in stands in the configuration, where there is
+// something to leave open.
+func TestRescue(t *testing.T) {
+	const networks = "198.51.100.0/24, 2001:db8:1::/48"
+	drops := dropped("ip", "filter", "INPUT")
+	for _, c := range []struct{ before, rescue, want string }{
+		{"", networks, ""},
+		{"[x]\nsequence = 1\ncommand = true\n", "192.0.2.7", ""},
+		{"[options]\nrescue = 192.0.2.7\n[x]\nsequence = 1\ncommand = true\n", networks, "/etc/knockd.conf has addresses of rescue already"},
+		{"", "somebody", `propose a door: /etc/knockd.conf:6: [options] rescue: "somebody"`},
+		{"", "0.0.0.0/0", "propose a door: /etc/knockd.conf:6: [options] rescue: "},
+	} {
+		p, err := plan(t, box(None, open, open), Ask{Rescue: c.rescue}, c.before)
+		if c.want != "" {
+			if err == nil || !strings.HasPrefix(err.Error(), c.want) {
+				t.Errorf("%s: %v, want %s", c.rescue, err, c.want)
+			}
+		} else if err != nil || !strings.Contains(p.Text, "\trescue      = "+c.rescue+"\n") {
+			t.Errorf("%s: %v\n%s", c.rescue, err, p.Text)
+		}
+	}
+	if _, err := plan(t, box(Iptables, drops, drops), Ask{Rescue: networks}, ""); err == nil || !strings.HasPrefix(err.Error(), "rescue: nft_mode = mark closes nothing") {
+		t.Errorf("mark: %v", err)
+	}
+}
+
 // TestListen: knocks are heard where the default route leads, and where those who
 // are there come from.
 func TestListen(t *testing.T) {

@@ -17,9 +17,13 @@ import (
 // the rules that are still to be added, if there are any. Others is how many
 // warnings there are that Says does not hold for, below 0 if nobody has looked.
 func (p *Plan) Report(wrote string, others int) string {
+	rescue := ""
+	if p.Rescue != "" {
+		rescue = "; needs no knock of " + p.Rescue
+	}
 	lines := []string{
 		fmt.Sprintf("%s: door [%s] opens %s for %.0f seconds to whoever knocks right; its sequence is secret", wrote, p.Name, p.opens(), openTime.Seconds()),
-		"listens on " + p.where(),
+		"listens on " + p.where() + rescue,
 		p.firewall(),
 	}
 	for _, rule := range p.Rules() {
