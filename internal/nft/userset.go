@@ -146,7 +146,7 @@ func (t *target) wrongKey(name knock.SetName, have string) error {
 		name, have, addr, addr, addr)
 }
 
-// checkPorts reports whether the set's key suits the door's ports.
+// checkPorts returns why the set's key does not suit the door's ports, or nil.
 func (t *target) checkPorts(s *spec, name knock.SetName) error {
 	if t.kind == keyAddr || s.OnePort {
 		return nil

@@ -118,10 +118,10 @@ func (v *Verifier) ExamineAll(batch []Packet, now time.Time, decided func(*Packe
 }
 
 // lends reports whether the first packet of a batch may take more than is left:
-// if nothing is owed, and its source has cost nothing in vain.
+// if anything is, and its source has cost nothing in vain.
 func (b *budget) lends(w *waiting) bool { return b.left > 0 && b.vain[w.source] == 0 }
 
-// toWait finds out what a packet may cost, and whom.
+// toWait returns a packet with what it may cost, and who pays.
 func (v *Verifier) toWait(c candidate) waiting {
 	a := v.acceptors(&c)
 	w := waiting{candidate: c, source: v.doorIndex.payer(&c), cost: a.trials * weight(len(c.Payload))}
@@ -154,11 +154,11 @@ func (b *budget) inTurn() []*waiting {
 	return b.order
 }
 
-// takeTurns orders packets by what those before them with the same key have cost,
-// and they cost; had is how much that is without them.
-func takeTurns[K comparable](list []*waiting, had map[K]int, key func(*waiting) K) {
+// takeTurns orders packets by what they cost together with those before them of
+// the same flow, source or door; had is how much these have had already.
+func takeTurns[K comparable](list []*waiting, had map[K]int, of func(*waiting) K) {
 	for _, w := range list {
-		k := key(w)
+		k := of(w)
 		had[k] += w.cost
 		w.turn = had[k]
 	}

@@ -121,11 +121,11 @@ type keyParser struct {
 	faults  []error
 }
 
-func (p *keyParser) fault(line int, key, format string, args ...any) {
-	if key != "" {
-		key += ": "
+func (p *keyParser) fault(line int, name, format string, args ...any) {
+	if name != "" {
+		name += ": "
 	}
-	p.faults = append(p.faults, fmt.Errorf("%s:%d: %s%s", p.file, line, key, fmt.Sprintf(format, args...)))
+	p.faults = append(p.faults, fmt.Errorf("%s:%d: %s%s", p.file, line, name, fmt.Sprintf(format, args...)))
 }
 
 var (

@@ -97,8 +97,8 @@ func (p Profile) outerPort() uint16 {
 	return p.NATPort
 }
 
-// Check reports whether the keys can make packets that servers take. It is for
-// keys from options and profiles; ParseKeys has checked its own.
+// Check returns why the keys cannot make packets that servers take, or nil. It is
+// for keys from options and profiles; ParseKeys has checked its own.
 func (c Client) Check() error {
 	switch {
 	case len(c.Key) == 0:
