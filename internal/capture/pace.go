@@ -3,15 +3,15 @@ package capture
 import "time"
 
 const (
-	// coalesceTime is how long packets are let gather in a flood. A ring of 4,096
+	// coalesceTime is how long packets may gather in a flood. A ring of 4,096
 	// frames, for SPA doors, holds what comes in it at a million a second.
 	coalesceTime = 4 * time.Millisecond
 	// quick is how many batches must come within coalesceTime before packets
-	// are let gather.
+	// gather.
 	quick = 8
 )
 
-// pace decides when to let packets gather, so that a flood does not cost a
+// pace decides when packets gather, so that a flood does not cost a
 // wake-up a packet. A single knock, or the few of an honest sequence, is never
 // held back.
 type pace struct {
