@@ -26,7 +26,7 @@ ZSH     = $(SHARE)/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-fun
 KEEP    = sh -c 'test -e "$$2" || install -D -m "$$0" "$$1" "$$2"'
 
 .PHONY: all needs-go build tiny install uninstall deps test check check32 test-qemu demo bench bench-peer soak \
-	test-fresh test-systemd test-firewalls test-long cross clean
+	test-fresh test-systemd test-kernels test-firewalls test-long cross clean
 
 all: build
 
@@ -127,8 +127,14 @@ soak: needs-go deps
 # systemd-container. Takes some minutes the first time.
 SUITES ?= bookworm trixie
 test-systemd: build
-	for suite in $(SUITES); do for story in unit changeover setup; do \
+	for suite in $(SUITES); do for story in unit changeover setup guard; do \
 		sh internal/livetest/systemd/run bin $$suite $$story || exit 1; done; done
+
+# The firewall's tests and a trial, its clock and its reboot, on the cloud kernels
+# of Debian 12 and 13 under qemu, which needs no KVM: root, and a quarter of an
+# hour each.
+test-kernels: build
+	for suite in $(SUITES); do GO=$(go) sh internal/livetest/kernels/run bin $$suite || exit 1; done
 
 # README's commands in a fresh Debian 12 and 13 that has make and Go alone: as a
 # user, as a user without namespaces, and .ci/run as root. Takes an hour.

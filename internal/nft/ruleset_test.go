@@ -80,6 +80,9 @@ func TestRulesets(t *testing.T) {
 			f.noOwner = true
 			ensure(t, f, tt.doors(t)...)
 			got := ruleset(built)
+			if f.opt.oneLookup {
+				t.Skip("this kernel cannot look into a map for the key alone: that takes Linux 6.8")
+			}
 			file := filepath.Join("testdata", tt.file+".nft")
 			loaded.Load(nettest.Expected(t, file, got))
 			if diff := cmp.Diff(ruleset(loaded), got); diff != "" {
