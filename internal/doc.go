@@ -125,6 +125,9 @@
 //   - A capture that ends is said and retried; if there is none, the exit status
 //     is not 0.
 //   - Who knows one door does not shut another.
+//   - Nobody is locked out by a daemon that does not listen, nor by a trial that
+//     nobody has confirmed, though everything of ours is killed.
+//   - The guard drops only what begins a connection.
 //   - What was used once, or could not be admitted, never opens later.
 //   - No file that root reads or writes can block it or feed it without bound.
 //   - No sequence, key or one-time list stands in a log line or an error.

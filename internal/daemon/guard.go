@@ -19,7 +19,11 @@ func (d *Daemon) guardNotListening() []event.Event {
 	if fw == nil || d.capturing.Load() {
 		return nil
 	}
-	return firewall.NotListening(fw.Guarded())
+	closed, open := fw.Guarded()
+	if d.trial.state != nil && !d.trial.running() { // open because of that
+		open = nil
+	}
+	return firewall.NotListening(closed, open)
 }
 
 // closeGuard has the guard close what it has left open, outside of the loop,

@@ -62,6 +62,9 @@ func (d *Daemon) status() string {
 		parts = append(parts, "listening on "+strings.Join(d.listening.On, ", "))
 	}
 	parts = append(parts, event.Texts(append(d.listening.Waits(), d.guardNotListening()...))...)
+	if text := d.trial.text(); text != "" {
+		parts = append(parts, text)
+	}
 	return strings.Join(parts, "; ")
 }
 

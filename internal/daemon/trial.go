@@ -36,6 +36,19 @@ func OnTrial(s *trial.State) *nft.Trial {
 // another configuration follows is over by that.
 func (t *onTrial) running() bool { return t.state != nil && !t.ended && t.state.Left() > 0 }
 
+// text says in a few words what is on trial; "" if nothing is.
+func (t *onTrial) text() string {
+	switch {
+	case t.running():
+		return "on trial"
+	case t.state == nil:
+		return ""
+	case t.state.Returns():
+		return "what was on trial is not confirmed: what was in use before is in use"
+	}
+	return "what was on trial is not confirmed: it closes nothing"
+}
+
 // due returns when the loop must look whether the trial is over.
 func (t *onTrial) due(now func() time.Time) (at time.Time, ok bool) {
 	if t.state == nil || t.ended {
@@ -252,6 +265,7 @@ func (d *Daemon) confirm(done func(error)) {
 				if err == nil {
 					d.trial.state, d.trial.ended = nil, true
 					d.Log.Event(event.TrialConfirmed{File: d.ConfigFile})
+					d.Status(d.status())
 				}
 				d.goOn()
 				done(err)

@@ -148,6 +148,9 @@ func TestTrialConfirmed(t *testing.T) {
 	if status, stdout, stderr := s.knockctl("confirm"); status != 1 || stdout != "" || !strings.Contains(stderr, "hint: ") {
 		t.Errorf("confirmed from where no door was used: status %d\n%s%s", status, stdout, stderr)
 	}
+	s.kill() // the daemon that is started anew knows, and so does the countdown
+	s.restart()
+	shut(t, s.client, bothFamilies[1])
 	status, stdout, stderr := s.knockctl("confirm", "--force")
 	if status != 0 || !strings.Contains(stdout, "stays; closed but for those who knock: tcp/22\n") {
 		t.Fatalf("status %d\n%s%s", status, stdout, stderr)
@@ -228,6 +231,19 @@ func TestTrialOfChange(t *testing.T) {
 			shut(t, s.client, more)
 			s.knocks()
 			opens(t, s.client, more)
+			tried := nettest.Read(t, s.dir+"/k.conf")
+			if status, _, stderr := s.knockctl("reload"); status != 0 {
+				t.Errorf("a reload of what is on trial: status %d\n%s", status, stderr)
+			}
+			s.configure(24)
+			if status, _, stderr := s.knockctl("reload"); status != 1 || !strings.Contains(stderr, "k.conf is on trial for ") {
+				t.Errorf("a reload of another configuration: status %d\n%s", status, stderr)
+			}
+			if status, _, stderr := s.knockctl("reload", "--trial", "10s"); status != 1 || !strings.Contains(stderr, "a trial goes on for another") {
+				t.Errorf("a second trial: status %d\n%s", status, stderr)
+			}
+			nettest.Write(t, s.dir+"/k.conf", tried)
+			shut(t, s.client, bothFamilies[0])
 			if killed {
 				cmd.Process.Kill()
 				s.kill()
