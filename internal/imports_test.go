@@ -136,6 +136,24 @@ func TestNever(t *testing.T) {
 	}
 }
 
+// TestRootProcess: the program that runs as root links nothing that talks TCP, nor
+// anything of the client's side of its own socket.
+func TestRootProcess(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "knockd/cmd/knockd").Output()
+	if err != nil {
+		t.Fatal("go list: ", err)
+	}
+	linked := strings.Fields(string(out))
+	for _, name := range []string{"net/http", "crypto/tls", "github.com/varlink/go/varlink", "knockd/internal/control/client"} {
+		if slices.Contains(linked, name) {
+			t.Errorf("knockd links %s", name)
+		}
+	}
+	if !slices.Contains(linked, "knockd/internal/control/server") {
+		t.Error("not the program that runs as root")
+	}
+}
+
 // TestDomainIsPure: the domain knows no packets, files, processes, clocks or
 // logs.
 func TestDomainIsPure(t *testing.T) {
