@@ -110,6 +110,9 @@
 //     cmd/knockd/outputs.go.
 //   - A kind of event: a type with its words in event, its keyword in event/keyword.go, and its line in the table of
 //     event's test.
+//   - A method of the control socket: knockd.control.varlink, its parameters in
+//     control/calls.go and its row in daemon/control.go; a command of knockctl that
+//     calls it. The manual knows it, or a test fails.
 //   - A backend of rulesets without a daemon: a file in ruleset, and its line in ruleset/backend.go.
 //
 // # What always holds
