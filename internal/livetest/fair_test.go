@@ -274,7 +274,7 @@ func TestFewProcesses(t *testing.T) {
 	t.Parallel()
 	nettest.NeedRealRoot(t)
 	client, server := nettest.Pair(t)
-	group := controlGroup(t)
+	group, _ := controlGroup(t, "pids", "pids.max")
 	limit := func(n int) { nettest.Write(t, group+"/pids.max", fmt.Sprint(n)) }
 	limit(100)
 	d := prepare(t, server, limited(t, server, "echo $$ > "+group+"/cgroup.procs"), `[options]
@@ -307,11 +307,11 @@ func TestFewProcesses(t *testing.T) {
 	d.cmd.Process.Kill() // or it waits for the guest's commands
 }
 
-// controlGroup makes a control group whose processes can be limited in number;
-// it ends what is left in it.
-func controlGroup(t *testing.T) string {
+// controlGroup makes a control group with a controller, whose limit is set by one
+// of the files; it returns this one, too. It ends what is left in the group.
+func controlGroup(t *testing.T, controller string, files ...string) (group, limit string) {
 	t.Helper()
-	for _, parent := range []string{"/sys/fs/cgroup/pids", "/sys/fs/cgroup"} {
+	for _, parent := range []string{"/sys/fs/cgroup/" + controller, "/sys/fs/cgroup"} {
 		group := fmt.Sprintf("%s/knockd-livetest-%d", parent, os.Getpid())
 		if os.Mkdir(group, 0o755) != nil {
 			continue
@@ -326,10 +326,12 @@ func controlGroup(t *testing.T) string {
 				return os.Remove(group) == nil
 			})
 		})
-		if _, err := os.Stat(group + "/pids.max"); err == nil {
-			return group
+		for _, name := range files {
+			if _, err := os.Stat(group + "/" + name); err == nil {
+				return group, group + "/" + name
+			}
 		}
 	}
-	nettest.LacksKernel(t, "a control group that limits processes")
-	return ""
+	nettest.LacksKernel(t, "a control group with the controller "+controller)
+	return "", ""
 }

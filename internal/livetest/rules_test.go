@@ -20,9 +20,10 @@ import (
 	"knockd/internal/nettest"
 )
 
-// synFlood sends SYNs from random addresses to random ports as fast as it
-// can, until stop is called, which says how many they were.
-func synFlood(t *testing.T, from, to *nettest.Host) (stop func() int) {
+// synFlood sends SYNs from random addresses and ports to a port, or to random
+// ones if that is 0, as fast as it can, until stop is called, which says how many
+// they were.
+func synFlood(t *testing.T, from, to *nettest.Host, port uint16) (stop func() int) {
 	h := domain.Hit{Src: netip.MustParseAddr("11.0.0.1"), Dst: netip.MustParseAddr(nettest.Server4), Proto: domain.TCP, Flags: domain.SYN}
 	frame := slices.Concat(to.Hardware("eth0"), from.Hardware("eth0"), conformance.Frame(h)[12:])
 	var fd, index int
@@ -45,6 +46,9 @@ func synFlood(t *testing.T, from, to *nettest.Host) (stop func() int) {
 		for ; !ended.Load(); n++ {
 			binary.BigEndian.PutUint32(frame[14+12:], 0x0b000000|rand.Uint32()>>8)
 			binary.BigEndian.PutUint32(frame[14+20:], rand.Uint32()) // both ports
+			if port != 0 {
+				binary.BigEndian.PutUint16(frame[14+22:], port)
+			}
 			syscall.Sendto(fd, frame, 0, &syscall.SockaddrLinklayer{Ifindex: index, Halen: 6})
 		}
 		syscall.Close(fd)
@@ -76,7 +80,7 @@ func TestStrictUnderFlood(t *testing.T) {
 	client, server := nettest.Pair(t)
 	d := start(t, server, "[options]\n\tlogfile = LOG\n[door]\n\tsequence = 7000,8000:udp,9000\n\tstrict = yes\n\tcommand = true\n")
 	before, began := d.cpuTime(), time.Now()
-	stop := synFlood(t, client, server)
+	stop := synFlood(t, client, server, 0)
 	for i := range 20 {
 		syn(t, client, nettest.Client4, nettest.Server4, "7000", "8000:udp", "9000")
 		d.waitFor(nettest.Client4+": door: OPEN SESAME", i+1)
