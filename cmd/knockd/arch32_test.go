@@ -5,7 +5,9 @@ import (
 	"debug/buildinfo"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -13,7 +15,10 @@ import (
 	"knockd/internal/nettest"
 )
 
-const nftables = "github.com/google/nftables"
+const (
+	nftables = "github.com/google/nftables"
+	gopacket = "github.com/google/gopacket"
+)
 
 // arch32 runs .ci/arch32 of a source tree for a system and returns both outputs.
 func arch32(t *testing.T, source, goarch string) (stdout, stderr string) {
@@ -36,10 +41,10 @@ func plainGo() []string {
 	})
 }
 
-// moduleDir is where the source of the pinned nftables lies.
-func moduleDir(t *testing.T) string {
+// moduleDir is where the source of a pinned module lies.
+func moduleDir(t *testing.T, module string) string {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", nftables)
+	cmd := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", module)
 	cmd.Env = plainGo()
 	out, err := cmd.Output()
 	if err != nil {
@@ -48,35 +53,46 @@ func moduleDir(t *testing.T) string {
 	return strings.TrimSpace(string(out))
 }
 
-// TestCopyOfModule: the copy that 32-bit systems are built with is the module, and
-// one line is different; it comes again if somebody has changed it.
-func TestCopyOfModule(t *testing.T) {
-	source, module := sourceTree(t), moduleDir(t)
-	copied := source + "/.build/nftables"
+// decoderTable is a line of gopacket/layers that names a decoder, without it.
+var decoderTable = regexp.MustCompile(`^\t+(LayerType\w+ +=|\w+\[\w+\] += ).*gopacket\.DecodeFunc\(nil\)`)
+
+// TestCopiesOfModules: the copies that 32-bit systems are built with are the
+// modules: of nftables one line is different, of gopacket/layers those that name
+// decoders, and two are gone. What somebody has changed comes again.
+func TestCopiesOfModules(t *testing.T) {
+	source := sourceTree(t)
 	for _, spoil := range []func() error{
 		func() error { return nil },
-		func() error { return os.Truncate(copied+"/rule.go", 10) },
-		func() error { return os.RemoveAll(copied + "/expr") },
+		func() error { return os.Truncate(source+"/.build/nftables/rule.go", 10) },
+		func() error { return os.RemoveAll(source + "/.build/gopacket/layers") },
 		func() error { return os.WriteFile(source+"/.build/go.mod", nil, 0o644) },
 	} {
 		if err := spoil(); err != nil {
 			t.Fatal(err)
 		}
-		flags, _ := arch32(t, source, "mipsle")
-		if want := "-tags=nftables32 '-modfile=" + source + "/.build/go.mod'"; flags != want {
-			t.Errorf("flags %s\nwant  %s", flags, want)
+		flags, said := arch32(t, source, "mipsle")
+		if want := "-tags=nftables32 '-modfile=" + source + "/.build/go.mod'"; flags != want || said != "" {
+			t.Errorf("flags %s, said %q\nwant  %s", flags, said, want)
 		}
-		names := filesIn(t, module)
-		if got := filesIn(t, copied); !slices.Equal(got, names) {
-			t.Fatalf("files of the copy %q\nof the module %q", got, names)
+		added, removed := differences(t, moduleDir(t, nftables), source+"/.build/nftables")
+		if len(removed) != 1 || !slices.Equal(added, []string{"conn.go: " +
+			`		panic(fmt.Sprintf("trying to allocate more than %d IDs in a single nftables transaction", uint32(math.MaxUint32)))`}) {
+			t.Errorf("nftables: removed %q\nadded %q", removed, added)
 		}
-		var changed []string
-		for _, name := range names {
-			changed = append(changed, differences(t, filepath.Join(module, name), filepath.Join(copied, name))...)
+		added, removed = differences(t, moduleDir(t, gopacket), source+"/.build/gopacket")
+		for _, line := range added {
+			if file, text, _ := strings.Cut(line, ": "); file != "layers/layertypes.go" && file != "layers/enums.go" || !decoderTable.MatchString(text) {
+				t.Errorf("gopacket: added %q", line)
+			}
 		}
-		want := []string{`		panic(fmt.Sprintf("trying to allocate more than %d IDs in a single nftables transaction", uint32(math.MaxUint32)))`}
-		if !slices.Equal(changed, want) {
-			t.Errorf("changed lines %q\nwant %q", changed, want)
+		for _, table := range []string{"Ethernet", "PPP"} {
+			line := "layers/enums_generated.go: \tinitUnknownTypesFor" + table + "Type()"
+			if !slices.Contains(removed, line) {
+				t.Errorf("gopacket: %q is left", line)
+			}
+		}
+		if len(added) < 100 || len(removed) != len(added)+2 {
+			t.Errorf("gopacket: %d lines removed, %d added", len(removed), len(added))
 		}
 	}
 	if left := filesIn(t, source+"/.build"); slices.ContainsFunc(left, func(s string) bool { return strings.HasPrefix(s, "new-") }) {
@@ -84,30 +100,42 @@ func TestCopyOfModule(t *testing.T) {
 	}
 }
 
-// differences returns the lines of the second file that are not as in the first.
-func differences(t *testing.T, first, second string) (lines []string) {
+// differences returns the lines that are in the second tree of files and not in
+// the first, and the other way round, each behind the file's name.
+func differences(t *testing.T, first, second string) (added, removed []string) {
 	t.Helper()
-	var text [2][]string
-	for i, name := range []string{first, second} {
-		content, err := os.ReadFile(name)
+	names := filesIn(t, first)
+	if got := filesIn(t, second); !slices.Equal(got, names) {
+		t.Fatalf("files of %s %q\nof %s %q", first, names, second, got)
+	}
+	lines := func(dir, name string) []string {
+		content, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		text[i] = strings.Split(string(content), "\n")
+		return strings.Split(string(content), "\n")
 	}
-	if len(text[0]) != len(text[1]) {
-		return []string{second + " has another number of lines"}
-	}
-	for i, line := range text[1] {
-		if line != text[0][i] {
-			lines = append(lines, line)
+	for _, name := range names {
+		was, is := lines(first, name), lines(second, name)
+		for len(was) > 0 || len(is) > 0 {
+			switch {
+			case len(was) > 0 && len(is) > 0 && was[0] == is[0]:
+				was, is = was[1:], is[1:]
+			case len(was) > len(is):
+				removed, was = append(removed, name+": "+was[0]), was[1:]
+			default:
+				added, is = append(added, name+": "+is[0]), is[1:]
+				if len(was) > 0 {
+					removed, was = append(removed, name+": "+was[0]), was[1:]
+				}
+			}
 		}
 	}
-	return lines
+	return added, removed
 }
 
-// TestNoCopyNeeded: 64-bit systems need no flag, and once the module compiles for
-// 32 bits, nothing is copied and somebody is told.
+// TestNoCopyNeeded: 64-bit systems need no flag, and once nftables compiles for 32
+// bits, it is not copied and somebody is told.
 func TestNoCopyNeeded(t *testing.T) {
 	source := sourceTree(t)
 	for _, goarch := range []string{"amd64", "arm64", "riscv64"} {
@@ -116,7 +144,7 @@ func TestNoCopyNeeded(t *testing.T) {
 		}
 	}
 	newer := t.TempDir()
-	if err := os.CopyFS(newer, os.DirFS(moduleDir(t))); err != nil {
+	if err := os.CopyFS(newer, os.DirFS(moduleDir(t, nftables))); err != nil {
 		t.Fatal(err)
 	}
 	conn, err := os.ReadFile(newer + "/conn.go")
@@ -142,12 +170,15 @@ func TestNoCopyNeeded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	flags, said := arch32(t, source, "arm")
-	if want := nftables + " compiles for 32 bits: .ci/arch32 is no longer needed"; flags != "-tags=nftables32" || said != want {
-		t.Errorf("flags %q, said %q\nwant %q", flags, said, want)
+	_, said := arch32(t, source, "arm")
+	if want := nftables + " compiles for 32 bits: .ci/arch32 need not copy it any more"; said != want {
+		t.Errorf("said %q\nwant %q", said, want)
 	}
-	if _, err := os.Stat(source + "/.build"); err == nil {
-		t.Error("something was copied")
+	if _, err := os.Stat(source + "/.build/nftables"); err == nil {
+		t.Error("nftables was copied")
+	}
+	if mod, err := os.ReadFile(source + "/.build/go.mod"); err != nil || strings.Contains(string(mod), "=> ./.build/nftables") {
+		t.Errorf("%v: %s", err, mod)
 	}
 }
 
@@ -165,8 +196,9 @@ func TestMake32(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, dep := range info.Deps {
-		if dep.Path == nftables && (dep.Replace == nil || dep.Replace.Path != "./.build/nftables") {
-			t.Errorf("nftables is replaced by %+v, want ./.build/nftables", dep.Replace)
+		want := "./.build/" + path.Base(dep.Path)
+		if (dep.Path == nftables || dep.Path == gopacket) && (dep.Replace == nil || dep.Replace.Path != want) {
+			t.Errorf("%s is replaced by %+v, want %s", dep.Path, dep.Replace, want)
 		}
 	}
 	program, err := os.ReadFile(source + "/bin/knockd")

@@ -76,7 +76,7 @@ func TestSmallMemory(t *testing.T) {
 	}
 	d.lacks("not opened")
 	d.waitFor("MaxAttempts (32768) reached", 1)
-	
+
 	if n := killedFor(t, group); n != 0 {
 		t.Errorf("the kernel has killed %d processes for want of memory", n)
 	}
