@@ -2,10 +2,8 @@ package livetest
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -39,66 +37,18 @@ func dropPolicy(rule string) func(*testing.T, *nettest.Host) func(string) error 
 // plainIptables is a host that drops all but a port, with a flavour of iptables.
 func plainIptables(flavour, port string) func(*testing.T, *nettest.Host) func(string) error {
 	return func(_ *testing.T, h *nettest.Host) func(string) error {
-		for _, tool := range []string{"iptables", "ip6tables"} {
-			tool += flavour
-			h.Run(tool, "-A", "INPUT", "-i", "lo", "-j", "ACCEPT")
-			h.Run(tool, "-A", "INPUT", "-m", "conntrack", "--ctstate", "ESTABLISHED,RELATED", "-j", "ACCEPT")
-			if strings.HasPrefix(tool, "ip6") {
-				h.Run(tool, "-A", "INPUT", "-p", "ipv6-icmp", "-j", "ACCEPT")
-			}
-			h.Run(tool, "-A", "INPUT", "-p", "tcp", "--dport", port, "-j", "ACCEPT")
-			h.Run(tool, "-P", "INPUT", "DROP")
-		}
+		h.Iptables(flavour, "-p", "tcp", "--dport", port)
 		return nil
 	}
 }
 
-// ufwHost is a host with ufw, after some commands. Its files are the host's own.
+// ufwHost is a host with ufw, after some commands.
 func ufwHost(commands string) func(*testing.T, *nettest.Host) func(string) error {
-	return func(t *testing.T, h *nettest.Host) func(string) error {
-		etc := filepath.Join(t.TempDir(), "ufw")
-		if out, err := exec.Command("cp", "-a", "/etc/ufw", etc).CombinedOutput(); err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
-		admin := func(script string) error {
-			out, err := h.Try("unshare", "--mount", "sh", "-ec", "mount --make-rprivate /; mount --bind "+etc+" /etc/ufw\n"+script)
-			if err != nil {
-				t.Logf("%s: %s", script, out)
-			}
-			return err
-		}
-		if err := admin(commands + "\nufw --force enable"); err != nil {
-			nettest.LacksKernel(t, "ufw here: "+err.Error())
-		}
-		return admin
-	}
+	return func(_ *testing.T, h *nettest.Host) func(string) error { return h.UFW(commands) }
 }
 
 // firewalldHost is a host with firewalld, whose default zone lets in ssh.
-func firewalldHost(t *testing.T, h *nettest.Host) func(string) error {
-	etc := filepath.Join(t.TempDir(), "firewalld")
-	cmd := exec.Command("unshare", "--mount", "sh", "-ec", "cp -a /etc/firewalld "+etc+`
-mount --make-rprivate /
-mount --bind `+etc+` /etc/firewalld
-mount -t tmpfs none /run
-mkdir /run/dbus
-dbus-daemon --system --fork --nopidfile
-exec firewalld --nofork --nopid`)
-	if err := h.Start(cmd); err != nil {
-		t.Fatal(err)
-	}
-	nettest.Eventually(t, "firewalld's rules", func() bool {
-		rules, _ := h.Try("nft", "list", "chain", "inet", "firewalld", "filter_IN_public_allow")
-		return strings.Contains(rules, "22")
-	})
-	return func(script string) error {
-		out, err := h.Try("nsenter", "--target", strconv.Itoa(cmd.Process.Pid), "--mount", "sh", "-ec", script)
-		if err != nil {
-			t.Logf("%s: %s", script, out)
-		}
-		return err
-	}
-}
+func firewalldHost(_ *testing.T, h *nettest.Host) func(string) error { return h.Firewalld() }
 
 var initSites = []initSite{
 	{name: "none", setup: func(*testing.T, *nettest.Host) func(string) error { return nil }, guard: true, says: "no firewall, so that everybody reaches tcp/22 today"},

@@ -42,16 +42,16 @@ func TestSPAReplayFlood(t *testing.T) {
 				f.file = capture(t, client, server, 1000, func(int) []byte {
 					return udpPacket(10<<24|7<<16|66, spaPort, used)
 				})
-				heard := f.bear(messages, seconds)
+				overheard := f.bear(messages, seconds)
 				settled(d.cmd.Process.Pid, nettest.Patience) // the ring may be full yet
 				d.settled(t, client, laptop)
 				f.opened()
-				f.steal("after the flood", heard)
+				f.steal("after the flood", overheard)
 
-				heard = f.bear(killed, seconds)
+				overheard = f.bear(killed, seconds)
 				d.stop(syscall.SIGKILL)
 				d.again(server)
-				f.steal("killed and started", heard)
+				f.steal("killed and started", overheard)
 				d.waitFor(thief+": ssh (laptop): SPA packet refused: used before", 1)
 			})
 		}
@@ -116,20 +116,20 @@ func (f *flood) opened() {
 
 // steal sends messages that somebody has heard from an address of his own. Only
 // one that the kernel has dropped was never used.
-func (f *flood) steal(when string, heard [][]byte) {
+func (f *flood) steal(when string, overheard [][]byte) {
 	f.t.Helper()
 	lost, dropped := f.lost()
 	if dropped == 0 {
 		lost = 0
 	}
 	before := len(f.d.opened())
-	for _, m := range heard {
+	for _, m := range overheard {
 		if err := sendFrom(f.client, thief, m); err != nil {
 			f.t.Fatal(err)
 		}
 	}
 	f.d.settled(f.t, f.client, laptop)
 	if n := len(f.d.opened()) - before - 1; n > lost { // 1: of settled
-		f.t.Errorf("%s: %d of %d heard messages opened", when, n, len(heard))
+		f.t.Errorf("%s: %d of %d heard messages opened", when, n, len(overheard))
 	}
 }

@@ -128,7 +128,7 @@ func TestFloodAtAnotherDoor(t *testing.T) {
 			}
 		}
 		opened := 0
-		for src, lines := range l.heard(15, door.Name) {
+		for src, lines := range l.logged(15, door.Name) {
 			if got := strings.Join(lines, "; "); strings.HasSuffix(got, Opened) {
 				opened++
 			} else {

@@ -231,10 +231,10 @@ func (l *lab) listen() {
 	}
 }
 
-// heard returns the lines logged about doors whose name has the given ending,
+// logged returns the lines logged about doors whose name has the given ending,
 // by source in order, once there are at least n and no more come. All that was
 // logged before is forgotten.
-func (l *lab) heard(n int, ending string) map[netip.Addr][]string {
+func (l *lab) logged(n int, ending string) map[netip.Addr][]string {
 	_, count := l.gathered(ending)
 	for deadline := time.Now().Add(10 * time.Second); count < n && time.Now().Before(deadline); {
 		time.Sleep(20 * time.Millisecond)

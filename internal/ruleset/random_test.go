@@ -293,7 +293,7 @@ func compare(t *testing.T, sets, workers, perFamily int, newWorld func(seed1, se
 						load(l, w)
 						trace := w.trace(perFamily)
 						want, sent, count, ok := w.play(l, trace)
-						got := l.heard(count, w.mark)
+						got := l.logged(count, w.mark)
 						l.used = w.seq
 						if !ok || l.arrived() != sent {
 							slow.Add(1)

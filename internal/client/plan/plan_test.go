@@ -15,12 +15,12 @@ import (
 )
 
 // heard is a Reporter that keeps the warnings.
-type heard struct{ warnings []string }
+type reporter struct{ warnings []string }
 
-func (h *heard) Warn(text, hint string)            { h.warnings = append(h.warnings, text+" / "+hint) }
-func (h *heard) Hit(netip.Addr, knock.Step)        {}
-func (h *heard) Packet(string, netip.AddrPort)     {}
-func (h *heard) Retry(int)                         {}
+func (h *reporter) Warn(text, hint string)         { h.warnings = append(h.warnings, text+" / "+hint) }
+func (h *reporter) Hit(netip.Addr, knock.Step)     {}
+func (h *reporter) Packet(string, netip.AddrPort)  {}
+func (h *reporter) Retry(int)                      {}
 func to[T any](v T) *T                             { return &v }
 func write(t *testing.T, path, text string) string { return writeMode(t, path, text, 0o600) }
 
@@ -85,7 +85,7 @@ func TestMake(t *testing.T) {
 		q := c.request
 		q.Config = config
 		q.Getenv = func(name string) string { return map[string]string{"HOME": dir, "SPOOF_USER": "me"}[name] }
-		p, err := q.Make(&heard{})
+		p, err := q.Make(&reporter{})
 		got := ""
 		var wrong *MistakeError
 		switch {
@@ -106,7 +106,7 @@ func TestMake(t *testing.T) {
 func TestExposed(t *testing.T) {
 	dir := t.TempDir()
 	file := writeMode(t, filepath.Join(dir, "sequence"), "1", 0o644)
-	h := &heard{}
+	h := &reporter{}
 	q := Request{Host: "h", SequenceFile: &file, Getenv: func(string) string { return "" }}
 	if _, err := q.Make(h); err != nil || len(h.warnings) != 1 || h.warnings[0] != file+" holds a secret and is open to others / chmod 600 "+file {
 		t.Errorf("%q, %v", h.warnings, err)

@@ -2,8 +2,6 @@ package inspect
 
 import (
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -125,58 +123,15 @@ func rules(text string) func(*testing.T, *nettest.Host) {
 	return func(_ *testing.T, h *nettest.Host) { h.Load(text) }
 }
 
-// iptables is a default-drop host that accepts what matches.
 func iptables(flavour string, match ...string) func(*testing.T, *nettest.Host) {
-	return func(t *testing.T, h *nettest.Host) {
-		for _, tool := range []string{"iptables", "ip6tables"} {
-			add := func(args ...string) {
-				if out, err := h.Try(tool+flavour, append([]string{"-A", "INPUT"}, args...)...); err != nil {
-					nettest.LacksKernel(t, tool+flavour+": "+out)
-				}
-			}
-			add("-i", "lo", "-j", "ACCEPT")
-			add("-m", "conntrack", "--ctstate", "ESTABLISHED,RELATED", "-j", "ACCEPT")
-			if tool == "ip6tables" {
-				add("-p", "ipv6-icmp", "-j", "ACCEPT")
-			}
-			add(append(match, "-j", "ACCEPT")...)
-			h.Run(tool+flavour, "-P", "INPUT", "DROP")
-		}
-	}
+	return func(_ *testing.T, h *nettest.Host) { h.Iptables(flavour, match...) }
 }
 
-// ufw is turned on with a configuration of its own, after some commands.
 func ufw(commands string) func(*testing.T, *nettest.Host) {
-	return func(t *testing.T, h *nettest.Host) {
-		etc := filepath.Join(t.TempDir(), "ufw")
-		script := "set -e; cp -a /etc/ufw " + etc + "; mount --make-rprivate /; mount --bind " + etc + " /etc/ufw\n" +
-			commands + "\nufw --force enable"
-		h.Run("unshare", "--mount", "sh", "-c", script)
-	}
+	return func(_ *testing.T, h *nettest.Host) { h.UFW(commands) }
 }
 
-// firewalld is started with a message bus of its own; its default zone allows
-// ssh.
-func firewalld(t *testing.T, h *nettest.Host) {
-	etc := filepath.Join(t.TempDir(), "firewalld")
-	cmd := exec.Command("unshare", "--mount", "sh", "-c", "set -e; cp -a /etc/firewalld "+etc+`
-mount --make-rprivate /
-mount --bind `+etc+` /etc/firewalld
-mount -t tmpfs none /run
-mkdir /run/dbus
-dbus-daemon --system --fork --nopidfile
-exec firewalld --nofork --nopid`)
-	var log strings.Builder
-	cmd.Stdout, cmd.Stderr = &log, &log
-	if err := h.Start(cmd); err != nil {
-		t.Fatal(err)
-	}
-	nettest.Eventually(t, "firewalld's rules: "+log.String(), func() bool {
-		out, _ := h.Try("nft", "list", "tables")
-		rules, _ := h.Try("nft", "list", "chain", "inet", "firewalld", "filter_IN_public_allow")
-		return strings.Contains(out, "inet firewalld") && strings.Contains(rules, "22")
-	})
-}
+func firewalld(_ *testing.T, h *nettest.Host) { h.Firewalld() }
 
 // TestDNAT: a port that is forwarded to a third host, as Docker publishes it,
 // never reaches the input hook; the guard at prerouting closes it.
