@@ -82,7 +82,7 @@ _knockctl() {
     reload--*) _knockctl_choose "--pid --trial --json --socket -h --help" ;;
     check--*) _knockctl_choose "-c --config -i --interface --strict -h --help" ;;
     explain--*)
-        _knockctl_choose "-c --config --door --address -i --interface -4 --only-ip-v4 --gap --flags --from --to --show-sequences --json --svg -h --help"
+        _knockctl_choose "-c --config --door --address -i --interface -4 --only-ip-v4 --gap --flags --from --to --live --for --socket --show-sequences --json --svg -h --help"
         ;;
     export--*) _knockctl_choose "-c --config -i --interface --ipv6 --observe --hook --group --apply --remove -h --help" ;;
     events--*) _knockctl_choose "--json -h --help" ;;

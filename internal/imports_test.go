@@ -34,7 +34,7 @@ var mayImport = map[string]string{
 	"control/show":     "cli control",
 	"control/client":   "control github.com/varlink/go",
 	"conformance":      "knock nettest github.com/google/gopacket",
-	"daemon":           "control control/server action/command capture check config engine event eventlog firewall history hostnames knock netstate nft onetime openings replaycache spa statefile trial",
+	"daemon":           "control control/server action/command capture check config engine event eventlog explain firewall history hostnames knock netstate nft onetime openings replaycache spa statefile trial",
 	"demo":             "github.com/vishvananda/netlink github.com/vishvananda/netns",
 	"engine":           "config event knock onetime spa",
 	"event":            "knock",

@@ -27,7 +27,7 @@ import (
 	"knockd/internal/onetime"
 )
 
-const explainUsage = "knockctl explain [OPTIONS] FILE [ADDRESS], or STEP..."
+const explainUsage = "knockctl explain [OPTIONS] FILE [ADDRESS], STEP..., or --live [ADDRESS]"
 
 // explainOptions are those of the explain command.
 type explainOptions struct {
@@ -40,6 +40,10 @@ type explainOptions struct {
 	show       bool
 	json       bool
 	svg        string
+
+	live   bool
+	limit  time.Duration // of live; 0: until Ctrl-C
+	socket *string
 
 	gap      string // typed knocks
 	tcpFlags string
@@ -58,6 +62,9 @@ func explainKnocks(ctx context.Context, w *world, args []string) error {
 	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(30) // a full table of attempts stays below 64 MiB
+	}
+	if o.live {
+		return o.watchLive(ctx, w)
 	}
 	conf, err := config.Load(o.config)
 	if err != nil {
@@ -93,11 +100,20 @@ func parseExplain(w *world, args []string) (*explainOptions, error) {
 	f.BoolVar(&o.show, "show-sequences", false, "name ports of sequences by number, too")
 	f.BoolVar(&o.json, "json", false, "print JSON, a line each, as the manual describes it")
 	f.StringVar(&o.svg, "svg", "", "draw what is told as a picture in this `FILE`, too")
+	f.BoolVar(&o.live, "live", false, "tell of what comes now, as knockd decides on it, until Ctrl-C")
+	limit := f.String("for", "", "--live: end after this `TIME`: 30s, 90")
+	o.socket = socketFlag(f)
 	words, err := parse(w, f, explainUsage, args)
 	if err != nil {
 		return nil, err
 	}
-	if err := o.takeWords(words); err != nil {
+	err = o.takeWords(words)
+	if err == nil && *limit != "" {
+		if o.limit, err = client.ParseTimeout(*limit); err != nil {
+			err = fmt.Errorf("--for: %w", err)
+		}
+	}
+	if err != nil {
 		return nil, cli.Usage(err, explainUsage)
 	}
 	return o, nil
@@ -105,6 +121,14 @@ func parseExplain(w *world, args []string) (*explainOptions, error) {
 
 // takeWords reads what is to be explained: steps, or a file and perhaps an address.
 func (o *explainOptions) takeWords(words []string) error {
+	if o.live {
+		return o.takeAddress(words)
+	}
+	for _, name := range []string{"for", "socket"} {
+		if o.flags.Changed(name) {
+			return fmt.Errorf("--%s goes with --live", name)
+		}
+	}
 	if len(words) == 0 {
 		return errors.New("what is to be explained: a capture file, - for standard input, or steps")
 	}
@@ -119,17 +143,22 @@ func (o *explainOptions) takeWords(words []string) error {
 		}
 	}
 	o.file = words[0]
+	return o.takeAddress(words[1:])
+}
+
+// takeAddress reads whose packets are told of, if somebody's.
+func (o *explainOptions) takeAddress(words []string) (err error) {
 	switch len(words) {
-	case 1:
+	case 0:
 		return nil
-	case 2:
-		if o.address, err = netip.ParseAddr(words[1]); err != nil {
-			return fmt.Errorf("%q: not an IP address", words[1])
+	case 1:
+		if o.address, err = netip.ParseAddr(words[0]); err != nil {
+			return fmt.Errorf("%q: not an IP address", words[0])
 		}
 		o.address = o.address.Unmap().WithZone("")
 		return nil
 	}
-	return fmt.Errorf("%q: one word too many", words[2])
+	return fmt.Errorf("%q: one word too many", words[1])
 }
 
 func parseSteps(words []string) (steps []knock.Step, err error) {
@@ -147,7 +176,7 @@ func parseSteps(words []string) (steps []knock.Step, err error) {
 
 // checkDoor reports a door that --door names and nobody has.
 func (o *explainOptions) checkDoor(conf *config.Config) error {
-	is := func(d *config.Door) bool { return d.Name == o.door || d.ID().String() == o.door }
+	is := func(d *config.Door) bool { return d.ID().String() == o.door }
 	if o.door == "" || slices.ContainsFunc(conf.Doors, is) {
 		return nil
 	}
@@ -211,32 +240,66 @@ func (o *explainOptions) source(ctx context.Context, conf *config.Config, local 
 	return untilDone(ctx, f, o.file == capture.Stdin), where, nil
 }
 
+// telling writes what there is to say, as the options have it.
+type telling struct {
+	*explain.Teller
+	o       *explainOptions
+	out     *bufio.Writer
+	text    *explain.Writer
+	json    *explain.JSON
+	picture *explain.Picture
+	failed  error
+}
+
+// telling returns a writer of stories. Ports may be nil.
+func (o *explainOptions) telling(w *world, ports *explain.Ports, opens func(knock.DoorID) explain.Opening, local func(netip.Addr) bool) *telling {
+	out := bufio.NewWriter(w.stdout)
+	zone := w.time().Location()
+	t := &telling{
+		o: o, out: out,
+		text:    &explain.Writer{W: out, Ports: ports, ShowPorts: o.show, Door: o.door, Zone: zone},
+		json:    &explain.JSON{W: out, Ports: ports, ShowPorts: o.show},
+		picture: &explain.Picture{Door: o.door, Zone: zone},
+	}
+	t.Teller = explain.NewTeller(explain.Options{Tell: t.story, Ports: ports, Local: local, Opens: opens, Source: o.address, Door: o.door})
+	return t
+}
+
+func (t *telling) story(s *explain.Story) {
+	write := t.text.Story
+	if t.o.json {
+		write = t.json.Story
+	}
+	t.failed = cmp.Or(t.failed, write(s))
+	if t.o.svg != "" {
+		t.picture.Add(s)
+	}
+}
+
+func (t *telling) flush() { t.failed = cmp.Or(t.failed, t.out.Flush()) }
+
+// end writes what is left; where says where packets were looked for.
+func (t *telling) end(now time.Time, where string) error {
+	t.Close(now)
+	if t.o.json {
+		t.failed = cmp.Or(t.failed, t.json.Totals(&t.Totals))
+	} else {
+		t.failed = cmp.Or(t.failed, t.text.Totals(t.Teller, where))
+	}
+	t.flush()
+	if t.o.svg != "" {
+		t.failed = cmp.Or(t.failed, os.WriteFile(t.o.svg, t.picture.SVG(), 0o644))
+	}
+	return t.failed
+}
+
 // tell decides on the packets and writes what there is to say.
 func (o *explainOptions) tell(w *world, conf *config.Config, local []netip.Addr, source capture.Source, where string) error {
-	out := bufio.NewWriter(w.stdout)
 	ports := offline.Ports(conf)
-	text := &explain.Writer{W: out, Ports: ports, ShowPorts: o.show, Door: o.door, Zone: w.time().Location()}
-	asJSON := &explain.JSON{W: out, Ports: ports, ShowPorts: o.show}
-	picture := &explain.Picture{Door: o.door, Zone: text.Zone}
-	var failed error
-	t := explain.NewTeller(explain.Options{
-		Ports: ports, Source: o.address, Door: o.door, Opens: offline.Opens(conf),
-		Local: func(a netip.Addr) bool { return slices.Contains(local, a) },
-		Tell: func(s *explain.Story) {
-			write := text.Story
-			if o.json {
-				write = asJSON.Story
-			}
-			failed = cmp.Or(failed, write(s))
-			if o.svg != "" {
-				picture.Add(s)
-			}
-		},
-	})
+	t := o.telling(w, ports, offline.Opens(conf), func(a netip.Addr) bool { return slices.Contains(local, a) })
 	r := offline.Replay{
-		Local: local, OnlyIPv4: o.onlyV4, Actions: action.Stopped(), Explainer: t, Few: true,
+		Local: local, OnlyIPv4: o.onlyV4, Actions: action.Stopped(), Explainer: t.Teller, Few: true, Idle: t.flush,
 		Used: func(door knock.DoorID, file string, l onetime.Line) { ports.Use(offline.Line(door, file, l)) },
-		Idle: func() { failed = cmp.Or(failed, out.Flush()) },
 		Event: func(at time.Time, e event.Event) {
 			if e.Audience()&event.Terminal != 0 {
 				w.speaker().Warn(e.Text(), "")
@@ -248,15 +311,5 @@ func (o *explainOptions) tell(w *world, conf *config.Config, local []netip.Addr,
 	if err != nil && t.Packets == 0 {
 		return err
 	}
-	t.Close(time.Time{})
-	if o.json {
-		failed = cmp.Or(failed, asJSON.Totals(&t.Totals))
-	} else {
-		failed = cmp.Or(failed, text.Totals(t, where))
-	}
-	failed = cmp.Or(err, failed, out.Flush())
-	if o.svg != "" {
-		failed = cmp.Or(failed, os.WriteFile(o.svg, picture.SVG(), 0o644))
-	}
-	return failed
+	return cmp.Or(err, t.end(time.Time{}, where))
 }

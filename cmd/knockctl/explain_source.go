@@ -62,7 +62,7 @@ func (o *explainOptions) typed(conf *config.Config, local []netip.Addr, now time
 func (o *explainOptions) ends(conf *config.Config, local []netip.Addr) (from, to netip.Addr, err error) {
 	to = local[max(slices.IndexFunc(local, netip.Addr.Is4), 0)]
 	for _, d := range slices.Backward(conf.Doors) {
-		if d.Target.IsValid() && (o.door != "" && (d.Name == o.door || d.ID().String() == o.door) || len(conf.Doors) == 1) {
+		if d.Target.IsValid() && (d.ID().String() == o.door || len(conf.Doors) == 1) {
 			to = d.Target
 		}
 	}

@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"encoding/binary"
 	"fmt"
 	"sort"
 
@@ -23,7 +24,9 @@ const (
 	headers = 60 + 60 + 8 // octets kept of a packet without IPv6 extension headers, beside its payload
 
 	frag4, proto4 = 6, 9  // offsets in the IPv4 header (RFC 791, 3.1)
+	src4          = 12    // the same
 	proto6, end6  = 6, 40 // in the IPv6 header (RFC 8200, 3)
+	src6          = 8     // the same
 	dstPort       = 2     // in TCP's and UDP's
 	flags         = 13    // in TCP's (RFC 9293, 3.1)
 	udpLen, data  = 4, 8  // in UDP's (RFC 768)
@@ -37,6 +40,9 @@ const (
 // when not everything can be said with limit instructions. The work for a
 // packet grows with the logarithm of the number of port ranges.
 func compile(w *FilterSpec, limit int) ([]bpf.Instruction, error) {
+	if w.From.IsValid() {
+		return assembleFrom(w), nil
+	}
 	tcp, udp := w.ranges(knock.TCP), w.ranges(knock.UDP)
 	if prog := fit(w, tcp, udp, limit); prog != nil {
 		return prog, nil
@@ -83,8 +89,36 @@ func assemble(w *FilterSpec, tcp, udp []interval) []bpf.Instruction {
 	if !w.OnlyIPv4 {
 		v6 = f.ipv6(t, u)
 	}
-	version := f.version(f.ipv4(t, u), v6)
-	start := f.tags(version)
+	return f.program4and6(w, f.ipv4(t, u), v6)
+}
+
+// assembleFrom assembles a program that lets pass the packets of one source.
+func assembleFrom(w *FilterSpec) []bpf.Instruction {
+	f := &filter{program: newProgram()}
+	f.reject = f.add(bpf.RetConstant{Val: 0})
+	f.accept = f.add(bpf.RetConstant{Val: headers})
+	v4, v6 := f.reject, f.reject
+	if w.From.Is4() {
+		v4 = f.octets(src4, w.From.AsSlice())
+	} else {
+		v6 = f.octets(src6, w.From.AsSlice())
+	}
+	return f.program4and6(w, v4, v6)
+}
+
+// octets accepts packets that have these octets, four by four, at an offset.
+func (f *filter) octets(offset uint32, want []byte) label {
+	l := f.accept
+	for i := len(want) - 4; i >= 0; i -= 4 {
+		l = f.branch(bpf.JumpEqual, binary.BigEndian.Uint32(want[i:]), l, f.reject)
+		l = f.then(bpf.LoadAbsolute{Off: offset + uint32(i), Size: 4}, l)
+	}
+	return l
+}
+
+// program4and6 returns the program that goes on at v4 or v6, by the version of IP.
+func (f *filter) program4and6(w *FilterSpec, v4, v6 label) []bpf.Instruction {
+	start := f.tags(f.version(v4, v6))
 	if !w.Outgoing {
 		start = f.then(bpf.LoadExtension{Num: bpf.ExtType}, f.branch(bpf.JumpEqual, outward, f.reject, start))
 	}

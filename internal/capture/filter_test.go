@@ -356,3 +356,41 @@ func TestFilterPayload(t *testing.T) {
 		}
 	}
 }
+
+// TestFilterFrom: of one source all packets pass, and no others.
+func TestFilterFrom(t *testing.T) {
+	other4, other6 := []byte(udp4(1)), []byte(udp6(1))
+	other4[15], other6[23] = 9, 9
+	icmp := []byte(udp4(1))
+	icmp[9] = 1
+	for _, tt := range []struct {
+		from string
+		want string
+	}{{"192.0.2.1", "udp4 icmp tagged"}, {"2001:db8::1", "udp6 tagged"}, {"192.0.2.7", "tagged"}, {"2001:db8::7", "tagged"}} {
+		prog, err := compile(&FilterSpec{From: netip.MustParseAddr(tt.from), Outgoing: true}, maxInstructions)
+		if err != nil {
+			t.Fatal(err)
+		}
+		vm, err := bpf.NewVM(prog)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, p := range []struct {
+			name   string
+			octets []byte
+		}{
+			{"udp4", []byte(udp4(1))}, {"udp6", []byte(udp6(1))}, {"icmp", icmp}, {"other4", other4}, {"other6", other6},
+			{"tagged", []byte("\x00\x01\x81\x00\x00\x02\x08\x00" + udp4(1))},
+		} {
+			if n, err := vm.Run(p.octets); err != nil {
+				t.Fatal(err)
+			} else if n > 0 {
+				got = append(got, p.name)
+			}
+		}
+		if strings.Join(got, " ") != tt.want {
+			t.Errorf("from %s: %q pass, want %s", tt.from, got, tt.want)
+		}
+	}
+}

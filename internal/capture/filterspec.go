@@ -2,6 +2,7 @@ package capture
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 
 	"knockd/internal/knock"
@@ -14,7 +15,10 @@ type FilterSpec struct {
 	OnlyIPv4 bool    // IPv6 packets are not wanted
 	AnyFlags bool    // TCP packets count whatever their flags
 	Outgoing bool    // packets that leave are wanted too; heeded where one interface is listened on
-	Ring     int     // octets of packets that may wait to be read, for a socket that is opened; 0: RingSize
+	// From, if it is valid, is the source of all packets that are wanted, whatever
+	// their protocol: Matches do not count.
+	From netip.Addr
+	Ring int // octets of packets that may wait to be read, for a socket that is opened; 0: RingSize
 
 	interfaces []int // indexes of the only interfaces, nil for no such limit
 }

@@ -90,13 +90,19 @@ func (l *Live) prepare(fd int) error {
 	}
 	r, err := openRing(fd, l.spec.MaxPayload(), l.spec.Ring)
 	if err == nil {
-		l.receiver = newReceiver(r)
+		l.receiver = l.newReceiver(r)
 		return nil
 	}
 	l.log(event.CaptureSlower{Interface: l.name, Err: err})
 	p, err := newPlain(fd)
-	l.receiver = newReceiver(p)
+	l.receiver = l.newReceiver(p)
 	return err
+}
+
+func (l *Live) newReceiver(r reader) *receiver {
+	rx := newReceiver(r)
+	rx.decoder.Any = l.spec.From.IsValid()
+	return rx
 }
 
 // Bind says which interfaces are listened on, by their indexes: nil stands

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -371,5 +372,26 @@ func testClock(t *testing.T, start time.Time) {
 	now := start.Add(time.Hour)
 	if got := c.at(now, 0, 0); got != now { // a packet without a time
 		t.Errorf("%v: got %v", start, got)
+	}
+}
+
+// TestLiveFrom: whoever asks for one source gets all that it sends, be it no knock
+// at all, with the interface.
+func TestLiveFrom(t *testing.T) {
+	nettest.NeedProgram(t, "ping")
+	client, server := nettest.Pair(t)
+	l := listen(t, server, Any, &FilterSpec{From: netip.MustParseAddr(nettest.Client4), Ring: 1 << 18})
+	r := read(l)
+	send(t, client, nettest.Server4, 7000)
+	client.Run("ping", "-c", "1", "-W", "1", nettest.Server4)
+	for _, want := range []knock.Protocol{knock.UDP, 1} {
+		select {
+		case p := <-r.packets:
+			if p.Proto != want || p.Src != netip.MustParseAddr(nettest.Client4) || p.IfIndex == 0 {
+				t.Errorf("%+v, want one of protocol %d", p.Hit, want)
+			}
+		case <-time.After(nettest.Patience):
+			t.Fatalf("no packet of protocol %d", want)
+		}
 	}
 }

@@ -133,6 +133,7 @@ func (k *desk) methods() map[string]server.Method {
 		control.MethodAttempts: {Rank: control.Admin, Do: k.attempts},
 		control.MethodHistory:  {Rank: control.Reader, Do: k.history},
 		control.MethodWatch:    {Rank: control.Reader, Stream: true, Do: k.watch},
+		control.MethodExplain:  {Rank: control.Admin, Stream: true, Do: k.explain},
 		control.MethodOpen:     {Rank: control.Admin, Do: k.open},
 		control.MethodClose:    {Rank: control.Admin, Do: k.close},
 		control.MethodReload:   {Rank: control.Admin, Do: k.reload},
@@ -160,7 +161,7 @@ func (d *Daemon) rewatch() {
 
 // show shows an event that is not logged, unless too many are shown already.
 func (k *desk) show(at time.Time, e event.Event) {
-	if k != nil && k.paced.allows(at) {
+	if k != nil && k.paced.allows(at, shownRate) {
 		k.hub.Event(at, e)
 	}
 }
@@ -174,12 +175,13 @@ type pace struct {
 	events int
 }
 
-func (p *pace) allows(at time.Time) bool {
+// allows counts one more, and reports whether there are not too many.
+func (p *pace) allows(at time.Time, rate int) bool {
 	if at.Sub(p.second) >= time.Second || at.Before(p.second) {
 		*p = pace{second: at}
 	}
 	p.events++
-	return p.events <= shownRate
+	return p.events <= rate
 }
 
 // shut takes the socket away: nobody else gets in.

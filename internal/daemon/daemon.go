@@ -109,6 +109,7 @@ type Daemon struct {
 	capturing atomic.Bool        // something is listened on: the loop's, others read it
 
 	desk       *desk                // for any goroutine once it is there; nil without a socket
+	asking     []*asking            // what packets were
 	since      map[string]time.Time // of what is listened on
 	lastReload *control.LastReload  // nil: none was asked for yet
 
@@ -158,9 +159,7 @@ func New(conf *config.Config, o Options) (*Daemon, error) {
 		settings.Names = hostnames.New(d.post)
 	}
 	d.engine = engine.New(conf, doors, d.once(), settings)
-	if o.Debug {
-		d.engine.SetExplainer(judge{d})
-	}
+	d.explainIf()
 	if err := d.listen(); err != nil {
 		return nil, err
 	}

@@ -185,7 +185,9 @@ func (e *Engine) SetLocal(addrs []netip.Addr) { e.tracker.SetLocal(addrs) }
 
 // AnyFlags reports whether packets count whatever their flags: somebody wants to
 // know why attempts fail.
-func (e *Engine) AnyFlags() bool { return e.options.Verbose || e.conf.LogFailures || e.watched }
+func (e *Engine) AnyFlags() bool {
+	return e.options.Verbose || e.conf.LogFailures || e.watched || e.explain != nil
+}
 
 // SetWatched has failed attempts shown to those who watch, or not.
 func (e *Engine) SetWatched(watched bool) {

@@ -31,6 +31,10 @@ func (s *Story) conclude(o Options) {
 		s.Verdict = fmt.Sprintf("%v is at stage %d of %d, and its time is not over.", d.Door, d.stage, d.Steps)
 	case d != nil && d.oddSeen:
 		s.Verdict, s.Advice = oddSentences(d)
+	case s.unheard == s.all:
+		on := s.Packets[len(s.Packets)-1].Unheard
+		s.Verdict = fmt.Sprintf("%s came from %v on %s, where knockd does not listen.", count(s.all, "packet"), s.Source, on)
+		s.Advice = fmt.Sprintf("Knock at an address of an interface that knockd listens on, or add %s to Interface.", on)
 	case onlyIPv6(s.Packets):
 		s.Verdict, s.Advice = "The packets were IPv6, and knockd takes IPv4 alone (-4).", "Knock with IPv4 (knock -4)."
 	default:
@@ -48,7 +52,7 @@ func onlyIPv6(packets []Packet) bool {
 func (s *Story) foremost(only string) (best *Visit) {
 	for i := range s.Doors {
 		d := &s.Doors[i]
-		if only != "" && d.Door.Name != only && d.Door.String() != only {
+		if only != "" && d.Door.String() != only {
 			continue
 		}
 		switch {

@@ -3,6 +3,7 @@ package explain
 import (
 	"math/bits"
 	"net/netip"
+	"slices"
 	"time"
 
 	"knockd/internal/knock"
@@ -16,9 +17,26 @@ type Packet struct {
 	Verdicts []knock.Verdict
 	Message  *spa.Verdict // of doors with keys; nil: it went to none
 	Note     string       // what else is known of it; may be empty
+	Unheard  string       // the interface that it came in on, if knockd does not listen there
 
 	hidden bool   // its port was a secret
 	said   string // the words of who decided on the message; "": our own
+}
+
+// Concerns reports whether a packet concerns a door.
+func (p *Packet) Concerns(door string) bool {
+	is := func(d knock.DoorID) bool { return d.String() == door }
+	return slices.ContainsFunc(p.Verdicts, func(v knock.Verdict) bool { return is(v.Door) || is(v.Of) }) ||
+		p.Message != nil && is(p.Message.Door)
+}
+
+// Common reports whether a packet is of the kind that floods consist of: a first
+// hit, or nobody's.
+func (p *Packet) Common() bool {
+	if p.Message != nil {
+		return p.Message.Outcome <= spa.Unknown
+	}
+	return firstHits(p.Verdicts) || knock.Foremost(p.Verdicts) <= knock.WrongFlags
 }
 
 // Story is what a source sent while it knocked, from its first packet to the end
@@ -40,6 +58,7 @@ type Story struct {
 	ignored  *Packet   // the latest that was ignored
 	used     *Line     // the used line that was knocked
 	usedHits int
+	unheard  int     // packets that came where knockd does not listen
 	stranger *Packet // who tried what was opened for this source
 	opening  *opening
 	due      time.Time // when it is over
@@ -133,7 +152,11 @@ func (s *Story) weigh(p *Packet, used bool) (relevant bool) {
 	if used {
 		s.usedHits++
 	}
-	s.worth = s.worth || p.Message != nil && p.Message.Outcome > spa.Untried
+	if p.Unheard != "" {
+		relevant = true
+		s.unheard++
+	}
+	s.worth = s.worth || s.unheard > 1 || p.Message != nil && p.Message.Outcome > spa.Untried
 	for i := range p.Verdicts {
 		v := &p.Verdicts[i]
 		if v.Outcome == knock.NoStep || v.Outcome == knock.WrongFlags && laterPacket(&p.Hit) {

@@ -32,7 +32,7 @@ type lane struct {
 // Add adds a story.
 func (p *Picture) Add(s *Story) {
 	for _, d := range s.Doors {
-		if p.Door != "" && d.Door.Name != p.Door && d.Door.String() != p.Door || d.Steps == 0 || len(d.Marks) == 0 {
+		if p.Door != "" && d.Door.String() != p.Door || d.Steps == 0 || len(d.Marks) == 0 {
 			continue
 		}
 		if len(p.lanes) == maxLanes {

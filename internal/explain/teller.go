@@ -21,7 +21,7 @@ type Options struct {
 	Opens func(knock.DoorID) Opening // what a door opens; nil: it is not known
 
 	Source netip.Addr // whose packets are told of; the zero Addr: all who knock
-	Door   string     // of which door, by its name or DoorID; "": of all
+	Door   string     // of which door, as its DoorID names it; "": of all
 }
 
 // Opening is what a door opens.
@@ -63,7 +63,8 @@ type opening struct {
 	src       netip.Addr
 	at        time.Time
 	what      Opening
-	connected bool // its knocker has come in, or somebody else was told of
+	connected bool       // its knocker has come in, or somebody else was told of
+	stranger  netip.Addr // who that is
 }
 
 const (
@@ -356,10 +357,13 @@ func (t *Teller) lookForStranger(p *Packet) bool {
 	}
 	for _, o := range t.opened {
 		s := t.stories[o.src]
+		if o.stranger == p.Hit.Src && o.leads(&p.Hit) {
+			return true // once more
+		}
 		if o.connected || !o.leads(&p.Hit) || s == nil || s.opening != o {
 			continue
 		}
-		o.connected = true
+		o.connected, o.stranger = true, p.Hit.Src
 		kept := *p
 		kept.Verdicts = slices.Clone(p.Verdicts)
 		kept.Note = "from " + p.Hit.Src.String() + ", for which " + o.door.String() + " is not open"
@@ -434,7 +438,7 @@ func (s *Story) about(door string) bool {
 	if door == "" {
 		return true
 	}
-	is := func(d knock.DoorID) bool { return d.Name == door || d.String() == door }
+	is := func(d knock.DoorID) bool { return d.String() == door }
 	return slices.ContainsFunc(s.Doors, func(d Visit) bool { return is(d.Door) }) ||
 		s.message != nil && is(s.message.Message.Door)
 }

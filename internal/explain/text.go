@@ -56,7 +56,7 @@ func (w *Writer) Story(s *Story) error {
 // nothing else is known, up to where some are left out.
 func (s *Story) plain(from int) (n int) {
 	for i := from; i < len(s.Packets) && (i != keepFirst || s.LeftOut == 0); i++ {
-		if p := &s.Packets[i]; p.Message != nil || p.Note != "" || knock.Foremost(p.Verdicts) != knock.NoStep {
+		if p := &s.Packets[i]; p.Message != nil || p.Note != "" || p.Unheard != "" || knock.Foremost(p.Verdicts) != knock.NoStep {
 			break
 		}
 		n++
@@ -93,7 +93,17 @@ func (p *Packet) secret(ports *Ports) bool {
 			return true
 		}
 	}
-	return p.hidden || p.Message == nil && ports.Secret(&p.Hit)
+	switch {
+	case p.hidden:
+		return true
+	case p.Message != nil:
+		return false
+	case ports != nil:
+		return ports.Secret(&p.Hit)
+	}
+	// Who has not looked at the doors does not know.
+	o := knock.Foremost(p.Verdicts)
+	return o == knock.IPv6Hit || o == knock.IgnoredSource || o == knock.Repeat
 }
 
 // texts says what a packet was, a line each.
@@ -106,16 +116,19 @@ func (p *Packet) texts(door string) (texts []string) {
 	}
 	for i := range p.Verdicts {
 		v := &p.Verdicts[i]
-		if door != "" && v.Door.Name != "" && v.Door.Name != door && v.Door.String() != door {
+		if door != "" && v.Door.Name != "" && v.Door.String() != door {
 			continue
 		}
-		if v.Outcome == knock.NoStep && p.Note != "" || v.Outcome == knock.Held && p.ended(v.Door) {
+		if v.Outcome == knock.NoStep && (p.Note != "" || p.Unheard != "") || v.Outcome == knock.Held && p.ended(v.Door) {
 			continue
 		}
 		texts = append(texts, Words(&p.Hit, v))
 	}
 	if p.Note != "" {
 		texts = append(texts, p.Note)
+	}
+	if p.Unheard != "" {
+		texts = append(texts, "on "+p.Unheard+", where knockd does not listen")
 	}
 	if len(texts) == 0 {
 		texts = append(texts, "nothing at "+door)
@@ -142,15 +155,20 @@ func (w *Writer) Totals(t *Teller, where string) error {
 	return err
 }
 
+const missedText = "Packets that were not looked at, because too many came at once: %d."
+
 // rest says in sentences what is not in a story.
 func (t *Teller) rest(where string) (lines []string) {
 	switch {
-	case t.Packets == 0:
+	case t.Packets == 0 && !t.o.Source.IsValid():
 		return []string{fmt.Sprintf("No TCP or UDP packet %s.", where)}
 	case t.o.Source.IsValid() && t.Mine == 0:
-		return []string{fmt.Sprintf("No packet from %v %s: not sent, or dropped on the way before this host. There are %d of others.", t.o.Source, where, t.Packets)}
+		return []string{fmt.Sprintf("No packet from %v %s: not sent, or dropped on the way before this host.%s", t.o.Source, where, ofOthers(t.Packets))}
 	case t.o.Source.IsValid():
-		return nil
+		if t.Missed > 0 {
+			lines = append(lines, fmt.Sprintf(missedText, t.Missed))
+		}
+		return lines
 	case t.Told == 0:
 		lines = append(lines, "Nobody got further than a first hit.")
 	}
@@ -161,6 +179,7 @@ func (t *Teller) rest(where string) (lines []string) {
 		{t.First, "First hits after which their source sent nothing more of use: %d."},
 		{t.Strays, "Packets to ports of doors that are part of no knock: %d."},
 		{t.Others, "Packets to other ports: %d."},
+		{t.Missed, missedText},
 		{t.Cut, "Stories cut short because too many went on at once: %d."},
 	} {
 		if c.n > 0 {
@@ -168,4 +187,11 @@ func (t *Teller) rest(where string) (lines []string) {
 		}
 	}
 	return lines
+}
+
+func ofOthers(packets uint64) string {
+	if packets == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" There are %d of others.", packets)
 }

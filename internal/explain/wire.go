@@ -40,6 +40,9 @@ func (p *Packet) Wire(ports *Ports, showPorts bool) control.Packet {
 		At: p.At, Protocol: protocol(h.Proto), Source: h.Src, SourcePort: h.SrcPort, Destination: h.Dst,
 		Length: h.PayloadLen, Verdicts: []control.Verdict{}, Note: p.Note,
 	}
+	if p.Unheard != "" {
+		w.Note = strings.TrimPrefix(w.Note+"; on "+p.Unheard+", where knockd does not listen", "; ")
+	}
 	if showPorts || !p.secret(ports) {
 		w.Port = h.DstPort
 	}

@@ -23,6 +23,10 @@ type Packet struct {
 
 // Decoder decodes without allocating. It is not safe for concurrent use.
 type Decoder struct {
+	// Any: packets of other protocols than TCP and UDP count, too; they have no
+	// ports.
+	Any bool
+
 	ip4   layers.IPv4
 	ip6   layers.IPv6
 	tcp   layers.TCP
@@ -70,7 +74,8 @@ func (d *Decoder) decode(ip []byte, wire int) (Packet, bool) {
 	case knock.UDP:
 		ok = d.decodeUDP(&p, &s)
 	default:
-		ok = false
+		ok = d.Any
+		p.PayloadLen = s.size
 	}
 	if !ok {
 		return Packet{}, false

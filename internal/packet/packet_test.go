@@ -298,3 +298,17 @@ func TestDecodeDoesNotAllocate(t *testing.T) {
 		}
 	}
 }
+
+// TestAny: whoever asks for them gets packets of other protocols, too.
+func TestAny(t *testing.T) {
+	for _, p := range []string{ip4(1, 0, "", "12345678"), ip6(58, "12345678")} {
+		if _, ok := new(Decoder).Decode([]byte(p), len(p)); ok {
+			t.Error("taken by who did not ask")
+		}
+		d := &Decoder{Any: true}
+		got, ok := d.Decode([]byte(p), len(p))
+		if !ok || got.Proto != knock.Protocol(1) && got.Proto != 58 || got.PayloadLen != 8 || got.DstPort != 0 {
+			t.Errorf("%+v, %v", got.Hit, ok)
+		}
+	}
+}
