@@ -8,11 +8,13 @@ import (
 	"testing"
 
 	"knockd/internal/config"
+	"knockd/internal/nettest"
 )
 
 // TestControl: who could not connect, and where the socket could not be, is said
 // before the daemon starts.
 func TestControl(t *testing.T) {
+	nettest.NeedRealRoot(t) // else root's directories are nobody's
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "all"), 0o700); err != nil {
 		t.Fatal(err)

@@ -315,3 +315,34 @@ func TestDefaultSocket(t *testing.T) {
 		t.Errorf("left behind: %v %v", entries, err)
 	}
 }
+
+// TestIdleSocket: a daemon with a socket, at which somebody watches, does nothing
+// while nothing happens.
+func TestIdleSocket(t *testing.T) {
+	t.Parallel()
+	nettest.NeedRealRoot(t)
+	nettest.NeedProgram(t, "strace")
+	_, server := nettest.Pair(t)
+	socket := filepath.Join(place(t), "control")
+	d := start(t, server, fmt.Sprintf(`[options]
+	logfile = LOG
+	ControlSocket = %s
+[door]
+	sequence = 7004,8004
+	start_command = true
+`, socket))
+	c, err := net.Dial("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	io.WriteString(c, `{"method":"knockd.control.Watch","more":true}`+"\x00")
+	if text, err := reply(c); err != nil || !strings.Contains(text, `"events":[]`) {
+		t.Fatal(text, err)
+	}
+	settled(d.cmd.Process.Pid, nettest.Patience)
+	time.Sleep(3 * time.Second) // a collector that was called comes to rest
+	if _, own, names := callsOf(t, server, d.cmd.Process.Pid, 5*time.Second); own > 0 {
+		t.Errorf("system calls of an idle daemon: %s", strings.Join(names, " "))
+	}
+}
