@@ -173,10 +173,39 @@ func (w *world) startOnTrial(ctx context.Context, conf *config.Config, path, soc
 	}
 	c, shown, err := w.started(ctx, path, socket)
 	if err != nil {
-		return errors.Join(err, store.Remove())
+		return errors.Join(err, w.takeBack(ctx, path, store, state))
 	}
 	defer c.Close()
 	return w.countdown(ctx, c, socket, shown)
+}
+
+// takeBack ends what was started and does not say that it tries anything out: it
+// may have closed ports for good. What was closed before is not opened.
+func (w *world) takeBack(ctx context.Context, path string, store *trial.Store, state *trial.State) error {
+	if len(state.Keep) > 0 {
+		return errors.New("the trial may go on all the same: knockd --cleanup --force ends it, and opens all ports")
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopLimit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, daemonProgram(), "--cleanup", "--force", "-c", path)
+	cmd.Stderr = w.stderr
+	if err := cmd.Run(); err != nil { // what is noted ends the trial in time
+		return fmt.Errorf("take back what was started: %w", err)
+	}
+	return store.Remove()
+}
+
+// stopLimit is above the time that knockd --cleanup --force gives a daemon.
+const stopLimit = 100 * time.Second
+
+// daemonProgram is the knockd beside this program, or the one in PATH.
+func daemonProgram() string {
+	if own, err := os.Executable(); err == nil {
+		if beside := filepath.Join(filepath.Dir(own), "knockd"); exists(beside) {
+			return beside
+		}
+	}
+	return "knockd"
 }
 
 // closedAlready returns those of some ports that are among others.
@@ -228,13 +257,7 @@ func (w *world) startDaemon(ctx context.Context, path string) error {
 		_, err := w.run(ctx, nil, "systemctl", "start", "knockd")
 		return err
 	}
-	program := "knockd"
-	if own, err := os.Executable(); err == nil {
-		if beside := filepath.Join(filepath.Dir(own), "knockd"); exists(beside) {
-			program = beside
-		}
-	}
-	cmd := exec.CommandContext(ctx, program, "-d", "-c", path)
+	cmd := exec.CommandContext(ctx, daemonProgram(), "-d", "-c", path)
 	cmd.Stderr = w.stderr
 	return cmd.Run()
 }

@@ -291,3 +291,23 @@ func TestTrialOfAnotherBoot(t *testing.T) {
 	s.knocks() // does no harm
 	s.client.MustReach(bothFamilies[1])
 }
+
+// TestTrialUnanswered: a daemon that was started for a trial and does not say
+// that it tries anything out is ended, and what it closed is open.
+func TestTrialUnanswered(t *testing.T) {
+	t.Parallel()
+	s := newTrialSite(t)
+	s.configure(22)
+	nettest.Write(t, s.dir+"/k.conf", strings.Replace(nettest.Read(t, s.dir+"/k.conf"), s.dir+"/control", s.dir+"/none/control", 1))
+	status, _, stderr := outcome(t, s.server, program(t, "knockctl"), "trial", "10m", "-c", s.dir+"/k.conf")
+	if status != 1 || !strings.Contains(stderr, "knockd does not answer: ") {
+		t.Errorf("status %d\n%s", status, stderr)
+	}
+	s.client.MustReach(bothFamilies[0])
+	if pid := s.pid(); pid > 1 && !gone(pid) {
+		t.Errorf("process %d lives", pid)
+	}
+	if left, _ := filepath.Glob(s.dir + "/state/*.unconfirmed"); len(left) > 0 {
+		t.Error(left)
+	}
+}
