@@ -135,6 +135,11 @@ func (e *runningError) Error() string {
 // read reads what a reload takes: the file, or, while that is on trial or was
 // and is not confirmed, what it stands for.
 func (t *onTrial) read(d *Daemon) (*config.Config, error) {
+	if t.length > 0 && t.next != t.state { // noted when it was read before
+		if err := t.forget(d); err != nil {
+			return nil, err
+		}
+	}
 	t.next = t.state
 	if t.returning {
 		return t.kept(d)
@@ -221,16 +226,10 @@ func (d *Daemon) taken() {
 	}
 }
 
-// refused takes in that a reload has taken nothing.
+// refused takes in that a reload has taken nothing. What was noted of a trial
+// that could not begin in the end may stay: that configuration is not confirmed.
 func (d *Daemon) refused() {
 	t := &d.trial
-	if t.next != t.state && t.length > 0 {
-		d.background.Go(func() {
-			if err := d.Trials.Remove(); err != nil {
-				d.Log.Event(event.TrialFailed{Err: err})
-			}
-		})
-	}
 	t.next, t.length, t.returning = t.state, 0, false
 }
 
@@ -243,7 +242,7 @@ func (d *Daemon) try(length time.Duration) error {
 	case d.reloading:
 		return errBusy
 	}
-	d.trial.length = length
+	d.trial.length, d.trial.next = length, d.trial.state
 	return nil
 }
 
