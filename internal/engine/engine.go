@@ -209,8 +209,7 @@ func (e *Engine) Begin(messages int, full bool) {
 	e.dear = e.verifier != nil && e.verifier.Begin(messages, full)
 }
 
-// MayHoldMessage reports whether a packet may hold a message for a door with
-// keys.
+// MayHoldMessage reports whether a packet may hold a message for an SPA door.
 func (e *Engine) MayHoldMessage(hit *knock.Hit, payload []byte) bool {
 	return e.verifier != nil && len(payload) > 0 && e.verifier.ports[knock.Step{Proto: hit.Proto, Port: hit.DstPort}] &&
 		(hit.Src.Is4() || !e.options.OnlyIPv4)

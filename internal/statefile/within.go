@@ -10,7 +10,7 @@ import (
 )
 
 // Limit is how long a file may take, from the opening to the last octet. A file
-// system whose server is gone answers never, and no system call ends before it
+// system whose server is gone never answers, and no system call ends before it
 // does.
 const Limit = 5 * time.Second
 
