@@ -198,25 +198,27 @@ func (k *desk) openings(ctx context.Context, c *server.Call) error {
 		return c.Reply(reply(page.shown, max(k.d.manager.Pending()-len(page.shown), 0)))
 	}
 	return server.Pages(c, func(yield func([]control.Opening) bool) {
-		for page := (openingsPage{}); ; {
-			page = k.page(page.last, matching(&which))
-			if len(page.shown) == 0 || !yield(page.shown) {
+		for page := k.page(0, matching(&which)); page.last != 0; page = k.page(page.last, matching(&which)) {
+			if len(page.shown) > 0 && !yield(page.shown) {
 				return
 			}
 		}
 	}, reply)
 }
 
-// openingsPage is some openings, and the number of the last one.
+// openingsPage is some openings, and the number of the last one that was looked
+// at; 0 if none was.
 type openingsPage struct {
 	shown []control.Opening
 	last  uint64
 }
 
 func (k *desk) page(above uint64, match func(*knock.Opening) bool) (p openingsPage) {
-	for _, h := range k.d.manager.Page(above, pageSize, match) {
-		p.shown, p.last = append(p.shown, k.shown(&h)), h.ID
+	held, last := k.d.manager.Page(above, pageSize, match)
+	for i := range held {
+		p.shown = append(p.shown, k.shown(&held[i]))
 	}
+	p.last = last
 	return p
 }
 

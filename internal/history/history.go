@@ -225,7 +225,7 @@ func (h *History) Reconcile(held []knock.Opening) {
 	}
 }
 
-// pageLength is how many visits are copied at a time: nobody waits longer.
+// pageLength is how many visits are looked at at a time: nobody waits longer.
 const pageLength = 500
 
 // Visits returns the visits of a query, the newest first, page by page. What
@@ -247,19 +247,22 @@ func (h *History) trim() { h.trimTo(h.set.Octets / 2) }
 // forget takes out what is too old. The lock is held.
 func (h *History) forget(now time.Time) (any bool) { return h.forgetBefore(now.Add(-h.set.Age)) }
 
-// page returns the visits with a number below, and the least of these numbers; 0
-// if there are no more.
+// page returns those that a query takes of the next visits with a number below,
+// and the least of these numbers; 0 if there are no more.
 func (h *History) page(q *Query, below uint64) (page []Visit, least uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.forget(h.now())
+	looked := 0
 	for at := h.visits.Back(); at != nil; at = at.Prev() {
 		e := at.Value.(*entry)
-		if e.n >= below || !q.takes(&e.Visit) {
+		if e.n >= below {
 			continue
 		}
-		page = append(page, e.Visit)
-		if len(page) == pageLength {
+		if q.takes(&e.Visit) {
+			page = append(page, e.Visit)
+		}
+		if looked++; looked == pageLength {
 			return page, e.n
 		}
 	}

@@ -57,6 +57,27 @@ var modes = map[string]func(socket string) bool{
 		fmt.Println(alive)
 		return true
 	},
+	// As many calls as eight connections can make, each of which looks at all.
+	"hammer": func(socket string) bool {
+		first := make(chan error, 8)
+		for range 8 {
+			go func() {
+				c, err := net.Dial("unix", socket)
+				for ; err == nil; _, err = reply(c) {
+					_, err = io.WriteString(c, `{"method":"knockd.control.Openings","parameters":{"address":"203.0.113.9"}}`+"\x00")
+					select {
+					case first <- err:
+					default:
+					}
+				}
+			}()
+		}
+		for range 8 {
+			<-first
+		}
+		fmt.Println("hammering")
+		return true
+	},
 	"oversized": hungUp(func(c net.Conn) { c.Write(bytes.Repeat([]byte("x"), 1<<20)) }),
 	"garbage":   hungUp(func(c net.Conn) { io.WriteString(c, "GET / HTTP/1.1\r\n\r\n\x00") }),
 	"half":      hungUp(func(c net.Conn) { io.WriteString(c, `{"method":"knockd.control.St`) }),
@@ -180,6 +201,20 @@ func TestSocketAttacked(t *testing.T) {
 	if got := attacking(t, child, "close", socket, userNobody, groupGames).result(t); got != `{"error":"knockd.control.NotAllowed","parameters":{"method":"knockd.control.Close"}}` {
 		t.Errorf("a reader closes: %s", got)
 	}
+	var hammers []*attacker
+	for uid := range uint32(3) {
+		hammers = append(hammers, attacking(t, child, "hammer", socket, 1000+uid, groupGames))
+		hammers[uid].result(t)
+	}
+	syn(t, knocker, nettest.Client4, nettest.Server4, "7001", "8001")
+	d.waitFor("OPEN SESAME", 1)
+	if out, err := exec.Command(knockctl, "close", "door", "--socket", socket).CombinedOutput(); err != nil || string(out) != "closed: 1 opening\n" {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, a := range hammers {
+		a.stdin.Close()
+		a.cmd.Wait()
+	}
 	held := 0
 	for uid := range uint32(4) {
 		var n int
@@ -192,7 +227,7 @@ func TestSocketAttacked(t *testing.T) {
 		t.Errorf("others than root have %d connections", held)
 	}
 	syn(t, knocker, nettest.Client4, nettest.Server4, "7001", "8001")
-	d.waitFor("OPEN SESAME", 1)
+	d.waitFor("OPEN SESAME", 2)
 	if out, err := exec.Command(knockctl, "close", "door", "--socket", socket).CombinedOutput(); err != nil || string(out) != "closed: 1 opening\n" {
 		t.Fatalf("%v: %s", err, out)
 	}

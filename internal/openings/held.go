@@ -52,19 +52,21 @@ func (e *entry) seen(now time.Time) Held {
 	return h
 }
 
-// Page returns what is held with a number above another one, and matches (nil:
-// all do), the oldest first, but not more than so many. Match must be quick and
-// must not call the Manager.
-func (m *Manager) Page(above uint64, most int, match func(*knock.Opening) bool) (page []Held) {
+// Page looks at what is held with a number above another one, the oldest first,
+// but not at more than so many: whoever opens a door waits for that. It returns
+// those that match (nil: all do), and the last number that it saw; 0 if there is
+// nothing above. Match must be quick and must not call the Manager.
+func (m *Manager) Page(above uint64, most int, match func(*knock.Opening) bool) (page []Held, last uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.o.Now()
-	for e := m.s.firstAbove(above); e != nil && len(page) < most; e = e.newer {
+	for e := m.s.firstAbove(above); e != nil && most > 0; e = e.newer {
 		if match == nil || match(&e.Opening) {
 			page = append(page, e.seen(now))
 		}
+		most, last = most-1, e.id
 	}
-	return page
+	return page, last
 }
 
 // Limit returns how many openings are held at once.
@@ -73,12 +75,20 @@ func (m *Manager) Limit() int { return m.s.places.limit }
 // Counts returns how many openings each door has that are held, without those
 // that have none.
 func (m *Manager) Counts() map[knock.DoorID]int {
+	type count struct {
+		door knock.DoorID
+		held int
+	}
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	counts := make(map[knock.DoorID]int, len(m.s.places.of))
+	list := make([]count, 0, len(m.s.places.of))
 	for door, share := range m.s.places.of {
-		if share.taken > 0 {
-			counts[door] = share.taken
+		list = append(list, count{door, share.taken})
+	}
+	m.mu.Unlock()
+	counts := make(map[knock.DoorID]int, len(list)) // which takes longer, and nobody waits for it
+	for _, c := range list {
+		if c.held > 0 {
+			counts[c.door] = c.held
 		}
 	}
 	return counts

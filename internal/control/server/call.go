@@ -19,6 +19,7 @@ type Call struct {
 	method     string
 	parameters map[string]json.RawMessage
 	oneway     bool
+	last       bool // the reply under way is the last one
 	send       func([]byte) error
 }
 
@@ -79,7 +80,10 @@ func Invalid(parameter string) error {
 }
 
 // Reply sends the only or last reply.
-func (c *Call) Reply(parameters any) error { return c.reply(reply{Parameters: parameters}) }
+func (c *Call) Reply(parameters any) error {
+	c.last = true
+	return c.reply(reply{Parameters: parameters})
+}
 
 // Continue sends a reply that others follow. The caller must take More.
 func (c *Call) Continue(parameters any) error {

@@ -59,6 +59,7 @@ type Server struct {
 	ctx     context.Context
 	end     context.CancelFunc
 	serving sync.WaitGroup
+	turns   *turns
 
 	mu    sync.Mutex // over what follows
 	conns map[*conn]bool
@@ -68,7 +69,7 @@ type Server struct {
 
 // New returns a Server.
 func New(o Options) *Server {
-	s := &Server{o: o, limit: peerLimit, conns: map[*conn]bool{}, of: map[uint32]int{}}
+	s := &Server{o: o, limit: peerLimit, turns: newTurns(), conns: map[*conn]bool{}, of: map[uint32]int{}}
 	s.methods = s.withService(o.Methods)
 	s.ctx, s.end = context.WithCancel(context.Background())
 	return s
@@ -159,6 +160,8 @@ func (s *Server) do(call *Call, during func(func(context.Context) error) error) 
 		return unknown(call.method)
 	case !allowed(s.o.RankOf(call.Peer), m.Rank):
 		return &control.NotAllowed{Method: call.method}
+	case !m.Stream && m.Rank == control.Reader && call.Peer.UID != 0:
+		return s.turns.inTurn(s.ctx, call, m.Do)
 	case !m.Stream:
 		return m.Do(s.ctx, call)
 	case !call.More:
