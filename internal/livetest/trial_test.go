@@ -311,3 +311,40 @@ func TestTrialUnanswered(t *testing.T) {
 		t.Error(left)
 	}
 }
+
+// TestRescueAtBoot: --guard and a trial close nothing for the addresses of rescue,
+// and a reload changes for whom that is.
+func TestRescueAtBoot(t *testing.T) {
+	t.Parallel()
+	for _, hook := range []string{"input", "prerouting"} {
+		t.Run(hook, func(t *testing.T) {
+			t.Parallel()
+			s := newTrialSite(t)
+			rescue := func(network string) {
+				t.Helper()
+				s.configure(22)
+				text := nettest.Read(t, s.dir+"/k.conf")
+				nettest.Write(t, s.dir+"/k.conf", strings.Replace(text, "[ssh]", "	guard_hook = "+hook+"\n	rescue = "+network+"\n[ssh]", 1))
+			}
+			rescue(nettest.Client4 + "/32, 192.0.2.0/24")
+			if status, stdout, stderr := outcome(t, s.server, program(t, "knockd"), "--guard", "-c", s.dir+"/k.conf"); status != 0 || stdout != "closed to all: tcp/22\n" {
+				t.Fatalf("status %d\n%s%s", status, stdout, stderr)
+			}
+			s.client.MustReach(bothFamilies[0])
+			shut(t, s.client, bothFamilies[1])
+			s.server.Run("nft", "flush", "ruleset")
+			s.begins("10m")
+			s.client.MustReach(bothFamilies[0])
+			shut(t, s.client, bothFamilies[1])
+			if status, _, stderr := s.knockctl("confirm", "--force"); status != 0 {
+				t.Fatal(stderr)
+			}
+			rescue(nettest.Client6 + "/128")
+			if status, _, stderr := s.knockctl("reload"); status != 0 {
+				t.Fatal(stderr)
+			}
+			shut(t, s.client, bothFamilies[0])
+			s.client.MustReach(bothFamilies[1])
+		})
+	}
+}
