@@ -40,7 +40,7 @@ var mayImport = map[string]string{
 	"event":            "knock",
 	"eventlog":         "event statefile github.com/coreos/go-systemd/v22",
 	"firewall":         "config event knock netstate nft nft/inspect",
-	"explain":          "control event knock spa",
+	"explain":          "cli control event knock spa",
 	"fwknop":           "knock spa",
 	"history":          "event knock statefile",
 	"hostnames":        "",

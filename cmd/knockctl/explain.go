@@ -122,6 +122,11 @@ func parseExplain(w *world, args []string) (*explainOptions, error) {
 // takeWords reads what is to be explained: steps, or a file and perhaps an address.
 func (o *explainOptions) takeWords(words []string) error {
 	if o.live {
+		for _, name := range []string{"gap", "flags", "from", "to", "address", "interface", "only-ip-v4"} {
+			if o.flags.Changed(name) {
+				return fmt.Errorf("--%s does not go with --live", name)
+			}
+		}
 		return o.takeAddress(words)
 	}
 	for _, name := range []string{"for", "socket"} {

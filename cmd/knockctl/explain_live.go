@@ -180,9 +180,7 @@ func (l *live) run(ctx context.Context, w *world) error {
 				said = true
 				w.say("watching "+l.where()+": knock now", "")
 			}
-			if err := l.decided(&r); err != nil {
-				return err
-			}
+			l.decided(&r)
 		case batch := <-l.seen:
 			for i := range batch {
 				p := &batch[i]
@@ -207,16 +205,11 @@ func (l *live) run(ctx context.Context, w *world) error {
 	}
 }
 
-func (l *live) decided(r *control.ExplainReply) error {
+func (l *live) decided(r *control.ExplainReply) {
 	l.Missed += uint64(r.Missed)
 	for i := range r.Packets {
-		p, err := explain.FromWire(&r.Packets[i])
-		if err != nil {
-			return err
-		}
-		l.join.Decided(p)
+		l.join.Decided(explain.FromWire(&r.Packets[i]))
 	}
-	return nil
 }
 
 // unseen says what is known of a packet that knockd did not see.

@@ -95,7 +95,7 @@ func untilDone(ctx context.Context, s capture.Source, pipe bool) capture.Source 
 	if !pipe {
 		return &interruptible{Source: s, ctx: ctx}
 	}
-	p := &piped{Source: s, ctx: ctx, batches: make(chan arrival), taken: make(chan struct{})}
+	p := &piped{Source: s, ctx: ctx, batches: make(chan arrival), taken: make(chan struct{}), closed: make(chan struct{})}
 	go p.read()
 	return p
 }
@@ -119,6 +119,7 @@ type piped struct {
 	ctx     context.Context
 	batches chan arrival
 	taken   chan struct{}
+	closed  chan struct{}
 	first   bool
 }
 
@@ -130,12 +131,26 @@ type arrival struct {
 func (s *piped) read() {
 	for {
 		packets, err := s.Source.Next()
-		s.batches <- arrival{packets, err}
+		select {
+		case s.batches <- arrival{packets, err}:
+		case <-s.closed:
+			return
+		}
 		if err != nil {
 			return
 		}
-		<-s.taken
+		select {
+		case <-s.taken:
+		case <-s.closed:
+			return
+		}
 	}
+}
+
+// Close implements capture.Source.
+func (s *piped) Close() error {
+	close(s.closed)
+	return s.Source.Close()
 }
 
 // Next implements capture.Source.

@@ -24,12 +24,6 @@ type Options struct {
 	Door   string     // of which door, as its DoorID names it; "": of all
 }
 
-// Opening is what a door opens.
-type Opening struct {
-	Ports []knock.PortRange // none: it is not known
-	For   time.Duration     // 0: until somebody closes it
-}
-
 // Totals is what a Teller has seen.
 type Totals struct {
 	Packets    uint64 // all
@@ -57,29 +51,16 @@ type Teller struct {
 	last    *Story // of Options.Source, not worth telling
 }
 
-// opening is a door that was opened lately.
-type opening struct {
-	door      knock.DoorID
-	src       netip.Addr
-	at        time.Time
-	what      Opening
-	connected bool       // its knocker has come in, or somebody else was told of
-	stranger  netip.Addr // who that is
-}
-
 const (
 	// linger is how long a source may pause between packets that belong together
 	// although no attempt is under way, and lingerOpen how long it is looked after
 	// once a door has opened.
 	linger     = 5 * time.Second
 	lingerOpen = 10 * time.Second
-	// watchOpen is for how long others are looked at who try what was opened.
-	watchOpen = 30 * time.Second
 	// maxStories and maxHeld bound what is under way at a time: sources, and
 	// their packets.
 	maxStories = 4096
 	maxHeld    = 16384
-	maxOpened  = 256
 )
 
 // NewTeller returns a Teller.
@@ -273,21 +254,6 @@ func (t *Teller) hold(s *Story, p *Packet, used bool) {
 	t.held += len(s.Packets) - before
 }
 
-// note adds to a packet what else is known of it.
-func (t *Teller) note(s *Story, p *Packet) {
-	if p.Message != nil || len(p.Verdicts) == 0 || knock.Foremost(p.Verdicts) != knock.NoStep {
-		return
-	}
-	if step := t.o.Ports.usedStep(&p.Hit); step != "" {
-		p.Note = step
-		return
-	}
-	if o := s.opening; o != nil && connects(&p.Hit) && o.leads(&p.Hit) {
-		o.connected = true
-		p.Note = "a connection that " + o.door.String() + " lets in"
-	}
-}
-
 // over is when the story is over.
 func (s *Story) over() time.Time {
 	pause := linger
@@ -302,76 +268,6 @@ func (s *Story) over() time.Time {
 		until = live.Add(linger)
 	}
 	return until
-}
-
-// opens notes that a door has opened for an address.
-func (t *Teller) opens(s *Story, at time.Time, door knock.DoorID, src netip.Addr, ports []knock.PortRange) {
-	o := &opening{door: door, src: src, at: at}
-	if t.o.Opens != nil {
-		o.what = t.o.Opens(door)
-	}
-	if ports != nil {
-		o.what.Ports = ports
-	}
-	d := s.visit(&knock.Verdict{Door: door})
-	if d != nil {
-		d.Opened, d.Open = at, o.what.For
-	}
-	if r := t.refusal; r != nil && r.Opening.Door.String() == door.String() {
-		if d != nil {
-			d.refused = refusal(r)
-		}
-		return
-	}
-	if len(t.opened) == maxOpened {
-		t.opened = slices.Delete(t.opened, 0, 1)
-	}
-	t.opened = append(t.opened, o)
-	s.opening = o
-}
-
-// connects reports whether a hit begins a TCP connection.
-func connects(h *knock.Hit) bool {
-	return h.Proto == knock.TCP && h.Flags&(knock.SYN|knock.ACK|knock.RST|knock.FIN) == knock.SYN
-}
-
-// leads reports whether a hit is at a port that was opened, as far as that is known.
-func (o *opening) leads(h *knock.Hit) bool {
-	return slices.ContainsFunc(o.what.Ports, func(r knock.PortRange) bool {
-		return r.Has(step(h))
-	})
-}
-
-// lookForStranger sees whether a connection is tried through a door that was opened
-// for somebody else, who has not come: then it is in that one's story.
-func (t *Teller) lookForStranger(p *Packet) bool {
-	if len(t.opened) == 0 || !connects(&p.Hit) || len(p.Verdicts) == 0 || knock.Foremost(p.Verdicts) != knock.NoStep {
-		return false
-	}
-	t.opened = slices.DeleteFunc(t.opened, func(o *opening) bool { return p.At.Sub(o.at) > watchOpen })
-	for _, o := range t.opened {
-		if o.src == p.Hit.Src && o.leads(&p.Hit) {
-			o.connected = true
-			return false
-		}
-	}
-	for _, o := range t.opened {
-		s := t.stories[o.src]
-		if o.stranger == p.Hit.Src && o.leads(&p.Hit) {
-			return true // once more
-		}
-		if o.connected || !o.leads(&p.Hit) || s == nil || s.opening != o {
-			continue
-		}
-		o.connected, o.stranger = true, p.Hit.Src
-		kept := *p
-		kept.Verdicts = slices.Clone(p.Verdicts)
-		kept.Note = "from " + p.Hit.Src.String() + ", for which " + o.door.String() + " is not open"
-		s.stranger = &kept
-		t.hold(s, &kept, false)
-		return true
-	}
-	return false
 }
 
 // Pass lets time pass: stories that are over are told.
@@ -414,6 +310,7 @@ func (t *Teller) finish(s *Story) {
 		t.last = s
 		return
 	}
+	t.Strays += uint64(s.LeftOut)
 	for i := range s.Packets {
 		if firstHits(s.Packets[i].Verdicts) && len(s.Packets[i].Verdicts) > 0 {
 			t.First++

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"knockd/internal/cli"
 	"knockd/internal/control"
 	"knockd/internal/knock"
 	"knockd/internal/spa"
@@ -103,9 +104,10 @@ func wireMessage(v *spa.Verdict) control.Verdict {
 	return w
 }
 
-// FromWire returns a packet that came through the control socket.
-func FromWire(w *control.Packet) (Packet, error) {
-	h := knock.Hit{Src: w.Source, Dst: w.Destination, SrcPort: w.SourcePort, DstPort: w.Port, Flags: flags(w.Flags), PayloadLen: w.Length}
+// FromWire returns a packet that came through the control socket. Of a verdict that
+// is not known, its words are taken.
+func FromWire(w *control.Packet) Packet {
+	h := knock.Hit{Src: w.Source.WithZone(""), Dst: w.Destination.WithZone(""), SrcPort: w.SourcePort, DstPort: w.Port, Flags: flags(w.Flags), PayloadLen: w.Length}
 	for _, proto := range []knock.Protocol{knock.TCP, knock.UDP, icmp} {
 		if protocol(proto) == w.Protocol {
 			h.Proto = proto
@@ -114,27 +116,28 @@ func FromWire(w *control.Packet) (Packet, error) {
 	if w.SequenceNumber != nil {
 		h.Seq = *w.SequenceNumber
 	}
-	p := Packet{At: w.At, Hit: h, Note: w.Note, hidden: w.Port == 0}
+	p := Packet{At: w.At, Hit: h, Note: cli.Printable(w.Note), hidden: w.Port == 0}
 	for i := range w.Verdicts {
-		if err := p.fromWire(&w.Verdicts[i]); err != nil {
-			return p, err
-		}
+		p.fromWire(&w.Verdicts[i])
 	}
-	return p, nil
+	if len(p.Verdicts) == 0 && p.Message == nil {
+		p.Verdicts = []knock.Verdict{{Outcome: knock.NoStep}}
+	}
+	return p
 }
 
-func (p *Packet) fromWire(w *control.Verdict) error {
+func (p *Packet) fromWire(w *control.Verdict) {
 	switch w.Kind {
 	case control.VerdictMessageAccepted, control.VerdictMessageRefused:
-		m := &spa.Verdict{Outcome: spa.Opened, Src: p.Hit.Src, Dst: p.Hit.Dst, Door: doorID(w.Door), Client: w.Client,
+		m := &spa.Verdict{Outcome: spa.Opened, Src: p.Hit.Src, Dst: p.Hit.Dst, Door: doorID(w.Door), Client: cli.Printable(w.Client),
 			Late: time.Duration(w.Seconds), Grant: spa.Grant{Addr: p.Hit.Src}}
 		for o, word := range refusals {
 			if word == w.Refusal {
 				m.Outcome = spa.Outcome(o)
 			}
 		}
-		p.Message, p.said = m, w.Text
-		return nil
+		p.Message, p.said = m, cli.Printable(w.Text)
+		return
 	}
 	v := knock.Verdict{Door: doorID(w.Door), Step: uint8(w.Step), Stage: uint8(w.Stage), Steps: uint8(w.Stages), Of: doorID(w.Of),
 		Strict: w.Strict, Age: time.Duration(w.Age), Timeout: time.Duration(w.Timeout), Failures: w.Failures}
@@ -152,7 +155,8 @@ func (p *Packet) fromWire(w *control.Verdict) error {
 		}
 	}
 	if !known {
-		return fmt.Errorf("a verdict that is not known: %q", w.Kind)
+		p.Note = strings.TrimPrefix(p.Note+"; "+cli.Printable(w.Text), "; ")
+		return
 	}
 	for l, word := range lapses {
 		if word == w.Lapse {
@@ -172,11 +176,10 @@ func (p *Packet) fromWire(w *control.Verdict) error {
 		v.Left = time.Duration(w.Seconds)
 	}
 	p.Verdicts = append(p.Verdicts, v)
-	return nil
 }
 
 // doorID is a door by its name alone: "ssh#2" says the same as an ID.
-func doorID(name string) knock.DoorID { return knock.DoorID{Name: name} }
+func doorID(name string) knock.DoorID { return knock.DoorID{Name: cli.Printable(name)} }
 
 func flags(text string) (f knock.Flags) { return flagMatch(text).Set }
 
