@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -99,6 +100,22 @@ stop_command = stop second
 sequence = 9000,8000
 close = web
 `
+
+// TestMethods: the socket answers every method of the interface, and no others.
+func TestMethods(t *testing.T) {
+	var have, described []string
+	for name := range (&desk{}).methods() {
+		have = append(have, strings.TrimPrefix(name, control.Interface+"."))
+	}
+	for _, m := range regexp.MustCompile(`(?m)^method (\w+)\(`).FindAllStringSubmatch(control.Description, -1) {
+		described = append(described, m[1])
+	}
+	slices.Sort(have)
+	slices.Sort(described)
+	if !slices.Equal(have, described) {
+		t.Errorf("answered %q\ndescribed %q", have, described)
+	}
+}
 
 // TestByHand: a door is opened and closed by hand as by a knock, and the log says
 // whose hand it was.
