@@ -1,12 +1,14 @@
 package config
 
 import (
+	"archive/tar"
 	"bytes"
 	"compress/flate"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 )
 
@@ -39,7 +41,12 @@ func pack(main []byte, dropIns []source) *Files {
 	}
 	var out bytes.Buffer
 	w, _ := flate.NewWriter(&out, flate.BestSpeed)
-	json.NewEncoder(w).Encode(texts)
+	archive := tar.NewWriter(w)
+	for _, file := range append([]DropIn{{mainName, main}}, texts.DropIns...) {
+		archive.WriteHeader(&tar.Header{Name: file.Name, Size: int64(len(file.Text)), Format: tar.FormatPAX})
+		archive.Write(file.Text)
+	}
+	archive.Close()
 	w.Close()
 	return &Files{texts.fingerprint(), out.Bytes()}
 }
@@ -56,8 +63,26 @@ func (t *Texts) fingerprint() string {
 // Texts returns what was read.
 func (f *Files) Texts() (*Texts, error) {
 	t := &Texts{}
-	if err := json.NewDecoder(flate.NewReader(bytes.NewReader(f.packed))).Decode(t); err != nil {
-		return nil, fmt.Errorf("unpack the configuration: %w", err)
+	archive := tar.NewReader(flate.NewReader(bytes.NewReader(f.packed)))
+	for {
+		header, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			return t, nil
+		}
+		var text []byte
+		if err == nil {
+			text, err = io.ReadAll(archive)
+		}
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("unpack the configuration: %w", err)
+		case header.Name == mainName:
+			t.Main = text
+		default:
+			t.DropIns = append(t.DropIns, DropIn{header.Name, text})
+		}
 	}
-	return t, nil
 }
+
+// mainName is no name of a drop-in.
+const mainName = "main"

@@ -128,6 +128,7 @@ func TestKeep(t *testing.T) {
 	}
 	write("k.conf", "[a]\nsequence = 7000,9000\n")
 	write("k.conf.d/10-b.conf", "[b]\nnew = yes\nsequence = 7000,9500\n")
+	write("k.conf.d/15-a name \\n Ö.conf", "# odd\n")
 	write("k.conf.d/20-a.conf", "[a]\nstrict = yes\n")
 	old := load(filepath.Join(dir, "k.conf"))
 	os.RemoveAll(filepath.Join(dir, "k.conf.d"))
