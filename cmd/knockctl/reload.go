@@ -67,7 +67,7 @@ func reload(ctx context.Context, w *world, args []string) error {
 // hangUp asks for a reload of which nobody hears the outcome.
 func (w *world) hangUp(pid int) error {
 	if err := syscall.Kill(pid, syscall.SIGHUP); err != nil {
-		return fmt.Errorf("send SIGHUP to process %d: %w", pid, err)
+		return cli.WithHint(fmt.Errorf("send SIGHUP to process %d: %w", pid, err), "it takes a knockd that runs, and its user or root")
 	}
 	w.say(fmt.Sprintf("process %d has no control socket here: it got SIGHUP, and its log says what comes of it", pid), "")
 	return nil
