@@ -88,7 +88,7 @@ func TestManualsNameSections(t *testing.T) {
 func pages(t *testing.T) []string {
 	t.Helper()
 	list, err := filepath.Glob("../knock[cd]*/*.[1-8]")
-	if err != nil || len(list) != 4 {
+	if err != nil || len(list) != 5 {
 		t.Fatalf("%v, %v", list, err)
 	}
 	return list

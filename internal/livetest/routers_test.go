@@ -148,3 +148,24 @@ func sshKnocks(t *testing.T, dir string) {
 		t.Errorf("knock ssh: %v\n%swant %s", err, out, want)
 	}
 }
+
+// TestIdleMemory: with nothing to do a daemon of a 32-bit system has few pages of
+// its own, beside those of its file and of the ring.
+func TestIdleMemory(t *testing.T) {
+	const most = 7 // MiB
+	client, server := nettest.Pair(t)
+	dir := t.TempDir()
+	if out, err := forRouter("386", "build", "-o", dir+"/", "knockd/cmd/knockd").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	d := prepare(t, server, dir+"/knockd", "[options]\n\tlogfile = LOG\n[ssh]\n\tsequence = 7000,8000\n\topen = tcp/22\n\tcmd_timeout = 1\n")
+	d.waitFor("starting up, listening on", 1)
+	syn(t, client, nettest.Client4, nettest.Server4, "7000", "8000")
+	d.waitFor("ssh: closed for "+nettest.Client4, 1)
+	pid := d.cmd.Process.Pid
+	anonymous := memoryOf(pid, "RssAnon")
+	t.Logf("anonymous %.1f MiB, of files and the ring %.1f MiB", anonymous, memoryOf(pid, "RssFile"))
+	if anonymous > most {
+		t.Errorf("%.1f MiB of anonymous pages, at most %d", anonymous, most)
+	}
+}
