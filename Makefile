@@ -131,10 +131,10 @@ test-systemd: build
 		sh internal/livetest/systemd/run bin $$suite $$story || exit 1; done; done
 
 # The firewall's tests and a trial, its clock and its reboot, on the cloud kernels
-# of Debian 12 and 13 under qemu, which needs no KVM: root, and a quarter of an
-# hour each.
+# of Debian 12 and 13 under qemu, which needs no KVM: root, and some minutes
+# each.
 test-kernels: build
-	for suite in $(SUITES); do GO=$(go) sh internal/livetest/kernels/run bin $$suite || exit 1; done
+	for suite in $(SUITES); do GO='$(GO)' sh internal/livetest/kernels/run bin $$suite || exit 1; done
 
 # README's commands in a fresh Debian 12 and 13 that has make and Go alone: as a
 # user, as a user without namespaces, and .ci/run as root. Takes an hour.
