@@ -37,7 +37,7 @@ type File struct {
 
 // packetReader is what both of gopacket's readers are.
 type packetReader interface {
-	ReadPacketData() ([]byte, gopacket.CaptureInfo, error)
+	ZeroCopyReadPacketData() ([]byte, gopacket.CaptureInfo, error)
 }
 
 // Stdin is the name under which OpenFile reads standard input.
@@ -115,9 +115,9 @@ func (c *File) open(magic []byte) (err error) {
 	if err != nil {
 		return err
 	}
-	// What the header says is not always kept to; the largest record is
-	// limited in any case.
-	r.SetSnaplen(maxRecord)
+	// What the header says is not always kept to; the largest record is limited
+	// in any case. The reader makes room for one of this length.
+	r.SetSnaplen(frameLimit)
 	c.reader = r
 	return nil
 }
@@ -181,7 +181,7 @@ func (c *File) Close() error {
 
 func (c *File) read() (frame []byte, info gopacket.CaptureInfo, err error) {
 	defer recovered(&err)
-	return c.reader.ReadPacketData()
+	return c.reader.ZeroCopyReadPacketData()
 }
 
 // describe words the error of a reader.

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -360,6 +361,20 @@ func TestFileLarge(t *testing.T) {
 		if got, err := readAll(t, content); err != nil || got != line4+line4 {
 			t.Errorf("%s: got %q, %v", format, got, err)
 		}
+	}
+}
+
+// TestFileSnapshot: a file that claims to have the largest packets takes no room
+// for them.
+func TestFileSnapshot(t *testing.T) {
+	content := pcapngFile(binary.LittleEndian, []iface{{101, 0, 1<<32 - 1}}, frame{time: 1e6, data: udp4(7000)})
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if got, err := readAll(t, content); err != nil || got != line4 {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if runtime.ReadMemStats(&after); after.TotalAlloc-before.TotalAlloc > 16<<20 {
+		t.Errorf("%d MiB were taken", (after.TotalAlloc-before.TotalAlloc)>>20)
 	}
 }
 

@@ -72,9 +72,12 @@ func pcapngCheck(f *frames) error {
 		if len(f.links) == maxInterfaces {
 			return f.malformed("is of one interface too many: at most %d are read", maxInterfaces)
 		}
+		snap := f.order.Uint32(b[12:])
 		if len(f.links) == 0 {
-			f.snap = f.order.Uint32(b[12:])
+			f.snap = snap
 		}
+		// gopacket makes room for a packet of this length.
+		f.order.PutUint32(b[12:], min(snap, frameLimit))
 		f.links = append(f.links, linkType(f.order.Uint16(b[8:])))
 	case blockPacket, blockEnhanced:
 		captured = f.order.Uint32(b[20:])

@@ -16,6 +16,13 @@ type Event interface {
 	Audience() Audience
 }
 
+// Appender is an Event of which floods make many: whoever wants its text need not
+// have it made anew each time.
+type Appender interface {
+	// AppendText appends what Text returns, which is one line.
+	AppendText(b []byte) []byte
+}
+
 // Audience is a set of readers.
 type Audience uint8
 

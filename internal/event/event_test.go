@@ -174,6 +174,9 @@ func TestTexts(t *testing.T) {
 		if got := k.event.Text(); got != k.text {
 			t.Errorf("%T: %q, want %q", k.event, got, k.text)
 		}
+		if a, ok := k.event.(Appender); ok && string(a.AppendText([]byte("before "))) != "before "+k.text {
+			t.Errorf("%T: %q is appended, want %q", k.event, a.AppendText(nil), k.text)
+		}
 	}
 	for _, name := range kindsInSource(t) {
 		if !known[name] {

@@ -44,7 +44,12 @@ type Stage struct {
 
 func (e Stage) Text() string {
 	var b [128]byte
-	return string(strconv.AppendInt(e.Knocker.at(b[:0], e.Door, "Stage "), int64(e.Stage), 10))
+	return string(e.AppendText(b[:0]))
+}
+
+// AppendText implements Appender.
+func (e Stage) AppendText(b []byte) []byte {
+	return strconv.AppendInt(e.Knocker.at(b, e.Door, "Stage "), int64(e.Stage), 10)
 }
 
 // Expired says that seq_timeout passed before the sequence was complete.
@@ -57,7 +62,12 @@ type Expired struct {
 
 func (e Expired) Text() string {
 	var b [128]byte
-	return string(append(strconv.AppendInt(e.Knocker.at(b[:0], e.Door, "sequence timeout (stage "), int64(e.Stage), 10), ')'))
+	return string(e.AppendText(b[:0]))
+}
+
+// AppendText implements Appender.
+func (e Expired) AppendText(b []byte) []byte {
+	return append(strconv.AppendInt(e.Knocker.at(b, e.Door, "sequence timeout (stage "), int64(e.Stage), 10), ')')
 }
 
 // AttemptFailed says that a hit has ended an attempt.

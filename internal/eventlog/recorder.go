@@ -59,7 +59,7 @@ func (r *Recorder) write(w io.Writer) {
 	l := stamped{to: w}
 	for batch := range r.full {
 		for i := range batch {
-			l.add(batch[i].At, batch[i].Event.Text())
+			l.event(batch[i].At, batch[i].Event)
 		}
 		l.flush()
 		clear(batch)

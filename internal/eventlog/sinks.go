@@ -66,14 +66,34 @@ type stamped struct {
 	failed error // the first time that lines could not be written
 }
 
-func (l *stamped) add(at time.Time, text string) {
+// begin returns what stands before each line of a time.
+func (l *stamped) begin(at time.Time) []byte {
 	if now := at.Unix(); now != l.second || l.prefix == nil {
 		l.second, l.prefix = now, at.Local().AppendFormat(l.prefix[:0], stamp)
 	}
+	return l.prefix
+}
+
+// event adds the lines of an event.
+func (l *stamped) event(at time.Time, e event.Event) {
+	a, ok := e.(event.Appender)
+	if !ok {
+		l.add(at, e.Text())
+		return
+	}
+	l.b = append(a.AppendText(append(l.b, l.begin(at)...)), '\n')
+	if len(l.b) >= atOnce {
+		l.flush()
+	}
+}
+
+// add adds the lines of a text.
+func (l *stamped) add(at time.Time, text string) {
+	prefix := l.begin(at)
 	for more := true; more; {
 		var line string
 		line, text, more = strings.Cut(text, "\n")
-		l.b = append(append(append(l.b, l.prefix...), line...), '\n')
+		l.b = append(append(append(l.b, prefix...), line...), '\n')
 	}
 	if len(l.b) >= atOnce {
 		l.flush()
