@@ -24,7 +24,9 @@ import (
 type live struct {
 	*telling
 	join     explain.Join
-	ports    *explain.Ports // nil: the configuration cannot be read
+	conf     *config.Config // nil: it cannot be read
+	ports    *explain.Ports // of it; nil without one
+	stale    time.Time      // since when lines of one-time files may be used that are not known as such
 	begun    time.Time
 	on       []string // the interfaces that knockd listens on
 	replies  chan control.ExplainReply
@@ -110,7 +112,7 @@ func (l *live) readConfig(o *explainOptions) error {
 	conf, err := config.Load(o.config)
 	switch {
 	case err == nil:
-		l.ports = offline.Ports(conf)
+		l.conf, l.ports = conf, offline.Ports(conf)
 	case o.show || o.flags.Changed("config"):
 		return err
 	}
@@ -188,6 +190,7 @@ func (l *live) run(ctx context.Context, w *world) error {
 			}
 		case <-tick.C:
 			now := w.time()
+			l.refresh(now)
 			l.join.Pass(now)
 			l.Pass(now.Add(-2 * time.Second)) // what waits to be joined is older than that
 			l.flush()
@@ -208,7 +211,25 @@ func (l *live) run(ctx context.Context, w *world) error {
 func (l *live) decided(r *control.ExplainReply) {
 	l.Missed += uint64(r.Missed)
 	for i := range r.Packets {
-		l.join.Decided(explain.FromWire(&r.Packets[i]))
+		p := explain.FromWire(&r.Packets[i])
+		if slices.ContainsFunc(p.Verdicts, func(v knock.Verdict) bool { return v.Opens() }) {
+			l.stale = p.At
+		}
+		l.join.Decided(p)
+	}
+}
+
+// marked is how long a line that was used may take to be marked.
+const marked = 500 * time.Millisecond
+
+// refresh looks at one-time files again, once a door has opened.
+func (l *live) refresh(now time.Time) {
+	if l.conf == nil || l.stale.IsZero() || now.Sub(l.stale) < marked {
+		return
+	}
+	l.stale = time.Time{}
+	if slices.ContainsFunc(l.conf.Doors, func(d *config.Door) bool { return d.OneTimeFile != "" }) {
+		*l.ports = *offline.Ports(l.conf)
 	}
 }
 

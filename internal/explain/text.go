@@ -103,7 +103,7 @@ func (p *Packet) secret(ports *Ports) bool {
 	}
 	// Who has not looked at the doors does not know.
 	o := knock.Foremost(p.Verdicts)
-	return o == knock.IPv6Hit || o == knock.IgnoredSource || o == knock.Repeat
+	return p.Unheard != "" || o == knock.IPv6Hit || o == knock.IgnoredSource || o == knock.Repeat
 }
 
 // texts says what a packet was, a line each.

@@ -32,22 +32,22 @@ func Words(hit *knock.Hit, v *knock.Verdict) string {
 	case knock.CoolingDown:
 		return fmt.Sprintf("%s, which has opened and does nothing for %s", stepAt(v), Span(v.Left))
 	case knock.Repeat:
-		return "a repeat of a packet before"
+		return "a repeat of the packet before"
 	case knock.IgnoredSource:
 		return fmt.Sprintf("ignored for %s after %s", Span(v.Left), count(v.Failures, "failure"))
 	case knock.WrongLength:
-		return fmt.Sprintf("%s, but with a payload of %s, and the door asks for %s", stepAt(v), count(hit.PayloadLen, "octet"), lengths(v.Lengths))
+		return fmt.Sprintf("%s, but a payload of %s, the door asks for %s", stepAt(v), count(hit.PayloadLen, "octet"), lengths(v.Lengths))
 	case knock.NotAllowed:
 		return stepAt(v) + ": source not allowed"
 	case knock.WrongFlags:
-		text := fmt.Sprintf("%s, but flags %s, and the door asks for %s", stepAt(v), letters(hit.Flags), asked(v.Asks))
+		text := fmt.Sprintf("%s, but flags %s, the door asks for %s", stepAt(v), letters(hit.Flags), asked(v.Asks))
 		if laterPacket(hit) {
 			return text
 		}
 		return text + ": use " + otherFlags(hit, v.Asks)
 	case knock.Elsewhere:
 		if v.Target.IsValid() {
-			return fmt.Sprintf("%s, but sent to %v, and the door watches %v", stepAt(v), hit.Dst, v.Target)
+			return fmt.Sprintf("%s, but sent to %v, the door watches %v", stepAt(v), hit.Dst, v.Target)
 		}
 		return fmt.Sprintf("%s, but sent to %v, not an address of this host", stepAt(v), hit.Dst)
 	case knock.IPv6Hit:
@@ -72,7 +72,7 @@ func endedWords(v *knock.Verdict) string {
 	case v.Step > 0:
 		return fmt.Sprintf("%s: wrong order, %v expected its %s step, and the attempt is over", stepAt(v), v.Door, next)
 	case v.Strict:
-		return fmt.Sprintf("wrong port: %v, which is strict, expected its %s step, and the attempt is over", v.Door, next)
+		return fmt.Sprintf("wrong port: %v expected its %s step and is strict, the attempt is over", v.Door, next)
 	case v.Of.Name != "":
 		return fmt.Sprintf("wrong port, one of %v: %v expected its %s step, and the attempt is over", v.Of, v.Door, next)
 	}
