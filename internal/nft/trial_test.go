@@ -29,7 +29,7 @@ func TestTrial(t *testing.T) {
 			server.EchoTCP(":22")
 			both := nettest.Both("22")
 			f := firewall(t, server, Options{Hook: hook})
-			f.SetTrial(&Trial{Left: until(time.Now().Add(4 * time.Second))})
+			f.SetTrial(&Trial{Left: until(time.Now().Add(10 * time.Second))})
 			ensure(t, f, sshDoor)
 			wantGuarded(t, f, "tcp/22", "")
 			if got := rangeNames(f.OnTrial()); got != "tcp/22" {
