@@ -32,9 +32,13 @@ func (m memory) spare() {
 		debug.SetGCPercent(garbagePercent)
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(int64(m / 2))
+		debug.SetMemoryLimit(m.goLimit())
 	}
 }
+
+// goLimit is the limit of Go's memory in octets: half, but no less than an idle
+// daemon needs.
+func (m memory) goLimit() int64 { return max(int64(m/2), 8<<20) }
 
 // memory is how many octets of memory there are for this process.
 type memory uint64

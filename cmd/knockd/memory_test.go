@@ -73,6 +73,11 @@ func TestLimits(t *testing.T) {
 			t.Errorf("%d octets: %d held", m, held)
 		}
 	}
+	for m, want := range map[memory]int64{0: 8 << 20, 32 << 20: 16 << 20, 1<<63 - 1: 1<<62 - 1} {
+		if got := m.goLimit(); got != want {
+			t.Errorf("%d octets: Go's limit is %d, want %d", m, got, want)
+		}
+	}
 	if m := memoryHere(); m < 1<<20 || m > 1<<60 {
 		t.Errorf("%d octets here", m)
 	}

@@ -94,7 +94,7 @@ func (l *Live) prepare(fd int) error {
 		return nil
 	}
 	l.log(event.CaptureSlower{Interface: l.name, Err: err})
-	p, err := newPlain(fd)
+	p, err := newPlain(fd, l.spec.Ring)
 	l.receiver = l.newReceiver(p)
 	return err
 }

@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"cmp"
 	"encoding/binary"
 	"os"
 	"slices"
@@ -16,13 +17,15 @@ type plain struct {
 	raw     raw
 }
 
-func newPlain(fd int) (*plain, error) {
+// newPlain has the kernel keep so many octets of packets, 0 for RingSize.
+func newPlain(fd, size int) (*plain, error) {
+	size = cmp.Or(size, RingSize)
 	if err := stampPackets(fd); err != nil {
 		return nil, os.NewSyscallError("SO_TIMESTAMPNS", err)
 	}
 	// The first takes CAP_NET_ADMIN, the second stops at net.core.rmem_max.
-	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, RingSize) != nil {
-		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, RingSize)
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, size) != nil {
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, size)
 	}
 	return &plain{buf: make([]byte, 1<<16), control: make([]byte, unix.CmsgSpace(binary.Size(kernelTime{})))}, nil
 }
