@@ -82,6 +82,27 @@ func TestStartLimit(t *testing.T) {
 	})
 }
 
+// TestHeld: fewer openings may be held; of these, too, one door has at most half.
+func TestHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, _, _ := fakes(Options{Held: 10})
+		for i := range 7 {
+			o := opening("true", "true", time.Minute)
+			o.Addr = netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})
+			if opened := m.Open(o, nil); opened != (i < 5) {
+				t.Errorf("opening %d: %v", i, opened)
+			}
+		}
+		if n := m.Limit(); n != 10 {
+			t.Errorf("limit %d", n)
+		}
+		time.Sleep(2 * time.Minute)
+		if n := m.Pending(); n != 0 {
+			t.Errorf("%d left", n)
+		}
+	})
+}
+
 // Test2040: doors close on time with a clock beyond 2038.
 func Test2040(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
