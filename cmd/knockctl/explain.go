@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -59,9 +58,6 @@ func explainKnocks(ctx context.Context, w *world, args []string) error {
 	o, err := parseExplain(w, args)
 	if err != nil {
 		return err
-	}
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(30) // a full table of attempts stays below 64 MiB
 	}
 	if o.live {
 		return o.watchLive(ctx, w)
@@ -300,6 +296,7 @@ func (t *telling) end(now time.Time, where string) error {
 
 // tell decides on the packets and writes what there is to say.
 func (o *explainOptions) tell(w *world, conf *config.Config, local []netip.Addr, source capture.Source, where string) error {
+	offline.BoundMemory(conf)
 	ports := offline.Ports(conf)
 	t := o.telling(w, ports, offline.Opens(conf), func(a netip.Addr) bool { return slices.Contains(local, a) })
 	r := offline.Replay{

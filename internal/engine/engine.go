@@ -256,7 +256,7 @@ func (e *Engine) End(at time.Time) {
 // Next returns when Expire has something to do, if it will.
 func (e *Engine) Next() (at time.Time, ok bool) {
 	at, ok = e.tracker.Next()
-	e.crowded.Total = e.tracker.Stats().Evicted
+	e.crowded.Total, _ = e.tracker.Evicted()
 	for _, t := range []*event.Tally{&e.crowded, &e.untried} {
 		if due, more := t.Due(); more && (!ok || due.Before(at)) {
 			at, ok = due, true
@@ -267,8 +267,11 @@ func (e *Engine) Next() (at time.Time, ok bool) {
 
 // Expire lets time pass.
 func (e *Engine) Expire(at time.Time) {
-	e.act(e.tracker.Expire(at), at)
-	e.sayTallies(at)
+	expired := e.tracker.Expire(at)
+	e.act(expired, at)
+	if len(expired) == 0 { // else it is said
+		e.sayTallies(at)
+	}
 }
 
 // sayTallies says what is due: that attempts had to make room, and that no key
@@ -279,10 +282,10 @@ func (e *Engine) sayTallies(at time.Time) { e.sayTallied(at, (*event.Tally).Take
 func (e *Engine) SayRest(at time.Time) { e.sayTallied(at, (*event.Tally).Rest) }
 
 func (e *Engine) sayTallied(at time.Time, take func(*event.Tally, time.Time) uint64) {
-	s := e.tracker.Stats()
-	e.crowded.Total = s.Evicted
+	evicted, fullest := e.tracker.Evicted()
+	e.crowded.Total = evicted
 	if n := take(&e.crowded, at); n > 0 {
-		e.effects.Tell(at, event.Evicted{Limit: e.conf.MaxAttempts, Attempts: n, Door: s.Fullest.ID()})
+		e.effects.Tell(at, event.Evicted{Limit: e.conf.MaxAttempts, Attempts: n, Door: fullest.ID()})
 	}
 	if n := take(&e.untried, at); n > 0 {
 		e.effects.Tell(at, event.MessagesDropped{Messages: n})

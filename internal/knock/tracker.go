@@ -134,6 +134,10 @@ func (t *Tracker) Stats() Stats {
 	return s
 }
 
+// Evicted returns how many attempts were removed before their time, to make room,
+// and the door that gave up the latest of them; nil if there is none.
+func (t *Tracker) Evicted() (n uint64, fullest *Door) { return t.stats.Evicted, t.stats.Fullest }
+
 // Observe takes one packet at the given time and returns what it decides,
 // preceded by the expiries due by then. The result is valid until the next call.
 func (t *Tracker) Observe(hit Hit, now time.Time) []Decision {

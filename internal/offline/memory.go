@@ -1,0 +1,40 @@
+package offline
+
+import (
+	"os"
+	"runtime"
+	"runtime/debug"
+
+	"knockd/internal/config"
+	"knockd/internal/knock"
+)
+
+// Bounds of the memory that the reading of a capture takes.
+const (
+	// garbagePercent is the garbage, in percent of what is in use, that may pile up
+	// where a configuration needs much memory.
+	garbagePercent = 30
+	// memoryLimit is how much may pile up, in all, where one needs little: the rest
+	// of 64 MiB is the program's own.
+	memoryLimit = 46 << 20
+	// usedByFew is what is in use then, before the first packet.
+	usedByFew = 8 << 20
+)
+
+// BoundMemory bounds what the process takes to read a capture, unless the
+// environment does, as Go's runtime reads it. The less is collected, the faster it
+// is; but near a limit in octets the collector would work without end.
+func BoundMemory(conf *config.Config) {
+	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
+		return
+	}
+	runtime.GC()
+	var now runtime.MemStats
+	runtime.ReadMemStats(&now)
+	if now.HeapAlloc > usedByFew || conf.MaxAttempts > knock.DefaultMaxAttempts {
+		debug.SetGCPercent(garbagePercent)
+		return
+	}
+	debug.SetGCPercent(400)
+	debug.SetMemoryLimit(memoryLimit)
+}
