@@ -67,7 +67,11 @@ func (d *Daemon) openDesk() {
 		Path: d.Control.Socket, GID: gid, MakeDir: d.Control.Socket == control.DefaultSocket,
 	})
 	if err != nil {
-		d.Log.Event(d.Control.missing(err))
+		if d.Control.bears(err) {
+			d.verbosely(event.SocketMissing{Err: err})
+		} else {
+			d.Log.Event(event.SocketFailed{Err: err})
+		}
 		return
 	}
 	if l.Doubt != nil {
@@ -92,14 +96,12 @@ func newDesk(d *Daemon, gid int) *desk {
 	return k
 }
 
-// missing tells that there is no socket. Nobody who did not ask for one needs to
-// know that another daemon has it, or that there is no right to make it.
-func (c *Control) missing(err error) event.Event {
+// bears reports whether nobody needs to know that there is no socket: who did not
+// ask for one bears it that another daemon has it, or that there is no right to
+// make it.
+func (c *Control) bears(err error) bool {
 	living := (*server.LivingError)(nil)
-	if !c.Named && (errors.As(err, &living) || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)) {
-		return event.SocketMissing{Err: err}
-	}
-	return event.SocketFailed{Err: err}
+	return !c.Named && (errors.As(err, &living) || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS))
 }
 
 // admit has the admins of a configuration as such from then on.

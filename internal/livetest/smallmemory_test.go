@@ -63,7 +63,7 @@ func TestSmallMemory(t *testing.T) {
 		time.Sleep(time.Until(next))
 	}
 	sent, took := stop(), time.Since(began)
-	if sent < 100_000 {
+	if sent < 20_000 {
 		t.Errorf("only %d packets: no flood", sent)
 	}
 	pid := d.cmd.Process.Pid
