@@ -296,7 +296,7 @@ func (t *telling) end(now time.Time, where string) error {
 
 // tell decides on the packets and writes what there is to say.
 func (o *explainOptions) tell(w *world, conf *config.Config, local []netip.Addr, source capture.Source, where string) error {
-	offline.BoundMemory(conf)
+	offline.BoundMemory(conf, true)
 	ports := offline.Ports(conf)
 	t := o.telling(w, ports, offline.Opens(conf), func(a netip.Addr) bool { return slices.Contains(local, a) })
 	r := offline.Replay{

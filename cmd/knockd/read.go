@@ -37,7 +37,7 @@ func (o *options) replay(conf *config.Config, stdout io.Writer) error {
 		file.Patience = -1
 		out = file.Output
 	}
-	offline.BoundMemory(conf)
+	offline.BoundMemory(conf, false)
 	log := eventlog.NewRecorder(out)
 	r := offline.Replay{Local: local, OnlyIPv4: o.onlyV4, Actions: action.Stopped(), Event: log.Event, Idle: log.Flush}
 	err = r.Run(conf, source)

@@ -12,7 +12,7 @@ import (
 // Bounds of the memory that the reading of a capture takes.
 const (
 	// garbagePercent is the garbage, in percent of what is in use, that may pile up
-	// where a configuration needs much memory.
+	// where that may be much: by the configuration, or by what is told.
 	garbagePercent = 30
 	// memoryLimit is how much may pile up, in all, where one needs little: the rest
 	// of 64 MiB is the program's own.
@@ -23,15 +23,16 @@ const (
 
 // BoundMemory bounds what the process takes to read a capture, unless the
 // environment does, as Go's runtime reads it. The less is collected, the faster it
-// is; but near a limit in octets the collector would work without end.
-func BoundMemory(conf *config.Config) {
+// is; but near a limit in octets the collector would work without end. Explaining:
+// stories are kept.
+func BoundMemory(conf *config.Config, explaining bool) {
 	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
 		return
 	}
 	runtime.GC()
 	var now runtime.MemStats
 	runtime.ReadMemStats(&now)
-	if now.HeapAlloc > usedByFew || conf.MaxAttempts > knock.DefaultMaxAttempts {
+	if explaining || now.HeapAlloc > usedByFew || conf.MaxAttempts > knock.DefaultMaxAttempts {
 		debug.SetGCPercent(garbagePercent)
 		return
 	}
