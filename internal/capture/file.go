@@ -138,7 +138,7 @@ func (c *File) Next() ([]Captured, error) {
 	c.batch = append(c.batch[:0], c.ahead...)
 	c.ahead = c.ahead[:0]
 	for held := 0; len(c.batch) < MaxBatch && held < maxPayloads; held += len(c.batch[len(c.batch)-1].Payload) {
-		p, ok := c.packet()
+		p, ok := c.packet(len(c.batch) > 0)
 		if !ok {
 			break
 		}
@@ -147,9 +147,6 @@ func (c *File) Next() ([]Captured, error) {
 			break
 		}
 		c.batch = append(c.batch, p)
-		if c.live && !c.frames.ready() {
-			break
-		}
 	}
 	if len(c.batch) == 0 {
 		return nil, c.err
@@ -157,9 +154,10 @@ func (c *File) Next() ([]Captured, error) {
 	return c.batch, nil
 }
 
-// packet returns the next packet, if there is one before an error.
-func (c *File) packet() (p Captured, ok bool) {
-	for c.err == nil {
+// packet returns the next packet, if there is one before an error and, where others
+// wait for it, if it is there.
+func (c *File) packet(othersWait bool) (p Captured, ok bool) {
+	for c.err == nil && !(c.live && othersWait && !c.frames.ready()) {
 		frame, info, err := c.read()
 		if err != nil {
 			c.err = c.describe(err)

@@ -455,9 +455,10 @@ func TestFilePipe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	content := pcapngFile(binary.LittleEndian, []iface{{link: 101}}, frame{data: udp4(1)}, frame{data: udp4(2)}, frame{data: udp4(3)})
-	third := len(content) - 60
-	if _, err := w.WriteString(content[:third+50]); err != nil {
+	content := pcapngFile(binary.LittleEndian, []iface{{link: 101}}, frame{data: udp4(1)}, frame{data: udp4(2)},
+		frame{time: 1e6, data: udp4(4)}, frame{time: 1e6, data: "\x00 is not IP" + udp4(5)[13:]}, frame{data: udp4(3)})
+	last := len(content) - 60
+	if _, err := w.WriteString(content[:last+50]); err != nil {
 		t.Fatal(err)
 	}
 	f, err := OpenFile(name)
@@ -465,12 +466,14 @@ func TestFilePipe(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	for _, want := range []int{2, 1} {
+	for i, want := range []int{2, 1, 1} {
 		if batch, err := f.Next(); err != nil || len(batch) != want {
 			t.Fatalf("%d packets, %v; want %d", len(batch), err, want)
 		}
-		if _, err := w.WriteString(content[third+50:]); err != nil {
-			t.Fatal(err)
+		if i == 1 {
+			if _, err := w.WriteString(content[last+50:]); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }
