@@ -11,7 +11,7 @@ BUILD    = GO='$(GO)' VERSION='$(VERSION)' sh .ci/build
 COMMANDS = $(notdir $(wildcard cmd/*))
 PAGES    = $(wildcard cmd/*/*.[1-8])
 # The README and what it shows.
-READ     = README.md CHANGELOG.md configs/knock.svg testdata/bench-peer.txt
+READ     = README.md CHANGELOG.md configs/knock.svg testdata/bench-peer.txt testdata/sizes.txt
 
 SBIN    = $(DESTDIR)$(PREFIX)/sbin
 BIN     = $(DESTDIR)$(PREFIX)/bin
