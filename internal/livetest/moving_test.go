@@ -27,7 +27,7 @@ func newOldServer(t *testing.T, h *nettest.Host) *oldServer {
 	nettest.NeedRealRoot(t)
 	o := &oldServer{t, h, t.TempDir(), 0}
 	for name, text := range map[string]string{
-		"access.conf": "SOURCE 10.7.0.0/24\nOPEN_PORTS tcp/22\nREQUIRE_SOURCE_ADDRESS Y\nFW_ACCESS_TIMEOUT 2\nKEY " + spaKey + "\nHMAC_KEY " + spaHMAC + "\n",
+		"access.conf": "SOURCE 10.7.0.0/24\nOPEN_PORTS tcp/22\nREQUIRE_SOURCE_ADDRESS Y\nFW_ACCESS_TIMEOUT 5\nKEY " + spaKey + "\nHMAC_KEY " + spaHMAC + "\n",
 		"fwknopd.conf": "PCAP_INTF eth0;\nPCAP_FILTER udp port 62201;\nFWKNOP_RUN_DIR " + o.dir + "/run;\nFWKNOP_PID_FILE " + o.dir +
 			"/run/pid;\nDIGEST_FILE " + o.dir + "/run/digest.cache;\n",
 	} {
@@ -130,7 +130,7 @@ func TestMovingCycle(t *testing.T) {
 	dir := t.TempDir()
 	nettest.Write(t, dir+"/cycle.sh", "exec nft \"$1\" element inet host in \"{ $2 }\"\n")
 	nettest.Write(t, dir+"/access.conf", "SOURCE ANY\nOPEN_PORTS tcp/22,tcp/443,tcp/8080\nREQUIRE_SOURCE_ADDRESS Y\nKEY "+spaKey+"\nHMAC_KEY "+spaHMAC+"\n"+
-		"CMD_CYCLE_OPEN /bin/sh "+dir+"/cycle.sh add $SRC\nCMD_CYCLE_TIMER 2s\nCMD_CYCLE_CLOSE /bin/sh "+dir+"/cycle.sh delete $SRC\n")
+		"CMD_CYCLE_OPEN /bin/sh "+dir+"/cycle.sh add $SRC\nCMD_CYCLE_TIMER 5s\nCMD_CYCLE_CLOSE /bin/sh "+dir+"/cycle.sh delete $SRC\n")
 	conf, log := dir+"/knockd.conf", dir+"/knockd.log"
 	nettest.Write(t, conf, "[options]\n\tLogFile = "+log+"\n\tStateDir = "+dir+"/state\n")
 	if status, report, stderr := outcome(t, server, program(t, "knockctl"), "import", "fwknop", "--write", conf+".d", dir+"/access.conf"); status != 0 {
