@@ -112,32 +112,25 @@ func printFaults(out io.Writer, file string, err error) bool {
 		return false
 	}
 	text := strings.TrimRight(err.Error(), "\n")
-	fmt.Fprintf(out, "%s\n%s: %s\n", text, file, counted(strings.Count(text, "\n")+1, "fault"))
+	fmt.Fprintf(out, "%s\n%s: %s\n", text, file, cli.Counted(strings.Count(text, "\n")+1, "fault"))
 	return true
 }
 
 // summary returns the last line: as that of knockd -t, and how much advice
 // there is.
 func summary(doors, warnings, advice int, nothing string) string {
-	text := counted(doors, "door")
+	text := cli.Counted(doors, "door")
 	switch {
 	case warnings == 0 && advice == 0:
 		text += ", nothing to say"
 	case warnings > 0:
-		text += ", " + counted(warnings, "warning")
+		text += ", " + cli.Counted(warnings, "warning")
 	}
 	if advice > 0 {
-		text += ", " + counted(advice, "piece") + " of advice"
+		text += ", " + cli.Counted(advice, "piece") + " of advice"
 	}
 	if nothing != "" {
 		text += ": " + nothing
 	}
 	return text
-}
-
-func counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

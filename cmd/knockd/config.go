@@ -79,20 +79,13 @@ func (o *options) sayEffective(conf *config.Config, stdout io.Writer) error {
 
 // verdict returns the last line of -t.
 func (o *options) verdict(doors int, nothing string) string {
-	text := counted(doors, "door")
+	text := cli.Counted(doors, "door")
 	if o.warnings == 0 {
 		return text + ", no faults"
 	}
-	text += ", " + counted(o.warnings, "warning")
+	text += ", " + cli.Counted(o.warnings, "warning")
 	if nothing != "" {
 		text += ": " + nothing
 	}
 	return text
-}
-
-func counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

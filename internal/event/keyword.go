@@ -165,16 +165,6 @@ func Fields(e Event) []Field {
 	return list
 }
 
-// Line returns an event as keyword and fields: "STAGE door=ssh peer=192.0.2.7
-// proof=none stage=1".
-func Line(e Event) string {
-	line := Keyword(e)
-	for _, f := range Fields(e) {
-		line += " " + f.String()
-	}
-	return line
-}
-
 // appendStruct appends the exported fields of a struct.
 func appendStruct(list []Field, v reflect.Value) []Field {
 	for i := range v.NumField() {

@@ -18,7 +18,7 @@ type Tracker struct {
 	lastID    int32
 	index     *index
 	strict    strict
-	local     map[netip.Addr]struct{}
+	local     map[netip.Addr]bool
 	attempts  *attempts
 	repeats   *repeats
 	cooldowns cooldowns
@@ -54,9 +54,9 @@ func NewTracker(maxAttempts int) *Tracker {
 // SetLocal says which addresses are the host's own: the destinations of doors
 // without a target. Live attempts go on.
 func (t *Tracker) SetLocal(addrs []netip.Addr) {
-	local := make(map[netip.Addr]struct{}, len(addrs))
+	local := make(map[netip.Addr]bool, len(addrs))
 	for _, a := range addrs {
-		local[a.Unmap().WithZone("")] = struct{}{}
+		local[a.Unmap().WithZone("")] = true
 	}
 	t.local = local
 }
@@ -395,7 +395,4 @@ func (t *Tracker) expire(now int64) {
 }
 
 // Local reports whether an address is one of those given to SetLocal.
-func (t *Tracker) Local(a netip.Addr) bool {
-	_, ok := t.local[a]
-	return ok
-}
+func (t *Tracker) Local(a netip.Addr) bool { return t.local[a] }
